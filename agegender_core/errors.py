@@ -1,0 +1,58 @@
+"""Every error this package raises for outside input.
+
+    AgeGenderError
+    ├── InvalidImageError        the bytes are not a picture we accept
+    ├── DetectorError            the face detector failed
+    ├── WeightsError             weights cannot be used
+    │   ├── WeightsMissingError      not installed
+    │   ├── WeightsCorruptError      bytes differ from the manifest
+    │   └── WeightsMismatchError     tensors do not fit the architecture
+    ├── ConfigError              a recipe or a setting is wrong
+    └── DatasetError             a data set is absent or not in the expected layout
+
+A message says what was wrong and what to do about it; it is fit to be shown to the user as it is.
+"""
+
+
+class AgeGenderError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class InvalidImageError(AgeGenderError):
+    """The bytes given are not a picture this package accepts.
+
+    ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``, ``too_many_bytes``,
+    ``too_many_pixels``, ``too_small``, ``not_found``.
+    """
+
+    def __init__(self, message: str, reason: str = "not_an_image") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class DetectorError(AgeGenderError):
+    """The face detector could not run on a valid picture."""
+
+
+class WeightsError(AgeGenderError):
+    """Trained weights cannot be used."""
+
+
+class WeightsMissingError(WeightsError):
+    """The manifest names weights whose file is not installed, or the name is unknown."""
+
+
+class WeightsCorruptError(WeightsError):
+    """A weights file is unreadable or its sha256 differs from the manifest."""
+
+
+class WeightsMismatchError(WeightsError):
+    """A weights file's tensors do not fit the architecture the manifest names."""
+
+
+class ConfigError(AgeGenderError):
+    """A recipe or setting has an unknown key or an impossible value."""
+
+
+class DatasetError(AgeGenderError):
+    """A data set is absent, unreadable or not in the expected layout."""

@@ -1,0 +1,187 @@
+"""Training recipes: typed, read from TOML, unknown keys refused. Plain dataclasses, so that a bare training machine can read them."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agegender_core.errors import ConfigError
+from agegender_core.types import InputSpec
+
+Objective = Literal["distribution", "two_values"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched."""
+
+    sets: tuple[str, ...] = ("utkface", "all_age_faces", "fairface")
+    split: str = "train"
+    val_split: str = "val"
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long and how fast.
+
+    ``epochs``: full length. ``budget_minutes``: where the clock would run out first, the schedule shrinks to fit it (0: no limit).
+    ``warmup``: share of the run in which the learning rate rises. ``cosine``: fall to zero along a cosine, else stay constant.
+    ``sizes``: (share of the run from which it holds, side of the crop in pixels): small crops first are faster.
+    """
+
+    epochs: int = 30
+    budget_minutes: float = 0.0
+    batch_size: int = 96
+    warmup: float = 0.1
+    cosine: bool = True
+    sizes: tuple[tuple[float, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """``name``: adam (L2 as in the papers: added to the gradient), adamw (decoupled) or nadam. ``ema``: decay of averaged weights, 0 for none."""
+
+    name: Literal["adam", "adamw", "nadam"] = "adamw"
+    lr: float = 5e-3
+    weight_decay: float = 0.05
+    clip_norm: float = 0.0
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a training crop. Angles in degrees, the rest as fractions; ``p`` is a probability."""
+
+    flip_p: float = 0.5
+    affine_p: float = 1.0
+    rotate: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    colour: float = 0.0
+    grey_p: float = 0.0
+    lowres_p: float = 0.0
+    erase_p: float = 0.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts.
+
+    ``sigma``: width in years of the Gaussian an exact age is smeared to. ``mean_l1``: weight of the error of the distribution's mean.
+    ``age``, ``gender``, ``race``: weights of the heads. ``gender_smoothing``: label smoothing. ``groups``: age groups of ``two_values``.
+    """
+
+    sigma: float = 2.5
+    mean_l1: float = 0.08
+    age: float = 1.0
+    gender: float = 1.0
+    race: float = 0.3
+    gender_smoothing: float = 0.03
+    groups: str = "adience8"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run, whole. ``heads``: output size by name. ``model``: the architecture's own options."""
+
+    name: str
+    architecture: str
+    objective: Objective
+    heads: dict[str, int]
+    model: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    input: InputSpec = InputSpec()
+    data: DataConfig = DataConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready mapping of every setting, defaults included."""
+        return dataclasses.asdict(self)
+
+
+def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe. ``overrides``: dotted keys such as ``{"schedule.epochs": 2}``.
+
+    Raises ``ConfigError`` for an unreadable file, an unknown or missing key, or a value of the wrong type.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read recipe {path}: {error}") from error
+    for key, value in (overrides or {}).items():
+        _assign(raw, key.split("."), value)
+    recipe = _build(Recipe, raw, str(path))
+    _check(recipe, path)
+    return recipe
+
+
+def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
+    """The reverse of ``Recipe.as_dict``. Raises ``ConfigError`` as ``load_recipe`` does."""
+    return _build(Recipe, raw, where)
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    expected = {"targets"} if recipe.objective == "two_values" else {"age", "gender"}
+    if not expected <= set(recipe.heads):
+        raise ConfigError(f"{path}: objective {recipe.objective!r} needs heads {sorted(expected)}, got {sorted(recipe.heads)}")
+    if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
+        raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
+
+
+def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        raw = raw.setdefault(key, {})
+    raw[path[-1]] = value
+
+
+def _build(cls: type, raw: dict[str, Any], where: str) -> Any:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where}: expected a table, got {raw!r}")
+    hints = typing.get_type_hints(cls)
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    unknown = sorted(set(raw) - set(known))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
+    required = {
+        name
+        for name, item in known.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
+    missing = sorted(required - set(raw))
+    if missing:
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise ConfigError(f"{where}: {value!r} is not one of {', '.join(map(repr, args))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
+        inner = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(inner) != len(value):
+            raise ConfigError(f"{where}: expected {len(inner)} values, got {len(value)}")
+        return tuple(_convert(kind, item, where) for kind, item in zip(inner, value, strict=True))
+    if origin in (dict, types.UnionType):
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))):
+        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,70 @@
+"""All crops of a run as one uint8 tensor in memory: the whole of our data is under two gigabytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agegender_core.data import FaceRecord, labelled_targets, read_records
+from agegender_core.data.crops import load_crops
+from agegender_core.errors import DatasetError
+from agegender_core.training.losses import TargetBatch, two_value_targets
+from agegender_core.training.config import Recipe
+
+WIDE = 1.5
+"""Side of the stored crop, as a multiple of the network's input: the border is what augmentation moves into view."""
+
+
+@dataclass(frozen=True, eq=False)
+class CropSet:
+    """``wide``: (N, 3, W, W) uint8, channels last in memory. ``view``: share of W that the network's input spans."""
+
+    wide: Tensor
+    view: float
+    targets: TargetBatch
+    records: tuple[FaceRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def to(self, device: torch.device) -> CropSet:
+        """The same on ``device``."""
+        moved = TargetBatch(*(getattr(self.targets, name).to(device) for name in ("age_lo", "age_hi", "gender", "race")))
+        return CropSet(self.wide.to(device), self.view, moved, self.records)
+
+
+def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None) -> CropSet:
+    """Crops and labels of ``split`` of all the recipe's sets. Pictures the objective cannot use are left out.
+
+    Raises ``DatasetError`` where a set is absent or has nothing to give.
+    """
+    wide_spec = recipe.input.widened(round(recipe.input.size * WIDE))
+    records: list[FaceRecord] = []
+    parts: list[np.ndarray] = []
+    for name in recipe.data.sets:
+        found = read_records(name, split)
+        usable = [record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep]
+        if not usable:
+            raise DatasetError(f"set {name!r} has no picture in split {split!r} that objective {recipe.objective!r} can use")
+        say(f"{name} {split}: {len(usable)} of {len(found)} pictures")
+        parts.append(load_crops(usable, wide_spec))
+        records.extend(usable)
+    wide = torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)  # (N, 3, W, W)
+    return CropSet(wide, recipe.input.size / wide_spec.size, _target_tensors(records), tuple(records))
+
+
+def usable_rows(records: Sequence[FaceRecord], recipe: Recipe) -> np.ndarray:
+    """(N,) bool: which pictures have the labels the objective needs."""
+    targets = _target_tensors(records)
+    if recipe.objective == "two_values":
+        return two_value_targets(targets, recipe.loss.groups)[1].numpy()
+    return ((targets.age_lo >= 0) | (targets.gender >= 0)).numpy()
+
+
+def _target_tensors(records: Sequence[FaceRecord]) -> TargetBatch:
+    arrays = labelled_targets(records)
+    return TargetBatch(*(torch.from_numpy(item) for item in (arrays.age_lo, arrays.age_hi, arrays.gender, arrays.race)))

@@ -1,0 +1,97 @@
+"""Losses over heads. Unknown labels take no part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agegender_core.labels import AGE_GROUP_SETS, MAX_AGE
+from agegender_core.training.config import LossConfig, Objective
+
+
+@dataclass(frozen=True, eq=False)
+class TargetBatch:
+    """Labels of N pictures on the training device: see ``agegender_core.data.records.Targets``."""
+
+    age_lo: Tensor
+    age_hi: Tensor
+    gender: Tensor
+    race: Tensor
+
+
+def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, objective: Objective, config: LossConfig) -> Tensor:
+    """Scalar to minimise for a batch."""
+    if objective == "two_values":
+        return two_value_loss(logits["targets"], targets, config)
+    loss = config.age * age_distribution_loss(logits["age"], targets, config)
+    loss = loss + config.gender * gender_loss(logits["gender"], targets.gender, config.gender_smoothing)
+    if "race" in logits and config.race:
+        loss = loss + config.race * race_loss(logits["race"], targets.race)
+    return loss
+
+
+def gaussian_labels(age: Tensor, sigma: float) -> Tensor:
+    """(N,) years to (N, 101) label distributions: a Gaussian of ``sigma`` years cut to 0..100 (Gao et al., DLDL-v2, 2018)."""
+    years = torch.arange(MAX_AGE + 1, device=age.device)
+    return functional.softmax(-((years - age[:, None]) ** 2) / (2 * sigma**2), dim=1)
+
+
+def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
+    """Mean over labelled pictures, (N, 101) logits.
+
+    Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years. Ranges: an age known only to lie
+    in [lo, hi] is an interval-censored label, whose likelihood is the probability inside the range.
+    """
+    known = targets.age_lo >= 0
+    exact = known & (targets.age_lo == targets.age_hi)
+    ranged = known & ~exact
+    log_probs = functional.log_softmax(logits, dim=1)  # (N, 101)
+    years = torch.arange(MAX_AGE + 1, device=logits.device)
+    inside = (years >= targets.age_lo[:, None]) & (years <= targets.age_hi[:, None])
+    censored = -log_probs.masked_fill(~inside, -torch.inf)[ranged].logsumexp(dim=1)
+    label = gaussian_labels(targets.age_lo[exact], config.sigma)
+    divergence = functional.kl_div(log_probs[exact], label, reduction="none").sum(dim=1)
+    mean = (log_probs[exact].exp() * years).sum(dim=1)
+    distance = (mean - targets.age_lo[exact]).abs()
+    return ((divergence + config.mean_l1 * distance).sum() + censored.sum()) / known.sum().clamp(min=1)
+
+
+def gender_loss(logits: Tensor, gender: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy over pictures with a gender label, (N, 2) logits."""
+    known = (gender >= 0).sum().clamp(min=1)
+    total = functional.cross_entropy(logits, gender, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
+    return total / known
+
+
+def race_loss(logits: Tensor, race: Tensor) -> Tensor:
+    """Negative log of the probability of the set of races a label may mean, (N, 7) logits and 0/1 sets."""
+    known = race.any(dim=1)
+    log_probs = functional.log_softmax(logits, dim=1).masked_fill(race == 0, -torch.inf)
+    return -log_probs[known].logsumexp(dim=1).sum() / known.sum().clamp(min=1)
+
+
+def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor]:
+    """(N, 2) vector of age-group index and gender, and (N,) which pictures have both.
+
+    Exact ages in a gap between groups have no index, as in the benchmark; so have ranges that lie in no single group.
+    """
+    table = targets.age_lo.new_full((MAX_AGE + 1,), -1)
+    for index, group in enumerate(AGE_GROUP_SETS[groups]):
+        table[group.lo : group.hi + 1] = index
+    lo, hi = table[targets.age_lo.clamp(min=0)], table[targets.age_hi.clamp(min=0)]
+    index = torch.where((targets.age_lo >= 0) & (lo == hi), lo, -1)
+    usable = (index >= 0) & (targets.gender >= 0)
+    return torch.stack([index, targets.gender], dim=1).float(), usable
+
+
+def two_value_loss(values: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
+    """Paper's equation 5: squared L2 distance to (age group index, gender), mean over pictures that have both. (N, 2) values."""
+    wanted, usable = two_value_targets(targets, config.groups)
+    squared = ((values - wanted) ** 2).sum(dim=1)
+    return (squared * usable).sum() / usable.sum().clamp(min=1)
+
+

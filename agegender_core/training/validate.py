@@ -1,0 +1,53 @@
+"""A quick look at the validation split after each epoch. The full measurement is ``evaluate``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from agegender_core.decoding import DecodingSpec, group_probs, read_out
+from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, group_index
+from agegender_core.training.augment import centre
+from agegender_core.training.config import Recipe
+from agegender_core.training.dataset import CropSet
+from agegender_core.transforms import normalise
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, batch_size: int = 256) -> dict[str, torch.Tensor]:
+    """Logits by head of every crop, on the CPU; ``model`` in eval mode."""
+    device = next(model.parameters()).device
+    parts: list[dict[str, torch.Tensor]] = []
+    for start in range(0, len(crops), batch_size):
+        wide = crops.wide[start : start + batch_size].to(device)
+        images = normalise(centre(wide, recipe.input.size, crops.view), recipe.input)
+        logits = model(images.contiguous(memory_format=torch.channels_last)).logits
+        parts.append({name: value.float().cpu() for name, value in logits.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe) -> dict[str, float]:
+    """Mean absolute error, group accuracy and gender accuracy by set, as «set/metric», single view."""
+    was_training = model.training
+    model.eval()
+    logits = predict_logits(model, crops, recipe)
+    model.train(was_training)
+    answers = read_out(logits, DecodingSpec(kind=recipe.objective, groups=recipe.loss.groups if recipe.objective == "two_values" else "fairface9"))
+    names = np.array([record.dataset for record in crops.records])
+    metrics: dict[str, float] = {}
+    for name in dict.fromkeys(names):
+        rows = names == name
+        lo, hi, gender = (getattr(crops.targets, key).cpu().numpy()[rows] for key in ("age_lo", "age_hi", "gender"))
+        if (exact := (lo >= 0) & (lo == hi)).any():
+            metrics[f"{name}/mae"] = float(np.abs(answers.years[rows] - lo)[exact].mean())
+        if (ranged := (lo >= 0) & (lo != hi)).any() and answers.age_probs is not None:
+            chosen = group_probs(answers.age_probs[rows], FAIRFACE_GROUPS).argmax(axis=1)
+            true = np.array([group_index(age, FAIRFACE_GROUPS) for age in lo.clip(min=0)])
+            metrics[f"{name}/age_accuracy"] = float((chosen == true)[ranged].mean())
+        if answers.group is not None:
+            true = np.array([-1 if (found := group_index(age, ADIENCE_GROUPS)) is None else found for age in lo.clip(min=0)])
+            metrics[f"{name}/group_accuracy"] = float((answers.group[rows] == true)[true >= 0].mean())
+        if (known := gender >= 0).any():
+            metrics[f"{name}/gender_accuracy"] = float((answers.gender[rows] == gender)[known].mean())
+    return metrics
