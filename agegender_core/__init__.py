@@ -1,0 +1,49 @@
+"""Age and gender from faces, with honest uncertainty.
+
+    from agegender_core import analyze
+    for face in analyze("photo.jpg"):
+        print(face.age.years, face.age.interval, face.gender.label)
+
+Importing this package loads neither torch nor a detector nor a web framework: names are looked up at their first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agegender_core.errors import AgeGenderError
+    from agegender_core.predictor import Predictor, analyze, load_predictor
+    from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
+
+_HOMES = {
+    "analyze": "predictor",
+    "load_predictor": "predictor",
+    "Predictor": "predictor",
+    "AgeGenderError": "errors",
+    "AgeEstimate": "types",
+    "Analysis": "types",
+    "Categorical": "types",
+    "Face": "types",
+    "Prediction": "types",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AgeEstimate",
+    "AgeGenderError",
+    "Analysis",
+    "Categorical",
+    "Face",
+    "Prediction",
+    "Predictor",
+    "analyze",
+    "load_predictor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -36,7 +36,10 @@ def similarity_to_template(landmarks: np.ndarray) -> np.ndarray:
 
 
 def face_frame(face: Face) -> np.ndarray:
-    """(2, 3) similarity from the unit template square to pixels of the picture, by landmarks or, where they cannot be believed, by the box."""
+    """(2, 3) similarity from the unit template square to pixels of the picture.
+
+    By landmarks or, where they are missing or cannot be believed, by the box.
+    """
     if face.landmarks is not None:
         frame = similarity_to_template(np.asarray(face.landmarks, dtype=float))
         if _believable(frame, face):
@@ -47,8 +50,8 @@ def face_frame(face: Face) -> np.ndarray:
 def _believable(frame: np.ndarray, face: Face) -> bool:
     side = math.hypot(frame[0, 0], frame[1, 0])
     ratio = side / max(face.width, face.height, 1e-6)
-    # The box of a face in a picture turned by 90 degrees is upright, its frame is not.
-    tilt = math.degrees(math.atan2(frame[1, 0], frame[0, 0])) + face.turned
+    # A face found after turning the picture by 90 degrees counter-clockwise lies 90 degrees clockwise in the picture itself.
+    tilt = math.degrees(math.atan2(frame[1, 0], frame[0, 0])) - face.turned
     tilt = (tilt + 180) % 360 - 180
     return bool(np.isfinite(frame).all()) and SCALE_RANGE[0] <= ratio <= SCALE_RANGE[1] and abs(tilt) <= MAX_TILT
 
@@ -56,7 +59,7 @@ def _believable(frame: np.ndarray, face: Face) -> bool:
 def _box_frame(face: Face) -> np.ndarray:
     left, top, right, bottom = face.box_xyxy
     side = max(right - left, bottom - top)
-    angle = math.radians(-face.turned)
+    angle = math.radians(face.turned)
     linear = side * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
     return np.hstack([linear, (centre - linear @ (0.5, 0.5))[:, None]])

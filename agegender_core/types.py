@@ -139,6 +139,51 @@ class Prediction:
         return row
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Wall-clock milliseconds of one picture's way down the hallway."""
+
+    detect_ms: float
+    align_ms: float
+    network_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """Sum of the steps."""
+        return self.detect_ms + self.align_ms + self.network_ms
+
+    def as_dict(self) -> dict[str, float]:
+        """JSON-ready mapping."""
+        steps = {"detect_ms": self.detect_ms, "align_ms": self.align_ms, "network_ms": self.network_ms, "total_ms": self.total_ms}
+        return {name: round(value, 1) for name, value in steps.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One picture's answer: the upright RGB ``image`` all boxes refer to, its faces from largest to smallest, and what it took.
+
+    ``turned``: degrees counter-clockwise the picture had to be turned before faces were found; 0 for an upright picture.
+    An empty ``predictions`` is a normal answer.
+    """
+
+    image: Image.Image = field(repr=False)
+    predictions: tuple[Prediction, ...]
+    weights: str
+    timing: Timing
+    turned: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready mapping, without pictures."""
+        return {
+            "width": self.image.width,
+            "height": self.image.height,
+            "turned": self.turned,
+            "weights": self.weights,
+            "timing": self.timing.as_dict(),
+            "faces": [prediction.as_dict() for prediction in self.predictions],
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class AttentionBlock:
     """What one gated attention block did: ``mask`` (N, C, H, W) in [0, 1], ``gate`` in [0, 1] or None for a block without one."""

@@ -7,7 +7,8 @@ Input: (N, 3, H, W) normalised RGB, 64x64 in the paper; any side of at least 32 
 Output: ``ModelOutput`` with one (N, K) tensor a head, no attention masks.
 
 Deviations and choices:
-* Table I's last row names 256 filters but an output of 2x2x512. 512 is used: with it the total is the abstract's 0.9M, with 256 it is 0.66M.
+* Table I's last row names 256 filters but an output of 2x2x512. 512 is used: with it the total is the abstract's 0.9M, with 256 it
+  is 0.66M.
 * «same» padding at stride 2 pads one pixel on every side here; the authors' framework pads right and bottom only.
 * The paper drops 25 % of the units; where exactly is left open. ``dropout`` acts on the 512-unit layer, ``conv_dropout`` after each
   pooling; the ``paper`` recipe sets both to 0.25.

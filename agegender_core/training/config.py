@@ -44,7 +44,10 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """``name``: adam (L2 as in the papers: added to the gradient), adamw (decoupled) or nadam. ``ema``: decay of averaged weights, 0 for none."""
+    """``name``: adam (L2 as in the papers: added to the gradient), adamw (decoupled) or nadam.
+
+    ``ema``: decay of averaged weights, 0 for none.
+    """
 
     name: Literal["adam", "adamw", "nadam"] = "adamw"
     lr: float = 5e-3
@@ -88,6 +91,23 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class CardConfig:
+    """What people read about the weights.
+
+    ``title``, ``summary``, ``paper``: for people. ``claimed``: the paper's own numbers by «set/metric», in our units (years, shares).
+    ``caveats``: what to know before use. ``default``: whether the app opens with these weights. ``flip``: average with the mirrored crop.
+    """
+
+    title: str = ""
+    summary: str = ""
+    paper: str = ""
+    caveats: str = ""
+    claimed: dict[str, Any] = field(default_factory=dict)
+    default: bool = False
+    flip: bool = True
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run, whole. ``heads``: output size by name. ``model``: the architecture's own options."""
 
@@ -103,6 +123,7 @@ class Recipe:
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    card: CardConfig = field(default_factory=CardConfig)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping of every setting, defaults included."""
@@ -152,11 +173,7 @@ def _build(cls: type, raw: dict[str, Any], where: str) -> Any:
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    required = {
-        name
-        for name, item in known.items()
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
+    required = {name for name, item in known.items() if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING}
     missing = sorted(required - set(raw))
     if missing:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")

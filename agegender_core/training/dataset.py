@@ -12,8 +12,8 @@ from torch import Tensor
 from agegender_core.data import FaceRecord, labelled_targets, read_records
 from agegender_core.data.crops import load_crops
 from agegender_core.errors import DatasetError
-from agegender_core.training.losses import TargetBatch, two_value_targets
 from agegender_core.training.config import Recipe
+from agegender_core.training.losses import TargetBatch, two_value_targets
 
 WIDE = 1.5
 """Side of the stored crop, as a multiple of the network's input: the border is what augmentation moves into view."""

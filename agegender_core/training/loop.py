@@ -52,14 +52,17 @@ class TrainState:
                 "ema": None if self.ema is None else self.ema.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "generator": self.generator.get_state(),
-                "counters": (self.step, self.elapsed, self.progress),
+                "counters": (self.step, self.elapsed),
             },
             partial,
         )
         partial.replace(path)
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Go on from a checkpoint. Raises ``ConfigError`` where it belongs to another recipe."""
+        """Go on from a checkpoint; the schedule may have become longer, so progress is worked out anew.
+
+        Raises ``ConfigError`` where it belongs to another recipe.
+        """
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if _identity(saved["recipe"]) != _identity(recipe.as_dict()):
             raise ConfigError(f"{path} was made by another recipe: give --out another folder, or --restart to begin anew")
@@ -68,16 +71,18 @@ class TrainState:
             self.ema.load_state_dict(saved["ema"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"])
-        self.step, self.elapsed, self.progress = saved["counters"]
+        self.step, self.elapsed = saved["counters"]
 
 
 def _identity(recipe: dict[str, Any]) -> str:
-    """A recipe without its length: a longer run may go on from a shorter one's checkpoint."""
+    """A recipe without its length and its card: a longer run may go on from a shorter one's checkpoint."""
     schedule = {key: value for key, value in recipe["schedule"].items() if key not in ("epochs", "budget_minutes")}
-    return json.dumps({**recipe, "schedule": schedule}, sort_keys=True, default=list)
+    return json.dumps({**recipe, "schedule": schedule, "card": None}, sort_keys=True, default=list)
 
 
-def train(recipe: Recipe, out: Path, *, resume: bool = True, device: str | None = None, checkpoint_seconds: float = 120, say: Say = print) -> dict[str, Any]:
+def train(
+    recipe: Recipe, out: Path, *, resume: bool = True, device: str | None = None, checkpoint_seconds: float = 120, say: Say = print
+) -> dict[str, Any]:
     """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and ``run.json`` in ``out``.
 
     Returns what ``run.json`` holds. Raises ``ConfigError`` or ``DatasetError``.
@@ -93,7 +98,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = True, device: str | None 
     checkpoint = out / "checkpoint.pt"
     if resume and checkpoint.is_file():
         state.load(checkpoint, recipe)
-        say(f"resumed {checkpoint} at {state.progress:.1%}")
+        say(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
     say(f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,} pictures")
     metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
     return _finish(recipe, state, crops, metrics, out, commit)
@@ -136,7 +141,9 @@ def crop_size(recipe: Recipe, progress: float) -> int:
     return size
 
 
-def _run(recipe: Recipe, state: TrainState, crops: CropSet, val: CropSet, out: Path, checkpoint_seconds: float, say: Say) -> dict[str, float]:
+def _run(
+    recipe: Recipe, state: TrainState, crops: CropSet, val: CropSet, out: Path, checkpoint_seconds: float, say: Say
+) -> dict[str, float]:
     from tqdm import tqdm
 
     steps_per_epoch = len(crops) // recipe.schedule.batch_size
@@ -145,29 +152,29 @@ def _run(recipe: Recipe, state: TrainState, crops: CropSet, val: CropSet, out: P
     started, saved = time.monotonic() - state.elapsed, time.monotonic()
     bar = tqdm(total=1000, initial=int(1000 * state.progress), unit="‰", disable=not sys.stderr.isatty(), desc=recipe.name)
     running, metrics, order = 0.0, {}, torch.empty(0, dtype=torch.long)
+    size = recipe.schedule.batch_size
+    state.progress = _progress(recipe, state, steps_per_epoch)
     while state.progress < 1:
-        if not len(order):
+        if len(order) < size:
             order = torch.randperm(len(crops), generator=state.generator, device=crops.wide.device)
-        batch, order = order[: recipe.schedule.batch_size], order[recipe.schedule.batch_size :]
-        if len(batch) == recipe.schedule.batch_size:
-            loss = _step(recipe, state, crops, batch)
-            running = loss if running == 0 else 0.98 * running + 0.02 * loss
-            state.step += 1
+        batch, order = order[:size], order[size:]
+        loss = _step(recipe, state, crops, batch)
+        running = loss if running == 0 else 0.98 * running + 0.02 * loss
+        state.step += 1
         state.elapsed = time.monotonic() - started
         state.progress = _progress(recipe, state, steps_per_epoch)
         bar.n = int(1000 * state.progress)
         bar.set_postfix(epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{running:.3f}", refresh=False)
         bar.update(0)
-        if state.step and state.step % steps_per_epoch == 0 and len(order) < recipe.schedule.batch_size or state.progress >= 1:
-            order = order[:0]
-            metrics = quick_metrics(state.ema or state.model, val, recipe)
+        if len(order) < size or state.progress >= 1:
+            metrics = quick_metrics(state.ema or state.model, val, recipe, crop_size(recipe, state.progress))
             _log(out, state, steps_per_epoch, running, metrics, say)
         if time.monotonic() - saved > checkpoint_seconds:
             state.save(out / "checkpoint.pt", recipe)
             saved = time.monotonic()
     bar.close()
     state.save(out / "checkpoint.pt", recipe)
-    return metrics or quick_metrics(state.ema or state.model, val, recipe)
+    return metrics or quick_metrics(state.ema or state.model, val, recipe, recipe.input.size)
 
 
 def _progress(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
@@ -209,7 +216,12 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metrics: dict[str, float], say: Say) -> None:
-    row = {"epoch": round(state.step / steps_per_epoch, 2), "minutes": round(state.elapsed / 60, 1), "progress": round(state.progress, 4), "loss": round(loss, 4)}
+    row = {
+        "epoch": round(state.step / steps_per_epoch, 2),
+        "minutes": round(state.elapsed / 60, 1),
+        "progress": round(state.progress, 4),
+        "loss": round(loss, 4),
+    }
     row.update({key: round(value, 4) for key, value in metrics.items()})
     with (out / "log.jsonl").open("a") as log:
         log.write(json.dumps(row) + "\n")
@@ -243,7 +255,9 @@ def git_commit() -> str:
     """Commit of the working tree, marked where it has changes; «unknown» outside a repository."""
     here = Path(__file__).resolve().parent
     try:
-        answer = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return answer.stdout.strip()

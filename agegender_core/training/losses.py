@@ -93,5 +93,3 @@ def two_value_loss(values: Tensor, targets: TargetBatch, config: LossConfig) -> 
     wanted, usable = two_value_targets(targets, config.groups)
     squared = ((values - wanted) ** 2).sum(dim=1)
     return (squared * usable).sum() / usable.sum().clamp(min=1)
-
-

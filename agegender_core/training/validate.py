@@ -15,25 +15,28 @@ from agegender_core.transforms import normalise
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, batch_size: int = 256) -> dict[str, torch.Tensor]:
-    """Logits by head of every crop, on the CPU; ``model`` in eval mode."""
+def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, size: int, batch_size: int = 256) -> dict[str, torch.Tensor]:
+    """Logits by head of every crop at ``size`` pixels a side, on the CPU; ``model`` in eval mode."""
     device = next(model.parameters()).device
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(crops), batch_size):
         wide = crops.wide[start : start + batch_size].to(device)
-        images = normalise(centre(wide, recipe.input.size, crops.view), recipe.input)
+        images = normalise(centre(wide, size, crops.view), recipe.input)
         logits = model(images.contiguous(memory_format=torch.channels_last)).logits
         parts.append({name: value.float().cpu() for name, value in logits.items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe) -> dict[str, float]:
-    """Mean absolute error, group accuracy and gender accuracy by set, as «set/metric», single view."""
+def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -> dict[str, float]:
+    """Mean absolute error, group accuracy and gender accuracy by set, as «set/metric», of a single view at ``size`` pixels a side.
+
+    While a schedule is still at small crops, look through the same ones: the network has not seen faces at full size yet.
+    """
     was_training = model.training
     model.eval()
-    logits = predict_logits(model, crops, recipe)
+    logits = predict_logits(model, crops, recipe, size)
     model.train(was_training)
-    answers = read_out(logits, DecodingSpec(kind=recipe.objective, groups=recipe.loss.groups if recipe.objective == "two_values" else "fairface9"))
+    answers = read_out(logits, DecodingSpec(kind=recipe.objective, groups=recipe.loss.groups))
     names = np.array([record.dataset for record in crops.records])
     metrics: dict[str, float] = {}
     for name in dict.fromkeys(names):

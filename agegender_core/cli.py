@@ -1,0 +1,20 @@
+"""The command line: ``python -m agegender_core COMMAND``. Commands import torch and pandas when they run, so that help is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from agegender_core import commands
+from agegender_core.predict_command import predict
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@app.callback()
+def main() -> None:
+    """Age and gender of faces in pictures: estimate, train, evaluate."""
+
+
+for command in (predict, commands.train, commands.evaluate, commands.report, commands.bench):
+    app.command()(command)
+app.add_typer(commands.weights_app, name="weights")

@@ -1,0 +1,171 @@
+"""Commands of the researcher: train, evaluate, report, bench, weights. Heavy imports happen inside, so that --help is quick."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agegender_core.errors import AgeGenderError, ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+weights_app = typer.Typer(help="Trained weights: list, verify, publish.", no_args_is_help=True)
+
+
+def fail(error: AgeGenderError) -> typer.Exit:
+    """Print ``error`` for a person; the caller raises what this returns."""
+    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+    return typer.Exit(1)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe such as configs/multitask_cnn_dist.toml.", exists=True, dir_okay=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and results; default runs/NAME.")] = None,
+    minutes: Annotated[float, typer.Option(help="Fit the whole schedule into this many minutes (0: no limit).", min=0)] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the checkpoint.")] = False,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated.")] = None,
+) -> None:
+    """Train a recipe. Stop and start it at will: it goes on from its last checkpoint."""
+    from agegender_core.training.config import load_recipe
+    from agegender_core.training.loop import train as run_training
+
+    try:
+        changes = dict(parse_override(text) for text in override or [])
+        if minutes:
+            changes["schedule.budget_minutes"] = minutes
+        loaded = load_recipe(recipe, changes)
+        run = run_training(loaded, out or Path("runs") / loaded.name, resume=not restart, device=device, say=typer.echo)
+    except AgeGenderError as error:
+        raise fail(error) from error
+    typer.echo(f"done in {run['minutes']} minutes; next: python -m agegender_core weights publish {out or Path('runs') / loaded.name}")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """``schedule.epochs=2`` to key and value, the value read as TOML. Raises ``ConfigError``."""
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, for example schedule.epochs=2")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+
+
+def evaluate(
+    weights: Annotated[list[str] | None, typer.Option("--weights", "-w", help="Which weights; default: all installed.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", "-s", help="Which sets; default: all that are here.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where to write.")] = ROOT / "reports",
+) -> None:
+    """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
+    from tqdm import tqdm
+
+    from agegender_core.data.parquet import set_path
+    from agegender_core.evaluation.runner import TEST_SPLITS
+    from agegender_core.evaluation.runner import evaluate as run_evaluation
+    from agegender_core.weights import find_weights, list_weights
+
+    try:
+        entries = [find_weights(name) for name in weights] if weights else [entry for entry in list_weights() if entry.installed]
+        if unknown := set(sets or []) - set(TEST_SPLITS):
+            raise ConfigError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}")
+        for name in sets or TEST_SPLITS:
+            set_path(name)
+            for entry in entries:
+                with tqdm(desc=f"{entry.name} on {name}", unit="picture") as bar:
+
+                    def tick(done: int, total: int, bar: tqdm = bar) -> None:
+                        bar.total = total
+                        bar.update(done - bar.n)
+
+                    report = run_evaluation(entry, name, reports, tick)
+                shown = ("mae", "fairface9_accuracy", "adience8_accuracy", "gender_accuracy", "interval_coverage")
+                numbers = "  ".join(f"{key} {report['metrics'][key]['value']:.3f}" for key in shown if key in report["metrics"])
+                typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
+    except AgeGenderError as error:
+        raise fail(error) from error
+
+
+def report(
+    reports: Annotated[Path, typer.Option(help="What evaluate wrote.")] = ROOT / "reports",
+) -> None:
+    """Rewrite the README's tables, the model cards and the manifest's measured numbers from reports/."""
+    from agegender_core.evaluation.report import update_all
+    from agegender_core.weights import weights_dir
+
+    try:
+        written = update_all(ROOT, reports, weights_dir())
+    except AgeGenderError as error:
+        raise fail(error) from error
+    for path in written:
+        typer.echo(f"wrote {path}")
+
+
+def bench(
+    repeats: Annotated[int, typer.Option(help="Timed repeats of each job.", min=5)] = 60,
+    threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")] = False,
+) -> None:
+    """Time the network and a whole photo, and report peak memory."""
+    from agegender_core.evaluation.bench import run_bench
+    from agegender_core.evaluation.report import speed_table
+
+    try:
+        typer.echo(speed_table(run_bench(repeats, threads, ROOT / "reports" if save else None)))
+    except AgeGenderError as error:
+        raise fail(error) from error
+
+
+@weights_app.command("list")
+def list_command() -> None:
+    """What the manifest names and what is installed."""
+    from agegender_core.weights import list_weights
+
+    try:
+        entries = list_weights()
+    except AgeGenderError as error:
+        raise fail(error) from error
+    if not entries:
+        typer.echo("no weights: the manifest is empty or missing")
+    for entry in entries:
+        state = "installed" if entry.installed else "not installed"
+        typer.echo(f"{entry.name}  {state}{', default' if entry.default else ''}  {entry.parameters:,} parameters  {entry.title}")
+
+
+@weights_app.command("verify")
+def verify_command() -> None:
+    """Check every file against the manifest and load it; exit code 1 where any fails."""
+    from agegender_core.weights import list_weights, load_network
+
+    failed = False
+    try:
+        entries = list_weights()
+    except AgeGenderError as error:
+        raise fail(error) from error
+    for entry in entries:
+        try:
+            load_network(entry)
+            typer.echo(f"{entry.name}  ok  {entry.path.stat().st_size / 2**20:.1f} MB")
+        except AgeGenderError as error:
+            failed = True
+            typer.secho(f"{entry.name}  {error}", fg=typer.colors.RED, err=True)
+    if failed or not entries:
+        raise typer.Exit(1)
+
+
+@weights_app.command("publish")
+def publish_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, such as runs/multitask_cnn_dist.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace better weights too.")] = False,
+) -> None:
+    """Calibrate a finished run on the validation split and put it into weights/."""
+    from agegender_core.training.publish import publish
+
+    try:
+        entry = publish(run, force=force)
+    except AgeGenderError as error:
+        raise fail(error) from error
+    typer.echo(f"{entry.path}: val loss {entry.training['val_loss']}, {entry.decoding}")

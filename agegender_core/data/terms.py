@@ -1,0 +1,29 @@
+"""What each set is and whose terms apply, as its owners state them. Weights trained on a set carry its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SetTerms:
+    """``title``: for people. ``terms``: the owners' conditions in short. ``source``: whom to cite."""
+
+    title: str
+    terms: str
+    source: str
+
+
+TERMS: dict[str, SetTerms] = {
+    "utkface": SetTerms("UTKFace", "non-commercial research only", "Zhang, Song and Qi, CVPR 2017"),
+    "all_age_faces": SetTerms("All-Age-Faces", "no licence stated, asks for citation", "Cheng et al., ICIP 2019"),
+    "fairface": SetTerms("FairFace", "CC BY 4.0", "Karkkainen and Joo, WACV 2021"),
+    "fgnet": SetTerms("FG-NET", "research only", "Lanitis, FG-NET consortium, 2002"),
+}
+
+
+def terms_of(sets: Sequence[str]) -> str:
+    """One sentence with the terms of all ``sets``."""
+    parts = [f"{TERMS[name].title}: {TERMS[name].terms} ({TERMS[name].source})" for name in sets]
+    return "; ".join(parts) + "."

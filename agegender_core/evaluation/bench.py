@@ -1,0 +1,86 @@
+"""How long an answer takes and how much memory it needs. Measured, never asserted: machines are noisy."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from agegender_core.data.sample import sample_portrait
+from agegender_core.network import run_network
+from agegender_core.predictor import load_predictor
+from agegender_core.transforms import to_batch
+from agegender_core.weights import WeightsEntry, list_weights
+
+
+def run_bench(repeats: int = 60, threads: int | None = None, reports: Path | None = None) -> dict[str, Any]:
+    """Time every installed set of weights on the bundled portrait; write ``bench.json`` into ``reports`` where given."""
+    if threads:
+        torch.set_num_threads(threads)
+    rows = [row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)]
+    result = {
+        "rows": rows,
+        "threads": torch.get_num_threads(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+    if reports is not None:
+        reports.mkdir(parents=True, exist_ok=True)
+        (reports / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _rows(entry: WeightsEntry, repeats: int) -> list[dict[str, Any]]:
+    predictor = load_predictor(entry.name)
+    portrait = sample_portrait()
+    photo = Image.new("RGB", (640, 480), (96, 96, 96))
+    photo.paste(portrait.resize((480, 480)), (80, 0))
+    face = predictor.run(portrait).predictions[0]
+    one = to_batch([face.crop], entry.input)
+    sixteen = to_batch([face.crop] * 16, entry.input)
+    views = "two views" if entry.flip else "one view"
+    jobs: list[tuple[str, Callable[[], object], int]] = [
+        (f"network, one face, {views}", lambda: run_network(predictor.network, one, entry.flip), 1),
+        (f"network, per face of a batch of 16, {views}", lambda: run_network(predictor.network, sixteen, entry.flip), 16),
+        ("network, one face, one view", lambda: run_network(predictor.network, one, False), 1),
+        ("whole photo 640x480, one face", lambda: predictor.run(photo), 1),
+    ]
+    return [
+        {"weights": entry.name, "what": what, **_time(job, repeats, share)}
+        for what, job, share in dict((job[0], job) for job in jobs).values()
+    ]
+
+
+def _time(job: Callable[[], object], repeats: int, share: int) -> dict[str, float]:
+    for _ in range(5):
+        job()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        job()
+        times.append(1000 * (time.perf_counter() - started) / share)
+    return {"median_ms": round(statistics.median(times), 2), "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2)}
+
+
+def _peak_memory_mb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

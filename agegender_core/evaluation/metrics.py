@@ -1,0 +1,132 @@
+"""Metrics, each the mean of one value a picture, with a bootstrap interval.
+
+A metric is a column of per-picture values; pictures without the label it needs hold NaN and do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from agegender_core.labels import ADIENCE_GROUPS, AGE_BANDS, FAIRFACE_GROUPS, AgeGroup, group_index, group_names
+
+RESAMPLES = 2000
+METRICS = (
+    "mae",
+    "bias",
+    "cs5",
+    "fairface9_accuracy",
+    "fairface9_one_off",
+    "adience8_accuracy",
+    "adience8_one_off",
+    "gender_accuracy",
+    "race_accuracy",
+    "interval_coverage",
+    "interval_width",
+)
+"""In years: mae (mean absolute error), bias (mean signed error, positive: guessed too old), interval_width. Shares in [0, 1]: the rest."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` pictures."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def as_dict(self) -> dict[str, float]:
+        """JSON-ready mapping, rounded to 5 digits."""
+        return {"value": round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5), "n": self.n}
+
+
+def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Estimate | None:
+    """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is left."""
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    count = len(values)
+    if count == 0:
+        return None
+    generator = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    block = max(1, 2_000_000 // count)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        means[start : start + size] = values[generator.integers(0, count, (size, count))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(values.mean()), float(low), float(high), count)
+
+
+def value_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """One column a metric of ``METRICS``, one row a picture of a prediction table (see ``runner.PREDICTION_COLUMNS``)."""
+    error = table["age_pred"] - table["age_true"]
+    columns = {
+        "mae": error.abs(),
+        "bias": error,
+        "cs5": _where(error.notna(), error.abs() <= 5),
+        "gender_accuracy": _match(table["gender_true"], table["gender_pred"]),
+        "race_accuracy": _match(table["race_true"], table["race_pred"]),
+        "interval_width": table["age_high"] - table["age_low"],
+    }
+    known = table["age_true"].notna() & table["age_low"].notna()
+    columns["interval_coverage"] = _where(known, table["age_true"].between(table["age_low"], table["age_high"]))
+    for name, groups in (("fairface9", FAIRFACE_GROUPS), ("adience8", ADIENCE_GROUPS)):
+        true, predicted = _true_group(table, groups), _positions(table[f"{name}_pred"], groups)
+        both = true.notna() & predicted.notna()
+        columns[f"{name}_accuracy"] = _where(both, true == predicted)
+        columns[f"{name}_one_off"] = _where(both, (true - predicted).abs() <= 1)
+    return pd.DataFrame(columns)[list(METRICS)]
+
+
+def estimates(values: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Every metric that has at least one picture, JSON-ready."""
+    found = {name: bootstrap_mean(values[name].to_numpy(float)) for name in values.columns}
+    return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
+
+
+def slice_labels(table: pd.DataFrame) -> Mapping[str, pd.Series]:
+    """Slice name by picture: age band (FairFace's own range where no exact age is known), gender, race; None where unlabelled."""
+    bands = [band_name(age) for age in table["age_true"]]
+    band = pd.Series(bands, index=table.index, dtype=object).where(table["age_true"].notna(), table["age_range_true"])
+    return {"age": band, "gender": table["gender_true"], "race": table["race_true"]}
+
+
+def band_name(age: float) -> str | None:
+    """Name of the age band that holds ``age`` years, None for NaN."""
+    if age is None or np.isnan(age):
+        return None
+    return next(band.name for band in AGE_BANDS if band.lo <= int(age) <= band.hi)
+
+
+def sliced(table: pd.DataFrame, values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """{slicing: {slice: {metric: estimate}}}, slices in natural order."""
+    order = [*group_names(AGE_BANDS), *group_names(FAIRFACE_GROUPS)]
+    result: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for slicing, labels in slice_labels(table).items():
+        names = sorted(labels.dropna().unique(), key=lambda name: (order.index(name) if name in order else 0, name))
+        if names:
+            result[slicing] = {name: estimates(values[labels == name]) for name in names}
+    return result
+
+
+def _where(known: pd.Series, truth: pd.Series) -> pd.Series:
+    return truth.astype(float).where(known)
+
+
+def _match(true: pd.Series, predicted: pd.Series) -> pd.Series:
+    return _where(true.notna() & predicted.notna(), true == predicted)
+
+
+def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
+    """Position of the true group: by exact age, or by the set's own range where that is one of ``groups``."""
+    by_age = [None if np.isnan(age) else group_index(age, groups) for age in table["age_true"].to_numpy(float)]
+    exact = pd.Series(by_age, index=table.index, dtype=float)
+    return exact.where(table["age_true"].notna(), _positions(table["age_range_true"], groups))
+
+
+def _positions(names: pd.Series, groups: tuple[AgeGroup, ...]) -> pd.Series:
+    return names.map({name: float(index) for index, name in enumerate(group_names(groups))}).astype(float)

@@ -1,0 +1,171 @@
+"""Weights against a labelled set: one row a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from agegender_core.data import FaceRecord, iter_images, read_records
+from agegender_core.data.crops import load_crops
+from agegender_core.decoding import Answers, DecodingSpec, group_probs, read_out
+from agegender_core.evaluation.metrics import estimates, sliced, value_columns
+from agegender_core.labels import (
+    ADIENCE_GROUPS,
+    FAIRFACE_GROUPS,
+    FAIRFACE_RACES,
+    GENDERS,
+    UTKFACE_RACE_AS_FAIRFACE,
+    UTKFACE_RACES,
+    group_names,
+)
+from agegender_core.network import run_network
+from agegender_core.transforms import normalise
+from agegender_core.weights import WeightsEntry, load_network
+
+Progress = Callable[[int, int], None]
+
+TEST_SPLITS = {"utkface": "test", "all_age_faces": "test", "fairface": "test", "fgnet": "all"}
+"""What a report is about. FG-NET is never trained on, so all of it is a test."""
+
+PREDICTION_COLUMNS = (
+    "file", "subject", "split", "age_true", "age_range_true", "gender_true", "race_true", "face_found", "detection_score",
+    "age_pred", "age_low", "age_high", "fairface9_pred", "adience8_pred", "gender_pred", "gender_probability", "race_pred",
+)  # fmt: skip
+"""Columns of ``predictions.parquet``: labels «…_true» in the set's own words, answers, and None where there is none."""
+
+
+def evaluate(entry: WeightsEntry, set_name: str, reports: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Measure ``entry`` on the test split of ``set_name``; write ``metrics.json`` and ``predictions.parquet``; return the metrics."""
+    split = TEST_SPLITS[set_name]
+    records = read_records(set_name, split)
+    if set_name == "fgnet":
+        table, how = predict_photos(entry, records, progress), "whole photographs through detection, the largest face"
+    else:
+        table, how = predict_chips(entry, records, progress), "face chips aligned by the set's landmarks"
+    values = value_columns(table)
+    report = {
+        "weights": entry.name,
+        "weights_sha256": entry.sha256,
+        "set": set_name,
+        "split": split,
+        "n": len(table),
+        "no_face": int((~table["face_found"]).sum()),
+        "how": how,
+        "metrics": estimates(values),
+        "slices": sliced(table, values),
+    }
+    folder = reports / entry.name / set_name
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(folder / "predictions.parquet", index=False)
+    (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def predict_chips(entry: WeightsEntry, records: Sequence[FaceRecord], progress: Progress | None = None) -> pd.DataFrame:
+    """Prediction table of face chips, aligned by their labelled landmarks."""
+    logits = chip_logits(load_network(entry), entry, records, progress)
+    answers = read_out(logits, entry.decoding)
+    return _table(records, answers, entry.decoding, np.ones(len(records), bool), None)
+
+
+def chip_logits(
+    network: nn.Module, entry: WeightsEntry, records: Sequence[FaceRecord], progress: Progress | None = None, batch: int = 128
+) -> dict[str, torch.Tensor]:
+    """Logits by head, (N, K) each, of the chips of one set."""
+    crops = load_crops(records, entry.input)  # (N, H, W, 3)
+    parts: list[dict[str, torch.Tensor]] = []
+    for start in range(0, len(crops), batch):
+        images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
+        parts.append(dict(run_network(network, normalise(images, entry.input), entry.flip).logits))
+        if progress:
+            progress(min(start + batch, len(crops)), len(crops))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def predict_photos(entry: WeightsEntry, records: Sequence[FaceRecord], progress: Progress | None = None) -> pd.DataFrame:
+    """Prediction table of whole photographs of one person: the app's own way from bytes to answer, the largest face counts."""
+    from agegender_core.predictor import load_predictor
+
+    predictor = load_predictor(entry.name)
+    by_row = {record.row: index for index, record in enumerate(records)}
+    crops, faces, owners = [], [], []
+    for done, (row, encoded) in enumerate(iter_images(records[0].dataset, list(by_row)), start=1):
+        found = predictor.run(encoded).predictions
+        if found:
+            crops.append(found[0].crop)
+            faces.append(found[0].face)
+            owners.append(by_row[row])
+        if progress:
+            progress(done, len(records))
+    seen = np.zeros(len(records), bool)
+    seen[owners] = True
+    scores = np.full(len(records), np.nan)
+    scores[owners] = [face.score for face in faces]
+    images = torch.from_numpy(np.stack([np.asarray(crop) for crop in crops])).permute(0, 3, 1, 2)
+    parts = [run_network(predictor.network, normalise(part, entry.input), entry.flip).logits for part in images.split(128)]
+    logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)
+
+
+def _table(
+    records: Sequence[FaceRecord], answers: Answers, spec: DecodingSpec, seen: np.ndarray, scores: np.ndarray | None
+) -> pd.DataFrame:
+    labels = pd.DataFrame(
+        {
+            "file": [record.file for record in records],
+            "subject": [record.subject for record in records],
+            "split": [record.split for record in records],
+            "age_true": np.array([np.nan if record.age is None else record.age for record in records], dtype=float),
+            "age_range_true": [_range_name(record) for record in records],
+            "gender_true": [record.gender for record in records],
+            "race_true": [record.race for record in records],
+            "face_found": seen,
+            "detection_score": np.nan if scores is None else scores,
+        }
+    )
+    found = _answer_columns(answers, spec, records[0].race_scheme)
+    found.index = np.flatnonzero(seen)
+    return labels.join(found)[list(PREDICTION_COLUMNS)]
+
+
+def _range_name(record: FaceRecord) -> str | None:
+    if record.age_range is None:
+        return None
+    return next(group.name for group in FAIRFACE_GROUPS if group.lo == record.age_range[0])
+
+
+def _answer_columns(answers: Answers, spec: DecodingSpec, race_scheme: str | None) -> pd.DataFrame:
+    count = len(answers.years)
+    columns: dict[str, Any] = {
+        "age_pred": answers.years,
+        "age_low": np.full(count, np.nan) if answers.low is None else answers.low,
+        "age_high": np.full(count, np.nan) if answers.high is None else answers.high,
+        "gender_pred": [GENDERS[index] for index in answers.gender],
+        "gender_probability": np.full(count, np.nan) if answers.gender_probs is None else answers.gender_probs.max(axis=1),
+        "race_pred": None if answers.race_probs is None else _race_names(answers.race_probs, race_scheme),
+    }
+    for name, groups in (("fairface9", FAIRFACE_GROUPS), ("adience8", ADIENCE_GROUPS)):
+        index = None
+        if answers.age_probs is not None:
+            index = group_probs(answers.age_probs, groups).argmax(axis=1)
+        elif spec.groups == name:
+            index = answers.group
+        columns[f"{name}_pred"] = None if index is None else [group_names(groups)[item] for item in index]
+    frame = pd.DataFrame(columns)
+    return frame.astype({name: "float32" for name in ("age_pred", "age_low", "age_high", "gender_probability")})
+
+
+def _race_names(probs: np.ndarray, scheme: str | None) -> list[str] | None:
+    """Likeliest race in the words of the set: UTKFace's categories gather several of FairFace's."""
+    if scheme == "utkface5":
+        gathered = [[FAIRFACE_RACES.index(part) for part in UTKFACE_RACE_AS_FAIRFACE[name]] for name in UTKFACE_RACES]
+        sums = np.stack([probs[:, members].sum(axis=1) for members in gathered], axis=1)  # (N, 5)
+        return [UTKFACE_RACES[index] for index in sums.argmax(axis=1)]
+    return [FAIRFACE_RACES[index] for index in probs.argmax(axis=1)]

@@ -1,0 +1,165 @@
+"""Trained weights: what is installed, what it needs, what it measured. ``weights/manifest.toml`` is the one list of them.
+
+A missing file shows as not installed. Random weights are never served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agegender_core.decoding import DecodingSpec
+from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.types import InputSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """One entry of the manifest.
+
+    ``title``, ``summary``: for people. ``file``: name beside the manifest; ``sha256``: of its bytes. ``architecture``, ``options``,
+    ``heads``: what ``create_model`` takes. ``flip``: answers average the crop and its mirror image. ``parameters``: trainable values.
+    ``training``: data, split, recipe, commit, device, minutes, pictures seen. ``measured``: our own numbers by «set/metric»;
+    ``claimed``: the paper's, never mixed with ours. ``terms``: terms of the training data.
+    ``caveats``: what to know before use. ``paper``: where the system comes from.
+    """
+
+    name: str
+    title: str
+    summary: str
+    file: str
+    sha256: str
+    architecture: str
+    heads: Mapping[str, int]
+    paper: str
+    terms: str
+    folder: Path
+    caveats: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: InputSpec = InputSpec()
+    decoding: DecodingSpec = DecodingSpec()
+    flip: bool = False
+    parameters: int = 0
+    default: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    claimed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The weights file."""
+        return self.folder / self.file
+
+    @property
+    def installed(self) -> bool:
+        """Whether the weights file is there."""
+        return self.path.is_file()
+
+
+def weights_dir() -> Path:
+    """Folder of the manifest: ``AGEGENDER_WEIGHTS_DIR``, else ``weights/`` at the repository's top."""
+    named = os.environ.get("AGEGENDER_WEIGHTS_DIR")
+    return Path(named) if named else Path(__file__).resolve().parents[1] / "weights"
+
+
+def list_weights(folder: Path | None = None) -> list[WeightsEntry]:
+    """All entries, the default first. Raises ``WeightsError`` for an unreadable manifest; a missing one has no entries."""
+    folder = folder or weights_dir()
+    manifest = folder / "manifest.toml"
+    if not manifest.is_file():
+        return []
+    try:
+        raw = tomllib.loads(manifest.read_text())
+        entries = [_entry(name, table, folder) for name, table in raw.get("weights", {}).items()]
+    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise WeightsError(f"{manifest} cannot be read ({error}): restore it from the repository") from error
+    return sorted(entries, key=lambda entry: not entry.default)
+
+
+def _entry(name: str, table: dict[str, Any], folder: Path) -> WeightsEntry:
+    table = dict(table)
+    spec = {key: tuple(value) if isinstance(value, list) else value for key, value in table.pop("input", {}).items()}
+    decoding = DecodingSpec(**table.pop("decoding", {}))
+    return WeightsEntry(name=name, folder=folder, input=InputSpec(**spec), decoding=decoding, **table)
+
+
+def find_weights(name: str | None = None, folder: Path | None = None) -> WeightsEntry:
+    """The entry called ``name``, or the default one. Raises ``WeightsMissingError`` for an unknown name or an empty manifest."""
+    entries = list_weights(folder)
+    if not entries:
+        raise WeightsMissingError(f"no weights in {folder or weights_dir()}: get the repository with its weights folder, or train a recipe")
+    if name is None:
+        return entries[0]
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise WeightsMissingError(f"no weights called {name!r}: choose one of {', '.join(entry.name for entry in entries)}")
+
+
+def verify(entry: WeightsEntry) -> None:
+    """Raise ``WeightsMissingError`` where the file is absent, ``WeightsCorruptError`` where its bytes differ from the manifest."""
+    if not entry.installed:
+        raise WeightsMissingError(f"weights {entry.name!r} are not installed: {entry.path} is missing")
+    found = sha256(entry.path)
+    if found != entry.sha256:
+        raise WeightsCorruptError(
+            f"{entry.path} is damaged or another file: its sha256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…; "
+            "restore it from the repository"
+        )
+
+
+def load_network(entry: WeightsEntry) -> nn.Module:
+    """The network with its trained weights, ready for inference. Raises a ``WeightsError``."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from agegender_core.models import create_model
+    from agegender_core.network import prepare
+
+    verify(entry)
+    try:
+        tensors = load_file(entry.path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsCorruptError(f"{entry.path} cannot be read ({error}): restore it from the repository") from error
+    model = create_model(entry.architecture, entry.heads, **entry.options)
+    tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsMismatchError(f"{entry.path} does not fit architecture {entry.architecture!r}: {error}") from error
+    return prepare(model)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_manifest(entries: list[WeightsEntry], folder: Path) -> None:
+    """Write ``manifest.toml``, atomically."""
+    import tomli_w
+
+    tables = {entry.name: _table(entry) for entry in entries}
+    head = "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed: the paper's, on its own data.\n\n"
+    partial = folder / "manifest.toml.tmp"
+    partial.write_text(head + tomli_w.dumps({"weights": tables}))
+    partial.replace(folder / "manifest.toml")
+
+
+def _table(entry: WeightsEntry) -> dict[str, Any]:
+    table = {key: value for key, value in dataclasses.asdict(entry).items() if key not in ("name", "folder")}
+    return {key: _without_none(value) for key, value in table.items()}
+
+
+def _without_none(value: Any) -> Any:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value

@@ -1,0 +1,16 @@
+"""Entry of the web app: page settings and the list of pages. Start with ``streamlit run app.py``."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ICON = Path(__file__).parent / "ui" / "icon.svg"
+st.set_page_config(page_title="Age and gender from faces", page_icon=ICON, layout="wide")
+
+st.navigation(
+    [
+        st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
+        st.Page("pages/about.py", title="About", icon=":material/menu_book:"),
+    ],
+    position="top",
+).run()

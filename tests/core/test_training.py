@@ -1,0 +1,227 @@
+"""Recipes, augmentation, losses, and one whole run on drawn faces: train, stop, go on, publish, evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from agegender_core.errors import ConfigError
+from agegender_core.evaluation.runner import PREDICTION_COLUMNS, evaluate
+from agegender_core.labels import FAIRFACE_RACES, race_set
+from agegender_core.training.augment import augment, centre
+from agegender_core.training.config import AugmentConfig, LossConfig, load_recipe, recipe_from_dict
+from agegender_core.training.loop import crop_size, learning_rate, train, update_ema
+from agegender_core.training.losses import (
+    TargetBatch,
+    age_distribution_loss,
+    gaussian_labels,
+    gender_loss,
+    race_loss,
+    two_value_loss,
+    two_value_targets,
+)
+from agegender_core.training.publish import publish
+from agegender_core.weights import find_weights, list_weights, load_network
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_load_and_go_through_json(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem and recipe.card.title and recipe.card.paper
+    assert recipe_from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    "text,complaint",
+    [
+        ("colour = 1", "unknown key colour"),
+        ("[schedule]\nepoch = 3", "unknown key epoch"),
+        ("[schedule]\nepochs = 'many'", "expected int"),
+        ("[optimizer]\nname = 'sgd'", "not one of"),
+        ("[input]\nmean = [0.5]", "expected 3 values"),
+        ("seed = true", "expected int"),
+        ("=", "cannot read"),
+    ],
+)
+def test_wrong_recipes_are_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
+    head = 'name = "x"\narchitecture = "multitask_cnn"\nobjective = "distribution"\nheads = {age = 101, gender = 2}\n'
+    path = tmp_path / "x.toml"
+    path.write_text(head + text)
+    with pytest.raises(ConfigError, match=complaint):
+        load_recipe(path)
+
+
+def test_heads_must_fit_the_objective(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('name = "x"\narchitecture = "multitask_cnn"\nobjective = "two_values"\nheads = {age = 101}')
+    with pytest.raises(ConfigError, match="targets"):
+        load_recipe(path)
+
+
+def test_schedule_warms_up_falls_and_grows_the_crop() -> None:
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml")
+    rates = [learning_rate(recipe, progress) for progress in np.linspace(0, 1, 101)]
+    peak = int(np.argmax(rates))
+    assert rates[peak] == pytest.approx(recipe.optimizer.lr, rel=0.01) and peak == 8
+    assert rates[0] < rates[4] < rates[peak] and all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert crop_size(recipe, 0.0) == 48 and crop_size(recipe, 0.9) == recipe.input.size
+    paper = load_recipe(CONFIGS / "multitask_cnn_paper.toml")
+    assert {learning_rate(paper, progress) for progress in (0, 0.5, 1)} == {1e-3} and crop_size(paper, 0.0) == 64
+
+
+def wide_batch() -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.integers(0, 255, (6, 3, 12, 12), dtype=np.uint8)).float()
+    return torch.nn.functional.interpolate(coarse, size=(96, 96), mode="bilinear").to(torch.uint8)
+
+
+def test_augmentation_switched_off_is_the_centre_crop() -> None:
+    wide, generator = wide_batch(), torch.Generator().manual_seed(0)
+    same = augment(wide, 64, 64 / 96, AugmentConfig(flip_p=0, affine_p=0), generator)
+    assert torch.equal(centre(wide, 64, 64 / 96), wide[..., 16:80, 16:80].float())
+    assert (same - wide[..., 16:80, 16:80]).abs().max() < 0.01
+    mirrored = augment(wide, 64, 64 / 96, AugmentConfig(flip_p=1, affine_p=0), generator)
+    assert (mirrored - wide[..., 16:80, 16:80].flip(3)).abs().max() < 0.01
+
+
+def test_augmentation_is_seeded_bounded_and_varied() -> None:
+    config = load_recipe(CONFIGS / "multitask_cnn_dist.toml").augment
+    one, two, other = (augment(wide_batch(), 64, 64 / 96, config, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+    assert one.shape == (6, 3, 64, 64) and one.min() >= 0 and one.max() <= 255
+    grey = augment(wide_batch(), 64, 64 / 96, AugmentConfig(grey_p=1.0), torch.Generator())
+    assert (grey - grey.mean(dim=1, keepdim=True)).abs().max() < 0.5
+    assert centre(wide_batch(), 48, 64 / 96).shape == (6, 3, 48, 48)
+
+
+def targets(lo: list[int], hi: list[int], gender: list[int] | None = None, race: torch.Tensor | None = None) -> TargetBatch:
+    count = len(lo)
+    sexes = torch.tensor(gender if gender is not None else [0] * count)
+    return TargetBatch(torch.tensor(lo), torch.tensor(hi), sexes, race if race is not None else torch.zeros(count, 7))
+
+
+def test_gaussian_labels_sum_to_one_and_peak_at_the_age() -> None:
+    labels = gaussian_labels(torch.tensor([0, 40, 100]), 2.5)
+    assert torch.allclose(labels.sum(dim=1), torch.ones(3)) and labels.argmax(dim=1).tolist() == [0, 40, 100]
+    assert labels[1, 42] / labels[1, 40] == pytest.approx(np.exp(-(2**2) / (2 * 2.5**2)))
+
+
+def test_age_loss_of_a_range_is_the_mass_outside_it() -> None:
+    logits = torch.zeros(1, 101)
+    loss = age_distribution_loss(logits, targets([20], [29]), LossConfig())
+    assert float(loss) == pytest.approx(-np.log(10 / 101))
+    inside = torch.full((1, 101), -50.0)
+    inside[0, 20:30] = 0
+    assert float(age_distribution_loss(inside, targets([20], [29]), LossConfig())) == pytest.approx(0, abs=1e-5)
+
+
+def test_age_loss_is_least_at_the_label_and_ignores_the_unlabelled() -> None:
+    exact, config = targets([40], [40]), LossConfig(mean_l1=0.0)
+    right = gaussian_labels(torch.tensor([40]), config.sigma).clamp(min=1e-30).log()
+    assert float(age_distribution_loss(right, exact, config)) == pytest.approx(0, abs=1e-4)
+    off = gaussian_labels(torch.tensor([44]), config.sigma).clamp(min=1e-30).log()
+    assert age_distribution_loss(off, exact, config) > 1
+    both = torch.cat([right, torch.randn(1, 101)])
+    assert float(age_distribution_loss(both, targets([40, -1], [40, -1]), config)) == pytest.approx(0, abs=1e-4)
+    logits = torch.zeros(3, 101, requires_grad=True)
+    age_distribution_loss(logits, targets([-1, 5, 60], [-1, 5, 100]), LossConfig()).backward()
+    assert torch.isfinite(logits.grad).all() and logits.grad[0].abs().sum() == 0
+
+
+def test_race_loss_counts_the_whole_set_a_label_may_mean() -> None:
+    sets = torch.zeros(2, len(FAIRFACE_RACES))
+    sets[0, list(race_set("Asian", "utkface5"))] = 1
+    assert float(race_loss(torch.zeros(2, 7), sets)) == pytest.approx(-np.log(2 / 7))
+    logits = torch.zeros(2, 7, requires_grad=True)
+    race_loss(logits, sets).backward()
+    assert torch.isfinite(logits.grad).all() and logits.grad[1].abs().sum() == 0
+
+
+def test_gender_loss_skips_unknowns() -> None:
+    logits = torch.tensor([[3.0, 0.0], [0.0, 3.0]])
+    assert float(gender_loss(logits, torch.tensor([0, -1]), 0.0)) == pytest.approx(np.log(1 + np.exp(-3)))
+    assert float(gender_loss(logits, torch.tensor([-1, -1]), 0.0)) == 0
+
+
+def test_two_values_leave_gaps_and_straddling_ranges_out() -> None:
+    batch = targets([30, 35, 0, 20, 70], [30, 35, 2, 29, 100], gender=[1, 1, 0, 0, -1])
+    wanted, usable = two_value_targets(batch, "adience8")
+    assert usable.tolist() == [True, False, True, False, False] and wanted[usable].tolist() == [[4, 1], [0, 0]]
+    values = torch.tensor([[5.0, 1.0], [99.0, 99.0], [0.0, 0.5], [9.0, 9.0], [7.0, 0.0]])
+    assert float(two_value_loss(values, batch, LossConfig())) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_ema_moves_by_its_decay() -> None:
+    model, average = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    model.running_mean.fill_(10.0)
+    model.num_batches_tracked.fill_(7)
+    update_ema(average, model, 0.9)
+    assert torch.allclose(average.running_mean, torch.ones(2)) and average.num_batches_tracked == 7
+
+
+SMALL = {
+    "schedule.epochs": 30,
+    "schedule.batch_size": 16,
+    "schedule.sizes": [[0.0, 32]],
+    "input.size": 32,
+    "optimizer.ema": 0.9,
+    "optimizer.lr": 3e-3,
+}
+
+
+def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 2})
+    run, said = tmp_path / "run", []
+    first = train(recipe, run, device="cpu", say=said.append)
+    assert first["pictures_seen"] < 30 * 172 and (run / "model.safetensors").is_file()
+    longer = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
+    done = train(longer, run, device="cpu", say=said.append)
+    assert any("resumed" in line for line in said) and done["pictures_seen"] > first["pictures_seen"]
+    losses = [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.8 * losses[0]
+    other = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"optimizer.lr": 1e-4})
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(other, run, device="cpu", say=said.append)
+
+    weights = tmp_path / "weights"
+    entry = publish(run, folder=weights)
+    assert entry.decoding.coverage == 0.8 and entry.training["val_loss"] > 0
+    assert find_weights(None, weights) == list_weights(weights)[0] and load_network(entry)
+    worse = tmp_path / "worse"
+    train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}), worse, device="cpu", say=said.append)
+    with pytest.raises(ConfigError, match="worse"):
+        publish(worse, folder=weights)
+    assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
+
+
+
+def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 12}), run, device="cpu", say=lambda text: None)
+    entry = publish(run, folder=tmp_path / "weights")
+    report = evaluate(entry, "fairface", tmp_path / "reports")
+    folder = tmp_path / "reports" / entry.name / "fairface"
+    table = pd.read_parquet(folder / "predictions.parquet")
+    assert tuple(table.columns) == PREDICTION_COLUMNS and len(table) == report["n"]
+    assert json.loads((folder / "metrics.json").read_text()) == report
+    assert report["metrics"]["gender_accuracy"]["value"] > 0.8, "the drawn background tells the gender"
+    assert {"fairface9_accuracy", "race_accuracy"} <= set(report["metrics"]) and "mae" not in report["metrics"]
+    assert set(report["slices"]) == {"age", "gender", "race"}
+
+
+def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path) -> None:
+    changes = {"schedule.epochs": 3, "schedule.batch_size": 16, "input.size": 32}
+    run = train(load_recipe(CONFIGS / "multitask_cnn_paper.toml", changes), tmp_path / "run", device="cpu", say=lambda text: None)
+    assert run["pictures"] < 2 * 58, "ages in Adience's gaps are left out"
+    entry = publish(tmp_path / "run", folder=tmp_path / "weights")
+    assert entry.decoding.kind == "two_values" and entry.decoding.half_width > 0
+    report = evaluate(entry, "all_age_faces", tmp_path / "reports")
+    assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report["metrics"])
+    assert "fairface9_accuracy" not in report["metrics"]

@@ -1,0 +1,95 @@
+"""The manifest: what is shipped verifies, what is damaged is refused, nothing random is served."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from agegender_core.cli import app
+from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.models import count_parameters, create_model
+from agegender_core.weights import find_weights, list_weights, load_network, sha256, verify, weights_dir, write_manifest
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder of its own with the default entry and its file."""
+    entry = find_weights()
+    (tmp_path / entry.file).write_bytes(entry.path.read_bytes())
+    write_manifest([dataclasses.replace(entry, folder=tmp_path)], tmp_path)
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_shipped_weights_verify_and_say_what_they_are() -> None:
+    entries = list_weights()
+    assert {"multitask_cnn_dist", "multitask_cnn_paper"} <= {entry.name for entry in entries}
+    assert [entry.default for entry in entries].count(True) == 1 and entries[0].default
+    for entry in entries:
+        network = load_network(entry)
+        assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
+        assert entry.parameters == count_parameters(create_model(entry.architecture, entry.heads, **entry.options))
+        assert entry.title and entry.summary and entry.paper and "UTKFace" in entry.terms and entry.training["commit"]
+        assert entry.measured, "no measured numbers: run evaluate and report"
+        assert not set(entry.claimed) & set(entry.measured)
+
+
+def test_shipped_files_are_small() -> None:
+    sizes = [path.stat().st_size for path in weights_dir().glob("*.safetensors")]
+    assert sizes and max(sizes) < 50 * 2**20 and sum(sizes) < 160 * 2**20
+
+
+def test_manifest_survives_a_round_trip(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    original = find_weights(None, Path(weights_dir()))
+    assert entry == original
+    write_manifest([entry], copied)
+    assert list_weights(copied) == [entry] and not list(copied.glob("*.tmp"))
+
+
+def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    tensors = load_file(entry.path)
+    entry.path.write_bytes(entry.path.read_bytes()[:-7])
+    with pytest.raises(WeightsCorruptError, match="sha256"):
+        load_network(entry)
+    with pytest.raises(WeightsCorruptError, match="cannot be read"):
+        load_network(dataclasses.replace(entry, sha256=sha256(entry.path)))
+    tensors["heads.age.weight"] = torch.zeros(7, 512)
+    save_file(tensors, entry.path)
+    with pytest.raises(WeightsMismatchError, match="multitask_cnn"):
+        load_network(dataclasses.replace(entry, sha256=sha256(entry.path)))
+    entry.path.unlink()
+    assert not entry.installed
+    with pytest.raises(WeightsMissingError, match="not installed"):
+        verify(entry)
+
+
+def test_unknown_names_and_broken_manifests_are_named(copied: Path) -> None:
+    with pytest.raises(WeightsMissingError, match="multitask_cnn_dist"):
+        find_weights("nonsense")
+    (copied / "manifest.toml").write_text("[weights.x]\nfile = 3")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        list_weights()
+    (copied / "manifest.toml").unlink()
+    with pytest.raises(WeightsMissingError, match="no weights"):
+        find_weights()
+
+
+def test_commands_list_and_verify(copied: Path) -> None:
+    listed = runner.invoke(app, ["weights", "list"])
+    assert listed.exit_code == 0 and "multitask_cnn_dist" in listed.output and "default" in listed.output
+    assert runner.invoke(app, ["weights", "verify"]).exit_code == 0
+    (entry,) = list_weights(copied)
+    entry.path.write_bytes(b"not weights")
+    broken = runner.invoke(app, ["weights", "verify"])
+    assert broken.exit_code == 1 and "damaged" in broken.output
+    entry.path.unlink()
+    assert "not installed" in runner.invoke(app, ["weights", "list"]).output

@@ -1,0 +1,118 @@
+"""From pictures in hand to answers kept for the session: each picture is analysed once, whatever widgets make the page run again.
+
+An answer keeps what was said and a small preview, not the pixels: fifty photographs would fill the memory of a small server. It lives in
+the session's own state and goes with it; nothing here reaches a disk, a log or another session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import streamlit as st
+
+from agegender_core.errors import AgeGenderError
+from agegender_core.export import analysis_json, annotate, face_rows
+from agegender_core.imaging import load_image
+from agegender_core.types import Analysis, Prediction, Timing
+from ui import services
+from ui.overlay import preview
+
+LOG = logging.getLogger(__name__)
+MAX_PICTURES = 60
+"""Pictures one go takes; the rest is left out with a word."""
+KEPT = 4 * MAX_PICTURES
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was given: its ``name`` for the reader's eyes and the ``data`` of the file."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content; ``preview`` is a JPEG with numbered boxes."""
+
+    picture: Picture
+    predictions: tuple[Prediction, ...]
+    weights: str
+    timing: Timing
+    turned: int
+    document: dict[str, Any] = field(repr=False)
+    rows: list[dict[str, Any]] = field(repr=False)
+    preview: bytes = field(repr=False)
+
+    def annotated(self) -> Any:
+        """The picture in its own size with everything drawn in, decoded anew from the bytes in memory."""
+        return annotate(Analysis(load_image(self.picture.data), self.predictions, self.weights, self.timing, self.turned))
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """A picture without an answer, and why."""
+
+    picture: Picture
+    error: AgeGenderError
+
+
+def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool) -> list[Answer | Failure]:
+    """One entry a picture, in order. A picture that cannot be read leaves the others alone.
+
+    Raises ``WeightsError`` when there is no network to ask.
+    """
+    kept: dict[tuple[str, ...], Answer | Failure] = st.session_state.setdefault("answers", {})
+    keys = [(picture.digest, picture.name, str(weights), str(race)) for picture in pictures]
+    waiting = [(key, picture) for key, picture in zip(keys, pictures, strict=True) if key not in kept]
+    if waiting:
+        predictor = services.predictor(weights, race)
+        for key, picture in _with_progress(waiting):
+            kept[key] = _answer(picture, predictor)
+    answers = [kept[key] for key in keys]
+    for key in list(kept)[: max(0, len(kept) - KEPT)]:
+        del kept[key]
+    return answers
+
+
+def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]]) -> Any:
+    """Yield what is waiting under a spinner, or under a bar with names where it is more than one."""
+    if len(waiting) == 1:
+        with st.spinner("Looking for faces …"):
+            yield waiting[0]
+        return
+    bar = st.progress(0.0)
+    for number, (key, picture) in enumerate(waiting):
+        bar.progress(number / len(waiting), f"Picture {number + 1} of {len(waiting)}: {picture.name}")
+        yield key, picture
+    bar.empty()
+
+
+def _answer(picture: Picture, predictor: services.Runs) -> Answer | Failure:
+    try:
+        analysis = predictor.run(picture.data)
+        return Answer(
+            picture=picture,
+            predictions=analysis.predictions,
+            weights=analysis.weights,
+            timing=analysis.timing,
+            turned=analysis.turned,
+            document=analysis_json(picture.name, analysis),
+            rows=face_rows(picture.name, analysis),
+            preview=preview(analysis),
+        )
+    except AgeGenderError as error:
+        return Failure(picture, error)
+    except Exception:  # whatever it is, one picture must not take the others with it
+        LOG.exception("a picture of %d bytes could not be analysed", len(picture.data))
+        return Failure(picture, AgeGenderError("Something unexpected went wrong with this picture. Save it as JPEG and try again."))

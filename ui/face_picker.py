@@ -1,0 +1,59 @@
+"""Choosing: the weights that answer, the picture looked at, and the page of faces where a picture is crowded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from ui.answers import Answer
+
+if TYPE_CHECKING:
+    from agegender_core.weights import WeightsEntry
+
+FACES_A_PAGE = 6
+"""Each card holds a chart, and browsers get slow with dozens of them."""
+
+
+def pick_weights(installed: Sequence[WeightsEntry], preferred: str | None) -> str:
+    """Name of the weights to ask: ``preferred`` or the first of ``installed``, unless the visitor chooses among several."""
+    names = [entry.name for entry in installed]
+    first = preferred or names[0]
+    if len(names) < 2 or first not in names:
+        return first
+    titles = {entry.name: entry.title for entry in installed}
+    return st.selectbox("Network", names, names.index(first), format_func=lambda name: titles[name], key="weights", width=420)
+
+
+def pick_answer(answers: Sequence[Answer]) -> Answer:
+    """The answer to show: the only one, or the one chosen from a list of pictures."""
+    if len(answers) == 1:
+        return answers[0]
+    labels = [f"{number}. {answer.picture.name}: {count_words(len(answer.predictions))}" for number, answer in enumerate(answers, start=1)]
+    chosen = st.selectbox("Picture", range(len(answers)), format_func=labels.__getitem__, key="picture-choice", width=420)
+    return answers[chosen]
+
+
+def overview(answers: Sequence[Answer]) -> None:
+    """All faces of all pictures in one table."""
+    rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
+    columns = {"file": "Picture", "face": "Face", "age": "Age", "age_low": "From", "age_high": "To", "gender": "Gender"}
+    table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
+    with st.expander(f"All {len(table)} faces of {len(answers)} pictures", icon=":material/table_rows:"):
+        st.dataframe(table.round({"Age": 0, "From": 0, "To": 0}), hide_index=True, width="stretch")
+
+
+def faces_page(count: int) -> range:
+    """Indices of the faces to show now; a pager stands above them where they fill more than one page."""
+    pages = -(-count // FACES_A_PAGE)
+    if pages < 2:
+        return range(count)
+    page = st.pagination(pages, key="faces-page")
+    return range((page - 1) * FACES_A_PAGE, min(page * FACES_A_PAGE, count))
+
+
+def count_words(faces: int) -> str:
+    """«no face», «1 face», «2 faces»."""
+    return "no face" if faces == 0 else f"{faces} face{'' if faces == 1 else 's'}"

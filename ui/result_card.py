@@ -1,0 +1,112 @@
+"""One card a face: crop, age with its interval and distribution, gender, and what to be careful about."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from agegender_core.export import colour_of, text_colour
+from agegender_core.types import AgeEstimate, Categorical, Prediction
+from ui.answers import Answer
+from ui.charts import CONFIG, age_chart, age_chart_words
+from ui.messages import plain
+
+LOW_SCORE = 0.95
+SMALL_FACE = 40
+EVEN = 0.70
+"""Below these the card asks for caution: detector's score; shorter side of the face in pixels; probability of the chosen gender."""
+
+
+def show(prediction: Prediction, number: int, turned: int = 0) -> None:
+    """The card of face ``number``, counted from 1. ``turned``: degrees the whole picture was turned before faces were found."""
+    with st.container(border=True, key=f"face-{number}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            with st.container(width=96, key=f"crop-{number}"):
+                st.image(prediction.crop, width=96, alt=f"Aligned crop of face {number}")
+            st.html(head(prediction.age, number))
+        if prediction.age.probs is None:
+            st.caption("This network gives one number and no distribution, so there is no curve to show.")
+        else:
+            st.plotly_chart(
+                age_chart(prediction.age), width="stretch", config=CONFIG, key=f"age-{number}", alt=age_chart_words(prediction.age)
+            )
+        if prediction.gender is not None:
+            st.html(choice(prediction.gender))
+        if prediction.race is not None:
+            st.caption("Race category as annotators would label it, shown for an audit:")
+            st.html(choice(prediction.race))
+        st.html(notes(prediction, turned))
+
+
+def timing_words(answer: Answer, title: str) -> str:
+    """«Found 2 faces in 143 ms: detection 120, alignment 2, network 21. Network: title.»"""
+    time, count = answer.timing, len(answer.predictions)
+    faces = "no face" if not count else f"{count} face{'' if count == 1 else 's'}"
+    steps = f"detection {time.detect_ms:.0f}, alignment {time.align_ms:.0f}, network {time.network_ms:.0f}"
+    return f"Found {faces} in {time.total_ms:.0f} ms: {steps}. Network: {plain(title)}."
+
+
+def head(age: AgeEstimate, number: int) -> str:
+    """Number of the face, the age and what its interval means."""
+    colour = colour_of(number)
+    badge = f'<span class="ag-number" style="background:{colour};color:{text_colour(colour)}">Face {number}</span>'
+    years = round(age.years)
+    headline = f'<div class="ag-age"><b>{years}</b><span>{"year" if years == 1 else "years"}</span></div>'
+    return f'<div>{badge}{headline}<div class="ag-interval">{escape(interval_words(age))}</div></div>'
+
+
+def interval_words(age: AgeEstimate) -> str:
+    """«27–43: 80 % of such intervals hold the true age», or that there is none."""
+    if age.interval is None:
+        return "No interval: nobody has measured how far off this network is."
+    low, high = (round(value) for value in age.interval)
+    if age.coverage is None:
+        return f"Probably {low}–{high}."
+    return f"{low}–{high}: {age.coverage:.0%} of such intervals hold the true age.".replace("%", " %")
+
+
+def choice(categorical: Categorical) -> str:
+    """A row a label: its name, a bar and its probability, the chosen one in full colour."""
+    if categorical.probs is None:
+        return f'<div class="ag-rows"><b>{escape(categorical.label)}</b><span>(this network gives no probability)</span></div>'
+    cells = []
+    for index, (label, probability) in enumerate(zip(categorical.labels, categorical.probs, strict=True)):
+        text = escape(label.replace("_", " / "))
+        name, bar = (f"<b>{text}</b>", "ag-chosen") if index == categorical.index else (f'<span class="ag-quiet">{text}</span>', "")
+        cells.append(
+            f'{name}<span class="ag-bar" aria-hidden="true"><i class="{bar}" style="width:{probability:.1%}"></i></span>'
+            f'<span class="ag-value">{probability * 100:.1f} %</span>'
+        )
+    return f'<div class="ag-rows">{"".join(cells)}</div>'
+
+
+def notes(prediction: Prediction, turned: int) -> str:
+    """Cautions first, then how the face was found."""
+    items = [f'<p class="ag-caution">{escape(line)}</p>' for line in cautions(prediction)]
+    items += [f'<p class="ag-quiet">{escape(line)}</p>' for line in facts(prediction, turned)]
+    return f'<div class="ag-notes">{"".join(items)}</div>'
+
+
+def facts(prediction: Prediction, turned: int) -> list[str]:
+    """How the face was found."""
+    face = prediction.face
+    lines = [f"Detection score {face.score:.2f}; face of {face.width:.0f} × {face.height:.0f} pixels."]
+    degrees = face.turned or turned
+    if degrees:
+        lines.append(f"Found after turning the picture by {degrees} degrees.")
+    return lines
+
+
+def cautions(prediction: Prediction) -> list[str]:
+    """Reasons not to trust this answer, in plain words."""
+    face, gender, lines = prediction.face, prediction.gender, []
+    if face.source == "whole_frame":
+        lines.append("No face was found; the whole picture was taken for one.")
+    elif face.score < LOW_SCORE:
+        lines.append("The detector is not sure that this is a face.")
+    if min(face.width, face.height) < SMALL_FACE:
+        lines.append("The face is small; a closer picture would be answered better.")
+    if gender is not None and gender.confidence is not None and gender.confidence < EVEN:
+        lines.append("The two genders are close to even here: take it as undecided.")
+    return lines
