@@ -49,7 +49,7 @@ def predict(
     ] = None,
     weights: Annotated[str | None, typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS.")] = None,
     race: Annotated[bool | None, typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off.")] = None,
-    min_face: Annotated[int, typer.Option("--min-face", metavar="PX", min=10, help="Smallest face to look for, in pixels.")] = 24,
+    min_face: Annotated[int, typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels.")] = 24,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
 ) -> None:
     """Estimate age and gender of every face in pictures.

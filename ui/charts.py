@@ -1,4 +1,7 @@
-"""Plotly figures. Traces leave their colours to the theme's ``chartCategoricalColors``, in order, so that one figure suits light and dark."""
+"""Plotly figures.
+
+Traces leave their colours to the theme's ``chartCategoricalColors``, in order: one figure suits the light and the dark theme.
+"""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ def buttons(answers: Sequence[Answer | Failure]) -> None:
     """JSON, CSV and annotated picture of one answer; JSON list, one CSV and a ZIP of pictures for several."""
     stem = PurePath(answers[0].picture.name).stem if len(answers) == 1 else f"{len(answers)}-pictures"
     good = [answer for answer in answers if isinstance(answer, Answer)]
-    all_or_one = "all" if len(answers) > 1 else "one"
-    with st.container(horizontal=True, key=f"downloads-{all_or_one}"):
-        _button("JSON", json_text(answers), f"{stem}-faces.json", "application/json", ":material/data_object:")
-        _button("CSV", csv_text(answers), f"{stem}-faces.csv", "text/csv", ":material/table:")
-        if len(answers) > 1:
-            _button("Pictures", lambda: pictures_zip(good), f"{stem}-faces.zip", "application/zip", ":material/folder_zip:")
+    many = len(answers) > 1
+    with st.container(horizontal=True, key=f"downloads-{'all' if many else 'one'}"):
+        _button("JSON of all" if many else "JSON", json_text(answers), f"{stem}-faces.json", "application/json", ":material/data_object:")
+        _button("CSV of all" if many else "CSV", csv_text(answers), f"{stem}-faces.csv", "text/csv", ":material/table:")
+        if many:
+            _button("All pictures", lambda: pictures_zip(good), f"{stem}-faces.zip", "application/zip", ":material/folder_zip:")
         elif good:
             _button("Picture", lambda: png(good[0]), f"{stem}-faces.png", "image/png", ":material/image:")
 
@@ -61,4 +61,6 @@ def pictures_zip(answers: Sequence[Answer]) -> bytes:
 
 
 def _button(label: str, data: str | Callable[[], bytes], file_name: str, mime: str, icon: str) -> None:
-    st.download_button(label, data, file_name, mime, icon=icon, on_click="ignore", key=f"download-{mime}-{file_name}", help=f"Save {file_name}")
+    st.download_button(
+        label, data, file_name, mime, icon=icon, on_click="ignore", key=f"download-{mime}-{file_name}", help=f"Save {file_name}"
+    )

@@ -36,21 +36,25 @@ def pick_answer(answers: Sequence[Answer]) -> Answer:
     return answers[chosen]
 
 
-def overview(answers: Sequence[Answer]) -> None:
-    """All faces of all pictures in one table."""
+def overview(answers: Sequence[Answer], unread: int) -> None:
+    """One line on all pictures and a table of all their faces. ``unread``: how many more pictures had no answer."""
     rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
+    total = f"{len(answers) + unread} pictures, {count_words(len(rows))}"
+    st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
     columns = {"file": "Picture", "face": "Face", "age": "Age", "age_low": "From", "age_high": "To", "gender": "Gender"}
     table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
-    with st.expander(f"All {len(table)} faces of {len(answers)} pictures", icon=":material/table_rows:"):
-        st.dataframe(table.round({"Age": 0, "From": 0, "To": 0}), hide_index=True, width="stretch")
+    with st.expander("All faces in one table", icon=":material/table_rows:"):
+        whole = {name: st.column_config.NumberColumn(format="%.0f", width="small") for name in ("Age", "From", "To")}
+        st.dataframe(table, hide_index=True, width="stretch", column_config=whole, alt="Age and gender of all faces")
 
 
-def faces_page(count: int) -> range:
+def faces_page(answer: Answer) -> range:
     """Indices of the faces to show now; a pager stands above them where they fill more than one page."""
+    count = len(answer.predictions)
     pages = -(-count // FACES_A_PAGE)
     if pages < 2:
         return range(count)
-    page = st.pagination(pages, key="faces-page")
+    page = st.pagination(pages, key=f"faces-page-{answer.picture.digest[:12]}")
     return range((page - 1) * FACES_A_PAGE, min(page * FACES_A_PAGE, count))
 
 

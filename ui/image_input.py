@@ -46,7 +46,7 @@ def privacy_sentence(race: bool) -> str:
     what = "age, gender and, for an audit, race category" if race else "age and gender"
     return (
         f"From the snapshot you take, this app estimates the {what} of each face. It happens in the memory of the computer that runs "
-        "the app; nothing is stored, logged or passed on, and the snapshot is gone when you close the page."
+        "the app; nothing is stored, logged or passed on, and it is forgotten soon after you close the page."
     )
 
 

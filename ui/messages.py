@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError, ConfigError, WeightsMissingError
 
+CARDS = 3
 LOG = logging.getLogger(__name__)
 NO_FACE_TIPS = (
     "Turn the face towards the camera, so that both eyes can be seen.",
@@ -55,7 +57,7 @@ def nothing_yet() -> None:
         ("balance", "A gender with its probability", "Near even means undecided, and the answer says so."),
         ("report", "A word of caution", "Small, turned or doubtful faces are marked, so that weak answers are not taken for strong ones."),
     )
-    for column, (icon, title, body) in zip(st.columns(len(promises), gap="medium"), promises, strict=True):
+    for column, (icon, title, body) in zip(st.columns(len(promises), gap="small"), promises, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f":material/{icon}: **{title}**")
             st.markdown(body)
@@ -67,9 +69,14 @@ def no_face(name: str) -> None:
     st.info(f"What usually helps:\n{tips}", title=f"No face found in {plain(name)}", icon=":material/search_off:")
 
 
-def failed(name: str, error: AgeGenderError) -> None:
-    """One picture without an answer; the others are not affected."""
-    st.error(plain(str(error)), title=f"No answer for {plain(name)}", icon=":material/broken_image:")
+def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
+    """Pictures without an answer, by name: a card each, or one card for all where there are many. The others are not affected."""
+    if len(failures) <= CARDS:
+        for name, error in failures:
+            st.error(plain(str(error)), title=f"No answer for {plain(name)}", icon=":material/broken_image:")
+        return
+    lines = "\n".join(f"- **{plain(name)}**: {plain(str(error))}" for name, error in failures)
+    st.error(lines, title=f"No answer for {len(failures)} pictures", icon=":material/broken_image:")
 
 
 def too_many(kept: int, given: int) -> None:

@@ -14,9 +14,9 @@ PREVIEW_SIDE = 1280
 
 def preview(analysis: Analysis) -> bytes:
     """JPEG of at most ``PREVIEW_SIDE`` pixels with a numbered box for each face."""
-    canvas = analysis.image.copy()
-    canvas.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-    scale = canvas.width / analysis.image.width
+    scale = min(1.0, PREVIEW_SIDE / max(analysis.image.size))
+    size = (max(1, round(analysis.image.width * scale)), max(1, round(analysis.image.height * scale)))
+    canvas = analysis.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0) if scale < 1 else analysis.image.copy()
     draw = ImageDraw.Draw(canvas)
     for number, prediction in enumerate(analysis.predictions, start=1):
         _draw_box(draw, prediction.face, number, scale, canvas.size)
@@ -34,7 +34,8 @@ def _draw_box(draw: ImageDraw.ImageDraw, face: Face, number: int, scale: float, 
     colour = colour_of(number)
     draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="#FFFFFF", width=line + 2)  # a halo: seen on any background
     draw.rectangle((x0, y0, x1, y1), outline=colour, width=line)
-    font = ImageFont.load_default(max(14, round(max(size) / 26)))
+    letters = min(max((y1 - y0) * 0.3, max(size) / 60), max(size) / 26)  # small on small faces, so that numbers do not cover them
+    font = ImageFont.load_default(max(11, round(letters)))
     left, top, right, bottom = draw.textbbox((0, 0), str(number), font=font)
     pad = 2 * line
     width, height = max(right - left, bottom - top) + 2 * pad, bottom - top + 2 * pad

@@ -18,8 +18,8 @@ EVEN = 0.70
 """Below these the card asks for caution: detector's score; shorter side of the face in pixels; probability of the chosen gender."""
 
 
-def show(prediction: Prediction, number: int, turned: int = 0) -> None:
-    """The card of face ``number``, counted from 1. ``turned``: degrees the whole picture was turned before faces were found."""
+def show(prediction: Prediction, number: int) -> None:
+    """The card of face ``number``, counted from 1."""
     with st.container(border=True, key=f"face-{number}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             with st.container(width=96, key=f"crop-{number}"):
@@ -36,7 +36,7 @@ def show(prediction: Prediction, number: int, turned: int = 0) -> None:
         if prediction.race is not None:
             st.caption("Race category as annotators would label it, shown for an audit:")
             st.html(choice(prediction.race))
-        st.html(notes(prediction, turned))
+        st.html(notes(prediction))
 
 
 def timing_words(answer: Answer, title: str) -> str:
@@ -81,20 +81,19 @@ def choice(categorical: Categorical) -> str:
     return f'<div class="ag-rows">{"".join(cells)}</div>'
 
 
-def notes(prediction: Prediction, turned: int) -> str:
+def notes(prediction: Prediction) -> str:
     """Cautions first, then how the face was found."""
     items = [f'<p class="ag-caution">{escape(line)}</p>' for line in cautions(prediction)]
-    items += [f'<p class="ag-quiet">{escape(line)}</p>' for line in facts(prediction, turned)]
+    items += [f'<p class="ag-quiet">{escape(line)}</p>' for line in facts(prediction)]
     return f'<div class="ag-notes">{"".join(items)}</div>'
 
 
-def facts(prediction: Prediction, turned: int) -> list[str]:
+def facts(prediction: Prediction) -> list[str]:
     """How the face was found."""
     face = prediction.face
     lines = [f"Detection score {face.score:.2f}; face of {face.width:.0f} × {face.height:.0f} pixels."]
-    degrees = face.turned or turned
-    if degrees:
-        lines.append(f"Found after turning the picture by {degrees} degrees.")
+    if face.turned:
+        lines.append(f"Found after turning the picture by {face.turned} degrees.")
     return lines
 
 

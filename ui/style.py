@@ -15,7 +15,8 @@ CSS = """<style>
 .stApp { --ag-accent: #2A8C92; --ag-accent: light-dark(#3C8C94, #2F9092); --ag-warn: #C0691C; --ag-warn: light-dark(#A5420D, #F5A55B); }
 .ag-lede { font-size: 1.1rem; line-height: 1.5; opacity: .86; max-width: 44rem; margin: -.5rem 0 .25rem; }
 .ag-privacy { max-width: 44rem; line-height: 1.5; margin: 0; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--ag-accent); }
-.ag-age { line-height: 1.1; display: flex; align-items: baseline; gap: .4rem; margin: .15rem 0 .1rem; font-family: "Source Serif", Georgia, serif; }
+.ag-age { line-height: 1.1; display: flex; align-items: baseline; gap: .4rem; margin: .15rem 0 .1rem;
+  font-family: "Source Serif", Georgia, serif; }
 .ag-age b { font-size: 2.9rem; font-weight: 600; }
 .ag-age span { font-size: 1.25rem; }
 .ag-number { display: inline-block; padding: 0 .5rem; border-radius: .4rem; font-weight: 600; font-size: .85rem; line-height: 1.5rem; }
@@ -31,6 +32,7 @@ CSS = """<style>
 .ag-notes .ag-caution { border-left: 3px solid var(--ag-warn); padding-left: .6rem; }
 .stPlotlyChart text { fill: currentColor !important; }
 .stPlotlyChart .hoverlayer text { fill: revert-layer !important; }
+[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] p { color: #FFFFFF; color: light-dark(#FFFFFF, #10181B); }
 [class*="st-key-crop-"] img { border-radius: .5rem; }
 /* Streamlit prints the server's limit and every suffix; ours stand below in our own words. */
 [data-testid="stFileUploaderDropzoneInstructions"] { visibility: hidden; position: relative; }

@@ -12,10 +12,13 @@ import pandas as pd
 import torch
 from torch import nn
 
+from agegender_core.alignment import align
 from agegender_core.data import FaceRecord, iter_images, read_records
 from agegender_core.data.crops import load_crops
 from agegender_core.decoding import Answers, DecodingSpec, group_probs, read_out
+from agegender_core.detection import MTCNNDetector
 from agegender_core.evaluation.metrics import estimates, sliced, value_columns
+from agegender_core.imaging import load_image
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     FAIRFACE_GROUPS,
@@ -26,7 +29,8 @@ from agegender_core.labels import (
     group_names,
 )
 from agegender_core.network import run_network
-from agegender_core.transforms import normalise
+from agegender_core.transforms import normalise, to_uint8
+from agegender_core.types import Face
 from agegender_core.weights import WeightsEntry, load_network
 
 Progress = Callable[[int, int], None]
@@ -91,27 +95,34 @@ def chip_logits(
 
 def predict_photos(entry: WeightsEntry, records: Sequence[FaceRecord], progress: Progress | None = None) -> pd.DataFrame:
     """Prediction table of whole photographs of one person: the app's own way from bytes to answer, the largest face counts."""
-    from agegender_core.predictor import load_predictor
-
-    predictor = load_predictor(entry.name)
-    by_row = {record.row: index for index, record in enumerate(records)}
-    crops, faces, owners = [], [], []
-    for done, (row, encoded) in enumerate(iter_images(records[0].dataset, list(by_row)), start=1):
-        found = predictor.run(encoded).predictions
-        if found:
-            crops.append(found[0].crop)
-            faces.append(found[0].face)
-            owners.append(by_row[row])
-        if progress:
-            progress(done, len(records))
-    seen = np.zeros(len(records), bool)
-    seen[owners] = True
-    scores = np.full(len(records), np.nan)
-    scores[owners] = [face.score for face in faces]
-    images = torch.from_numpy(np.stack([np.asarray(crop) for crop in crops])).permute(0, 3, 1, 2)
-    parts = [run_network(predictor.network, normalise(part, entry.input), entry.flip).logits for part in images.split(128)]
+    rows = tuple(record.row for record in records)
+    faces = largest_faces(records[0].dataset, rows, progress)
+    crops = [align(load_image(encoded), faces[row], entry.input) for row, encoded in iter_images(records[0].dataset, rows) if row in faces]
+    network = load_network(entry)
+    images = to_uint8(crops)
+    parts = [run_network(network, normalise(part, entry.input), entry.flip).logits for part in images.split(128)]
     logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    seen = np.array([row in faces for row in rows])
+    scores = np.array([faces[row].score if row in faces else np.nan for row in rows])
     return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)
+
+
+_FOUND: dict[tuple[str, tuple[int, ...]], dict[int, Face]] = {}
+
+
+def largest_faces(set_name: str, rows: tuple[int, ...], progress: Progress | None = None) -> dict[int, Face]:
+    """Largest face by row of a set's photographs; rows without a face are left out. Found once a process, whatever weights are measured."""
+    if (set_name, rows) not in _FOUND:
+        detector = MTCNNDetector()
+        found: dict[int, Face] = {}
+        for done, (row, encoded) in enumerate(iter_images(set_name, rows), start=1):
+            faces = detector.detect(load_image(encoded))
+            if faces:
+                found[row] = faces[0]
+            if progress:
+                progress(done, len(rows))
+        _FOUND[set_name, rows] = found
+    return _FOUND[set_name, rows]
 
 
 def _table(

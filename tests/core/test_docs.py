@@ -29,7 +29,7 @@ def test_every_shipped_network_is_measured_on_every_set() -> None:
 
 
 def test_readme_tables_are_the_reports() -> None:
-    assert README == replace_section(README, readme_section(ENTRIES, REPORTS, read_bench(ROOT / "reports")))
+    assert replace_section(README, readme_section(ENTRIES, REPORTS, read_bench(ROOT / "reports"))) == README
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -201,7 +201,6 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
 
 
-
 def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 12}), run, device="cpu", say=lambda text: None)
