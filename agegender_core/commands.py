@@ -22,14 +22,14 @@ def fail(error: AgeGenderError) -> typer.Exit:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe such as configs/multitask_cnn_dist.toml.", exists=True, dir_okay=False)],
-    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and results; default runs/NAME.")] = None,
-    minutes: Annotated[float, typer.Option(help="Fit the whole schedule into this many minutes (0: no limit).", min=0)] = 0,
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes such as configs/multitask_cnn_dist.toml.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Each recipe's checkpoints and results go to a folder of its name in here.")] = Path("runs"),
+    minutes: Annotated[float, typer.Option(help="Fit each recipe's whole schedule into this many minutes (0: no limit).", min=0)] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the checkpoint.")] = False,
     override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated.")] = None,
 ) -> None:
-    """Train a recipe. Stop and start it at will: it goes on from its last checkpoint."""
+    """Train recipes, one after the other. Stop and start at will: each goes on from its last checkpoint."""
     from agegender_core.training.config import load_recipe
     from agegender_core.training.loop import train as run_training
 
@@ -37,11 +37,16 @@ def train(
         changes = dict(parse_override(text) for text in override or [])
         if minutes:
             changes["schedule.budget_minutes"] = minutes
-        loaded = load_recipe(recipe, changes)
-        run = run_training(loaded, out or Path("runs") / loaded.name, resume=not restart, device=device, say=typer.echo)
+        loaded = [load_recipe(path, changes) for path in recipes]
+        runs = {
+            recipe.name: run_training(recipe, out / recipe.name, resume=not restart, device=device, say=typer.echo) for recipe in loaded
+        }
     except AgeGenderError as error:
         raise fail(error) from error
-    typer.echo(f"done in {run['minutes']} minutes; next: python -m agegender_core weights publish {out or Path('runs') / loaded.name}")
+    for name, run in runs.items():
+        numbers = "  ".join(f"{key} {value}" for key, value in run["val"].items())
+        typer.echo(f"{name}  {run['minutes']} minutes  {numbers}")
+        typer.echo(f"next: python -m agegender_core weights publish {out / name}")
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -68,14 +68,14 @@ def test_a_face_that_fills_the_picture_is_found_in_place(detector: MTCNNDetector
     (whole,) = detector.detect(portrait)
     left, top, right, bottom = (round(value) for value in whole.box_xyxy)
     (tight,) = detector.detect(portrait.crop((left, top, right, bottom)))
-    assert np.abs(tight.landmarks + [left, top] - whole.landmarks).max() < 0.04 * whole.width
+    assert np.abs(tight.landmarks + np.array([left, top]) - whole.landmarks).max() < 0.04 * whole.width
 
 
 def test_face_cut_by_the_border_keeps_its_landmarks(detector: MTCNNDetector, portrait: Image.Image) -> None:
     (whole,) = detector.detect(portrait)
     cut = round(whole.box_xyxy[0] + 0.08 * whole.width)
     (face,) = detector.detect(portrait.crop((cut, 0, 512, 512)))
-    assert np.abs(face.landmarks + [cut, 0] - whole.landmarks).max() < 0.06 * whole.width
+    assert np.abs(face.landmarks + np.array([cut, 0]) - whole.landmarks).max() < 0.06 * whole.width
 
 
 def drawn_scenes() -> list[Image.Image]:
