@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
 from agegender_core.labels import (
     AGE_GROUP_SETS,
@@ -23,6 +22,9 @@ from agegender_core.labels import (
     group_names,
 )
 from agegender_core.types import AgeEstimate, Categorical, ModelOutput
+
+if TYPE_CHECKING:
+    import torch
 
 AGES = np.arange(MAX_AGE + 1, dtype=np.float64)
 
@@ -67,7 +69,7 @@ class Answers:
 
 def softmax(logits: torch.Tensor, temperature: float = 1.0) -> np.ndarray:
     """(N, K) logits to (N, K) probabilities, float64."""
-    return torch.softmax(logits.detach().double().cpu() / temperature, dim=1).numpy()
+    return (logits.detach().double().cpu() / temperature).softmax(dim=1).numpy()
 
 
 def mean_age(probs: np.ndarray) -> np.ndarray:

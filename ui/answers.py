@@ -20,12 +20,14 @@ from agegender_core.export import analysis_json, annotate, face_rows
 from agegender_core.imaging import load_image
 from agegender_core.types import Analysis, Prediction, Timing
 from ui import services
+from ui.messages import plain
 from ui.overlay import preview
 
 LOG = logging.getLogger(__name__)
 MAX_PICTURES = 60
 """Pictures one go takes; the rest is left out with a word."""
-KEPT = 4 * MAX_PICTURES
+KEPT, KEPT_BYTES = 2 * MAX_PICTURES, 64 * 2**20
+"""Answers a session keeps, and bytes of their files; those to the pictures at hand are kept in any case."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Failure:
 def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool) -> list[Answer | Failure]:
     """One entry a picture, in order. A picture that cannot be read leaves the others alone.
 
-    Raises ``WeightsError`` when there is no network to ask.
+    Raises ``WeightsError`` or ``DetectorError`` where there is no network to ask.
     """
     kept: dict[tuple[str, ...], Answer | Failure] = st.session_state.setdefault("answers", {})
     keys = [(picture.digest, picture.name, str(weights), str(race)) for picture in pictures]
@@ -79,10 +81,16 @@ def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool) -> 
         predictor = services.predictor(weights, race)
         for key, picture in _with_progress(waiting):
             kept[key] = _answer(picture, predictor)
-    answers = [kept[key] for key in keys]
-    for key in list(kept)[: max(0, len(kept) - KEPT)]:
+    _forget(kept, set(keys))
+    return [kept[key] for key in keys]
+
+
+def _forget(kept: dict[tuple[str, ...], Answer | Failure], at_hand: set[tuple[str, ...]]) -> None:
+    """Drop the oldest answers to pictures no longer at hand until the rest fits."""
+    for key in [key for key in kept if key not in at_hand]:
+        if len(kept) <= KEPT and sum(len(result.picture.data) for result in kept.values()) <= KEPT_BYTES:
+            return
         del kept[key]
-    return answers
 
 
 def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]]) -> Any:
@@ -93,7 +101,7 @@ def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]]) -> Any:
         return
     bar = st.progress(0.0)
     for number, (key, picture) in enumerate(waiting):
-        bar.progress(number / len(waiting), f"Picture {number + 1} of {len(waiting)}: {picture.name}")
+        bar.progress(number / len(waiting), f"Picture {number + 1} of {len(waiting)}: {plain(picture.name)}")
         yield key, picture
     bar.empty()
 

@@ -7,14 +7,12 @@ from functools import cache
 from html import escape
 
 import streamlit as st
-from PIL import Image
 
 from agegender_core.imaging import MAX_BYTES, PICTURE_SUFFIXES
 from ui.answers import Picture
 
 UPLOAD, CAMERA, SAMPLE = ":material/upload: Upload", ":material/photo_camera: Camera", ":material/portrait: Sample"
 SOURCE_KEY = "source"
-SAMPLE_NAME = "sample-portrait.png"
 FORMATS = f"JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {MAX_BYTES // 1024 // 1024} MB each."
 
 
@@ -69,7 +67,7 @@ def _snapshot(race: bool) -> list[Picture]:
     st.button(label, icon=icon, type="secondary" if is_open else "primary", key="camera_button", on_click=_toggle_camera)
     if not is_open:
         return []
-    shot = st.camera_input("Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed")
+    shot = st.camera_input("Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560)
     return [] if shot is None else [Picture("snapshot.jpg", shot.getvalue())]
 
 
@@ -79,14 +77,13 @@ def _toggle_camera() -> None:
 
 def _sample() -> list[Picture]:
     st.caption("Portrait of the astronaut Eileen Collins by NASA, in the public domain; it comes with scikit-image.")
-    return [Picture(SAMPLE_NAME, sample_bytes())]
+    return [_sample_picture()]
 
 
 @cache
-def sample_bytes() -> bytes:
-    """The bundled portrait, 512 x 512, as PNG."""
-    from skimage.data import astronaut
+def _sample_picture() -> Picture:
+    from agegender_core.data.sample import SAMPLE_NAME, sample_portrait
 
     buffer = io.BytesIO()
-    Image.fromarray(astronaut()).save(buffer, "PNG")
-    return buffer.getvalue()
+    sample_portrait().save(buffer, "PNG")
+    return Picture(SAMPLE_NAME, buffer.getvalue())

@@ -29,8 +29,8 @@ def no_weights() -> None:
     """No trained network is installed at all."""
     st.error(
         "The app runs, but it has no network to ask, and it never answers with an untrained one.\n\n"
-        "If this is your installation: `python -m agegender_core weights` lists the weights it knows and where their files belong. "
-        "Put one there and reload this page.",
+        "If this is your installation: `python -m agegender_core weights list` names the weights it knows. "
+        "Put one of their files into the weights folder and reload this page.",
         title="No trained weights are installed",
         icon=":material/inventory_2:",
     )
@@ -45,7 +45,9 @@ def cannot_start(error: AgeGenderError) -> None:
         title, body = "The chosen weights are not installed", "Choose others, or put their file in place and reload this page."
     else:
         title, body = "The app cannot start its network", "Reload this page in a minute. If it stays so, the weights need a look."
-    hint = "If this is your installation: the app's log says what is missing, and `python -m agegender_core weights` lists what is there."
+    hint = (
+        "If this is your installation: the app's log says what is missing, and `python -m agegender_core weights list` lists what is there."
+    )
     st.error(f"{body}\n\n{hint}", title=title, icon=":material/build:")
 
 

@@ -40,17 +40,18 @@ def show(prediction: Prediction, number: int) -> None:
 
 
 def timing_words(answer: Answer, title: str) -> str:
-    """«Found 2 faces in 143 ms: detection 120, alignment 2, network 21. Network: title.»"""
+    """«Found 2 faces in 143 ms: detection 120, alignment 2, network 21. Answered by title.»"""
     time, count = answer.timing, len(answer.predictions)
     faces = "no face" if not count else f"{count} face{'' if count == 1 else 's'}"
     steps = f"detection {time.detect_ms:.0f}, alignment {time.align_ms:.0f}, network {time.network_ms:.0f}"
-    return f"Found {faces} in {time.total_ms:.0f} ms: {steps}. Network: {plain(title)}."
+    return f"Found {faces} in {time.total_ms:.0f} ms: {steps}. Answered by {plain(title)}."
 
 
 def head(age: AgeEstimate, number: int) -> str:
     """Number of the face, the age and what its interval means."""
     colour = colour_of(number)
-    badge = f'<span class="ag-number" style="background:{colour};color:{text_colour(colour)}">Face {number}</span>'
+    style = f"background:{colour};color:{text_colour(colour)}"
+    badge = f'<span class="ag-number" role="heading" aria-level="2" style="{style}">Face {number}</span>'
     years = round(age.years)
     headline = f'<div class="ag-age"><b>{years}</b><span>{"year" if years == 1 else "years"}</span></div>'
     return f'<div>{badge}{headline}<div class="ag-interval">{escape(interval_words(age))}</div></div>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import streamlit as st
+from PIL import Image
 
 from agegender_core.settings import Settings, read_settings
 from agegender_core.types import Analysis
@@ -24,10 +25,15 @@ class Runs(Protocol):
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the network. This takes a few seconds the first time.")
 def predictor(weights: str | None, race: bool) -> Runs:
-    """The predictor for weights by name (None: the manifest's default), one for all sessions. Raises ``WeightsError``."""
+    """The predictor for weights by name (None: the manifest's default), one for all sessions.
+
+    Raises ``WeightsError`` or ``DetectorError``.
+    """
     from agegender_core.predictor import load_predictor
 
-    return load_predictor(weights, race=race)
+    loaded = load_predictor(weights, race=race)
+    loaded.run(Image.new("RGB", (64, 64)))  # the detector loads at its first use: now, and not on someone's clock
+    return loaded
 
 
 def installed_weights() -> list[WeightsEntry]:

@@ -31,7 +31,6 @@ CSS = """<style>
 .ag-notes p { margin: 0; font-size: .875rem; line-height: 1.5; }
 .ag-notes .ag-caution { border-left: 3px solid var(--ag-warn); padding-left: .6rem; }
 .stPlotlyChart text { fill: currentColor !important; }
-.stPlotlyChart .hoverlayer text { fill: revert-layer !important; }
 [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] p { color: #FFFFFF; color: light-dark(#FFFFFF, #10181B); }
 [class*="st-key-crop-"] img { border-radius: .5rem; }
 /* Streamlit prints the server's limit and every suffix; ours stand below in our own words. */

@@ -111,7 +111,7 @@ def test_analyze_is_the_one_liner(tmp_path, portrait: Image.Image) -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, agegender_core, agegender_core.types, agegender_core.weights, agegender_core.cli\n"
-        "heavy = {'streamlit', 'gradio', 'torchvision', 'facenet_pytorch', 'pandas', 'skimage', 'plotly'} & set(sys.modules)\n"
+        "heavy = {'torch', 'streamlit', 'gradio', 'torchvision', 'facenet_pytorch', 'pandas', 'skimage', 'plotly'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -1,0 +1,116 @@
+"""A real Chromium against the real app: its own server process, its own port, a webcam that shows the sample portrait."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agegender_core.weights import list_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+START_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; the tests are skipped where there is none."""
+    named = os.environ.get("AGEGENDER_CHROMIUM")
+    for name in (named,) if named else NAMES:
+        if path := shutil.which(name):
+            return path
+    pytest.skip(
+        f"no Chromium: AGEGENDER_CHROMIUM={named} is not a program" if named else f"no Chromium: none of {', '.join(NAMES)} is here"
+    )
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the running app, answering health checks."""
+    if not any(entry.installed for entry in list_weights()):
+        pytest.skip("no trained weights are installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"the app did not start:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def portrait_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample portrait as a JPEG file."""
+    path = tmp_path_factory.mktemp("pictures") / "portrait.jpg"
+    portrait.save(path, quality=92)
+    return path
+
+
+@pytest.fixture(scope="session")
+def webcam_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake webcam sees: the portrait in 640x480, as an uncompressed Y4M film."""
+    frame = Image.new("RGB", (640, 480), (90, 100, 110))
+    frame.paste(portrait.resize((480, 480)), (80, 0))
+    path = tmp_path_factory.mktemp("webcam") / "portrait.y4m"
+    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + (b"FRAME\n" + i420(frame)) * 4)
+    return path
+
+
+def i420(frame: Image.Image) -> bytes:
+    """RGB frame to planar YUV 4:2:0, full range: Y (H, W), then U and V (H/2, W/2) as means of 2x2 pixels."""
+    y, u, v = (np.asarray(plane, dtype=np.float32) for plane in frame.convert("YCbCr").split())
+    halves = [plane.reshape(frame.height // 2, 2, frame.width // 2, 2).mean(axis=(1, 3)) for plane in (u, v)]
+    return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in (y, *halves))
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, webcam_file: Path) -> Iterator[object]:
+    """One browser for all tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"])
+        yield launched
+        launched.close()

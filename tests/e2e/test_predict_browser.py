@@ -1,0 +1,135 @@
+"""The Predict page in a real browser with the real network: upload, webcam, small screen, keyboard."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from ui.image_input import privacy_sentence
+
+pytestmark = pytest.mark.e2e
+PATIENCE = 120_000
+"""Milliseconds: the first answer waits for torch to be imported, on whatever machine this is."""
+
+COUNT_STREAMS = """
+window.streamsAsked = 0;
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = (...wishes) => { window.streamsAsked += 1; return ask(...wishes); };
+"""
+FOCUSED = "(document.activeElement?.innerText || document.activeElement?.getAttribute('aria-label') || '').trim()"
+
+
+@pytest.fixture
+def visit(browser: Any, app_url: str) -> Iterator[Any]:
+    """Opens the app in a context of its own; at the end no request may have gone anywhere else, and no script may have failed."""
+    contexts, strangers, errors = [], [], []
+
+    def go(width: int = 1280, height: int = 900, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"])
+        contexts.append(context)
+        context.add_init_script(COUNT_STREAMS)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: strangers.append(request.url) if stranger(request.url, app_url) else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(app_url)
+        page.get_by_role("heading", name="Age and gender from faces").wait_for()
+        page.get_by_role("tab", name="Upload").wait_for()
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert strangers == [] and errors == []
+
+
+def stranger(url: str, app_url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(app_url).netloc
+
+
+def cards(page: Any) -> Any:
+    return page.locator("[class*='st-key-face-']")
+
+
+def upload(page: Any, *files: Path) -> None:
+    page.set_input_files("input[type=file]", [str(path) for path in files])
+    page.locator(".st-key-picture img").wait_for()
+
+
+def saved(page: Any, label: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def overflow(page: Any) -> int:
+    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+
+
+def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) -> None:
+    page = visit()
+    upload(page, portrait_file)
+    cards(page).first.locator(".js-plotly-plot .bars").first.wait_for()
+    assert cards(page).count() == 1
+    text = cards(page).first.inner_text()
+    assert "years" in text and "of such intervals hold the true age" in text and "Female" in text
+    document = json.loads(saved(page, "JSON"))
+    assert document["file"] == "portrait.jpg" and len(document["faces"]) == 1 and "race" not in document["faces"][0]
+    assert len(saved(page, "CSV").decode().splitlines()) == 2
+    assert Image.open(io.BytesIO(saved(page, "Picture"))).size == (512, 512)
+
+
+def test_webcam_is_asked_for_only_after_the_button(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_text(privacy_sentence(race=False)).wait_for()
+    page.get_by_role("button", name="Open the camera").wait_for()
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.streamsAsked") == 0 and page.locator("video").count() == 0
+    page.get_by_role("button", name="Open the camera").click()
+    page.wait_for_function("document.querySelector('video')?.videoWidth > 0")
+    assert page.evaluate("window.streamsAsked") >= 1
+    assert page.get_by_text(privacy_sentence(race=False)).is_visible()
+    page.get_by_role("button", name="Take photo").click()
+    cards(page).first.wait_for()
+    assert cards(page).count() == 1
+    page.get_by_role("button", name="Close the camera").click()
+    page.get_by_role("button", name="Open the camera").wait_for()
+    cards(page).first.wait_for(state="detached")
+    assert page.locator("video").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_one_way_only(visit: Any, portrait_file: Path, scheme: str) -> None:
+    page = visit(390, 844, scheme)
+    assert overflow(page) <= 0
+    upload(page, portrait_file)
+    plot = cards(page).first.locator(".js-plotly-plot")
+    plot.locator(".bars").first.wait_for()
+    assert overflow(page) <= 0
+    box = plot.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 280
+
+
+def test_everything_is_within_reach_of_the_tab_key(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("button", name="Try it with the sample portrait").wait_for()
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(FOCUSED).split("\n")[-1])
+    assert {"About", "Upload", "Try it with the sample portrait"} <= reached
+    page.get_by_role("tab", name="Upload").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    cards(page).first.wait_for()
+    assert cards(page).count() == 1

@@ -1,0 +1,73 @@
+"""The app in AppTest with a fake predictor behind ``ui.services``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from agegender_core.types import Analysis
+from tests.fakes import FAKE_WEIGHTS, FakePredictor
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+
+
+def entry(name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True) -> Any:
+    """As much of a manifest entry as the pages read."""
+    return SimpleNamespace(name=name, title=title, summary="A stand-in.", caveats="", terms="None.", installed=True, default=default)
+
+
+@dataclass
+class Backend:
+    """What the pages are given instead of the real services, and what they asked for."""
+
+    predictor: Any = field(default_factory=FakePredictor)
+    installed: list[Any] = field(default_factory=lambda: [entry()])
+    asked: list[tuple[str | None, bool]] = field(default_factory=list)
+    runs: int = 0
+
+    def load(self, weights: str | None, race: bool) -> Any:
+        """Stands for ``services.predictor``; an exception put in place of the predictor is raised."""
+        self.asked.append((weights, race))
+        if isinstance(self.predictor, Exception):
+            raise self.predictor
+        return self
+
+    def run(self, source: Any) -> Analysis:
+        """Counts and passes on."""
+        self.runs += 1
+        return self.predictor.run(source)
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """The fake behind the pages; change it before opening one."""
+    made = Backend()
+    monkeypatch.setattr("ui.services.predictor", made.load)
+    monkeypatch.setattr("ui.services.installed_weights", lambda: made.installed)
+    monkeypatch.delenv("AGEGENDER_RACE", raising=False)
+    monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
+    return made
+
+
+@pytest.fixture
+def open_app() -> Callable[[], AppTest]:
+    """The app on its first page, run once."""
+    return lambda: AppTest.from_file(str(APP), default_timeout=120).run()
+
+
+@pytest.fixture
+def photo() -> bytes:
+    """A drawn 320x240 picture as PNG; the fake finds faces in anything."""
+    ramp = np.linspace(0, 255, 320 * 240 * 3).reshape(240, 320, 3).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,129 @@
+"""The parts pages are made of, each by itself."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agegender_core.errors import InvalidImageError
+from agegender_core.export import analysis_json, face_rows, relative_luminance
+from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
+from tests.fakes import FakePredictor, fake_age
+from ui import charts, downloads, messages, result_card
+from ui.answers import Answer, Failure, Picture
+from ui.overlay import PREVIEW_SIDE, preview
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "ui").glob("*.py")])
+CROP = Image.new("RGB", (48, 48))
+
+
+def make_answer(name: str, data: bytes, faces: int = 1) -> Answer:
+    analysis = FakePredictor(faces).run(data)
+    said = (analysis.predictions, analysis.weights, analysis.timing, analysis.turned)
+    return Answer(Picture(name, data), *said, analysis_json(name, analysis), face_rows(name, analysis), preview(analysis))
+
+
+def prediction(**changes: object) -> Prediction:
+    parts = {"face": Face((0, 0, 80, 80), 0.99), "age": fake_age(34), "gender": None, "weights": "w", "crop": CROP}
+    return Prediction(**{**parts, **changes})
+
+
+def test_chart_shows_every_age_once_and_splits_at_the_interval() -> None:
+    age = fake_age(34)
+    inside, outside, stem = charts.age_chart(age).data
+    assert len(inside.x) + len(outside.x) == 101 and sum(inside.y) + sum(outside.y) == pytest.approx(100)
+    assert age.interval is not None
+    assert (min(inside.x), max(inside.x)) == tuple(round(value) for value in age.interval)
+    assert inside.hovertemplate.startswith("age %{x}: %{y:.1f} %") and stem.x[0] == age.years
+    without = charts.age_chart(AgeEstimate(34.0, probs=age.probs))
+    assert len(without.data[0].x) == 0 and len(without.data[1].x) == 101
+
+
+def test_interval_words() -> None:
+    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6), 0.8)) == "27–43: 80 % of such intervals hold the true age."
+    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6))) == "Probably 27–43."
+    assert result_card.interval_words(AgeEstimate(34)).startswith("No interval")
+
+
+def test_cautions_name_their_reasons() -> None:
+    good = prediction(gender=Categorical(("Female", "Male"), 0, (0.97, 0.03)))
+    assert result_card.cautions(good) == []
+    doubtful = prediction(face=Face((0, 0, 30, 90), 0.91), gender=Categorical(("Female", "Male"), 0, (0.55, 0.45)))
+    assert [line.split()[1] for line in result_card.cautions(doubtful)] == ["detector", "face", "two"]
+    assert "whole picture" in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
+
+
+def test_labels_are_escaped_and_may_lack_probabilities() -> None:
+    assert "<script>" not in result_card.choice(Categorical(("<script>", "b"), 0, (0.6, 0.4)))
+    assert "no probability" in result_card.choice(Categorical(("Female", "Male"), 1))
+
+
+def test_plain_keeps_markdown_out_of_file_names() -> None:
+    assert messages.plain("a_b[c](d).jpg") == r"a\_b\[c\]\(d\)\.jpg"
+
+
+def test_preview_is_small_and_survives_boxes_outside() -> None:
+    image = Image.new("RGB", (4000, 500))
+    faces = (Face((-50, -50, 200, 200), 0.9), Face((4100, 0, 4200, 90), 0.9), Face((3990, 480, 4010, 520), 0.9))
+    fake = FakePredictor().run(image)
+    analysis = Analysis(image, tuple(prediction(face=face) for face in faces), "w", fake.timing)
+    shown = Image.open(io.BytesIO(preview(analysis)))
+    assert shown.format == "JPEG" and shown.size == (PREVIEW_SIDE, 160)
+    assert np.asarray(shown).max() > 100  # boxes were drawn
+
+
+def test_downloads_of_one_and_of_many(photo: bytes) -> None:
+    one, other = make_answer("a.png", photo), make_answer("b.png", photo, faces=2)
+    failure = Failure(Picture("c.jpg", b"text"), InvalidImageError("no picture"))
+    assert len(json.loads(downloads.json_text([one]))["faces"]) == 1
+    documents = json.loads(downloads.json_text([one, other, failure]))
+    assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2]["error"]["message"] == "no picture"
+    assert len(downloads.csv_text([one, other, failure]).splitlines()) == 1 + 1 + 2 + 1
+    assert Image.open(io.BytesIO(downloads.png(one))).size == (320, 240)
+    archive = zipfile.ZipFile(io.BytesIO(downloads.pictures_zip([one, other])))
+    assert archive.namelist() == ["001-a.jpg", "002-b.jpg"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_imports_run_one_way(path: Path) -> None:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    roots = {name.split(".")[0] for name in names}
+    assert roots.isdisjoint({"torch", "torchvision", "facenet_pytorch", "pages", "app"})
+    if path.parent.name == "pages":
+        assert "agegender_core.predictor" not in names
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_theme_is_readable_and_needs_no_network(mode: str) -> None:
+    text = (ROOT / ".streamlit" / "config.toml").read_text()
+    assert "http" not in text
+    theme = tomllib.loads(text)["theme"][mode]
+    for back in ("backgroundColor", "secondaryBackgroundColor"):
+        assert contrast(theme["textColor"], theme[back]) >= 7
+        assert contrast(theme["primaryColor"], theme[back]) >= 4.5
+        assert contrast(theme["linkColor"], theme[back]) >= 4.5
+    for name in ("red", "blue", "yellow"):
+        assert contrast(theme[f"{name}TextColor"], theme[f"{name}BackgroundColor"]) >= 4.5
+    colours = theme["chartCategoricalColors"]
+    assert len(colours) == 10  # with fewer, the browser drops them all
+    assert contrast(colours[0], theme["backgroundColor"]) >= 3 and contrast(colours[2], colours[0]) >= 1.5
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio."""
+    bright, dark = sorted((relative_luminance(one), relative_luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)

@@ -1,0 +1,244 @@
+"""The Predict page from a visitor's side: what is shown for good, bad, many and missing pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from agegender_core.errors import DetectorError, WeightsMissingError
+from agegender_core.imaging import MAX_BYTES
+from agegender_core.types import AgeEstimate, Analysis
+from agegender_core.weights import list_weights
+from tests.fakes import FakePredictor
+from tests.ui.conftest import Backend, entry
+from ui.face_picker import FACES_A_PAGE
+from ui.image_input import CAMERA, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
+
+File = tuple[str, bytes, str]
+
+
+def upload(app: AppTest, *files: File) -> AppTest:
+    app.file_uploader[0].set_value(list(files)).run()
+    assert not app.exception
+    return app
+
+
+def open_tab(app: AppTest, tab: str) -> AppTest:
+    app.session_state[SOURCE_KEY] = tab
+    app.run()
+    assert not app.exception
+    return app
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.html if "<style>" not in element.value)
+
+
+def cards(app: AppTest) -> int:
+    return html(app).count("ag-number")
+
+
+def alerts(app: AppTest) -> str:
+    elements = [*app.error, *app.warning, *app.info]
+    return "\n".join(f"{element.proto.title} {element.value}" for element in elements).replace("\\", "")
+
+
+def png(name: str, data: bytes) -> File:
+    return (name, data, "image/png")
+
+
+def test_empty_page_says_what_comes_and_loads_nothing(backend: Backend, open_app: Any) -> None:
+    app = open_app()
+    assert not app.exception
+    assert app.title[0].value == "Age and gender from faces"
+    assert "What you get for every face" in [item.value for item in app.subheader]
+    assert cards(app) == 0 and backend.asked == []
+
+
+def test_sample_shows_one_card(backend: Backend, open_app: Any) -> None:
+    app = open_tab(open_app(), SAMPLE)
+    assert cards(app) == 1
+    assert len(app.get("plotly_chart")) == 1
+    text = html(app)
+    assert "<b>34</b><span>years</span>" in text and "80 % of such intervals hold the true age" in text
+    assert "Female" in text and "97.0 %" in text and "Detection score 0.99" in text
+    assert any(line.value.startswith("Found 1 face in ") and "Fake network" in line.value for line in app.caption)
+
+
+def test_the_sample_button_opens_the_sample(backend: Backend, open_app: Any) -> None:
+    app = open_app()
+    app.button(key="try_sample").click().run()
+    assert cards(app) == 1 and app.session_state[SOURCE_KEY] == SAMPLE
+
+
+def test_uploads_outlive_a_look_at_another_tab(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = upload(open_app(), png("a.png", photo))
+    open_tab(app, SAMPLE)
+    open_tab(app, UPLOAD)
+    assert cards(app) == 1 and backend.runs == 2  # one for each picture, none for the way back
+
+
+def test_one_bad_file_leaves_the_others_alone(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = upload(open_app(), ("notes_[draft].jpg", b"not a picture", "image/jpeg"), png("good.png", photo))
+    assert "No answer for notes_[draft].jpg" in alerts(app) and "This is a text file" in alerts(app)
+    assert cards(app) == 1
+    assert "**2 pictures, 1 face, 1 not read**" in [item.value for item in app.markdown]
+
+
+def test_an_unexpected_error_is_one_pictures_own(backend: Backend, open_app: Any, photo: bytes) -> None:
+    class Stumbles(FakePredictor):
+        def run(self, source: Any) -> Analysis:
+            if source.endswith(b"!"):
+                raise RuntimeError("secret detail")
+            return super().run(source)
+
+    backend.predictor = Stumbles()
+    app = upload(open_app(), png("odd.png", photo + b"!"), png("good.png", photo))
+    assert "No answer for odd.png" in alerts(app) and "secret detail" not in alerts(app)
+    assert cards(app) == 1
+
+
+def test_many_bad_files_share_one_card(backend: Backend, open_app: Any) -> None:
+    app = upload(open_app(), *[(f"{number}.jpg", b"text", "image/jpeg") for number in range(9)])
+    assert len(app.error) == 1 and "No answer for 9 pictures" in alerts(app)
+
+
+def test_no_face_comes_with_advice(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(faces=0)
+    app = upload(open_app(), png("wall.png", photo))
+    assert "No face found in wall.png" in alerts(app) and "both eyes" in alerts(app)
+    assert cards(app) == 0 and not app.error
+
+
+def test_too_large_a_file_is_told_its_limit(backend: Backend, open_app: Any) -> None:
+    app = upload(open_app(), ("huge.jpg", b"\xff\xd8\xff" + bytes(MAX_BYTES), "image/jpeg"))
+    assert "larger than 25 MB" in alerts(app)
+
+
+def test_a_turned_picture_is_noted(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(turned=90)
+    assert "Found after turning the picture by 90 degrees." in html(upload(open_app(), png("side.png", photo)))
+
+
+def test_crowded_pictures_are_paged(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(faces=20)
+    app = upload(open_app(), png("crowd.png", photo))
+    assert cards(app) == len(app.get("plotly_chart")) == FACES_A_PAGE
+    app.pagination[0].select(4).run()
+    assert cards(app) == 2 and "Face 20" in html(app)
+
+
+def test_many_pictures_show_one_at_a_time(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(faces=2)
+    app = upload(open_app(), *[png(f"{number}.png", photo) for number in range(5)])
+    assert len(app.get("plotly_chart")) == 2 and backend.runs == 5
+    app.selectbox(key="picture-choice").select_index(3).run()
+    assert app.selectbox(key="picture-choice").value == 3
+    assert len(app.dataframe[0].value) == 10 and backend.runs == 5
+
+
+def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = upload(open_app(), png("a.png", photo))
+    app.run()
+    assert backend.runs == 1
+    (answer,) = app.session_state["answers"].values()
+    assert not hasattr(answer, "image") and len(answer.preview) < 100_000
+
+
+def test_memory_for_answers_is_bounded(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.answers.KEPT", 3)
+    app = open_app()
+    for number in range(5):
+        upload(app, png(f"{number}.png", photo))
+    assert len(app.session_state["answers"]) == 3
+    upload(app, *[png(f"{number}.png", photo) for number in range(6)])
+    assert len(app.session_state["answers"]) == 6  # what is at hand stays
+    monkeypatch.setattr("ui.answers.KEPT_BYTES", 0)
+    upload(app, png("last.png", photo))
+    assert [key[1] for key in app.session_state["answers"]] == ["last.png"]
+
+
+def test_race_is_hidden_unless_the_operator_wants_it(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = upload(open_app(), png("a.png", photo))
+    assert backend.asked == [("fake-weights", False)] and "White" not in html(app)
+    monkeypatch.setenv("AGEGENDER_RACE", "1")
+    backend.predictor = FakePredictor(race=True)
+    app = upload(open_app(), png("a.png", photo))
+    assert backend.asked[-1] == ("fake-weights", True) and "White" in html(app)
+    open_tab(app, CAMERA)
+    assert "race category" in html(app)
+
+
+def test_people_are_told_before_the_camera_opens(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = open_tab(open_app(), CAMERA)
+    assert privacy_sentence(race=False) in html(app)
+    assert not app.camera_input
+    app.button(key="camera_button").click().run()
+    assert len(app.camera_input) == 1 and privacy_sentence(race=False) in html(app)
+    order = [element.type for element in app.tabs[1]]
+    assert order.index("html") < order.index("button") < order.index("camera_input")
+    app.camera_input[0].upload("shot.jpg", photo).run()
+    assert cards(app) == 1
+    app.button(key="camera_button").click().run()
+    assert not app.camera_input and cards(app) == 0
+
+
+def test_without_weights_the_page_says_what_to_do(backend: Backend, open_app: Any) -> None:
+    backend.installed = []
+    app = open_app()
+    assert not app.exception and "No trained weights are installed" in alerts(app)
+    assert "python -m agegender_core weights" in alerts(app) and not app.file_uploader
+
+
+@pytest.mark.parametrize("error", [WeightsMissingError("/srv/secret/weights.safetensors is missing"), DetectorError("no /srv/secret")])
+def test_a_network_that_cannot_start_keeps_paths_to_the_log(backend: Backend, open_app: Any, photo: bytes, error: Exception) -> None:
+    backend.predictor = error
+    app = upload(open_app(), png("a.png", photo))
+    assert len(app.error) == 1 and "secret" not in alerts(app) and cards(app) == 0
+
+
+def test_a_wrong_switch_is_named(backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGEGENDER_RACE", "maybe")
+    assert "AGEGENDER_RACE" in alerts(open_app())
+
+
+def test_weights_can_be_chosen_where_there_are_several(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = upload(open_app(), png("a.png", photo))
+    assert not app.selectbox
+    backend.installed = [entry(), entry("other", "Other network", default=False)]
+    app = upload(open_app(), png("a.png", photo))
+    app.selectbox(key="weights").select("other").run()
+    assert backend.asked[-1] == ("other", False)
+
+
+def test_a_network_without_a_distribution_gets_no_curve(backend: Backend, open_app: Any, photo: bytes) -> None:
+    class TwoValues(FakePredictor):
+        def run(self, source: Any) -> Analysis:
+            analysis = super().run(source)
+            age = AgeEstimate(41.6, (30.2, 53.0), 0.8, None, "40-49")
+            return dataclasses.replace(analysis, predictions=tuple(dataclasses.replace(p, age=age) for p in analysis.predictions))
+
+    backend.predictor = TwoValues()
+    app = upload(open_app(), png("a.png", photo))
+    assert not app.get("plotly_chart") and any("no distribution" in line.value for line in app.caption)
+    assert "30–53: 80 % of such intervals" in html(app)
+
+
+def test_about_page_opens(backend: Backend, open_app: Any) -> None:
+    app = open_app().switch_page("pages/about.py").run()
+    assert not app.exception and app.title[0].value == "About"
+    assert any("Terms of the training data" in line.value for line in app.caption)
+
+
+def test_the_real_predictor_answers_the_sample(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not any(item.installed for item in list_weights()):
+        pytest.skip("no trained weights are installed")
+    monkeypatch.delenv("AGEGENDER_RACE", raising=False)
+    monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
+    app = open_tab(open_app(), SAMPLE)
+    assert cards(app) == 1 and len(app.get("plotly_chart")) == 1 and not app.error
