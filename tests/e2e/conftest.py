@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,68 +11,26 @@ import pytest
 from PIL import Image
 
 from agegender_core.weights import list_weights
-
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
-START_SECONDS = 120
+from tests.e2e.harness import FLAGS, NAMES, find_chromium, running_app
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium; the tests are skipped where there is none."""
-    named = os.environ.get("AGEGENDER_CHROMIUM")
-    for name in (named,) if named else NAMES:
-        if path := shutil.which(name):
-            return path
-    pytest.skip(
-        f"no Chromium: AGEGENDER_CHROMIUM={named} is not a program" if named else f"no Chromium: none of {', '.join(NAMES)} is here"
-    )
+    path = find_chromium()
+    if path is None:
+        named = os.environ.get("AGEGENDER_CHROMIUM")
+        pytest.skip(f"no Chromium: {f'AGEGENDER_CHROMIUM={named} is not a program' if named else f'none of {NAMES} is here'}")
+    return path
 
 
 @pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the running app, answering health checks."""
+def app_url() -> Iterator[str]:
+    """Address of the running app."""
     if not any(entry.installed for entry in list_weights()):
         pytest.skip("no trained weights are installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.3)
-    raise RuntimeError(f"the app did not start:\n{log.read_text()[-3000:]}")
+    with running_app() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
