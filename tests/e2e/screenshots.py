@@ -34,6 +34,16 @@ def about(page: Any, url: str) -> None:
     page.wait_for_timeout(2000)
 
 
+def save(page: Any, path: Path, width: int, height: int) -> None:
+    """The whole page: Streamlit scrolls inside the window, so the window grows to its content."""
+    page.wait_for_timeout(800)
+    content = page.evaluate("document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0")
+    page.set_viewport_size({"width": width, "height": max(height, content)})
+    page.wait_for_timeout(300)
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": width, "height": height})
+
+
 def main(folder: Path, docs: bool) -> None:
     """Every view in both schemes and sizes into ``folder``; with ``docs`` the sample's answer into docs/predict.png."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +55,7 @@ def main(folder: Path, docs: bool) -> None:
                 page.set_default_timeout(PATIENCE)
                 for view in (empty, sample, about):
                     view(page, url)
-                    page.wait_for_timeout(800)
-                    page.screenshot(path=folder / f"{view.__name__}-{width}-{scheme}.png", full_page=True)
+                    save(page, folder / f"{view.__name__}-{width}-{scheme}.png", width, height)
         if docs:
             page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
             page.set_default_timeout(PATIENCE)
