@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from agegender_core.types import ModelOutput
+from agegender_core.types import AttentionBlock, ModelOutput
 
 
 def prepare(model: nn.Module) -> nn.Module:
@@ -38,4 +38,5 @@ def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
     both = model(torch.cat([batch, batch.flip(3)]))
     count = len(batch)
     logits = {name: (value[:count] + value[count:]) / 2 for name, value in both.logits.items()}
-    return ModelOutput(logits, both.attention)
+    masks = tuple(AttentionBlock(block.name, block.mask[:count], block.gate) for block in both.attention)
+    return ModelOutput(logits, masks)

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from agegender_core.models.initialise import glorot
 from agegender_core.models.registry import register
 from agegender_core.types import ModelOutput
 
@@ -83,7 +84,7 @@ class MultitaskCNN(nn.Module):
             nn.Dropout(dropout),
         )
         self.heads = nn.ModuleDict({name: nn.Linear(512, size) for name, size in heads.items()})
-        self.apply(_xavier)
+        self.apply(glorot)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 512) features."""
@@ -97,10 +98,3 @@ class MultitaskCNN(nn.Module):
     def forward(self, x: Tensor) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head."""
         return self.forward_head(self.forward_features(x))
-
-
-def _xavier(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
