@@ -6,6 +6,7 @@ UTKFace's five race categories, Zhang et al. 2017. All of them describe what ann
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +95,12 @@ _FAIRFACE_ALIASES = {
     "3-Sep": "3-9",
     "Oct-19": "10-19",
     "10-Oct": "10-19",
+    "9-Mar": "3-9",
+    "09-Mar": "3-9",
+    "19-Oct": "10-19",
 }
+
+_ADIENCE_ODD_RANGES = {"(25, 23)": "25-32", "(38, 48)": "38-43"}
 
 
 def group_names(groups: tuple[AgeGroup, ...]) -> tuple[str, ...]:
@@ -121,6 +127,22 @@ def fairface_group(name: str) -> AgeGroup:
         if group.name == wanted:
             return group
     raise KeyError(f"{name!r} is not one of FairFace's age ranges {group_names(FAIRFACE_GROUPS)}")
+
+
+def adience_group(label: str) -> AgeGroup:
+    """Adience's group by the age label of a fold file: «(8, 12)», «29» or one of its odd ranges.
+
+    A range or an exact age belongs to the group that holds all of it: «(8, 12)» to 8-13, «(27, 32)» and «29» to 25-32. Two odd ranges are
+    read as well: «(38, 48)», which covers 38-43 and no other group whole, and «(25, 23)», which all pictures of one person have, as a slip
+    for «(25, 32)». Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none: authors who move them disagree
+    («35» goes to 25-32 or to 38-43). Raises ``KeyError`` for those and for anything that is no age.
+    """
+    name = _ADIENCE_ODD_RANGES.get(label)
+    years = [int(part) for part in re.findall(r"\d+", label)] if re.fullmatch(r"\d+|\(\d+, *\d+\)", label) else []
+    for group in ADIENCE_GROUPS:
+        if group.name == name or (years and all(group.lo <= year <= group.hi for year in years)):
+            return group
+    raise KeyError(f"{label!r} is in none of Adience's age groups {group_names(ADIENCE_GROUPS)}")
 
 
 def group_membership(groups: tuple[AgeGroup, ...]) -> np.ndarray:
