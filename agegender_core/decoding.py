@@ -29,17 +29,41 @@ if TYPE_CHECKING:
 AGES = np.arange(MAX_AGE + 1, dtype=np.float64)
 
 
+AgeKind = Literal["distribution", "groups", "regression", "decade_digit", "two_values"]
+
+
+def decoding_kind(heads: Mapping[str, int]) -> AgeKind:
+    """How ages are read from ``heads`` (output size by name). Raises ``ValueError`` where they cannot be.
+
+    «distribution»: age 101; «groups»: age of another size above 1, classes of an age group set; «regression»: age 1, years;
+    «decade_digit»: decade classes and the last digit as a number; «two_values»: targets 2, age group index and gender as numbers.
+    """
+    if "targets" in heads:
+        return "two_values"
+    if "gender" not in heads or not ("age" in heads or {"decade", "digit"} <= set(heads)):
+        raise ValueError(f"heads {sorted(heads)}: expected gender and age, or gender, decade and digit, or targets")
+    if "age" not in heads:
+        return "decade_digit"
+    return {MAX_AGE + 1: "distribution", 1: "regression"}.get(heads["age"], "groups")
+
+
+def first_spec(heads: Mapping[str, int], two_value_groups: str) -> DecodingSpec:
+    """How to read ``heads`` before anything is fitted."""
+    kind = decoding_kind(heads)
+    return DecodingSpec(kind=kind, groups=two_value_groups if kind == "two_values" else "fairface9")
+
+
 @dataclass(frozen=True)
 class DecodingSpec:
     """How a network's logits are read; fitted on a validation split, never on a test split.
 
-    ``kind``: «distribution» (heads age, gender, race) or «two_values» (head targets: age group index and gender as numbers).
+    ``kind``: what the heads say of age, see ``decoding_kind``.
     ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``, ``race_temperature``: logits are divided
     by them. ``coverage``: share of true ages the interval is meant to hold, None where it was not calibrated.
     ``half_width``: half of the interval in years for heads without a distribution. ``groups``: key of ``AGE_GROUP_SETS``.
     """
 
-    kind: Literal["distribution", "two_values"] = "distribution"
+    kind: AgeKind = "distribution"
     readout: Literal["mean", "median"] = "mean"
     age_temperature: float = 1.0
     gender_temperature: float = 1.0
@@ -54,7 +78,7 @@ class Answers:
     """Read-out of N faces as arrays; None where the network has no such head.
 
     ``years`` (N,); ``low``, ``high`` (N,) interval ends; ``age_probs`` (N, 101); ``gender`` (N,) index into ``GENDERS``;
-    ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of the benchmark's age group for ``two_values``.
+    ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of the benchmark's age group for «groups» and «two_values».
     """
 
     years: np.ndarray
@@ -94,43 +118,62 @@ def group_probs(probs: np.ndarray, groups: tuple[AgeGroup, ...]) -> np.ndarray:
 
 def read_out(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> Answers:
     """Logits by head, (N, K) each, to arrays of answers."""
-    return _two_values(logits["targets"], spec) if spec.kind == "two_values" else _distribution(logits, spec)
+    readers = {"distribution": _distribution, "groups": _groups, "two_values": _two_values}
+    ages = readers.get(spec.kind, _years)(logits, spec)
+    if spec.half_width is not None and "low" not in ages:
+        ages["low"] = np.clip(ages["years"] - spec.half_width, 0, MAX_AGE)
+        ages["high"] = np.clip(ages["years"] + spec.half_width, 0, MAX_AGE)
+    if "targets" in logits:
+        return Answers(gender=(_numbers(logits["targets"])[:, 1] >= 0.5).astype(np.int64), **ages)
+    gender = softmax(two_class(logits["gender"]), spec.gender_temperature)
+    race = softmax(logits["race"], spec.race_temperature) if "race" in logits else None
+    return Answers(gender=gender.argmax(axis=1), gender_probs=gender, race_probs=race, **ages)
 
 
-def _distribution(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> Answers:
+def two_class(gender: torch.Tensor) -> torch.Tensor:
+    """(N, 2) logits as they are; (N, 1), the logit of the second label, as (N, 2): a softmax over 0 and z is a sigmoid of z."""
+    return gender if gender.shape[1] == 2 else (gender * gender.new_tensor([[0.0, 1.0]]))
+
+
+def _numbers(values: torch.Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()
+
+
+def _distribution(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
     probs = softmax(logits["age"], spec.age_temperature)
-    gender = softmax(logits["gender"], spec.gender_temperature)
-    low = high = None
+    ages = {"age_probs": probs, "years": mean_age(probs) if spec.readout == "mean" else age_quantile(probs, 0.5)}
     if spec.coverage is not None:
         tail = (1 - spec.coverage) / 2
-        low, high = age_quantile(probs, tail), age_quantile(probs, 1 - tail)
-    return Answers(
-        years=mean_age(probs) if spec.readout == "mean" else age_quantile(probs, 0.5),
-        gender=gender.argmax(axis=1),
-        low=low,
-        high=high,
-        age_probs=probs,
-        gender_probs=gender,
-        race_probs=softmax(logits["race"], spec.race_temperature) if "race" in logits else None,
-    )
+        ages |= {"low": age_quantile(probs, tail), "high": age_quantile(probs, 1 - tail)}
+    return ages
 
 
-def _two_values(values: torch.Tensor, spec: DecodingSpec) -> Answers:
-    """Nearest group and gender; years by interpolating between the middles of neighbouring groups."""
+def group_centres(groups: tuple[AgeGroup, ...]) -> np.ndarray:
+    """(G,) years in the middle of each group; the open last one's middle is not known: ten years past its start is taken."""
+    return np.array([*(group.centre for group in groups[:-1]), groups[-1].lo + 10.0])
+
+
+def _groups(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
+    """Likeliest group; years are the expectation over the groups' middles."""
+    probs = softmax(logits["age"], spec.age_temperature)  # (N, G)
+    return {"years": probs @ group_centres(AGE_GROUP_SETS[spec.groups]), "group": probs.argmax(axis=1)}
+
+
+def _years(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
+    """One number; or 10 x decade + last digit, as GRA_Net's authors put it together."""
+    if spec.kind == "regression":
+        years = _numbers(logits["age"])[:, 0]
+    else:
+        digit = np.clip(np.rint(_numbers(logits["digit"])[:, 0]), 0, 9)
+        years = 10.0 * _numbers(logits["decade"]).argmax(axis=1) + digit
+    return {"years": np.clip(years, 0, MAX_AGE)}
+
+
+def _two_values(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
+    """Nearest group; years by interpolating between the middles of neighbouring groups."""
     groups = AGE_GROUP_SETS[spec.groups]
-    numbers = values.detach().double().cpu().numpy()  # (N, 2)
-    index = np.clip(numbers[:, 0], 0, len(groups) - 1)
-    # The middle of an open last group is not known: ten years past its start is about where the labelled ages lie.
-    centres = [group.centre for group in groups[:-1]] + [groups[-1].lo + 10.0]
-    years = np.interp(index, np.arange(len(groups)), centres)
-    half = spec.half_width
-    return Answers(
-        years=years,
-        gender=(numbers[:, 1] >= 0.5).astype(np.int64),
-        low=None if half is None else np.clip(years - half, 0, MAX_AGE),
-        high=None if half is None else np.clip(years + half, 0, MAX_AGE),
-        group=np.rint(index).astype(np.int64),
-    )
+    index = np.clip(_numbers(logits["targets"])[:, 0], 0, len(groups) - 1)
+    return {"years": np.interp(index, np.arange(len(groups)), group_centres(groups)), "group": np.rint(index).astype(np.int64)}
 
 
 def decode(output: ModelOutput, spec: DecodingSpec) -> list[tuple[AgeEstimate, Categorical, Categorical | None]]:
@@ -146,7 +189,7 @@ def _one(answers: Answers, index: int, spec: DecodingSpec) -> tuple[AgeEstimate,
         interval = (float(answers.low[index]), float(answers.high[index]))
     probs = None if answers.age_probs is None else answers.age_probs[index]
     group = None if answers.group is None else group_names(groups)[answers.group[index]]
-    if probs is not None:
+    if group is None:
         chosen = group_index(round(float(answers.years[index])), groups)
         group = None if chosen is None else groups[chosen].name
     age = AgeEstimate(float(answers.years[index]), interval, spec.coverage if interval else None, probs, group)

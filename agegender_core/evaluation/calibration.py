@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from agegender_core.data.records import Targets
-from agegender_core.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax
+from agegender_core.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax, two_class
 
 COVERAGE = 0.8
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
@@ -26,7 +26,19 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    return _fit_two_values(spec, validation) if spec.kind == "two_values" else _fit_distribution(spec, validation)
+    spec = dataclasses.replace(spec, coverage=COVERAGE, **_class_temperatures(validation))
+    fit_age = _fit_distribution if spec.kind == "distribution" else _fit_half_width
+    return fit_age(spec, validation)
+
+
+def _class_temperatures(validation: Validation) -> dict[str, float]:
+    targets, found = validation.targets, {}
+    if "gender" in validation.logits:
+        found["gender_temperature"] = fit_temperature(two_class(validation.logits["gender"]), targets.gender)
+    if "race" in validation.logits:
+        single = targets.race.sum(axis=1) == 1
+        found["race_temperature"] = fit_temperature(validation.logits["race"], np.where(single, targets.race.argmax(axis=1), -1))
+    return found
 
 
 def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
@@ -46,16 +58,7 @@ def _fit_distribution(spec: DecodingSpec, validation: Validation) -> DecodingSpe
     temperature = fit_interval_temperature(logits, age, COVERAGE)
     probs = softmax(logits, temperature)
     by_mean, by_median = (np.abs(years - age).mean() for years in (mean_age(probs), age_quantile(probs, 0.5)))
-    race = validation.logits.get("race")
-    single = targets.race.sum(axis=1) == 1
-    return dataclasses.replace(
-        spec,
-        readout="mean" if by_mean <= by_median else "median",
-        age_temperature=temperature,
-        gender_temperature=fit_temperature(validation.logits["gender"], targets.gender),
-        race_temperature=1.0 if race is None else fit_temperature(race, np.where(single, targets.race.argmax(axis=1), -1)),
-        coverage=COVERAGE,
-    )
+    return dataclasses.replace(spec, readout="mean" if by_mean <= by_median else "median", age_temperature=temperature)
 
 
 def fit_interval_temperature(logits: torch.Tensor, age: np.ndarray, coverage: float) -> float:
@@ -70,11 +73,16 @@ def fit_interval_temperature(logits: torch.Tensor, age: np.ndarray, coverage: fl
     return round(float(TEMPERATURES[int(np.argmin(gaps))]), 4)
 
 
-def _fit_two_values(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
-    """One number has no distribution: the interval's half-width is the quantile of its absolute errors (split conformal)."""
+def _fit_half_width(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
+    """One number has no distribution: the interval's half-width is the quantile of its absolute errors (split conformal).
+
+    Sets that give only ranges have no errors in years: then there is no interval.
+    """
     targets = validation.targets
     exact = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi)
+    if not exact.any():
+        return dataclasses.replace(spec, coverage=None)
     years = read_out(validation.logits, spec).years[exact]
     errors = np.sort(np.abs(years - targets.age_lo[exact]))
     rank = min(int(np.ceil((len(errors) + 1) * COVERAGE)) - 1, len(errors) - 1)
-    return dataclasses.replace(spec, coverage=COVERAGE, half_width=round(float(errors[rank]), 2))
+    return dataclasses.replace(spec, half_width=round(float(errors[rank]), 2))

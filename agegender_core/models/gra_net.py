@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -240,3 +241,24 @@ class GRANet(nn.Module):
         """
         features, blocks = self.forward_features(x, intervene)
         return ModelOutput(self.forward_head(features), blocks)
+
+
+@register("gra_net_trio", paper="Garain et al. 2021", paper_parameters=3 * PAPER_PARAMETERS)
+class GRANetTrio(nn.Module):
+    """The paper's three networks side by side, one a head, sharing nothing: decade, last digit, gender.
+
+    Trained together they learn exactly what they would learn one after the other on the same batches. ``options``: those of ``GRANet``.
+    """
+
+    def __init__(self, heads: Mapping[str, int], **options: Any) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict({name: GRANet({name: size}, **options) for name, size in heads.items()})
+
+    def forward(self, x: Tensor) -> ModelOutput:
+        """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and so on."""
+        logits, blocks = {}, []
+        for name, network in self.networks.items():
+            output = network(x)
+            logits[name] = output.logits[name]
+            blocks += [AttentionBlock(f"{name}.{block.name}", block.mask, block.gate) for block in output.attention]
+        return ModelOutput(logits, tuple(blocks))

@@ -50,8 +50,9 @@ def _geometry(images: Tensor, size: int, view: float, config: AugmentConfig, gen
     zoom = torch.exp(_uniform(count, math.log1p(config.scale), images, generator) * moved)
     mirror = torch.where(_chosen(count, config.flip_p, images, generator), -1.0, 1.0)
     shift = torch.stack([_uniform(count, 2 * config.shift, images, generator) * moved for _ in range(2)], dim=1)  # (N, 2)
+    shear = _uniform(count, config.shear, images, generator) * moved
     cos, sin = view * zoom * angle.cos(), view * zoom * angle.sin()
-    rows = [torch.stack([cos * mirror, -sin], dim=1), torch.stack([sin * mirror, cos], dim=1)]
+    rows = [torch.stack([cos * mirror, cos * shear - sin], dim=1), torch.stack([sin * mirror, sin * shear + cos], dim=1)]
     theta = torch.cat([torch.stack(rows, dim=1), (view * shift)[:, :, None]], dim=2)  # (N, 2, 3)
     grid = functional.affine_grid(theta, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)

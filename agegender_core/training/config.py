@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agegender_core.decoding import decoding_kind
 from agegender_core.errors import ConfigError
 from agegender_core.types import InputSpec
-
-Objective = Literal["distribution", "two_values"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,12 @@ class ScheduleConfig:
 class OptimizerConfig:
     """``name``: adam (L2 as in the papers: added to the gradient), adamw (decoupled) or nadam.
 
-    ``ema``: decay of averaged weights, 0 for none.
+    ``eps``: added to the root of the second moment. ``ema``: decay of averaged weights, 0 for none.
     """
 
     name: Literal["adam", "adamw", "nadam"] = "adamw"
     lr: float = 5e-3
+    eps: float = 1e-8
     weight_decay: float = 0.05
     clip_norm: float = 0.0
     ema: float = 0.0
@@ -64,6 +64,7 @@ class AugmentConfig:
     affine_p: float = 1.0
     rotate: float = 0.0
     scale: float = 0.0
+    shear: float = 0.0
     shift: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
@@ -109,11 +110,14 @@ class CardConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run, whole. ``heads``: output size by name. ``model``: the architecture's own options."""
+    """One training run, whole. ``model``: the architecture's own options.
+
+    ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9 (FairFace's ranges) or 1 (years),
+    decade (classes) and digit 1, gender 2 or 1, race 7, or targets 2 (age group index and gender as two numbers).
+    """
 
     name: str
     architecture: str
-    objective: Objective
     heads: dict[str, int]
     model: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -152,9 +156,10 @@ def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
 
 
 def _check(recipe: Recipe, path: Path) -> None:
-    expected = {"targets"} if recipe.objective == "two_values" else {"age", "gender"}
-    if not expected <= set(recipe.heads):
-        raise ConfigError(f"{path}: objective {recipe.objective!r} needs heads {sorted(expected)}, got {sorted(recipe.heads)}")
+    try:
+        decoding_kind(recipe.heads)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
         raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
 

@@ -38,7 +38,7 @@ class CropSet:
 
 
 def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None) -> CropSet:
-    """Crops and labels of ``split`` of all the recipe's sets. Pictures the objective cannot use are left out.
+    """Crops and labels of ``split`` of all the recipe's sets. Pictures without labels for the heads are left out.
 
     Raises ``DatasetError`` where a set is absent or has nothing to give.
     """
@@ -49,7 +49,7 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
         found = read_records(name, split)
         usable = [record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep]
         if not usable:
-            raise DatasetError(f"set {name!r} has no picture in split {split!r} that objective {recipe.objective!r} can use")
+            raise DatasetError(f"set {name!r} has no picture in split {split!r} with labels for the heads {sorted(recipe.heads)}")
         say(f"{name} {split}: {len(usable)} of {len(found)} pictures")
         parts.append(load_crops(usable, wide_spec))
         records.extend(usable)
@@ -58,9 +58,9 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
 
 
 def usable_rows(records: Sequence[FaceRecord], recipe: Recipe) -> np.ndarray:
-    """(N,) bool: which pictures have the labels the objective needs."""
+    """(N,) bool: which pictures have labels for the heads."""
     targets = _target_tensors(records)
-    if recipe.objective == "two_values":
+    if "targets" in recipe.heads:
         return two_value_targets(targets, recipe.loss.groups)[1].numpy()
     return ((targets.age_lo >= 0) | (targets.gender >= 0)).numpy()
 

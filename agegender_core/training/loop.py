@@ -94,7 +94,7 @@ def train(
     torch.manual_seed(recipe.seed)
     crops = load_split(recipe, recipe.data.split, say).to(chosen)
     val = load_split(recipe, recipe.data.val_split, say)
-    state = _start(recipe, chosen)
+    state = start(recipe, chosen)
     checkpoint = out / "checkpoint.pt"
     if resume and checkpoint.is_file():
         state.load(checkpoint, recipe)
@@ -104,7 +104,8 @@ def train(
     return _finish(recipe, state, crops, metrics, out, commit)
 
 
-def _start(recipe: Recipe, device: torch.device) -> TrainState:
+def start(recipe: Recipe, device: torch.device) -> TrainState:
+    """Untrained network, its average and its optimizer on ``device``, seeded by the caller."""
     model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(device, memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False) if recipe.optimizer.ema else None
     generator = torch.Generator(device=device)
@@ -118,7 +119,7 @@ def _optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimiz
     free = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
-    return kinds[config.name](groups, lr=config.lr)
+    return kinds[config.name](groups, lr=config.lr, eps=config.eps)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -158,7 +159,7 @@ def _run(
         if len(order) < size:
             order = torch.randperm(len(crops), generator=state.generator, device=crops.wide.device)
         batch, order = order[:size], order[size:]
-        loss = _step(recipe, state, crops, batch)
+        loss = step(recipe, state, crops, batch)
         running = loss if running == 0 else 0.98 * running + 0.02 * loss
         state.step += 1
         state.elapsed = time.monotonic() - started
@@ -185,7 +186,8 @@ def _progress(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
     return min(max(by_steps, by_clock, state.progress), 1.0)
 
 
-def _step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> float:
+def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> float:
+    """One step on the pictures of ``batch``, (B,) positions in ``crops``. Returns the loss."""
     device = crops.wide.device
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.progress)
@@ -194,7 +196,7 @@ def _step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> f
     targets = TargetBatch(*(getattr(crops.targets, key)[batch] for key in ("age_lo", "age_hi", "gender", "race")))
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
         logits = state.model(images).logits
-    loss = total_loss({name: value.float() for name, value in logits.items()}, targets, recipe.objective, recipe.loss)
+    loss = total_loss({name: value.float() for name, value in logits.items()}, targets, recipe.loss)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.optimizer.clip_norm:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agegender_core.labels import AGE_GROUP_SETS, MAX_AGE
-from agegender_core.training.config import LossConfig, Objective
+from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, MAX_AGE, AgeGroup
+from agegender_core.training.config import LossConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +22,58 @@ class TargetBatch:
     gender: Tensor
     race: Tensor
 
+    @property
+    def exact(self) -> Tensor:
+        """(N,) bool: whose age is known to the year."""
+        return (self.age_lo >= 0) & (self.age_lo == self.age_hi)
 
-def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, objective: Objective, config: LossConfig) -> Tensor:
-    """Scalar to minimise for a batch."""
-    if objective == "two_values":
+
+def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, config: LossConfig) -> Tensor:
+    """Scalar to minimise for a batch: the weighted sum over heads, (N, K) logits each."""
+    if "targets" in logits:
         return two_value_loss(logits["targets"], targets, config)
-    loss = config.age * age_distribution_loss(logits["age"], targets, config)
-    loss = loss + config.gender * gender_loss(logits["gender"], targets.gender, config.gender_smoothing)
-    if "race" in logits and config.race:
-        loss = loss + config.race * race_loss(logits["race"], targets.race)
-    return loss
+    weights = {"age": config.age, "decade": config.age, "digit": config.age, "gender": config.gender, "race": config.race}
+    parts = [weights[name] * head_loss(name, values, targets, config) for name, values in logits.items() if weights[name]]
+    return torch.stack(parts).sum()
+
+
+def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
+    """Loss of one head; its name and size, (N, K), say which."""
+    size = values.shape[1]
+    if name == "age" and size == MAX_AGE + 1:
+        return age_distribution_loss(values, targets, config)
+    if name == "age" and size == 1:
+        return number_loss(values[:, 0], targets.age_lo, targets.exact)
+    if name == "age":
+        return class_loss(values, group_targets(targets, FAIRFACE_GROUPS))
+    if name == "decade":  # ages beyond the last decade count to it
+        return class_loss(values, torch.where(targets.exact, (targets.age_lo // 10).clamp(max=size - 1), -1))
+    if name == "digit":
+        return number_loss(values[:, 0], targets.age_lo % 10, targets.exact)
+    if name == "gender":
+        both = torch.cat([torch.zeros_like(values), values], dim=1) if size == 1 else values
+        return class_loss(both, targets.gender, config.gender_smoothing)
+    return race_loss(values, targets.race)
+
+
+def class_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy over the pictures whose label is not -1, (N, K) logits and (N,) labels. Two classes 0 and z: that of a sigmoid of z."""
+    total = functional.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
+    return total / (labels >= 0).sum().clamp(min=1)
+
+
+def number_loss(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """Mean squared error over the ``known`` pictures, all (N,)."""
+    return (((values - labels) ** 2) * known).sum() / known.sum().clamp(min=1)
+
+
+def group_targets(targets: TargetBatch, groups: tuple[AgeGroup, ...]) -> Tensor:
+    """(N,) index of the group that holds the whole age or range; -1 where none does: a gap, a range across groups, an unknown age."""
+    table = targets.age_lo.new_full((MAX_AGE + 1,), -1)
+    for index, group in enumerate(groups):
+        table[group.lo : group.hi + 1] = index
+    lo, hi = table[targets.age_lo.clamp(min=0)], table[targets.age_hi.clamp(min=0)]
+    return torch.where((targets.age_lo >= 0) & (lo == hi), lo, -1)
 
 
 def gaussian_labels(age: Tensor, sigma: float) -> Tensor:
@@ -46,8 +88,7 @@ def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConf
     Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years. Ranges: an age known only to lie
     in [lo, hi] is an interval-censored label, whose likelihood is the probability inside the range.
     """
-    known = targets.age_lo >= 0
-    exact = known & (targets.age_lo == targets.age_hi)
+    known, exact = targets.age_lo >= 0, targets.exact
     ranged = known & ~exact
     log_probs = functional.log_softmax(logits, dim=1)  # (N, 101)
     years = torch.arange(MAX_AGE + 1, device=logits.device)
@@ -58,13 +99,6 @@ def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConf
     mean = (log_probs[exact].exp() * years).sum(dim=1)
     distance = (mean - targets.age_lo[exact]).abs()
     return ((divergence + config.mean_l1 * distance).sum() + censored.sum()) / known.sum().clamp(min=1)
-
-
-def gender_loss(logits: Tensor, gender: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy over pictures with a gender label, (N, 2) logits."""
-    known = (gender >= 0).sum().clamp(min=1)
-    total = functional.cross_entropy(logits, gender, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
-    return total / known
 
 
 def race_loss(logits: Tensor, race: Tensor) -> Tensor:
@@ -79,11 +113,7 @@ def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor
 
     Exact ages in a gap between groups have no index, as in the benchmark; so have ranges that lie in no single group.
     """
-    table = targets.age_lo.new_full((MAX_AGE + 1,), -1)
-    for index, group in enumerate(AGE_GROUP_SETS[groups]):
-        table[group.lo : group.hi + 1] = index
-    lo, hi = table[targets.age_lo.clamp(min=0)], table[targets.age_hi.clamp(min=0)]
-    index = torch.where((targets.age_lo >= 0) & (lo == hi), lo, -1)
+    index = group_targets(targets, AGE_GROUP_SETS[groups])
     usable = (index >= 0) & (targets.gender >= 0)
     return torch.stack([index, targets.gender], dim=1).float(), usable
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from agegender_core.data import labelled_targets, read_records
 from agegender_core.data.terms import terms_of
-from agegender_core.decoding import DecodingSpec
+from agegender_core.decoding import first_spec
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import Validation, fit
 from agegender_core.evaluation.runner import chip_logits
@@ -66,7 +66,6 @@ def _new_entry(recipe: Recipe, run: Path, folder: Path) -> tuple[WeightsEntry, t
     model.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in load_file(run / "model.safetensors").items()}
     )
-    groups = recipe.loss.groups if recipe.objective == "two_values" else "fairface9"
     entry = WeightsEntry(
         name=recipe.name,
         title=recipe.card.title or recipe.name,
@@ -81,7 +80,7 @@ def _new_entry(recipe: Recipe, run: Path, folder: Path) -> tuple[WeightsEntry, t
         caveats=recipe.card.caveats,
         folder=folder,
         input=recipe.input,
-        decoding=DecodingSpec(kind=recipe.objective, groups=groups),
+        decoding=first_spec(recipe.heads, recipe.loss.groups),
         flip=recipe.card.flip,
         parameters=count_parameters(model),
         default=recipe.card.default,
@@ -104,7 +103,7 @@ def _validation(model: torch.nn.Module, entry: WeightsEntry, recipe: Recipe) -> 
 def _validation_loss(validation: Validation, recipe: Recipe) -> float:
     arrays = validation.targets
     batch = TargetBatch(*(torch.from_numpy(np.asarray(item)) for item in (arrays.age_lo, arrays.age_hi, arrays.gender, arrays.race)))
-    return float(total_loss(validation.logits, batch, recipe.objective, recipe.loss))
+    return float(total_loss(validation.logits, batch, recipe.loss))
 
 
 def _refuse_worse(name: str, loss: float, folder: Path, force: bool) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from agegender_core.decoding import DecodingSpec, group_probs, read_out
+from agegender_core.decoding import first_spec, group_probs, read_out
 from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, group_index
 from agegender_core.training.augment import centre
 from agegender_core.training.config import Recipe
@@ -36,7 +36,7 @@ def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -
     model.eval()
     logits = predict_logits(model, crops, recipe, size)
     model.train(was_training)
-    answers = read_out(logits, DecodingSpec(kind=recipe.objective, groups=recipe.loss.groups))
+    answers = read_out(logits, first_spec(recipe.heads, recipe.loss.groups))
     names = np.array([record.dataset for record in crops.records])
     metrics: dict[str, float] = {}
     for name in dict.fromkeys(names):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agegender_core.decoding import DecodingSpec, age_quantile, decode, group_probs, mean_age, read_out, softmax
+from agegender_core.decoding import DecodingSpec, age_quantile, decode, decoding_kind, group_probs, mean_age, read_out, softmax
 from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS
 from agegender_core.types import ModelOutput
 
@@ -63,6 +63,26 @@ def test_two_values_give_group_years_and_no_distribution() -> None:
     assert [gender.label for gender in genders] == ["Female", "Male", "Male", "Female"]
     assert ages[0].years == 29 and ages[0].interval == (23, 35) and ages[0].probs is None and genders[0].probs is None
     assert ages[1].years == pytest.approx(29 + 0.6 * 12) and ages[2].interval == (0, 7.5)
+
+
+def test_the_other_papers_heads_are_read() -> None:
+    years = read_out(
+        {"age": torch.tensor([[36.4], [-3.0]]), "gender": torch.tensor([[2.0], [-2.0]])}, DecodingSpec(kind="regression", half_width=5.0)
+    )
+    assert years.years.tolist() == pytest.approx([36.4, 0]) and years.low[0] == pytest.approx(31.4) and years.gender.tolist() == [1, 0]
+    assert years.gender_probs[0, 1] == pytest.approx(1 / (1 + np.exp(-2)))
+    digits = {"decade": torch.eye(10)[[3, 0]], "digit": torch.tensor([[6.6], [-2.0]]), "gender": torch.zeros(2, 2)}
+    assert read_out(digits, DecodingSpec(kind="decade_digit")).years.tolist() == [37, 0]
+    ranges = read_out({"age": torch.eye(9)[[3]] * 50, "gender": torch.zeros(1, 2)}, DecodingSpec(kind="groups"))
+    assert ranges.group.tolist() == [3] and ranges.years[0] == pytest.approx(25) and ranges.age_probs is None and ranges.low is None
+
+
+def test_heads_say_how_they_are_read() -> None:
+    kinds = {"distribution": {"age": 101}, "groups": {"age": 9}, "regression": {"age": 1}, "decade_digit": {"decade": 10, "digit": 1}}
+    assert all(decoding_kind(heads | {"gender": 2}) == kind for kind, heads in kinds.items())
+    assert decoding_kind({"targets": 2}) == "two_values"
+    with pytest.raises(ValueError, match="expected"):
+        decoding_kind({"age": 101})
 
 
 def test_temperature_widens_the_interval_but_keeps_the_order() -> None:
