@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from agegender_core import commands
+from agegender_core.datasets_command import datasets_app
 from agegender_core.predict_command import predict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -18,3 +19,4 @@ def main() -> None:
 for command in (predict, commands.train, commands.evaluate, commands.report, commands.bench):
     app.command()(command)
 app.add_typer(commands.weights_app, name="weights")
+app.add_typer(datasets_app, name="datasets")

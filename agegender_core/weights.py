@@ -122,6 +122,7 @@ def load_network(entry: WeightsEntry) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from agegender_core.compact import unpack
     from agegender_core.models import create_model
     from agegender_core.network import prepare
 
@@ -131,9 +132,8 @@ def load_network(entry: WeightsEntry) -> nn.Module:
     except (SafetensorError, OSError) as error:
         raise WeightsCorruptError(f"{entry.path} cannot be read ({error}): restore it from the repository") from error
     model = create_model(entry.architecture, entry.heads, **entry.options)
-    tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(unpack(tensors))
     except RuntimeError as error:
         raise WeightsMismatchError(f"{entry.path} does not fit architecture {entry.architecture!r}: {error}") from error
     return prepare(model)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agegender_core.compact import Storage
 from agegender_core.decoding import decoding_kind
 from agegender_core.errors import ConfigError
 from agegender_core.types import InputSpec
@@ -97,6 +98,7 @@ class CardConfig:
 
     ``title``, ``summary``, ``paper``: for people. ``claimed``: the paper's own numbers by «set/metric», in our units (years, shares).
     ``caveats``: what to know before use. ``default``: whether the app opens with these weights. ``flip``: average with the mirrored crop.
+    ``storage``: half precision, or 8 bits a value for networks too large for that.
     """
 
     title: str = ""
@@ -106,6 +108,7 @@ class CardConfig:
     claimed: dict[str, Any] = field(default_factory=dict)
     default: bool = False
     flip: bool = True
+    storage: Storage = "half"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from agegender_core.compact import pack
 from agegender_core.errors import ConfigError
 from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augment import augment
@@ -231,8 +232,7 @@ def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metric
 
 
 def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
-    tensors = {name: _compact(value) for name, value in (state.ema or state.model).state_dict().items()}
-    save_file(tensors, out / "model.safetensors")
+    save_file(pack((state.ema or state.model).state_dict(), "half"), out / "model.safetensors")
     device = crops.wide.device
     run = {
         "recipe": recipe.as_dict(),
@@ -246,11 +246,6 @@ def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str
     }
     (out / "run.json").write_text(json.dumps(run, indent=1) + "\n")
     return run
-
-
-def _compact(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def git_commit() -> str:

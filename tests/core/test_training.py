@@ -208,10 +208,19 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     entry = publish(run, folder=weights)
     assert entry.decoding.coverage == 0.8 and entry.training["val_loss"] > 0
     assert find_weights(None, weights) == list_weights(weights)[0] and load_network(entry)
+    small = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"card.storage": "int8"})
+    (run / "run.json").write_text(json.dumps(done | {"recipe": small.as_dict()}))
+    packed = publish(run, folder=weights, force=True)
+    assert packed.path.stat().st_size < 0.6 * (run / "model.safetensors").stat().st_size and load_network(packed)
+    assert abs(packed.training["storage_cost"]["mae"]) < 1 and packed.parameters == entry.parameters
+    (run / "run.json").write_text(json.dumps(done))
+    publish(run, folder=weights, force=True)
+
     worse = tmp_path / "worse"
     train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}), worse, device="cpu", say=said.append)
     with pytest.raises(ConfigError, match="worse"):
         publish(worse, folder=weights)
+    assert sorted(path.name for path in weights.iterdir()) == ["manifest.toml", "multitask_cnn_dist.safetensors"]
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
 
 

@@ -1,0 +1,41 @@
+"""Stored weights: what is lost is bounded, what is exact stays exact."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from agegender_core.compact import pack, unpack
+from agegender_core.models import create_model
+from agegender_core.network import prepare, run_network
+
+
+def test_eight_bits_err_by_half_a_step_of_their_channel() -> None:
+    value = torch.randn(64, 32, 3, 3) * torch.logspace(-3, 1, 64).view(-1, 1, 1, 1)
+    stored = pack({"w": value}, "int8")
+    assert stored["w"].dtype == torch.int8 and stored["w::scale"].shape == (64,)
+    error = (unpack(stored)["w"] - value).flatten(1).abs().amax(dim=1)
+    assert (error <= stored["w::scale"] / 2 * 1.001).all()
+    assert torch.equal(stored["w"].flatten(1).abs().amax(dim=1), torch.full((64,), 127, dtype=torch.int8))
+
+
+def test_small_tensors_counters_and_empty_channels_survive() -> None:
+    tensors = {"b": torch.randn(64), "steps": torch.tensor(7), "w": torch.zeros(128, 64)}
+    back = unpack(pack(tensors, "int8"))
+    assert set(back) == set(tensors) and back["steps"] == 7 and back["steps"].dtype == torch.int64
+    assert torch.allclose(back["b"], tensors["b"], atol=1e-2) and torch.equal(back["w"], tensors["w"])
+
+
+@pytest.mark.parametrize("storage,size,error", [("half", 2.0, 2e-3), ("int8", 1.05, 5e-2)])
+def test_networks_fit_and_answer_alike_after_a_file(storage: str, size: float, error: float) -> None:
+    torch.manual_seed(0)
+    model = create_model("multitask_cnn", {"age": 101, "gender": 2}).eval()
+    data = save(pack(model.state_dict(), storage))
+    count = sum(value.numel() for value in model.state_dict().values())
+    assert len(data) / count < size * 1.05
+    other = create_model("multitask_cnn", {"age": 101, "gender": 2})
+    other.load_state_dict(unpack(load(data)))
+    x = torch.randn(4, 3, 64, 64)
+    one, two = (run_network(prepare(network), x, flip=False).logits["age"] for network in (model, other))
+    assert (one - two).norm() / one.norm() < error
