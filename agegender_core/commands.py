@@ -69,7 +69,7 @@ def evaluate(
     from tqdm import tqdm
 
     from agegender_core.data.parquet import set_path
-    from agegender_core.evaluation.runner import TEST_SPLITS
+    from agegender_core.data.terms import TEST_SPLITS
     from agegender_core.evaluation.runner import evaluate as run_evaluation
     from agegender_core.weights import find_weights, list_weights
 

@@ -23,6 +23,10 @@ TERMS: dict[str, SetTerms] = {
 }
 
 
+TEST_SPLITS = {"utkface": "test", "all_age_faces": "test", "fairface": "test", "fgnet": "all"}
+"""What a report is about. FG-NET is never trained on, so all of it is a test."""
+
+
 def terms_of(sets: Sequence[str]) -> str:
     """One sentence with the terms of all ``sets``."""
     parts = [f"{TERMS[name].title}: {TERMS[name].terms} ({TERMS[name].source})" for name in sets]

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agegender_core.data.terms import TERMS
+from agegender_core.data.terms import TERMS, TEST_SPLITS
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.runner import TEST_SPLITS
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -45,7 +44,7 @@ def measured_table(entries: list[WeightsEntry], reports: list[Report]) -> str:
         for report in (item for item in reports if item["weights"] == entry.name):
             missed = f", no face in {report['no_face']}" if report["no_face"] else ""
             where = f"{TERMS[report['set']].title}, {report['split']}, {report['n']:,}{missed}"
-            lines.append(_row([f"`{entry.name}`", where, *(_cell(report["metrics"].get(key), key) for key, _ in COLUMNS)]))
+            lines.append(_row([f"`{entry.name}`", where, *(shown_estimate(report["metrics"].get(key), key) for key, _ in COLUMNS)]))
     return "\n".join(lines)
 
 
@@ -55,8 +54,7 @@ def claims_table(entries: list[WeightsEntry]) -> str:
     for entry in entries:
         for key, value in entry.claimed.items():
             where, metric = key.rsplit("/", 1)
-            shown = f"{value:.2f} years" if metric in YEARS else f"{100 * value:.1f} %"
-            lines.append(_row([f"`{entry.name}`", where, metric, shown, _why_not_run(where)]))
+            lines.append(_row([f"`{entry.name}`", where, metric, shown_claim(value, metric), _why_not_run(where)]))
     return "\n".join(lines)
 
 
@@ -174,12 +172,18 @@ def _refuse_stale(entries: list[WeightsEntry], reports: list[Report]) -> None:
         raise ConfigError(f"reports of other weights than the manifest's: {', '.join(stale)}; run «evaluate» again")
 
 
-def _cell(estimate: dict[str, float] | None, key: str) -> str:
+def shown_estimate(estimate: dict[str, float] | None, metric: str) -> str:
+    """«5.04 (4.90–5.20)» in years or per cent, or a dash where there is nothing."""
     if estimate is None:
         return "–"
-    if key in YEARS:
-        return f"{estimate['value']:.2f} ({estimate['low']:.2f}–{estimate['high']:.2f})"
-    return f"{100 * estimate['value']:.1f} ({100 * estimate['low']:.1f}–{100 * estimate['high']:.1f})"
+    factor, digits = (1, 2) if metric in YEARS else (100, 1)
+    value, low, high = (f"{factor * estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
+
+
+def shown_claim(value: float, metric: str) -> str:
+    """«1.07 years» or «99.2 %»."""
+    return f"{value:.2f} years" if metric in YEARS else f"{100 * value:.1f} %"
 
 
 def _row(cells: list[str]) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 from agegender_core.alignment import align
 from agegender_core.data import FaceRecord, iter_images, read_records
 from agegender_core.data.crops import load_crops
+from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.decoding import Answers, DecodingSpec, group_probs, read_out
 from agegender_core.detection import MTCNNDetector
 from agegender_core.evaluation.metrics import estimates, sliced, value_columns
@@ -34,9 +35,6 @@ from agegender_core.types import Face
 from agegender_core.weights import WeightsEntry, load_network
 
 Progress = Callable[[int, int], None]
-
-TEST_SPLITS = {"utkface": "test", "all_age_faces": "test", "fairface": "test", "fgnet": "all"}
-"""What a report is about. FG-NET is never trained on, so all of it is a test."""
 
 PREDICTION_COLUMNS = (
     "file", "subject", "split", "age_true", "age_range_true", "gender_true", "race_true", "face_found", "detection_score",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.evaluation.metrics import estimates, value_columns
 from agegender_core.evaluation.report import model_card, read_bench, read_reports, readme_section, replace_section
-from agegender_core.evaluation.runner import TEST_SPLITS
 from agegender_core.imaging import MAX_BYTES, MAX_PIXELS
 from agegender_core.weights import list_weights
 

@@ -34,6 +34,12 @@ def about(page: Any, url: str) -> None:
     page.wait_for_timeout(2000)
 
 
+def models(page: Any, url: str) -> None:
+    """The Models page."""
+    page.goto(f"{url}/models")
+    page.locator(".js-plotly-plot .points").first.wait_for()
+
+
 def save(page: Any, path: Path, width: int, height: int) -> None:
     """The whole page: Streamlit scrolls inside the window, so the window grows to its content."""
     page.wait_for_timeout(800)
@@ -53,7 +59,7 @@ def main(folder: Path, docs: bool) -> None:
             for width, height in SIZES:
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
                 page.set_default_timeout(PATIENCE)
-                for view in (empty, sample, about):
+                for view in (empty, sample, models, about):
                     view(page, url)
                     save(page, folder / f"{view.__name__}-{width}-{scheme}.png", width, height)
         if docs:
