@@ -124,6 +124,22 @@ def bench(
         raise fail(error) from error
 
 
+def leakage(
+    recipe: Annotated[Path, typer.Argument(help="Recipe to train both ways.", exists=True, dir_okay=False)],
+    minutes: Annotated[float, typer.Option(help="Budget of each of the two runs.", min=0.01)] = 15,
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
+    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of both runs, KEY=VALUE.")] = None,
+) -> None:
+    """Measure what near-duplicates across splits do to UTKFace's error: leak-free split beside a random one."""
+    from agegender_core.evaluation.leakage import run_leakage
+
+    try:
+        changes = dict(parse_override(text) for text in override or []) | {"schedule.budget_minutes": minutes}
+        run_leakage(recipe, out, ROOT / "reports", changes, typer.echo)
+    except AgeGenderError as error:
+        raise fail(error) from error
+
+
 @weights_app.command("list")
 def list_command() -> None:
     """What the manifest names and what is installed."""

@@ -18,11 +18,15 @@ from agegender_core.types import InputSpec
 
 @dataclass(frozen=True)
 class DataConfig:
-    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched."""
+    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched.
+
+    ``resplit``: «random» deals all pictures anew into splits of the same sizes, near-duplicates and all: for measuring leakage only.
+    """
 
     sets: tuple[str, ...] = ("utkface", "all_age_faces", "fairface")
     split: str = "train"
     val_split: str = "val"
+    resplit: Literal["", "random"] = ""
 
 
 @dataclass(frozen=True)

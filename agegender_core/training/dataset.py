@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from agegender_core.data import FaceRecord, labelled_targets, read_records
 from agegender_core.data.crops import load_crops
 from agegender_core.errors import DatasetError
-from agegender_core.training.config import Recipe
+from agegender_core.training.config import DataConfig, Recipe
 from agegender_core.training.losses import TargetBatch, two_value_targets
 
 WIDE = 1.5
@@ -46,7 +47,7 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
     records: list[FaceRecord] = []
     parts: list[np.ndarray] = []
     for name in recipe.data.sets:
-        found = read_records(name, split)
+        found = split_records(recipe.data, name, split)
         usable = [record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep]
         if not usable:
             raise DatasetError(f"set {name!r} has no picture in split {split!r} with labels for the heads {sorted(recipe.heads)}")
@@ -55,6 +56,16 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
         records.extend(usable)
     wide = torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)  # (N, 3, W, W)
     return CropSet(wide, recipe.input.size / wide_spec.size, _target_tensors(records), tuple(records))
+
+
+def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
+    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so, dealt anew at random (always alike)."""
+    if not data.resplit:
+        return read_records(name, split)
+    records = read_records(name)
+    names = np.array([record.split for record in records])
+    dealt = np.random.default_rng(0).permutation(names)
+    return [dataclasses.replace(record, split=split) for record, given in zip(records, dealt, strict=True) if given == split]
 
 
 def usable_rows(records: Sequence[FaceRecord], recipe: Recipe) -> np.ndarray:

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
+from agegender_core.data import read_records
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation import leakage
+from agegender_core.evaluation.leakage import has_twin, run_leakage
 from agegender_core.evaluation.runner import PREDICTION_COLUMNS, evaluate
 from agegender_core.labels import FAIRFACE_RACES, race_set
 from agegender_core.training.augment import augment, centre
-from agegender_core.training.config import AugmentConfig, LossConfig, load_recipe, recipe_from_dict
-from agegender_core.training.dataset import load_split
+from agegender_core.training.config import AugmentConfig, DataConfig, LossConfig, load_recipe, recipe_from_dict
+from agegender_core.training.dataset import load_split, split_records
 from agegender_core.training.loop import crop_size, learning_rate, start, step, train, update_ema
 from agegender_core.training.losses import (
     TargetBatch,
@@ -258,3 +261,33 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
     report = evaluate(entry, "all_age_faces", tmp_path / "reports")
     assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report["metrics"])
     assert "fairface9_accuracy" not in report["metrics"]
+
+
+def test_random_split_keeps_sizes_and_mixes_pictures(drawn_sets: Path) -> None:
+    own, dealt = DataConfig(sets=("utkface",)), DataConfig(sets=("utkface",), resplit="random")
+    for split in ("train", "val", "test"):
+        mine, theirs = split_records(own, "utkface", split), split_records(dealt, "utkface", split)
+        assert len(mine) == len(theirs) and {record.file for record in mine} != {record.file for record in theirs}
+        assert {record.split for record in theirs} == {split}
+    parts = [{record.row for record in split_records(dealt, "utkface", split)} for split in ("train", "val", "test")]
+    assert sum(map(len, parts)) == len(set.union(*parts)), "no picture is in two splits"
+    assert [record.row for record in split_records(dealt, "utkface", "val")] == sorted(parts[1]), "always dealt alike"
+
+
+def test_leakage_is_measured_both_ways(drawn_sets: Path, tmp_path: Path) -> None:
+    changes = SMALL | {"schedule.epochs": 1, "schedule.batch_size": 8}
+    found = run_leakage(CONFIGS / "multitask_cnn_dist.toml", tmp_path / "runs", tmp_path / "reports", changes, say=lambda text: None)
+    assert json.loads((tmp_path / "reports" / "leakage.json").read_text()) == found
+    for split in found["splits"].values():
+        counts = [split[name]["n"] for name in ("mae_with_twin", "mae_without_twin") if split[name]]
+        assert sum(counts) == split["mae"]["n"] > 0
+
+
+def test_twins_are_found_by_their_looks(drawn_sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = read_records("utkface")
+    assert has_twin(records[:5], records).all(), "a picture is its own twin"
+    noise = np.random.default_rng(0).normal(size=(20, 576)).astype(np.float32)
+    noise[15] = noise[3] + 0.05 * noise[7]
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    monkeypatch.setattr(leakage, "_thumbnails", lambda items: noise[items.start : items.stop])
+    assert np.flatnonzero(has_twin(range(10), range(10, 20))).tolist() == [3]
