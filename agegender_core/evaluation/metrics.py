@@ -122,10 +122,13 @@ def _match(true: pd.Series, predicted: pd.Series) -> pd.Series:
 
 
 def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
-    """Position of the true group: by exact age, or by the set's own range where that is one of ``groups``."""
+    """Position of the true group: by exact age, or by the set's own ranges where these are ``groups`` (one shared name is not enough)."""
     by_age = [None if np.isnan(age) else group_index(age, groups) for age in table["age_true"].to_numpy(float)]
     exact = pd.Series(by_age, index=table.index, dtype=float)
-    return exact.where(table["age_true"].notna(), _positions(table["age_range_true"], groups))
+    ranges = table["age_range_true"]
+    if not set(ranges.dropna()) <= set(group_names(groups)):
+        return exact
+    return exact.where(table["age_true"].notna(), _positions(ranges, groups))
 
 
 def _positions(names: pd.Series, groups: tuple[AgeGroup, ...]) -> pd.Series:

@@ -51,6 +51,13 @@ def test_metrics_by_hand() -> None:
     assert "race_accuracy" not in found
 
 
+def test_ranges_count_only_for_the_groups_they_are() -> None:
+    ranges = table(age_range_true=["0-2", "20-29"], adience8_pred=["0-2", "15-20"], fairface9_pred=["0-2", "30-39"])
+    found = estimates(value_columns(ranges))
+    assert "adience8_accuracy" not in found, "FairFace's 0-2 is Adience's by name, its other ranges are not"
+    assert found["fairface9_accuracy"]["value"] == 0.5 and found["fairface9_accuracy"]["n"] == 2
+
+
 def test_metrics_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 90, 400), rng.normal(40, 20, 400)
