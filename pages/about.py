@@ -24,7 +24,8 @@ read in it. It recognises nobody, compares no faces with each other, and keeps n
 ## What it cannot know
 
 - Make-up, beards, glasses, light, sharpness and pose move the answer. Two pictures of one person can differ by years.
-- Babies, very old people and groups that are rare in the training pictures are estimated less well than young adults.
+- People over 70 are guessed several years too young. The gender of small children is wrong far more often than that of adults.
+- It is less accurate for some groups than for others: the Models page and the reports say by how much.
 - It must not decide anything about anybody: not who may enter, buy, work or be believed. It is no proof of age.
 
 ## Your pictures

@@ -104,10 +104,10 @@ def band_name(age: float) -> str | None:
 
 def sliced(table: pd.DataFrame, values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
     """{slicing: {slice: {metric: estimate}}}, slices in natural order."""
-    order = [*group_names(AGE_BANDS), *group_names(FAIRFACE_GROUPS)]
+    start = {group.name: group.lo for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
     result: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for slicing, labels in slice_labels(table).items():
-        names = sorted(labels.dropna().unique(), key=lambda name: (order.index(name) if name in order else 0, name))
+        names = sorted(labels.dropna().unique(), key=lambda name: (start.get(name, 0), name))
         if names:
             result[slicing] = {name: estimates(values[labels == name]) for name in names}
     return result
