@@ -29,6 +29,17 @@ METRICS = {
 }
 """What may be shown, in words."""
 
+HEADS = {
+    "mae": "MAE, years",
+    "gender_accuracy": "gender, %",
+    "cs5": "within 5 years, %",
+    "fairface9_accuracy": "9 ranges, %",
+    "adience8_accuracy": "8 groups, %",
+    "bias": "bias, years",
+    "interval_coverage": "in the interval, %",
+}
+"""The same as heads of columns."""
+
 Report = dict[str, Any]
 
 
@@ -77,7 +88,7 @@ def table(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFr
     for entry in entries:
         for report in (item for item in found if item["weights"] == entry.name):
             row = {"network": entry.name, "set": TERMS[report["set"]].title, "split": report["split"], "n": report["n"]}
-            rows.append(row | {name: shown_estimate(report["metrics"].get(name), name) for name in METRICS})
+            rows.append(row | {head: shown_estimate(report["metrics"].get(name), name) for name, head in HEADS.items()})
     return pd.DataFrame(rows)
 
 

@@ -173,12 +173,12 @@ def _refuse_stale(entries: list[WeightsEntry], reports: list[Report]) -> None:
 
 
 def shown_estimate(estimate: dict[str, float] | None, metric: str) -> str:
-    """«5.04 (4.90–5.20)» in years or per cent, or a dash where there is nothing."""
+    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where there is nothing."""
     if estimate is None:
         return "–"
     factor, digits = (1, 2) if metric in YEARS else (100, 1)
     value, low, high = (f"{factor * estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} ({low}–{high})"
+    return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}–{high})"
 
 
 def shown_claim(value: float, metric: str) -> str:

@@ -66,6 +66,7 @@ def main(folder: Path, docs: bool) -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
             page.set_default_timeout(PATIENCE)
             sample(page, url)
+            page.mouse.move(1270, 850)
             page.wait_for_timeout(800)
             page.screenshot(path=ROOT / "docs" / "predict.png")
         browser.close()

@@ -36,7 +36,7 @@ def test_numbers_and_claims_stand_apart(two: Backend, open_app: Any) -> None:
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     numbers, claims = (frame.value for frame in app.dataframe)
-    assert numbers["mae"].tolist() == ["5.00 (4.90–5.10)", "6.00 (5.90–6.10)"] and numbers["n"].tolist() == [3134, 3134]
+    assert numbers["MAE, years"].tolist() == ["5.00 (4.90–5.10)", "6.00 (5.90–6.10)"] and numbers["n"].tolist() == [3134, 3134]
     assert claims["claim"].tolist() == ["1.07 years"] and "1.07" not in numbers.to_string()
     assert any("Somebody 2019" in caption.value for caption in app.caption)
 
@@ -47,6 +47,10 @@ def test_every_measure_can_be_drawn(two: Backend, metric: str) -> None:
     assert len(figure.data) == 2
     if metric == "mae":
         assert list(figure.data[0].x) == [5.0] and figure.data[1].error_x.array[0] == pytest.approx(0.1)
+
+
+def test_every_measure_has_a_column_head() -> None:
+    assert set(measured.HEADS) == set(measured.METRICS)
 
 
 def test_without_reports_the_page_says_so(backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
