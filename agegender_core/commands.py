@@ -68,7 +68,7 @@ def evaluate(
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
     from tqdm import tqdm
 
-    from agegender_core.data.parquet import set_path
+    from agegender_core.data.parquet import installed_sets, set_path
     from agegender_core.data.terms import TEST_SPLITS
     from agegender_core.evaluation.runner import evaluate as run_evaluation
     from agegender_core.weights import find_weights, list_weights
@@ -77,7 +77,7 @@ def evaluate(
         entries = [find_weights(name) for name in weights] if weights else [entry for entry in list_weights() if entry.installed]
         if unknown := set(sets or []) - set(TEST_SPLITS):
             raise ConfigError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}")
-        for name in sets or TEST_SPLITS:
+        for name in sets or installed_sets(TEST_SPLITS):
             set_path(name)
             for entry in entries:
                 with tqdm(desc=f"{entry.name} on {name}", unit="picture") as bar:

@@ -15,7 +15,7 @@ read in it. It recognises nobody, compares no faces with each other, and keeps n
 
 - **The age** is an estimate from looks, like a stranger's guess. Errors of several years are normal.
 - **The interval** is the more honest part. At 80 %, about one true age in five lies outside it. That share was measured on pictures
-  the network had not learned from; pictures unlike those may do worse.
+  the network had not learned from; pictures unlike those may do worse. The Models page says how often it held on each set.
 - **The curve** shows which ages the network holds possible. One narrow hill is a firm answer; a wide one, or two hills, is not.
 - **The gender** is one of two labels, because the data it learned from has two. It says what annotators saw in a picture, not who a
   person is. Near 50 % means undecided.

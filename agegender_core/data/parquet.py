@@ -6,7 +6,7 @@ The folder is found by the environment variable ``AGEGENDER_DATA``, else ``../sh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,15 @@ def set_path(name: str) -> Path:
     if not path.is_file():
         raise DatasetError(f"{path} is missing: the set {name!r} is not installed")
     return path
+
+
+def installed_sets(names: Iterable[str]) -> list[str]:
+    """Which of ``names`` are here. Raises ``DatasetError`` where none is."""
+    folder = data_dir()
+    found = [name for name in names if (folder / f"{name}.parquet").is_file()]
+    if not found:
+        raise DatasetError(f"{folder} holds none of the sets: no file NAME.parquet for {', '.join(names)}")
+    return found
 
 
 def read_records(name: str, split: str | None = None) -> list[FaceRecord]:

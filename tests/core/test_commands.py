@@ -33,8 +33,10 @@ def test_train_publish_evaluate_by_command(drawn_sets: Path, tmp_path: Path, mon
     assert "weights publish" in trained.output and (runs / "multitask_cnn_dist" / "run.json").is_file()
     published = runner.invoke(app, ["weights", "publish", str(runs / "multitask_cnn_dist")])
     assert published.exit_code == 0 and "val loss" in published.output
-    measured = runner.invoke(app, ["evaluate", "--set", "utkface", "--reports", str(reports)])
+    measured = runner.invoke(app, ["evaluate", "--reports", str(reports)])
     assert measured.exit_code == 0, measured.output
+    folders = sorted(path.parent.name for path in reports.glob("*/*/metrics.json"))
+    assert folders == ["all_age_faces", "fairface", "utkface"], "all sets that are here; FG-NET is not"
     report = json.loads((reports / "multitask_cnn_dist" / "utkface" / "metrics.json").read_text())
     assert report["split"] == "test" and "mae" in report["metrics"]
 
