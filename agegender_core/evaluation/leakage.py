@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from agegender_core.compact import unpack
@@ -20,12 +19,12 @@ from agegender_core.data import FaceRecord, labelled_targets
 from agegender_core.data.crops import load_crops
 from agegender_core.decoding import first_spec, read_out
 from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.runner import crop_logits
 from agegender_core.models import create_model
-from agegender_core.network import prepare, run_network
+from agegender_core.network import prepare
 from agegender_core.training.config import Recipe, load_recipe
 from agegender_core.training.dataset import split_records
 from agegender_core.training.loop import train
-from agegender_core.transforms import normalise
 from agegender_core.types import InputSpec
 
 SET = "utkface"
@@ -58,10 +57,8 @@ def _measure(recipe: Recipe, run: Path) -> dict[str, Any]:
     test, trained = (split_records(recipe.data, SET, split) for split in ("test", recipe.data.split))
     model = create_model(recipe.architecture, recipe.heads, **recipe.model)
     model.load_state_dict(unpack(load_file(run / "model.safetensors")))
-    crops = torch.from_numpy(np.array(load_crops(test, recipe.input))).permute(0, 3, 1, 2)
-    network = prepare(model)
-    parts = [run_network(network, normalise(part, recipe.input), recipe.card.flip).logits for part in crops.split(128)]
-    answers = read_out({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, first_spec(recipe.heads, recipe.loss.groups))
+    logits = crop_logits(prepare(model), load_crops(test, recipe.input), recipe.input, recipe.card.flip)
+    answers = read_out(logits, first_spec(recipe.heads, recipe.loss.groups))
     errors = np.abs(answers.years - labelled_targets(test).age_lo)
     twin = has_twin(test, trained)
     groups = {"mae": errors, "mae_with_twin": errors[twin], "mae_without_twin": errors[~twin]}

@@ -30,8 +30,8 @@ from agegender_core.labels import (
     group_names,
 )
 from agegender_core.network import run_network
-from agegender_core.transforms import normalise, to_uint8
-from agegender_core.types import Face
+from agegender_core.transforms import normalise
+from agegender_core.types import Face, InputSpec
 from agegender_core.weights import WeightsEntry, load_network
 
 Progress = Callable[[int, int], None]
@@ -81,11 +81,17 @@ def chip_logits(
     network: nn.Module, entry: WeightsEntry, records: Sequence[FaceRecord], progress: Progress | None = None, batch: int = 128
 ) -> dict[str, torch.Tensor]:
     """Logits by head, (N, K) each, of the chips of one set."""
-    crops = load_crops(records, entry.input)  # (N, H, W, 3)
+    return crop_logits(network, load_crops(records, entry.input), entry.input, entry.flip, progress, batch)
+
+
+def crop_logits(
+    network: nn.Module, crops: np.ndarray, spec: InputSpec, flip: bool, progress: Progress | None = None, batch: int = 128
+) -> dict[str, torch.Tensor]:
+    """Logits by head, (N, K) each, of (N, H, W, 3) uint8 crops."""
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(crops), batch):
         images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-        parts.append(dict(run_network(network, normalise(images, entry.input), entry.flip).logits))
+        parts.append(dict(run_network(network, normalise(images, spec), flip).logits))
         if progress:
             progress(min(start + batch, len(crops)), len(crops))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -96,10 +102,7 @@ def predict_photos(entry: WeightsEntry, records: Sequence[FaceRecord], progress:
     rows = tuple(record.row for record in records)
     faces = largest_faces(records[0].dataset, rows, progress)
     crops = [align(load_image(encoded), faces[row], entry.input) for row, encoded in iter_images(records[0].dataset, rows) if row in faces]
-    network = load_network(entry)
-    images = to_uint8(crops)
-    parts = [run_network(network, normalise(part, entry.input), entry.flip).logits for part in images.split(128)]
-    logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    logits = crop_logits(load_network(entry), np.stack([np.asarray(crop) for crop in crops]), entry.input, entry.flip)
     seen = np.array([row in faces for row in rows])
     scores = np.array([faces[row].score if row in faces else np.nan for row in rows])
     return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)

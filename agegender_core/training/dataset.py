@@ -34,8 +34,7 @@ class CropSet:
 
     def to(self, device: torch.device) -> CropSet:
         """The same on ``device``."""
-        moved = TargetBatch(*(getattr(self.targets, name).to(device) for name in ("age_lo", "age_hi", "gender", "race")))
-        return CropSet(self.wide.to(device), self.view, moved, self.records)
+        return CropSet(self.wide.to(device), self.view, self.targets.each(lambda tensor: tensor.to(device)), self.records)
 
 
 def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None) -> CropSet:
@@ -55,7 +54,7 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
         parts.append(load_crops(usable, wide_spec))
         records.extend(usable)
     wide = torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)  # (N, 3, W, W)
-    return CropSet(wide, recipe.input.size / wide_spec.size, _target_tensors(records), tuple(records))
+    return CropSet(wide, recipe.input.size / wide_spec.size, TargetBatch.of(labelled_targets(records)), tuple(records))
 
 
 def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
@@ -70,12 +69,7 @@ def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
 
 def usable_rows(records: Sequence[FaceRecord], recipe: Recipe) -> np.ndarray:
     """(N,) bool: which pictures have labels for the heads."""
-    targets = _target_tensors(records)
+    targets = TargetBatch.of(labelled_targets(records))
     if "targets" in recipe.heads:
         return two_value_targets(targets, recipe.loss.groups)[1].numpy()
     return ((targets.age_lo >= 0) | (targets.gender >= 0)).numpy()
-
-
-def _target_tensors(records: Sequence[FaceRecord]) -> TargetBatch:
-    arrays = labelled_targets(records)
-    return TargetBatch(*(torch.from_numpy(item) for item in (arrays.age_lo, arrays.age_hi, arrays.gender, arrays.race)))

@@ -24,7 +24,7 @@ from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augment import augment
 from agegender_core.training.config import OptimizerConfig, Recipe
 from agegender_core.training.dataset import CropSet, load_split
-from agegender_core.training.losses import TargetBatch, total_loss
+from agegender_core.training.losses import total_loss
 from agegender_core.training.validate import quick_metrics
 from agegender_core.transforms import normalise
 
@@ -194,7 +194,7 @@ def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> fl
         group["lr"] = learning_rate(recipe, state.progress)
     images = augment(crops.wide[batch], crop_size(recipe, state.progress), crops.view, recipe.augment, state.generator)
     images = normalise(images, recipe.input).contiguous(memory_format=torch.channels_last)
-    targets = TargetBatch(*(getattr(crops.targets, key)[batch] for key in ("age_lo", "age_hi", "gender", "race")))
+    targets = crops.targets.each(lambda tensor: tensor[batch])
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
         logits = state.model(images).logits
     loss = total_loss({name: value.float() for name, value in logits.items()}, targets, recipe.loss)

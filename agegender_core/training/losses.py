@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agegender_core.data.records import Targets
 from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, MAX_AGE, AgeGroup
 from agegender_core.training.config import LossConfig
 
@@ -21,6 +22,15 @@ class TargetBatch:
     age_hi: Tensor
     gender: Tensor
     race: Tensor
+
+    @classmethod
+    def of(cls, targets: Targets) -> TargetBatch:
+        """Arrays as tensors on the CPU."""
+        return cls(*(torch.from_numpy(array) for array in (targets.age_lo, targets.age_hi, targets.gender, targets.race)))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> TargetBatch:
+        """The same labels after ``change``, such as a selection or a move to a device."""
+        return TargetBatch(*(change(tensor) for tensor in (self.age_lo, self.age_hi, self.gender, self.race)))
 
     @property
     def exact(self) -> Tensor:

@@ -134,9 +134,7 @@ def _validation(model: torch.nn.Module, entry: WeightsEntry, recipe: Recipe) -> 
 
 
 def _validation_loss(validation: Validation, recipe: Recipe) -> float:
-    arrays = validation.targets
-    batch = TargetBatch(*(torch.from_numpy(np.asarray(item)) for item in (arrays.age_lo, arrays.age_hi, arrays.gender, arrays.race)))
-    return float(total_loss(validation.logits, batch, recipe.loss))
+    return float(total_loss(validation.logits, TargetBatch.of(validation.targets), recipe.loss))
 
 
 def _refuse_worse(name: str, loss: float, folder: Path, force: bool) -> None:
