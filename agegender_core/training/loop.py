@@ -25,7 +25,7 @@ from agegender_core.training.augment import augment
 from agegender_core.training.config import OptimizerConfig, Recipe
 from agegender_core.training.dataset import CropSet, load_split
 from agegender_core.training.losses import total_loss
-from agegender_core.training.validate import quick_metrics
+from agegender_core.training.validate import mixed_precision, quick_metrics
 from agegender_core.transforms import normalise
 
 Say = Callable[[str], None]
@@ -120,7 +120,8 @@ def _optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimiz
     free = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
-    return kinds[config.name](groups, lr=config.lr, eps=config.eps)
+    options = {} if config.name == "nadam" else {"fused": True}  # NAdam has no fused form
+    return kinds[config.name](groups, lr=config.lr, eps=config.eps, **options)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -195,7 +196,7 @@ def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> fl
     images = augment(crops.wide[batch], crop_size(recipe, state.progress), crops.view, recipe.augment, state.generator)
     images = normalise(images, recipe.input).contiguous(memory_format=torch.channels_last)
     targets = crops.targets.each(lambda tensor: tensor[batch])
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with mixed_precision(recipe, device):
         logits = state.model(images).logits
     loss = total_loss({name: value.float() for name, value in logits.items()}, targets, recipe.loss)
     state.optimizer.zero_grad(set_to_none=True)

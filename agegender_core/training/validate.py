@@ -14,6 +14,12 @@ from agegender_core.training.dataset import CropSet
 from agegender_core.transforms import normalise
 
 
+def mixed_precision(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """Context in which ``recipe``'s network runs on ``device``: bfloat16 on a GPU, and on a CPU that has it where the recipe asks."""
+    on_cpu = recipe.schedule.cpu_bf16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda" or on_cpu)
+
+
 @torch.inference_mode()
 def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, size: int, batch_size: int = 256) -> dict[str, torch.Tensor]:
     """Logits by head of every crop at ``size`` pixels a side, on the CPU; ``model`` in eval mode."""
@@ -22,7 +28,8 @@ def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, size: int, 
     for start in range(0, len(crops), batch_size):
         wide = crops.wide[start : start + batch_size].to(device)
         images = normalise(centre(wide, size, crops.view), recipe.input)
-        logits = model(images.contiguous(memory_format=torch.channels_last)).logits
+        with mixed_precision(recipe, device):
+            logits = model(images.contiguous(memory_format=torch.channels_last)).logits
         parts.append({name: value.float().cpu() for name, value in logits.items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
