@@ -169,7 +169,7 @@ def verify_command() -> None:
     for entry in entries:
         try:
             load_network(entry)
-            typer.echo(f"{entry.name}  ok  {entry.path.stat().st_size / 2**20:.1f} MB")
+            typer.echo(f"{entry.name}  ok  {entry.size / 1e6:.1f} MB")
         except AgeGenderError as error:
             failed = True
             typer.secho(f"{entry.name}  {error}", fg=typer.colors.RED, err=True)
@@ -189,4 +189,4 @@ def publish_command(
         entry = publish(run, force=force)
     except AgeGenderError as error:
         raise fail(error) from error
-    typer.echo(f"{entry.path}: val loss {entry.training['val_loss']}, {entry.decoding}")
+    typer.echo(f"{', '.join(entry.files)}: val loss {entry.training['val_loss']}, {entry.decoding}")

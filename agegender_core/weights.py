@@ -19,24 +19,27 @@ from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMism
 from agegender_core.types import InputSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+PART_BYTES = 45_000_000
+"""A file in the repository may have 50 MB."""
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
     """One entry of the manifest.
 
-    ``title``, ``summary``: for people. ``file``: name beside the manifest; ``sha256``: of its bytes. ``architecture``, ``options``,
-    ``heads``: what ``create_model`` takes. ``flip``: answers average the crop and its mirror image. ``parameters``: trainable values.
-    ``training``: data, split, recipe, commit, device, minutes, pictures seen. ``measured``: our own numbers by «set/metric»;
-    ``claimed``: the paper's, never mixed with ours. ``terms``: terms of the training data.
-    ``caveats``: what to know before use. ``paper``: where the system comes from.
+    ``title``, ``summary``: for people. ``files``: names beside the manifest, several where one would be too large for a repository;
+    ``sha256``: of their bytes, one after the other. ``architecture``, ``options``, ``heads``: what ``create_model`` takes. ``flip``:
+    answers average the crop and its mirror image. ``parameters``: trainable values. ``training``: data, split, recipe, commit, device,
+    minutes, pictures seen. ``measured``: our own numbers by «set/metric»; ``claimed``: the paper's, never mixed with ours. ``terms``:
+    terms of the training data. ``caveats``: what to know before use. ``paper``: where the system comes from.
     """
 
     name: str
     title: str
     summary: str
-    file: str
+    files: tuple[str, ...]
     sha256: str
     architecture: str
     heads: Mapping[str, int]
@@ -55,14 +58,19 @@ class WeightsEntry:
     claimed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def path(self) -> Path:
-        """The weights file."""
-        return self.folder / self.file
+    def paths(self) -> tuple[Path, ...]:
+        """The weights' files."""
+        return tuple(self.folder / name for name in self.files)
 
     @property
     def installed(self) -> bool:
-        """Whether the weights file is there."""
-        return self.path.is_file()
+        """Whether the weights' files are there."""
+        return bool(self.files) and all(path.is_file() for path in self.paths)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.paths)
 
 
 def weights_dir() -> Path:
@@ -89,7 +97,8 @@ def _entry(name: str, table: dict[str, Any], folder: Path) -> WeightsEntry:
     table = dict(table)
     spec = {key: tuple(value) if isinstance(value, list) else value for key, value in table.pop("input", {}).items()}
     decoding = DecodingSpec(**table.pop("decoding", {}))
-    return WeightsEntry(name=name, folder=folder, input=InputSpec(**spec), decoding=decoding, **table)
+    files = tuple(table.pop("files"))
+    return WeightsEntry(name=name, folder=folder, files=files, input=InputSpec(**spec), decoding=decoding, **table)
 
 
 def find_weights(name: str | None = None, folder: Path | None = None) -> WeightsEntry:
@@ -106,15 +115,20 @@ def find_weights(name: str | None = None, folder: Path | None = None) -> Weights
 
 
 def verify(entry: WeightsEntry) -> None:
-    """Raise ``WeightsMissingError`` where the file is absent, ``WeightsCorruptError`` where its bytes differ from the manifest."""
+    """Raise ``WeightsMissingError`` where a file is absent, ``WeightsCorruptError`` where the bytes differ from the manifest."""
     if not entry.installed:
-        raise WeightsMissingError(f"weights {entry.name!r} are not installed: {entry.path} is missing")
-    found = sha256(entry.path)
+        missing = next((path for path in entry.paths if not path.is_file()), entry.folder / entry.name)
+        raise WeightsMissingError(f"weights {entry.name!r} are not installed: {missing} is missing")
+    found = sha256(*entry.paths)
     if found != entry.sha256:
         raise WeightsCorruptError(
-            f"{entry.path} is damaged or another file: its sha256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…; "
+            f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…; "
             "restore it from the repository"
         )
+
+
+def _named(entry: WeightsEntry) -> str:
+    return f"{entry.paths[0]} is" if len(entry.paths) == 1 else f"one of {', '.join(map(str, entry.paths))} is"
 
 
 def load_network(entry: WeightsEntry) -> nn.Module:
@@ -128,21 +142,45 @@ def load_network(entry: WeightsEntry) -> nn.Module:
 
     verify(entry)
     try:
-        tensors = load_file(entry.path)
+        tensors = {name: tensor for path in entry.paths for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
-        raise WeightsCorruptError(f"{entry.path} cannot be read ({error}): restore it from the repository") from error
+        raise WeightsCorruptError(f"{_named(entry)} unreadable ({error}): restore it from the repository") from error
     model = create_model(entry.architecture, entry.heads, **entry.options)
     try:
         model.load_state_dict(unpack(tensors))
     except RuntimeError as error:
-        raise WeightsMismatchError(f"{entry.path} does not fit architecture {entry.architecture!r}: {error}") from error
+        raise WeightsMismatchError(f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}") from error
     return prepare(model)
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def sha256(*paths: Path) -> str:
+    """Hex digest of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            while block := handle.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def save_parts(tensors: Mapping[str, Tensor], folder: Path, name: str, largest: int = PART_BYTES) -> tuple[str, ...]:
+    """Write ``tensors`` to ``name``.safetensors in ``folder``, or where they have more than ``largest`` bytes to several files named like
+    ``name``-00001-of-00002.safetensors; returns the names. One tensor is never split."""
+    from safetensors.torch import save_file
+
+    parts: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for key, tensor in tensors.items():
+        if parts[-1] and filled + tensor.nbytes > largest:
+            parts.append({})
+            filled = 0
+        parts[-1][key] = tensor
+        filled += tensor.nbytes
+    count = len(parts)
+    names = (f"{name}.safetensors",) if count == 1 else tuple(f"{name}-{i + 1:05}-of-{count:05}.safetensors" for i in range(count))
+    for file, part in zip(names, parts, strict=True):
+        save_file(part, folder / file)
+    return names
 
 
 def write_manifest(entries: list[WeightsEntry], folder: Path) -> None:
@@ -157,7 +195,7 @@ def write_manifest(entries: list[WeightsEntry], folder: Path) -> None:
 
 
 def _table(entry: WeightsEntry) -> dict[str, Any]:
-    table = {key: value for key, value in dataclasses.asdict(entry).items() if key not in ("name", "folder")}
+    table = {key: value for key, value in dataclasses.asdict(entry).items() if key not in ("name", "folder")} | {"files": list(entry.files)}
     return {key: _without_none(value) for key, value in table.items()}
 
 

@@ -27,7 +27,32 @@ def test_small_tensors_counters_and_empty_channels_survive() -> None:
     assert torch.allclose(back["b"], tensors["b"], atol=1e-2) and torch.equal(back["w"], tensors["w"])
 
 
-@pytest.mark.parametrize("storage,size,error", [("half", 2.0, 2e-3), ("int8", 1.05, 5e-2)])
+@pytest.mark.parametrize("storage,bits", [("int6", 6), ("int5", 5), ("int4", 4)])
+def test_fewer_bits_pack_without_gaps_and_err_by_the_step_of_their_group(storage: str, bits: int) -> None:
+    value = torch.randn(40, 7, 5, 5) * torch.logspace(-3, 1, 40).view(-1, 1, 1, 1)  # 175 values a channel: three groups, the last not full
+    stored = pack({"w": value}, storage)
+    assert stored["w"].dtype == torch.uint8 and stored["w"].numel() == 40 * 3 * 64 * bits // 8
+    assert stored["w::scale"].shape == (40, 3) and stored["w::scale"].dtype == torch.float16
+    back = unpack(load(save(stored)))["w"]
+    assert back.shape == value.shape
+    relative = ((back - value).square().flatten(1).mean(dim=1) / value.square().flatten(1).mean(dim=1)).sqrt()
+    assert (relative < 1.2 * 2.0 ** (1 - bits)).all()  # a Gaussian's error is about 2^-bits times three
+    assert (relative > 2.0 ** (-bits - 1)).all()
+
+
+@pytest.mark.parametrize("storage", ["int6", "int5", "int4"])
+def test_fewer_bits_keep_their_levels_exactly(storage: str) -> None:
+    top = 2 ** (int(storage[3:]) - 1) - 1
+    value = torch.randint(-top, top + 1, (64, 128)).float()
+    value[:, 0], value[:, 64] = top, -top  # every group spans its range, so a scale of 1 has no error
+    assert torch.equal(unpack(pack({"w": value}, storage))["w"], value)
+    zeros = torch.zeros(64, 128)
+    assert torch.equal(unpack(pack({"w": zeros}, storage))["w"], zeros)
+
+
+@pytest.mark.parametrize(
+    "storage,size,error", [("half", 2.0, 2e-3), ("int8", 1.05, 5e-2), ("int6", 0.85, 0.1), ("int5", 0.72, 0.2), ("int4", 0.6, 0.4)]
+)
 def test_networks_fit_and_answer_alike_after_a_file(storage: str, size: float, error: float) -> None:
     torch.manual_seed(0)
     model = create_model("multitask_cnn", {"age": 101, "gender": 2}).eval()

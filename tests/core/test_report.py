@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
         name="net",
         title="Net",
         summary="A net.",
-        file="net.safetensors",
+        files=("net.safetensors",),
         sha256="abc",
         architecture="multitask_cnn",
         heads={"age": 101},

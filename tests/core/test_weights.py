@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agegender_core.cli import app
 from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
 from agegender_core.models import count_parameters, create_model
-from agegender_core.weights import find_weights, list_weights, load_network, sha256, verify, weights_dir, write_manifest
+from agegender_core.weights import find_weights, list_weights, load_network, save_parts, sha256, verify, weights_dir, write_manifest
 
 runner = CliRunner()
 
@@ -22,7 +22,7 @@ runner = CliRunner()
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A weights folder of its own with the default entry and its file."""
     entry = find_weights()
-    (tmp_path / entry.file).write_bytes(entry.path.read_bytes())
+    (tmp_path / entry.files[0]).write_bytes(entry.paths[0].read_bytes())
     write_manifest([dataclasses.replace(entry, folder=tmp_path)], tmp_path)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     return tmp_path
@@ -56,20 +56,42 @@ def test_manifest_survives_a_round_trip(copied: Path) -> None:
 
 def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:
     (entry,) = list_weights(copied)
-    tensors = load_file(entry.path)
-    entry.path.write_bytes(entry.path.read_bytes()[:-7])
+    (path,) = entry.paths
+    tensors = load_file(path)
+    path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(WeightsCorruptError, match="sha256"):
         load_network(entry)
-    with pytest.raises(WeightsCorruptError, match="cannot be read"):
-        load_network(dataclasses.replace(entry, sha256=sha256(entry.path)))
+    with pytest.raises(WeightsCorruptError, match="unreadable"):
+        load_network(dataclasses.replace(entry, sha256=sha256(path)))
     tensors["heads.age.weight"] = torch.zeros(7, 512)
-    save_file(tensors, entry.path)
+    save_file(tensors, path)
     with pytest.raises(WeightsMismatchError, match="multitask_cnn"):
-        load_network(dataclasses.replace(entry, sha256=sha256(entry.path)))
-    entry.path.unlink()
+        load_network(dataclasses.replace(entry, sha256=sha256(path)))
+    path.unlink()
     assert not entry.installed
     with pytest.raises(WeightsMissingError, match="not installed"):
         verify(entry)
+
+
+def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    tensors = load_file(entry.paths[0])
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    files = save_parts(tensors, copied, "large", largest=total // 3)
+    assert len(files) > 2 and files[0] == f"large-00001-of-{len(files):05}.safetensors"
+    whole = dataclasses.replace(entry, name="large", default=False, files=files, sha256=sha256(*(copied / file for file in files)))
+    write_manifest([entry, whole], copied)
+    (found,) = (item for item in list_weights(copied) if item.name == "large")
+    one, two = load_network(entry).state_dict(), load_network(found).state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one) and found.size > total
+    last = copied / files[-1]
+    last.write_bytes(last.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsCorruptError, match=r"one of .*large-00001"):
+        verify(found)
+    last.unlink()
+    with pytest.raises(WeightsMissingError, match=files[-1]):
+        verify(found)
+    assert not found.installed
 
 
 def test_unknown_names_and_broken_manifests_are_named(copied: Path) -> None:
@@ -88,8 +110,8 @@ def test_commands_list_and_verify(copied: Path) -> None:
     assert listed.exit_code == 0 and "multitask_cnn_dist" in listed.output and "default" in listed.output
     assert runner.invoke(app, ["weights", "verify"]).exit_code == 0
     (entry,) = list_weights(copied)
-    entry.path.write_bytes(b"not weights")
+    entry.paths[0].write_bytes(b"not weights")
     broken = runner.invoke(app, ["weights", "verify"])
     assert broken.exit_code == 1 and "damaged" in broken.output
-    entry.path.unlink()
+    entry.paths[0].unlink()
     assert "not installed" in runner.invoke(app, ["weights", "list"]).output
