@@ -16,7 +16,16 @@ def main() -> None:
     """Age and gender of faces in pictures: estimate, train, evaluate."""
 
 
-for command in (predict, commands.train, commands.evaluate, commands.report, commands.bench, commands.leakage):
+for command in (
+    predict,
+    commands.train,
+    commands.evaluate,
+    commands.report,
+    commands.bench,
+    commands.leakage,
+    commands.protocol,
+    commands.rivals,
+):
     app.command()(command)
 app.add_typer(commands.weights_app, name="weights")
 app.add_typer(datasets_app, name="datasets")

@@ -125,17 +125,21 @@ def bench(
 
 
 def leakage(
-    recipe: Annotated[Path, typer.Argument(help="Recipe to train both ways.", exists=True, dir_okay=False)],
-    minutes: Annotated[float, typer.Option(help="Budget of each of the two runs.", min=0.01)] = 15,
+    recipe: Annotated[Path, typer.Argument(help="Recipe to train on each division.", exists=True, dir_okay=False)],
+    split: Annotated[list[str] | None, typer.Option(help="leak_free, random or stratified_age_bins; default: the first two.")] = None,
+    minutes: Annotated[float, typer.Option(help="Budget of each run.", min=0.01)] = 15,
     out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
-    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of both runs, KEY=VALUE.")] = None,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")] = None,
 ) -> None:
-    """Measure what near-duplicates across splits do to UTKFace's error: leak-free split beside a random one."""
-    from agegender_core.evaluation.leakage import run_leakage
+    """Measure what a division of UTKFace does to the error: leak-free, at random with duplicates kept, or as the third paper did."""
+    from agegender_core.evaluation.leakage import RESPLITS, run_leakage
 
     try:
         changes = dict(parse_override(text) for text in override or []) | {"schedule.budget_minutes": minutes}
-        run_leakage(recipe, out, ROOT / "reports", changes, typer.echo)
+        splits = tuple(split or ("leak_free", "random"))
+        if unknown := set(splits) - set(RESPLITS):
+            raise ConfigError(f"unknown split {', '.join(sorted(unknown))}; known: {', '.join(RESPLITS)}")
+        run_leakage(recipe, out, ROOT / "reports", changes, splits, typer.echo)
     except AgeGenderError as error:
         raise fail(error) from error
 
@@ -190,3 +194,48 @@ def publish_command(
     except AgeGenderError as error:
         raise fail(error) from error
     typer.echo(f"{', '.join(entry.files)}: val loss {entry.training['val_loss']}, {entry.decoding}")
+
+
+def protocol(
+    name: Annotated[str, typer.Argument(help="leave_one_person_out, five_folds, stratified_age_bins, official_train_val or our_splits.")],
+    set_name: Annotated[str, typer.Argument(metavar="SET", help="Which set, such as fgnet, adience, fairface or afad.")],
+    weights: Annotated[str | None, typer.Option("--weights", "-w", help="Which weights; default: the manifest's default.")] = None,
+    data: Annotated[str | None, typer.Option(help="Where the set lies in its official layout, or hub:owner/name; default: ours.")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/.")] = False,
+    reports: Annotated[Path, typer.Option(help="Where to write.")] = ROOT / "reports",
+) -> None:
+    """Run a published protocol: the network stays as it is, light models on its features are refitted for every fold."""
+    from tqdm import tqdm
+
+    from agegender_core.evaluation.protocol_runs import protocol_text, run_protocol
+    from agegender_core.weights import find_weights
+
+    bars: dict[str, tqdm] = {}
+
+    def tick(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            bars[stage] = tqdm(desc=stage, total=total)
+        bars[stage].update(done - bars[stage].n)
+
+    try:
+        found = run_protocol(find_weights(weights), name, set_name.lower(), data, reports if save else None, tick)
+    except AgeGenderError as error:
+        raise fail(error) from error
+    finally:
+        for bar in bars.values():
+            bar.close()
+    typer.echo(protocol_text(found))
+
+
+def rivals(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each network.", min=5)] = 40,
+    threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")] = False,
+) -> None:
+    """Count and time the networks the multi-task CNN's paper compares itself with (its Table III)."""
+    from agegender_core.evaluation.rivals import rivals_table, run_rivals
+
+    try:
+        typer.echo(rivals_table(run_rivals(repeats, threads, ROOT / "reports" if save else None)))
+    except AgeGenderError as error:
+        raise fail(error) from error

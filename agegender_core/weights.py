@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,8 @@ class WeightsEntry:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.paths)
+        """Bytes on disk, of what is there."""
+        return sum(path.stat().st_size for path in self.paths if path.is_file())
 
 
 def weights_dir() -> Path:
@@ -133,24 +133,39 @@ def _named(entry: WeightsEntry) -> str:
 
 def load_network(entry: WeightsEntry) -> nn.Module:
     """The network with its trained weights, ready for inference. Raises a ``WeightsError``."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from agegender_core.compact import unpack
     from agegender_core.models import create_model
     from agegender_core.network import prepare
 
-    verify(entry)
-    try:
-        tensors = {name: tensor for path in entry.paths for name, tensor in load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise WeightsCorruptError(f"{_named(entry)} unreadable ({error}): restore it from the repository") from error
+    tensors = load_tensors(entry)
     model = create_model(entry.architecture, entry.heads, **entry.options)
     try:
         model.load_state_dict(unpack(tensors))
     except RuntimeError as error:
         raise WeightsMismatchError(f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}") from error
     return prepare(model)
+
+
+def load_tensors(entry: WeightsEntry) -> dict[str, Tensor]:
+    """The entry's tensors as they are stored, after ``verify``. Raises a ``WeightsError``."""
+    verify(entry)
+    return read_tensors(entry.paths)
+
+
+def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """All tensors of safetensors files. Raises ``WeightsMissingError`` or ``WeightsCorruptError``."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        if not path.is_file():
+            raise WeightsMissingError(f"weights {path} are missing")
+        try:
+            tensors |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsCorruptError(f"{path} cannot be read ({error}): restore it from the repository") from error
+    return tensors
 
 
 def sha256(*paths: Path) -> str:

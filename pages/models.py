@@ -3,7 +3,7 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import measured, messages, services, style
+from ui import measured, messages, network_card, services, style
 
 style.page("Models", "What each network measured here, on pictures it never saw, and what its paper claims.")
 try:
@@ -19,23 +19,62 @@ if reports:
         metric = st.selectbox("Measure", list(measured.METRICS), format_func=measured.METRICS.get, key="measure")
         st.plotly_chart(measured.chart(entries, reports, metric), width="stretch", config=measured.CONFIG, key="measured")
         st.caption("Points: measured here; whiskers: 95 % bootstrap interval. FG-NET is never trained on and goes through the detector.")
-    st.subheader("All numbers", anchor=False)
-    table = measured.table(entries, reports)
-    st.dataframe(table, hide_index=True, width="stretch")
-    st.download_button("Table as CSV", table.to_csv(index=False), "measured.csv", "text/csv", icon=":material/table:")
 else:
     st.info("No measurements are here: run «python -m agegender_core evaluate» where the face sets are.")
 
-claims = measured.claims(entries)
-if len(claims):
-    st.subheader("What the papers claim", anchor=False)
-    st.caption("On their own data and splits, mostly not the ones above: read them as claims, not as numbers to compare with.")
-    st.dataframe(claims, hide_index=True, width="stretch")
+st.subheader("Claimed beside measured", anchor=False)
+st.caption(
+    "A claim and a measurement in one row are about the same set, never about the same pictures: the papers divided theirs in their own "
+    "ways. Empty under «claimed»: the paper says nothing. Ages in years are mean absolute errors; shares are in per cent."
+)
+comparison = measured.comparison(entries, reports)
+systems = st.pills("Systems", comparison["system"].unique(), selection_mode="multi", key="systems")
+shown = comparison[comparison["system"].isin(systems)] if systems else comparison
+st.dataframe(
+    shown,
+    hide_index=True,
+    width="stretch",
+    key="comparison",
+    column_config={
+        "claimed": st.column_config.NumberColumn(format="%.4g", help="By the paper, on its own pictures"),
+        "measured": st.column_config.NumberColumn(format="%.4g", help="Here, by us"),
+        "parameters": st.column_config.NumberColumn(format="localized"),
+        "ms a face": st.column_config.NumberColumn(format="%.1f", help="The network alone, as the app runs it, on two cores"),
+    },
+)
+st.download_button("Table as CSV", shown.to_csv(index=False), "comparison.csv", "text/csv", icon=":material/table:", key="comparison-csv")
+with st.expander("Why the claims are not reached here, or not comparable", icon=":material/help:"):
+    for title, words in measured.verdicts():
+        st.markdown(f"**{messages.plain(title)}.** {messages.plain(words)}")
+
+experiments = {"Near-duplicates": measured.leakage(), "Gates and masks": measured.ablation(entries, reports)}
+rivals, machine = measured.rivals()
+experiments |= {"Speed against rivals": rivals, "Storage": measured.storage(entries)}
+notes = {
+    "Near-duplicates": "UTKFace divided in different ways, the same recipe and budget: near-duplicates that fall on both sides of a split "
+    "let a network recognise what it has seen. A near-twin: grey thumbnails that correlate above 0.96.",
+    "Gates and masks": "GRA_Net with the three mask kinds of its equations 4 to 6 and without gates, at half the paper's width, the same "
+    "data and minutes. A gate of 0 lets the mask decide, a gate of 1 passes it by.",
+    "Speed against rivals": f"Table III of the multi-task CNN's paper, run again. {machine}",
+    "Storage": "Fewer bits a value keep the repository small. The cost is the loss on the validation split against the network as trained: "
+    "positive numbers are losses.",
+}
+st.subheader("Experiments", anchor=False)
+for tab, (name, table) in zip(st.tabs(list(experiments)), experiments.items(), strict=True):
+    with tab:
+        st.caption(messages.plain(notes[name]))
+        if len(table):
+            st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}")
+        else:
+            st.info("Not run yet.")
+
+if reports:
+    st.subheader("All numbers", anchor=False)
+    table = measured.table(entries, reports)
+    st.dataframe(table, hide_index=True, width="stretch", key="numbers")
+    st.download_button("Table as CSV", table.to_csv(index=False), "measured.csv", "text/csv", icon=":material/table:", key="numbers-csv")
 
 st.subheader("The networks", anchor=False)
 for entry in entries:
     with st.container(border=True, key=f"card-{entry.name}"):
-        st.markdown(f"**{messages.plain(entry.title)}** · `{entry.name}`")
-        st.markdown(messages.plain(f"{entry.summary} {entry.caveats}"))
-        for line in measured.facts(entry):
-            st.caption(messages.plain(line))
+        st.html(network_card.card(entry))

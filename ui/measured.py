@@ -10,11 +10,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from agegender_core.data.terms import TERMS
-from agegender_core.evaluation.report import YEARS, read_reports, shown_claim, shown_estimate
+from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
+from agegender_core.evaluation.comparison import SPLITS, YEARS, ablation_rows, comparison_rows, long_rows, shown_estimate
+from agegender_core.evaluation.leakage import read_leakage
+from agegender_core.evaluation.protocol_runs import protocol_rows
+from agegender_core.evaluation.report import STORAGES, read_bench, read_reports
+from agegender_core.evaluation.rivals import read_rivals
 from agegender_core.weights import WeightsEntry
 from ui.charts import CONFIG
 
-__all__ = ["CONFIG", "METRICS", "chart", "claims", "facts", "reports", "table"]
+__all__ = ["CONFIG", "METRICS", "ablation", "chart", "comparison", "leakage", "reports", "rivals", "storage", "table", "verdicts"]
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 
@@ -92,26 +97,106 @@ def table(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def claims(entries: Sequence[WeightsEntry]) -> pd.DataFrame:
-    """A row for each number a paper claims."""
+def comparison(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:
+    """A row for each system, weights, set and measure: what the paper claims and what was measured here, in columns of their own."""
+    rows = long_rows(comparison_rows(entries, found, protocol_rows(REPORTS), read_bench(REPORTS)))
+    return pd.DataFrame(
+        [
+            {
+                "system": row["system"],
+                "set": row["set"],
+                "measure": row["measure"],
+                "claimed": row["claimed"],
+                "measured": row["measured"],
+                "95 % interval": None if row["measured"] is None else f"{row['from']:g} to {row['to']:g}",
+                "network": row["weights"] or row["not run"],
+                "split or protocol": row["split"],
+                "n": row["n"],
+                "claimed on": row["claimed on"],
+                "parameters": row["parameters"],
+                "ms a face": row["ms a face"],
+            }
+            for row in rows
+        ]
+    )
+
+
+def verdicts() -> list[tuple[str, str]]:
+    """Title of each system, and why its claims are not reached or not comparable."""
+    return [(system.title, system.verdict) for system in SYSTEMS.values()]
+
+
+def leakage() -> pd.DataFrame:
+    """What near-duplicates across a split do; empty where it was not measured."""
     rows = []
-    for entry in entries:
-        for key, value in entry.claimed.items():
-            where, metric = key.rsplit("/", 1)
-            words = METRICS.get(metric, metric)
-            rows.append({"network": entry.name, "claimed on": where, "measure": words, "claim": shown_claim(value, metric)})
+    for run in (read_leakage(REPORTS) or {"runs": []})["runs"]:
+        twins = run["mae_with_twin"]
+        rows.append(
+            {
+                "split": SPLITS[run["split"]],
+                "MAE, years": shown_estimate(run["mae"], "mae"),
+                "n": run["mae"]["n"],
+                "with a near-twin in training": "none" if twins is None else shown_estimate(twins, "mae"),
+                "n with a twin": 0 if twins is None else twins["n"],
+                "without": shown_estimate(run["mae_without_twin"], "mae"),
+                "recipe": run["recipe"],
+                "minutes": run["minutes"],
+                "pictures seen": run["pictures_seen"],
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def facts(entry: WeightsEntry) -> list[str]:
-    """The small print of a network's card."""
-    training = entry.training
-    sets = ", ".join(TERMS[name].title for name in training["sets"])
-    return [
-        entry.paper,
-        f"{entry.parameters:,} parameters; sees a face at {entry.input.size}x{entry.input.size} pixels"
-        + (", twice: as it is and mirrored." if entry.flip else "."),
-        f"Trained on {sets} ({training['split']}): {training['pictures']:,} pictures, {training['minutes']:.0f} minutes on "
-        f"{training['device']}; recipe {training['recipe']}.",
-        f"Terms of the training data: {entry.terms}",
+def ablation(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:
+    """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for it."""
+    rows = []
+    for row in ablation_rows(entries, found):
+        shown = {HEADS[key]: shown_estimate(row["measured"].get(key), key) for key in ("mae", "gender_accuracy")}
+        rows.append(
+            {
+                "mask": row["mask"],
+                "gate": "gated" if row["gated"] else "none (residual attention network)",
+                "set": f"{SET_TITLES[row['set']]}, {row['split']}",
+                "n": row["n"],
+                **shown,
+                "learned gates, block 1 to 3": ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–",
+                "minutes": row["minutes"],
+                "pictures seen": row["pictures_seen"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rivals() -> tuple[pd.DataFrame, str]:
+    """Table III of the multi-task CNN's paper, claimed and run here, and the machine; empty where it was not run."""
+    found = read_rivals(REPORTS)
+    if found is None:
+        return pd.DataFrame(), ""
+    rows = [
+        {
+            "method": row["name"],
+            "parameters claimed, M": row["claimed_parameters"] / 1e6,
+            "parameters here, M": None if row["parameters"] is None else round(row["parameters"] / 1e6, 2),
+            "desktop claimed, s": row["claimed_desktop_s"],
+            "here, ms": row["median_ms"],
+            "times ours": row["ratio_to_ours"],
+            "phone claimed, s": row["claimed_mobile_s"],
+            "note": row["note"],
+        }
+        for row in found["rows"]
     ]
+    return pd.DataFrame(rows), f"One face at a time, {found['threads']} threads, {found['machine']}."
+
+
+def storage(entries: Sequence[WeightsEntry]) -> pd.DataFrame:
+    """How the weights are stored, and what that costs on the validation split."""
+    rows = []
+    for entry in entries:
+        kind, cost = entry.training.get("storage", "half"), entry.training.get("storage_cost", {})
+        shares = {f"cost: {name}, points": 100 * cost[key] if key in cost else None for key, name in COSTS.items()}
+        row = {"network": entry.name, "stored": STORAGES[kind], "MB": round(entry.size / 1e6, 1), "cost: MAE, years": cost.get("mae")}
+        rows.append(row | shares)
+    return pd.DataFrame(rows)
+
+
+COSTS = {"gender_accuracy": "gender", "fairface9_accuracy": "9 ranges"}

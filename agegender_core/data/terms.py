@@ -20,6 +20,9 @@ TERMS: dict[str, SetTerms] = {
     "all_age_faces": SetTerms("All-Age-Faces", "no licence stated, asks for citation", "Cheng et al., ICIP 2019"),
     "fairface": SetTerms("FairFace", "CC BY 4.0", "Karkkainen and Joo, WACV 2021"),
     "fgnet": SetTerms("FG-NET", "research only", "Lanitis, FG-NET consortium, 2002"),
+    "adience": SetTerms("Adience", "research only, by agreement with its owners", "Eidinger, Enbar and Hassner, TIFS 2014"),
+    "afad": SetTerms("AFAD", "academic research only", "Niu et al., CVPR 2016"),
+    "wiki": SetTerms("IMDB-WIKI", "academic research only", "Rothe, Timofte and Van Gool, IJCV 2018"),
 }
 
 

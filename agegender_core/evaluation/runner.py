@@ -63,6 +63,8 @@ def evaluate(entry: WeightsEntry, set_name: str, reports: Path, progress: Progre
         "metrics": estimates(values),
         "slices": sliced(table, values),
     }
+    if gates := getattr(load_network(entry), "gates", None):
+        report["gates"] = {name: round(gate, 4) for name, gate in gates.items()}
     folder = reports / entry.name / set_name
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / "predictions.parquet", index=False)

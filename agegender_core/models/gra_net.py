@@ -32,7 +32,8 @@ Deviations and choices:
   attention block; without these projections the total would be 30.9M.
 * Convolutions that only meet batch norm next have no bias (about 0.03M less than in Keras).
 * ``gated=False`` is the paper's comparison, the residual attention network: O = (1 + K) F, no gates.
-* ``dropout`` before the heads is our own option, 0 in the paper.
+* ``dropout`` before the heads is our own option, 0 in the paper. So is ``width``: 0.5 halves every channel count, for comparisons of
+  gates and masks on a budget that would not train 33M parameters; 1 is the paper's network.
 """
 
 from __future__ import annotations
@@ -175,41 +176,51 @@ class GRANet(nn.Module):
     """Three gated attention blocks between residual blocks, then one linear layer a head.
 
     ``heads``: output size by head name. ``mask``: «mixed», «channel» or «spatial», equations 4 to 6. ``gated``: False for the residual
-    attention network. ``gate_start``: gates before training, in (0, 1). ``dropout``: rate before the heads, in [0, 1).
+    attention network. ``gate_start``: gates before training, in (0, 1). ``dropout``: rate before the heads, in [0, 1). ``width``:
+    factor of all channel counts, in [1/8, 1].
     """
 
     def __init__(
-        self, heads: Mapping[str, int], mask: str = "mixed", gated: bool = True, gate_start: float = 0.05, dropout: float = 0.0
+        self,
+        heads: Mapping[str, int],
+        mask: str = "mixed",
+        gated: bool = True,
+        gate_start: float = 0.05,
+        dropout: float = 0.0,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         if mask not in MASKS:
             raise ConfigError(f"gra_net has no mask {mask!r}: choose one of {', '.join(MASKS)}")
         if not 0 < gate_start < 1:
             raise ConfigError(f"gra_net: gate_start must lie between 0 and 1, got {gate_start}")
+        if not 1 / 8 <= width <= 1:
+            raise ConfigError(f"gra_net: width must lie between 1/8 and 1, got {width}")
+        first, one, two, three, last = (4 * round(channels * width / 4) for channels in (32, 128, 256, 512, 1024))
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 5, padding=2, bias=False),
-            nn.BatchNorm2d(32),
+            nn.Conv2d(3, first, 5, padding=2, bias=False),
+            nn.BatchNorm2d(first),
             nn.MaxPool2d(2),
             nn.ReLU(inplace=True),
         )
         self.widen = nn.ModuleList(
-            (ResidualBlock(32, 128, 32), ResidualBlock(128, 256, 128, stride=2), ResidualBlock(256, 512, 256, stride=2))
+            (ResidualBlock(first, one, first), ResidualBlock(one, two, one, stride=2), ResidualBlock(two, three, two, stride=2))
         )
         self.attention = nn.ModuleList(
             GatedAttention(f"attention{number}", channels, depth, mask, gated, gate_start)
-            for number, channels, depth in ((1, 128, 2), (2, 256, 1), (3, 512, 1))
+            for number, channels, depth in ((1, one, 2), (2, two, 1), (3, three, 1))
         )
         self.tail = nn.Sequential(
-            ResidualBlock(512, 1024, 512),
-            ResidualBlock(1024, 1024, 1024),
-            ResidualBlock(1024, 1024, 1024),
-            nn.BatchNorm2d(1024),
+            ResidualBlock(three, last, three),
+            ResidualBlock(last, last, last),
+            ResidualBlock(last, last, last),
+            nn.BatchNorm2d(last),
             nn.ReLU(inplace=True),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Dropout(dropout),
         )
-        self.heads = nn.ModuleDict({name: nn.Linear(1024, size) for name, size in heads.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(last, size) for name, size in heads.items()})
         self.apply(glorot)
 
     @property
@@ -217,6 +228,11 @@ class GRANet(nn.Module):
         """What ``intervene`` may name: «attention1.mask», «attention1.gate» and so on."""
         kinds = ("mask",) if self.attention[0].gate_logit is None else ("mask", "gate")
         return tuple(f"{block.name}.{kind}" for block in self.attention for kind in kinds)
+
+    @property
+    def gates(self) -> dict[str, float]:
+        """Learned gate of each block by its name, in [0, 1]; empty without gates."""
+        return {block.name: float(torch.sigmoid(block.gate_logit)) for block in self.attention if block.gate_logit is not None}
 
     def forward_features(self, x: Tensor, intervene: Intervention | None = None) -> tuple[Tensor, tuple[AttentionBlock, ...]]:
         """(N, 3, H, W) to (N, 1024) features and what the attention blocks did."""
@@ -253,6 +269,11 @@ class GRANetTrio(nn.Module):
     def __init__(self, heads: Mapping[str, int], **options: Any) -> None:
         super().__init__()
         self.networks = nn.ModuleDict({name: GRANet({name: size}, **options) for name, size in heads.items()})
+
+    @property
+    def gates(self) -> dict[str, float]:
+        """Learned gates of all three networks, named «decade.attention1» and so on."""
+        return {f"{name}.{block}": gate for name, network in self.networks.items() for block, gate in network.gates.items()}
 
     def forward(self, x: Tensor) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and so on."""

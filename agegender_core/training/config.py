@@ -20,13 +20,14 @@ from agegender_core.types import InputSpec
 class DataConfig:
     """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched.
 
-    ``resplit``: «random» deals all pictures anew into splits of the same sizes, near-duplicates and all: for measuring leakage only.
+    ``resplit``: deals the pictures of every set anew, near-duplicates and all, for measuring what a protocol does, never for weights to be
+    used: «random» into splits of the same sizes, «stratified_age_bins» as the third paper did (5,000 pictures, 90/5/5).
     """
 
     sets: tuple[str, ...] = ("utkface", "all_age_faces", "fairface")
     split: str = "train"
     val_split: str = "val"
-    resplit: Literal["", "random"] = ""
+    resplit: Literal["", "random", "stratified_age_bins"] = ""
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,14 @@ class LossConfig:
 class CardConfig:
     """What people read about the weights.
 
-    ``title``, ``summary``, ``paper``: for people. ``claimed``: the paper's own numbers by «set/metric», in our units (years, shares).
-    ``caveats``: what to know before use. ``default``: whether the app opens with these weights. ``flip``: average with the mirrored crop.
-    ``storage``: half precision, or 8 bits a value for networks too large for that.
+    ``title``, ``summary``, ``paper``: for people. ``caveats``: what to know before use. ``default``: whether the app opens with these
+    weights. ``flip``: average with the mirrored crop. ``storage``: half precision, or fewer bits a value for networks too large for that.
     """
 
     title: str = ""
     summary: str = ""
     paper: str = ""
     caveats: str = ""
-    claimed: dict[str, Any] = field(default_factory=dict)
     default: bool = False
     flip: bool = True
     storage: Storage = "half"
@@ -121,6 +120,9 @@ class CardConfig:
 @dataclass(frozen=True)
 class Recipe:
     """One training run, whole. ``model``: the architecture's own options.
+
+    ``start_from``: nothing for random values; «imagenet» (xception: by timm where they can be had, else from scratch); «published», the
+    installed weights of the same name; or the path of a safetensors file (for xception of timm's names).
 
     ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9 (FairFace's ranges) or 1 (years),
     decade (classes) and digit 1, gender 2 or 1, race 7, or targets 2 (age group index and gender as two numbers).
@@ -131,6 +133,7 @@ class Recipe:
     heads: dict[str, int]
     model: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    start_from: str = ""
     input: InputSpec = InputSpec()
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()

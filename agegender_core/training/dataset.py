@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agegender_core.data import FaceRecord, labelled_targets, read_records
 from agegender_core.data.crops import load_crops
+from agegender_core.data.protocols import PAPER_COUNT, stratified_age_bins
 from agegender_core.errors import DatasetError
 from agegender_core.training.config import DataConfig, Recipe
 from agegender_core.training.losses import TargetBatch, two_value_targets
@@ -58,10 +59,13 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
 
 
 def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
-    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so, dealt anew at random (always alike)."""
+    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so, dealt anew (always alike)."""
     if not data.resplit:
         return read_records(name, split)
     records = read_records(name)
+    if data.resplit == "stratified_age_bins":
+        (fold,) = stratified_age_bins(records, count=PAPER_COUNT)
+        return [dataclasses.replace(records[index], split=split) for index in fold.parts[split]]
     names = np.array([record.split for record in records])
     dealt = np.random.default_rng(0).permutation(names)
     return [dataclasses.replace(record, split=split) for record, given in zip(records, dealt, strict=True) if given == split]

@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from agegender_core.compact import pack
 from agegender_core.errors import ConfigError
 from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augment import augment
 from agegender_core.training.config import OptimizerConfig, Recipe
 from agegender_core.training.dataset import CropSet, load_split
+from agegender_core.training.initial import centre_years, load_initial
 from agegender_core.training.losses import total_loss
 from agegender_core.training.validate import mixed_precision, quick_metrics
 from agegender_core.transforms import normalise
@@ -33,7 +33,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class TrainState:
-    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier runs included."""
+    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier runs included.
+
+    ``started_from``: in words, for the model card.
+    """
 
     model: nn.Module
     ema: nn.Module | None
@@ -42,6 +45,7 @@ class TrainState:
     step: int = 0
     elapsed: float = 0.0
     progress: float = 0.0
+    started_from: str = "from scratch"
 
     def save(self, path: Path, recipe: Recipe) -> None:
         """Write atomically: a kill leaves the previous checkpoint whole."""
@@ -54,6 +58,7 @@ class TrainState:
                 "optimizer": self.optimizer.state_dict(),
                 "generator": self.generator.get_state(),
                 "counters": (self.step, self.elapsed),
+                "started_from": self.started_from,
             },
             partial,
         )
@@ -73,6 +78,7 @@ class TrainState:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"])
         self.step, self.elapsed = saved["counters"]
+        self.started_from = saved.get("started_from", self.started_from)
 
 
 def _identity(recipe: dict[str, Any]) -> str:
@@ -100,6 +106,12 @@ def train(
     if resume and checkpoint.is_file():
         state.load(checkpoint, recipe)
         say(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
+    else:
+        centre_years(state.model, crops.targets.age_lo)
+        state.started_from = load_initial(state.model, recipe)
+        if state.ema is not None:
+            state.ema.load_state_dict(state.model.state_dict())
+        say(f"starts {state.started_from}")
     say(f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,} pictures")
     metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
     return _finish(recipe, state, crops, metrics, out, commit)
@@ -233,7 +245,8 @@ def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metric
 
 
 def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
-    save_file(pack((state.ema or state.model).state_dict(), "half"), out / "model.safetensors")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in (state.ema or state.model).state_dict().items()}
+    save_file(tensors, out / "model.safetensors")
     device = crops.wide.device
     run = {
         "recipe": recipe.as_dict(),
@@ -242,6 +255,7 @@ def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str
         "minutes": round(state.elapsed / 60, 1),
         "pictures": len(crops),
         "pictures_seen": state.step * recipe.schedule.batch_size,
+        "start": state.started_from,
         "torch": torch.__version__,
         "val": {key: round(value, 4) for key, value in metrics.items()},
     }

@@ -18,6 +18,7 @@ from agegender_core.data.terms import terms_of
 from agegender_core.decoding import DecodingSpec, first_spec, group_probs, read_out
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import Validation, fit
+from agegender_core.evaluation.claims import claims_of
 from agegender_core.evaluation.runner import chip_logits
 from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
@@ -37,6 +38,8 @@ def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> We
     folder = folder or weights_dir()
     details = _read_run(run)
     recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
+    if recipe.data.resplit:
+        raise ConfigError(f"{run} was trained on a division of its own ({recipe.data.resplit}), for a measurement: not to be published")
     tensors = load_file(run / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
@@ -69,7 +72,9 @@ def _fitted(
     loss = _validation_loss(validation, recipe)
     _refuse_worse(entry.name, loss, folder, force)
     spec = fit(entry.decoding, validation)
-    training = {key: details[key] for key in ("commit", "device", "minutes", "pictures", "pictures_seen", "torch")}
+    training = {
+        key: details[key] for key in ("commit", "device", "minutes", "pictures", "pictures_seen", "start", "torch") if key in details
+    }
     training |= {
         "sets": list(recipe.data.sets),
         "split": recipe.data.split,
@@ -77,9 +82,8 @@ def _fitted(
         "val_loss": round(loss, 5),
         "storage": recipe.card.storage,
     }
-    if recipe.card.storage != "half":
-        original = _validation(prepare(_network(recipe, tensors)), entry, recipe)
-        training["storage_cost"] = storage_cost(spec, original, validation)
+    original = _validation(prepare(_network(recipe, tensors)), entry, recipe)
+    training["storage_cost"] = storage_cost(spec, original, validation)
     return dataclasses.replace(entry, decoding=spec, training=training)
 
 
@@ -133,7 +137,7 @@ def _new_entry(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int)
         flip=recipe.card.flip,
         parameters=parameters,
         default=recipe.card.default,
-        claimed=recipe.card.claimed,
+        claimed={claim.key: claim.value for claim in claims_of(recipe.architecture)},
     )
 
 

@@ -62,6 +62,15 @@ def test_parameter_count_is_the_papers() -> None:
     assert 3 * 25 * 32 + 2 * 32 + widening + attention + tail + 1025 * 2 == counted
 
 
+def test_width_scales_every_channel_count_and_keeps_the_masks_sides() -> None:
+    half = create_model("gra_net", HEADS, width=0.5)
+    assert [mask.mask.shape[1:] for mask in half(torch.zeros(2, 3, 32, 32)).attention] == [(64, 16, 16), (128, 8, 8), (256, 4, 4)]
+    assert 0.24 < count_parameters(half) / count_parameters(on_meta(heads=HEADS)) < 0.26
+    assert count_parameters(on_meta(width=1.0)) == count_parameters(on_meta())
+    with pytest.raises(ConfigError, match="width"):
+        create_model("gra_net", HEADS, width=2)
+
+
 def test_options_cost_no_parameters_but_the_gates() -> None:
     counted = count_parameters(on_meta())
     assert {count_parameters(on_meta(mask=mask)) for mask in MASKS} == {counted}

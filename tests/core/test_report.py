@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation.claims import CLAIMS, SET_TITLES, SYSTEMS
+from agegender_core.evaluation.comparison import HEADLINES, ablation_rows, ablation_table, comparison_rows, comparison_table
 from agegender_core.evaluation.report import BEGIN, END, claims_table, measured_table, read_reports, replace_section, update_all
+from agegender_core.models import architectures
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 MAE = {"value": 5.04, "low": 4.9, "high": 5.2, "n": 3134}
@@ -41,13 +45,14 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
         sha256="abc",
         architecture="multitask_cnn",
         heads={"age": 101},
+        parameters=919_822,
         paper="Somebody 2019",
         terms="none",
         folder=weights,
         training=training,
-        claimed={"adience five-fold/gender_accuracy": 0.871, "fgnet leave-one-out/mae": 1.07},
     )
     write_manifest([entry], weights)
+    (weights / "net.safetensors").write_bytes(b"stored")
     (tmp_path / "README.md").write_text(f"before\n{BEGIN}\nstale text\n{END}\nafter\n")
     return tmp_path, reports, weights
 
@@ -57,20 +62,76 @@ def test_update_writes_readme_card_and_manifest_and_is_stable(project: tuple[Pat
     update_all(root, reports, weights)
     readme = (root / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "stale text" not in readme
-    assert "5.04 (4.90–5.20)" in readme and "93.5 (92.6–94.4)" in readme and "UTKFace, test, 3,134" in readme
+    assert "5.04 years (4.90–5.20)" in readme and "93.5 % (92.6–94.4)" in readme and "UTKFace, test, 3,134" in readme
     assert list_weights(weights)[0].measured == {"utkface test": {"n": 3134, "mae": 5.04, "gender_accuracy": 0.935}}
     card = (weights / "net.md").read_text()
-    assert "Somebody 2019" in card and "17,252 pictures" in card and "1.07 years" in card
+    assert "Somebody 2019" in card and "17,252 pictures" in card and "87.1 %" in card and "Table II" in card
+    assert list_weights(weights)[0].claimed == {"adience five folds/adience8_accuracy": 0.668, "adience five folds/gender_accuracy": 0.871}
     before = {path: path.read_text() for path in (root / "README.md", weights / "net.md", weights / "manifest.toml")}
     update_all(root, reports, weights)
     assert all(path.read_text() == text for path, text in before.items())
 
 
-def test_claims_never_stand_among_measurements(project: tuple[Path, Path, Path]) -> None:
+def test_a_claim_never_stands_in_a_measured_cell(project: tuple[Path, Path, Path]) -> None:
     _, reports, weights = project
-    entries = list_weights(weights)
-    assert "1.07" not in measured_table(entries, read_reports(reports)) and "87.1" not in measured_table(entries, read_reports(reports))
-    assert "1.07 years" in claims_table(entries) and "5.04" not in claims_table(entries)
+    (entry,) = list_weights(weights)
+    assert "87.1" not in measured_table([entry], read_reports(reports)) and "5.04" not in claims_table(entry)
+    rows = comparison_rows(
+        [entry], read_reports(reports), [], {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.5}]}
+    )
+    for line in comparison_table(rows).splitlines()[2:]:
+        _, _, _, claimed, measured, *_ = (cell.strip() for cell in line.split("|"))
+        assert "5.04" not in claimed and not any(claim in measured for claim in ("87.1", "66.8", "1.07", "99.2"))
+
+
+def test_the_table_names_weights_set_split_n_interval_size_and_speed(project: tuple[Path, Path, Path]) -> None:
+    _, reports, weights = project
+    bench = {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.54}]}
+    lines = comparison_table(comparison_rows(list_weights(weights), read_reports(reports), [], bench)).splitlines()
+    (line,) = (line for line in lines if "`net`" in line)
+    for part in ("Multi-task CNN", "UTKFace, test, 3,134", "age, MAE 5.04 years (4.90–5.20)", "gender 93.5 % (92.6–94.4)", "0.9M", "2.5"):
+        assert part in line
+    (absent,) = (line for line in lines if line.startswith("| Multi-task CNN | Adience"))
+    assert "66.8 % (five folds)" in absent and "not run here: its pictures are not here" in absent
+    assert any("GRA_Net" in line and "1.07 years" in line and "not trained yet" in line for line in lines)
+
+
+def test_flat_rows_keep_claims_and_measurements_in_columns_of_their_own(project: tuple[Path, Path, Path]) -> None:
+    root, reports, weights = project
+    update_all(root, reports, weights)
+    rows = json.loads((reports / "comparison.json").read_text())
+    (mine,) = (row for row in rows if row["weights"] == "net" and row["measure"] == "age, MAE, years")
+    assert (mine["measured"], mine["from"], mine["to"], mine["n"], mine["claimed"]) == (5.04, 4.9, 5.2, 3134, None)
+    claims = [row for row in rows if row["claimed"] is not None]
+    assert len(claims) == len(CLAIMS) and all(row["measured"] is None and row["not run"] for row in claims)
+
+
+def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Path]) -> None:
+    weights = project[2]
+    (entry,) = list_weights(weights)
+    made = [
+        dataclasses.replace(
+            entry,
+            name=f"gra_net_ablation_{kind}",
+            architecture="gra_net",
+            options={"mask": "mixed" if kind == "ran" else kind, "gated": kind != "ran"},
+        )
+        for kind in ("spatial", "ran", "mixed")
+    ]
+    found = [REPORT | {"weights": item.name, "gates": {"attention1": 0.25} if item.options["gated"] else {}} for item in made]
+    rows = ablation_rows([entry, *made], [REPORT, *found])
+    assert [(row["mask"], row["gated"]) for row in rows] == [("mixed", True), ("spatial", True), ("mixed", False)]
+    table = ablation_table(rows)
+    assert "0.25" in table and "no gate" in table and "30 minutes, 99,999 pictures" in table and "3.23 with gates, 4.05 without" in table
+    assert not any(row["weights"] in {item.name for item in made} for row in comparison_rows(made, found, [], None))
+
+
+def test_claims_are_those_of_known_systems_sets_and_metrics() -> None:
+    for claim in CLAIMS:
+        assert claim.system in SYSTEMS and claim.set in SET_TITLES and claim.metric in HEADLINES and claim.source
+        assert (1 <= claim.value < 20) if claim.metric == "mae" else (0.5 < claim.value < 1)
+    named = [name for system in SYSTEMS.values() for name in system.architectures]
+    assert sorted(named) == sorted(architectures()), "every architecture belongs to one published system"
 
 
 def test_reports_of_other_weights_are_refused(project: tuple[Path, Path, Path]) -> None:

@@ -1,0 +1,231 @@
+"""The one table: each system on each set, what its paper claims beside what was measured here. Made from ``reports/``, the manifest and
+``claims`` and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from agegender_core.evaluation.claims import CLAIMS, COMPARISONS, NOT_HERE, SET_TITLES, SYSTEMS, Claim, System
+from agegender_core.weights import WeightsEntry
+
+Report = dict[str, Any]
+Row = dict[str, Any]
+
+YEARS = {"mae", "bias", "interval_width"}
+"""Metrics in years; all others are shares in [0, 1]."""
+
+HEADLINES = {
+    "mae": "age, MAE",
+    "fairface9_accuracy": "age, 9 ranges",
+    "adience8_accuracy": "age, 8 groups",
+    "gender_accuracy": "gender",
+    "race_accuracy": "race",
+}
+"""What the table shows, in this order."""
+
+ABLATION = "gra_net_ablation_"
+"""How the names of weights begin that were made to compare gates and masks: they have a table of their own."""
+
+
+def comparison_rows(
+    entries: Sequence[WeightsEntry], reports: Sequence[Report], protocols: Sequence[Report], bench: Report | None
+) -> list[Row]:
+    """A row for each system, weights, set and protocol, in the order of ``SYSTEMS`` and ``SET_TITLES``.
+
+    ``reports``: contents of ``metrics.json``; ``protocols``: what the runs of published protocols wrote; ``bench``: what ``bench`` wrote.
+    Keys: «system», «weights» (None where nothing is trained), «set», «how» (split or protocol), «n», «claimed» and «measured» (by metric),
+    «parameters», «ms» (a face, network only), «missing» (why nothing was measured, else None).
+    """
+    times = _times(bench)
+    rows: list[Row] = []
+    for system in SYSTEMS.values():
+        own = [entry for entry in entries if entry.architecture in system.architectures and not entry.name.startswith(ABLATION)]
+        claims = [claim for claim in CLAIMS if claim.system == system.key]
+        for set_name in SET_TITLES:
+            rows += _set_rows(system, own, set_name, [claim for claim in claims if claim.set == set_name], reports, protocols, times)
+    return rows
+
+
+def _set_rows(
+    system: System,
+    entries: Sequence[WeightsEntry],
+    set_name: str,
+    claims: Sequence[Claim],
+    reports: Sequence[Report],
+    protocols: Sequence[Report],
+    times: dict[str, float],
+) -> list[Row]:
+    claimed = {claim.metric: {"value": claim.value, "protocol": claim.protocol, "source": claim.source} for claim in claims}
+    base = {"system": system.key, "title": system.title, "set": set_name, "claimed": claimed}
+    rows: list[Row] = []
+    for entry in entries:
+        facts = {"weights": entry.name, "parameters": entry.parameters, "ms": times.get(entry.name), "missing": None}
+        for report in (item for item in reports if item["weights"] == entry.name and item["set"] == set_name):
+            missed = f", no face in {report['no_face']}" if report.get("no_face") else ""
+            rows.append(base | facts | {"how": report["split"] + missed, "n": report["n"], "measured": _headlines(report["metrics"])})
+        for run in (item for item in protocols if item["weights"] == entry.name and item["set"] == set_name):
+            rows.append(base | facts | {"how": run["method"], "n": run["n"], "measured": _headlines(run["metrics"])})
+    if not rows and claims:
+        why = "its pictures are not here" if set_name in NOT_HERE else "not trained yet"
+        nothing = {"weights": None, "parameters": None, "ms": None, "how": None, "n": None, "measured": {}}
+        rows.append(base | nothing | {"missing": f"not run here: {why}"})
+    return rows
+
+
+def _headlines(metrics: Report) -> dict[str, Any]:
+    return {key: metrics[key] for key in HEADLINES if metrics.get(key)}
+
+
+def _times(bench: Report | None) -> dict[str, float]:
+    """Milliseconds of a network for one face as the app asks it, by weights."""
+    found: dict[str, float] = {}
+    for row in (bench or {}).get("rows", []):
+        if row["what"].startswith("network, one face"):
+            found.setdefault(row["weights"], row["median_ms"])
+    return found
+
+
+def comparison_table(rows: Sequence[Row]) -> str:
+    """Markdown of ``comparison_rows``."""
+    head = ("system, weights", "set, split, n", "claimed by the paper", "measured here", "parameters", "ms a face")
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    for row in rows:
+        name = f"{row['title']}<br>`{row['weights']}`" if row["weights"] else row["title"]
+        where = SET_TITLES[row["set"]] if row["n"] is None else f"{SET_TITLES[row['set']]}, {row['how']}, {row['n']:,}"
+        measured = row["missing"] or "<br>".join(f"{HEADLINES[key]} {shown_measured(item, key)}" for key, item in row["measured"].items())
+        parameters = "–" if row["parameters"] is None else f"{row['parameters'] / 1e6:.1f}M"
+        speed = "–" if row["ms"] is None else f"{row['ms']:.1f}"
+        lines.append(markdown_row((name, where, claimed_cell(row["claimed"]), measured, parameters, speed)))
+    return "\n".join(lines)
+
+
+def claimed_cell(claimed: dict[str, Any]) -> str:
+    """«age, MAE 1.07 years (split not stated)», or a dash."""
+    return "<br>".join(f"{HEADLINES[key]} {shown_claim(item['value'], key)} ({item['protocol']})" for key, item in claimed.items()) or "–"
+
+
+def long_rows(rows: Sequence[Row]) -> list[Row]:
+    """``comparison_rows`` with a row for each metric, flat: for a spreadsheet or a data frame. Shares are in per cent."""
+    flat: list[Row] = []
+    for row in rows:
+        for metric in HEADLINES:
+            claim, item = row["claimed"].get(metric), row["measured"].get(metric)
+            if claim is None and item is None:
+                continue
+            factor = 1 if metric in YEARS else 100
+            values = {key: None if item is None else round(factor * item[key], 2) for key in ("value", "low", "high")}
+            flat.append(
+                {
+                    "system": row["title"],
+                    "weights": row["weights"],
+                    "set": SET_TITLES[row["set"]],
+                    "split": row["how"],
+                    "n": None if item is None else item["n"],
+                    "measure": HEADLINES[metric] + (", years" if metric in YEARS else ", %"),
+                    "claimed": None if claim is None else round(factor * claim["value"], 2),
+                    "claimed on": None if claim is None else f"{claim['protocol']}; {claim['source']}",
+                    "measured": values["value"],
+                    "from": values["low"],
+                    "to": values["high"],
+                    "not run": row["missing"],
+                    "parameters": row["parameters"],
+                    "ms a face": row["ms"],
+                }
+            )
+    return flat
+
+
+def ablation_rows(entries: Sequence[WeightsEntry], reports: Sequence[Report]) -> list[Row]:
+    """Gates and mask kinds on the same budget: a row for each pair of weights made for it and set it was measured on."""
+    rows: list[Row] = []
+    for entry in (item for item in entries if item.name.startswith(ABLATION)):
+        for report in (item for item in reports if item["weights"] == entry.name):
+            rows.append(
+                {
+                    "weights": entry.name,
+                    "mask": entry.options.get("mask", "mixed"),
+                    "gated": entry.options.get("gated", True),
+                    "set": report["set"],
+                    "split": report["split"],
+                    "n": report["n"],
+                    "measured": _headlines(report["metrics"]),
+                    "gates": report.get("gates") or {},
+                    "parameters": entry.parameters,
+                    "minutes": entry.training.get("minutes"),
+                    "pictures_seen": entry.training.get("pictures_seen"),
+                }
+            )
+    order = ["mixed", "channel", "spatial"]
+    return sorted(rows, key=lambda row: (list(SET_TITLES).index(row["set"]), not row["gated"], order.index(row["mask"])))
+
+
+def ablation_table(rows: Sequence[Row]) -> str:
+    """Markdown of ``ablation_rows``, with what the paper claims of gates below."""
+    head = ("mask, gate", "set, split, n", "measured here", "learned gates, block 1 to 3", "budget")
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    for row in rows:
+        kind = f"{row['mask']}, gated" if row["gated"] else f"{row['mask']}, no gate (residual attention network)"
+        where = f"{SET_TITLES[row['set']]}, {row['split']}, {row['n']:,}"
+        measured = "<br>".join(f"{HEADLINES[key]} {shown_measured(item, key)}" for key, item in row["measured"].items())
+        gates = ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–"
+        lines.append(markdown_row((kind, where, measured, gates, f"{row['minutes']:.0f} minutes, {row['pictures_seen']:,} pictures")))
+    claims = "; ".join(
+        f"{what} {pair['with gates']:g} with gates, {pair['residual attention network']:g} without" for what, pair in COMPARISONS.items()
+    )
+    return "\n".join([*lines, "", f"Claimed by the paper (Tables 6 to 8): {claims}. Of the mask kinds it claims nothing."])
+
+
+def leakage_table(leakage: Report) -> str:
+    """Markdown of ``leakage.json``: the same recipe and budget with and without near-duplicates on both sides."""
+    head = ("recipe, budget", "split", "n", "age, MAE", "test pictures with a near-twin in training", "the others", "gender")
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    for run in leakage["runs"]:
+        twins = run["mae_with_twin"]
+        lines.append(
+            markdown_row(
+                (
+                    f"`{run['recipe']}`, {run['minutes']:.0f} minutes, {run['pictures_seen']:,} pictures",
+                    SPLITS[run["split"]],
+                    f"{run['mae']['n']:,}",
+                    shown_estimate(run["mae"], "mae"),
+                    "none" if twins is None else f"{twins['n']:,}: {shown_estimate(twins, 'mae')}",
+                    shown_estimate(run["mae_without_twin"], "mae"),
+                    shown_estimate(run.get("gender_accuracy"), "gender_accuracy"),
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+SPLITS = {
+    "leak_free": "ours, leak-free",
+    "random": "random, duplicates kept",
+    "stratified_age_bins": "5,000 pictures, stratified 90/5/5, duplicates kept (the third paper's)",
+}
+"""Ways to divide UTKFace that ``leakage`` can measure."""
+
+
+def shown_estimate(estimate: dict[str, float] | None, metric: str) -> str:
+    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where there is nothing."""
+    if estimate is None:
+        return "–"
+    factor, digits = (1, 2) if metric in YEARS else (100, 1)
+    value, low, high = (f"{factor * estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}–{high})"
+
+
+def shown_measured(estimate: dict[str, float], metric: str) -> str:
+    """``shown_estimate`` with its unit: «5.04 years (4.90–5.20)», «93.5 % (92.6–94.4)»."""
+    value, rest = shown_estimate(estimate, metric).split(" ", 1)
+    return f"{value} {'years' if metric in YEARS else '%'} {rest}"
+
+
+def shown_claim(value: float, metric: str) -> str:
+    """«1.07 years» or «99.2 %»."""
+    return f"{value:.2f} years" if metric in YEARS else f"{100 * value:.1f} %"
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Cells as a line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,53 @@
+"""What a network starts from, and saying so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from agegender_core.compact import unpack
+from agegender_core.errors import ConfigError
+from agegender_core.models.xception import Xception, load_imagenet
+from agegender_core.training.config import Recipe
+
+
+def load_initial(model: nn.Module, recipe: Recipe) -> str:
+    """Fill ``model`` as ``recipe.start_from`` says and tell in words what was done, for the log and the model card.
+
+    Raises ``ConfigError`` for a start the architecture does not have, ``WeightsError`` for files that are absent or do not fit.
+    """
+    source = recipe.start_from
+    if not source:
+        return "from scratch"
+    if source == "imagenet" or (isinstance(model, Xception) and source != "published"):
+        if not isinstance(model, Xception):
+            raise ConfigError(f"{recipe.name}: ImageNet weights are for xception, not for {recipe.architecture}")
+        return load_imagenet(model, None if source == "imagenet" else Path(source))
+    return _load_own(model, recipe)
+
+
+def _load_own(model: nn.Module, recipe: Recipe) -> str:
+    from agegender_core.weights import find_weights, load_tensors, read_tensors
+
+    if recipe.start_from == "published":
+        entry = find_weights(recipe.name)
+        tensors, source = load_tensors(entry), f"the published weights {entry.name}, {entry.training.get('pictures_seen', 0):,} pictures in"
+    else:
+        tensors, source = read_tensors([Path(recipe.start_from)]), Path(recipe.start_from).name
+    try:
+        model.load_state_dict(unpack(tensors))
+    except RuntimeError as error:
+        raise ConfigError(f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}") from error
+    return f"from {source}"
+
+
+@torch.no_grad()
+def centre_years(model: nn.Module, ages: Tensor) -> None:
+    """Let a linear head of one number for age begin at the mean of the known ``ages`` (N,) years instead of at nought: behind batch norm
+    only its bias and the shifts of that norm can carry such an offset, and at the rates of a short run they take hundreds of steps to."""
+    known = ages[ages >= 0]
+    for name, module in model.named_modules():
+        if name.endswith("heads.age") and isinstance(module, nn.Linear) and module.out_features == 1 and len(known):
+            module.bias.fill_(float(known.float().mean()))
