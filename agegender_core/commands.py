@@ -214,6 +214,8 @@ def protocol(
 
     def tick(stage: str, done: int, total: int) -> None:
         if stage not in bars:
+            for bar in bars.values():
+                bar.close()
             bars[stage] = tqdm(desc=stage, total=total)
         bars[stage].update(done - bars[stage].n)
 
@@ -233,7 +235,8 @@ def rivals(
     save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")] = False,
 ) -> None:
     """Count and time the networks the multi-task CNN's paper compares itself with (its Table III)."""
-    from agegender_core.evaluation.rivals import rivals_table, run_rivals
+    from agegender_core.evaluation.comparison import rivals_table
+    from agegender_core.evaluation.rivals import run_rivals
 
     try:
         typer.echo(rivals_table(run_rivals(repeats, threads, ROOT / "reports" if save else None)))

@@ -78,7 +78,8 @@ class Answers:
     """Read-out of N faces as arrays; None where the network has no such head.
 
     ``years`` (N,); ``low``, ``high`` (N,) interval ends; ``age_probs`` (N, 101); ``gender`` (N,) index into ``GENDERS``;
-    ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of the benchmark's age group for «groups» and «two_values».
+    ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of the benchmark's age group for «groups» and «two_values»;
+    ``range_probs`` (N, G) probabilities of all groups for «groups».
     """
 
     years: np.ndarray
@@ -89,6 +90,7 @@ class Answers:
     gender_probs: np.ndarray | None = None
     race_probs: np.ndarray | None = None
     group: np.ndarray | None = None
+    range_probs: np.ndarray | None = None
 
 
 def softmax(logits: torch.Tensor, temperature: float = 1.0) -> np.ndarray:
@@ -156,7 +158,7 @@ def group_centres(groups: tuple[AgeGroup, ...]) -> np.ndarray:
 def _groups(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
     """Likeliest group; years are the expectation over the groups' middles."""
     probs = softmax(logits["age"], spec.age_temperature)  # (N, G)
-    return {"years": probs @ group_centres(AGE_GROUP_SETS[spec.groups]), "group": probs.argmax(axis=1)}
+    return {"years": probs @ group_centres(AGE_GROUP_SETS[spec.groups]), "group": probs.argmax(axis=1), "range_probs": probs}
 
 
 def _years(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
@@ -192,7 +194,10 @@ def _one(answers: Answers, index: int, spec: DecodingSpec) -> tuple[AgeEstimate,
     if group is None:
         chosen = group_index(round(float(answers.years[index])), groups)
         group = None if chosen is None else groups[chosen].name
-    age = AgeEstimate(float(answers.years[index]), interval, spec.coverage if interval else None, probs, group)
+    ranges = None
+    if answers.range_probs is not None and answers.group is not None:
+        ranges = _categorical(group_names(groups), answers.range_probs, index, int(answers.group[index]))
+    age = AgeEstimate(float(answers.years[index]), interval, spec.coverage if interval else None, probs, group, ranges)
     gender = _categorical(GENDERS, answers.gender_probs, index, int(answers.gender[index]))
     race = None
     if answers.race_probs is not None:

@@ -38,5 +38,7 @@ def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
     both = model(torch.cat([batch, batch.flip(3)]))
     count = len(batch)
     logits = {name: (value[:count] + value[count:]) / 2 for name, value in both.logits.items()}
-    masks = tuple(AttentionBlock(block.name, block.mask[:count], block.gate) for block in both.attention)
-    return ModelOutput(logits, masks)
+    blocks = (
+        AttentionBlock(block.name, block.mask[:count], block.gate, block.features[:count], block.output[:count]) for block in both.attention
+    )
+    return ModelOutput(logits, tuple(blocks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO
@@ -45,14 +45,15 @@ class Predictor:
         """All faces of one picture, largest first; an empty list where there is none. Raises as ``run`` does."""
         return list(self.run(source).predictions)
 
-    def run(self, source: Source) -> Analysis:
+    def run(self, source: Source, faces: Sequence[Face] | None = None) -> Analysis:
         """Predictions with the upright picture and timings.
 
-        ``source``: path, bytes, open binary file or Pillow picture. Raises ``InvalidImageError`` or ``DetectorError``.
+        ``source``: path, bytes, open binary file or Pillow picture. ``faces``: those found in it before, in their order: they are not
+        looked for again. Raises ``InvalidImageError`` or ``DetectorError``.
         """
         image = load_image(source)
         started = time.perf_counter()
-        faces = self.find_faces(image)
+        faces = self.find_faces(image) if faces is None else list(faces)
         detected = time.perf_counter()
         crops = [align(image, face, self.card.input) for face in faces]
         aligned = time.perf_counter()

@@ -65,7 +65,8 @@ class AgeEstimate:
     ``years``: point estimate. ``interval``: (low, high) in years and ``coverage``: the share of true ages such intervals held on
     the validation split they were calibrated on, in (0, 1); both None where a network has not been calibrated.
     ``probs``: (101,) probabilities of the ages 0..100, or None for a head that gives one number and so has no distribution.
-    ``group``: name of the benchmark's age group, for networks trained on groups.
+    ``group``: name of the benchmark's age group, for networks trained on groups; ``ranges``: all its groups with their probabilities,
+    for a head of groups. Inside a group such a network knows nothing, so ``years`` is the expected middle and ``probs`` stays None.
     """
 
     years: float
@@ -73,16 +74,18 @@ class AgeEstimate:
     coverage: float | None = None
     probs: np.ndarray | None = None
     group: str | None = None
+    ranges: Categorical | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready mapping; probabilities are rounded to 5 digits."""
-        return {
+        """JSON-ready mapping; probabilities are rounded to 5 digits. «group_probs» is there for a head of groups only."""
+        row = {
             "years": round(self.years, 2),
             "interval": None if self.interval is None else [round(value, 1) for value in self.interval],
             "coverage": self.coverage,
             "group": self.group,
             "probs": None if self.probs is None else [round(float(value), 5) for value in self.probs],
         }
+        return row if self.ranges is None else row | {"group_probs": self.ranges.as_dict()["probs"]}
 
 
 @dataclass(frozen=True)
@@ -186,11 +189,14 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class AttentionBlock:
-    """What one gated attention block did: ``mask`` (N, C, H, W) in [0, 1], ``gate`` in [0, 1] or None for a block without one."""
+    """What one attention block did: ``mask`` K (N, C, H, W) in [0, 1], ``gate`` g in [0, 1] or None for a block without one, the trunk's
+    ``features`` F (N, C, H, W), and what left the block's mask, ``output`` (N, C, H, W): (g + (1 - g) K) F, or (1 + K) F without a gate."""
 
     name: str
     mask: torch.Tensor
     gate: torch.Tensor | None
+    features: torch.Tensor
+    output: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)

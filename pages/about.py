@@ -17,6 +17,8 @@ read in it. It recognises nobody, compares no faces with each other, and keeps n
 - **The interval** is the more honest part. At 80 %, about one true age in five lies outside it. That share was measured on pictures
   the network had not learned from; pictures unlike those may do worse. The Models page says how often it held on each set.
 - **The curve** shows which ages the network holds possible. One narrow hill is a firm answer; a wide one, or two hills, is not.
+  A network that learned age ranges shows a bar a range and says the likeliest one. Some give one number; then there is no curve.
+- **The network** can be changed above the answer. The picture stays and its faces are not looked for again.
 - **The gender** is one of two labels, because the data it learned from has two. It says what annotators saw in a picture, not who a
   person is. Near 50 % means undecided.
 - **The detection score** says how surely this spot is a face. It says nothing about the age.

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import answers, downloads, face_picker, image_input, messages, result_card, services, style
+from ui import answers, downloads, face_picker, image_input, messages, network_card, result_card, services, style
 
 
 def one_answer(answer: answers.Answer, titles: dict[str, str]) -> None:
@@ -45,7 +45,14 @@ if not installed:
     st.stop()
 
 pictures = image_input.pictures(settings.race)
-weights = face_picker.pick_weights(installed, settings.weights)
+with st.container(key="network", gap="small"):
+    left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")
+    with left:
+        weights = face_picker.pick_weights(installed, settings.weights)
+    entry = next((entry for entry in installed if entry.name == weights), None)
+    if entry is not None:
+        right.caption(messages.plain(network_card.summary_line(entry)))
+        network_card.show(entry)
 if not pictures:
     messages.nothing_yet()
     image_input.offer_sample()
@@ -53,7 +60,8 @@ if not pictures:
 if len(pictures) > answers.MAX_PICTURES:
     messages.too_many(answers.MAX_PICTURES, len(pictures))
 try:
-    results = answers.answer_all(pictures[: answers.MAX_PICTURES], weights, settings.race)
+    title = network_card.loading_words(entry) if entry else weights
+    results = answers.answer_all(pictures[: answers.MAX_PICTURES], weights, settings.race, title)
 except AgeGenderError as error:
     messages.cannot_start(error)
     st.stop()

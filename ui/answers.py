@@ -18,7 +18,7 @@ import streamlit as st
 from agegender_core.errors import AgeGenderError
 from agegender_core.export import analysis_json, annotate, face_rows
 from agegender_core.imaging import load_image
-from agegender_core.types import Analysis, Prediction, Timing
+from agegender_core.types import Analysis, Face, Prediction, Timing
 from ui import services
 from ui.messages import plain
 from ui.overlay import preview
@@ -27,7 +27,11 @@ LOG = logging.getLogger(__name__)
 MAX_PICTURES = 60
 """Pictures one go takes; the rest is left out with a word."""
 KEPT, KEPT_BYTES = 2 * MAX_PICTURES, 64 * 2**20
-"""Answers a session keeps, and bytes of their files; those to the pictures at hand are kept in any case."""
+"""Answers a session keeps, and bytes of their files; those to the pictures at hand are kept in any case. So are as many
+pictures' faces."""
+
+Known = dict[str, tuple[Face, ...]]
+"""Where the faces of a picture are, by its digest: another network need not look for them again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content; ``preview`` is a JPEG with numbered boxes."""
+    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content; ``preview`` is a JPEG with numbered boxes.
+
+    ``reused``: the faces were known already, from when another network was asked.
+    """
 
     picture: Picture
     predictions: tuple[Prediction, ...]
@@ -55,6 +62,7 @@ class Answer:
     document: dict[str, Any] = field(repr=False)
     rows: list[dict[str, Any]] = field(repr=False)
     preview: bytes = field(repr=False)
+    reused: bool = False
 
     def annotated(self) -> Any:
         """The picture in its own size with everything drawn in, decoded anew from the bytes in memory."""
@@ -69,8 +77,8 @@ class Failure:
     error: AgeGenderError
 
 
-def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool) -> list[Answer | Failure]:
-    """One entry a picture, in order. A picture that cannot be read leaves the others alone.
+def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool, title: str = "the network") -> list[Answer | Failure]:
+    """One entry a picture, in order. A picture that cannot be read leaves the others alone. ``title``: what the weights are called.
 
     Raises ``WeightsError`` or ``DetectorError`` where there is no network to ask.
     """
@@ -78,9 +86,13 @@ def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool) -> 
     keys = [(picture.digest, picture.name, str(weights), str(race)) for picture in pictures]
     waiting = [(key, picture) for key, picture in zip(keys, pictures, strict=True) if key not in kept]
     if waiting:
-        predictor = services.predictor(weights, race)
-        for key, picture in _with_progress(waiting):
-            kept[key] = _answer(picture, predictor)
+        known: Known = st.session_state.setdefault("faces", {})
+        with st.spinner(f"Loading {plain(title)}. The first time takes a few seconds …"):
+            predictor = services.predictor(weights, race)
+        for key, picture in _with_progress(waiting, known):
+            kept[key] = _answer(picture, predictor, known)
+        for digest in list(known)[:-KEPT]:
+            del known[digest]
     _forget(kept, set(keys))
     return [kept[key] for key in keys]
 
@@ -93,10 +105,10 @@ def _forget(kept: dict[tuple[str, ...], Answer | Failure], at_hand: set[tuple[st
         del kept[key]
 
 
-def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]]) -> Any:
+def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]], known: Known) -> Any:
     """Yield what is waiting under a spinner, or under a bar with names where it is more than one."""
     if len(waiting) == 1:
-        with st.spinner("Looking for faces …"):
+        with st.spinner("Reading the faces …" if waiting[0][1].digest in known else "Looking for faces …"):
             yield waiting[0]
         return
     bar = st.progress(0.0)
@@ -106,9 +118,12 @@ def _with_progress(waiting: list[tuple[tuple[str, ...], Picture]]) -> Any:
     bar.empty()
 
 
-def _answer(picture: Picture, predictor: services.Runs) -> Answer | Failure:
+def _answer(picture: Picture, predictor: services.Runs, known: Known) -> Answer | Failure:
+    """What ``predictor`` says; the faces it found are added to ``known``, and those already there are taken as they are."""
+    faces = known.get(picture.digest)
     try:
-        analysis = predictor.run(picture.data)
+        analysis = predictor.run(picture.data, faces)
+        known[picture.digest] = tuple(prediction.face for prediction in analysis.predictions)
         return Answer(
             picture=picture,
             predictions=analysis.predictions,
@@ -118,6 +133,7 @@ def _answer(picture: Picture, predictor: services.Runs) -> Answer | Failure:
             document=analysis_json(picture.name, analysis),
             rows=face_rows(picture.name, analysis),
             preview=preview(analysis),
+            reused=faces is not None,
         )
     except AgeGenderError as error:
         return Failure(picture, error)

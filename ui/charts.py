@@ -5,10 +5,12 @@ Traces leave their colours to the theme's ``chartCategoricalColors``, in order: 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import plotly.graph_objects as go
 
-from agegender_core.types import AgeEstimate
+from agegender_core.types import AgeEstimate, Categorical
 
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showAxisDragHandles": False}
 CHART_HEIGHT = 190
@@ -29,6 +31,43 @@ def age_chart(age: AgeEstimate) -> go.Figure:
             _stem(age.years, float(percent.max())),
         ]
     )
+    figure.update_xaxes(range=[-1, 101], dtick=10)
+    return _laid_out(figure, float(percent.max()) * 1.08, "Age in years")
+
+
+def range_chart(ranges: Categorical) -> go.Figure:
+    """A bar and its probability for each age range: the chosen one in the first colour, the others in the second.
+
+    All bars are equally wide, though the ranges are not. ``ranges.probs`` must not be None.
+    """
+    assert ranges.probs is not None
+    names, percent = [shown(label) for label in ranges.labels], [100 * value for value in ranges.probs]
+    figure = go.Figure([_range_bars(names, percent, range(ranges.index, ranges.index + 1))])
+    figure.add_trace(_range_bars(names, percent, [index for index in range(len(names)) if index != ranges.index]))
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, autotickangles=[0, -45], tickfont_size=11)
+    return _laid_out(figure, max(percent) * 1.18, "Age range in years")
+
+
+def range_chart_words(ranges: Categorical) -> str:
+    """The same in words, likeliest range first."""
+    assert ranges.probs is not None
+    pairs = sorted(zip(ranges.labels, ranges.probs, strict=True), key=lambda pair: -pair[1])
+    return "Age ranges by probability: " + ", ".join(f"{label} {100 * value:.0f} %" for label, value in pairs)
+
+
+def percent_words(percent: float) -> str:
+    """«46 %», «<1 %» for what would round to nothing."""
+    return "<1 %" if percent < 0.5 else f"{percent:.0f} %"
+
+
+def age_chart_words(age: AgeEstimate) -> str:
+    """The same in words, for those who cannot see it."""
+    words = f"Age distribution from 0 to 100 years; point estimate {age.years:.0f}"
+    return words if age.interval is None else f"{words}; interval {age.interval[0]:.0f} to {age.interval[1]:.0f}"
+
+
+def _laid_out(figure: go.Figure, top: float, title: str) -> go.Figure:
+    """``figure`` with what all distributions share; ``top``: end of the axis of probabilities, in per cent."""
     figure.update_layout(
         height=CHART_HEIGHT,
         margin={"l": 4, "r": 8, "t": 22, "b": 4},
@@ -38,20 +77,26 @@ def age_chart(age: AgeEstimate) -> go.Figure:
         dragmode=False,
         barmode="overlay",
     )
-    figure.update_xaxes(
-        title_text="Age in years", range=[-1, 101], dtick=10, fixedrange=True, showgrid=False, zeroline=False, automargin=True
-    )
-    top = float(percent.max()) * 1.08
+    figure.update_xaxes(title_text=title, fixedrange=True, showgrid=False, zeroline=False, automargin=True)
     figure.update_yaxes(
         title_text="Probability", range=[0, top], nticks=4, ticksuffix=" %", fixedrange=True, zeroline=False, automargin=True
     )
     return figure
 
 
-def age_chart_words(age: AgeEstimate) -> str:
-    """The same in words, for those who cannot see it."""
-    words = f"Age distribution from 0 to 100 years; point estimate {age.years:.0f}"
-    return words if age.interval is None else f"{words}; interval {age.interval[0]:.0f} to {age.interval[1]:.0f}"
+def _range_bars(names: list[str], percent: list[float], chosen: Iterable[int]) -> go.Bar:
+    indices = list(chosen)
+    return go.Bar(
+        x=[names[index] for index in indices],
+        y=[percent[index] for index in indices],
+        text=[percent_words(percent[index]) for index in indices],
+        textposition="outside",
+        textangle=0,
+        textfont_size=11,
+        cliponaxis=False,
+        marker_line_width=0,
+        hovertemplate="%{x} years: %{y:.1f} %<extra></extra>",
+    )
 
 
 def _bars(years: np.ndarray, percent: np.ndarray, name: str) -> go.Bar:
@@ -70,3 +115,8 @@ def _stem(years: float, top: float) -> go.Scatter:
         cliponaxis=False,
         hovertemplate=f"point estimate: {years:.1f} years<extra></extra>",
     )
+
+
+def shown(name: str) -> str:
+    """«30-39» as it is written for readers: with a dash, as intervals are."""
+    return name.replace("-", "–")

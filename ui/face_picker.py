@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.answers import Answer
+from ui.messages import plain
 
 if TYPE_CHECKING:
     from agegender_core.weights import WeightsEntry
@@ -19,12 +20,22 @@ FACES_A_PAGE = 6
 
 def pick_weights(installed: Sequence[WeightsEntry], preferred: str | None) -> str:
     """Name of the weights to ask: ``preferred`` or the first of ``installed``, unless the visitor chooses among several."""
-    names = [entry.name for entry in installed]
-    first = preferred or names[0]
-    if len(names) < 2 or first not in names:
-        return first
     titles = {entry.name: entry.title for entry in installed}
-    return st.selectbox("Network", names, names.index(first), format_func=lambda name: titles[name], key="weights", width=420)
+    names = list(titles)
+    first = preferred or names[0]
+    if first not in names:
+        return first
+    if len(names) < 2:
+        st.markdown(f"Network: **{plain(titles[first])}**")
+        return first
+    return st.selectbox(
+        "Network",
+        names,
+        names.index(first),
+        format_func=titles.__getitem__,
+        key="weights",
+        persist_state="session",  # kept while another page is looked at
+    )
 
 
 def pick_answer(answers: Sequence[Answer]) -> Answer:
@@ -41,10 +52,11 @@ def overview(answers: Sequence[Answer], unread: int) -> None:
     rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
     total = f"{len(answers) + unread} pictures, {count_words(len(rows))}"
     st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
-    columns = {"file": "Picture", "face": "Face", "age": "Age", "age_low": "From", "age_high": "To", "gender": "Gender"}
+    spread = {"age_low": "From", "age_high": "To"} if any(row["age_low"] is not None for row in rows) else {"age_group": "Range"}
+    columns = {"file": "Picture", "face": "Face", "age": "Age", **spread, "gender": "Gender"}
     table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
     with st.expander("All faces in one table", icon=":material/table_rows:"):
-        whole = {name: st.column_config.NumberColumn(format="%.0f", width="small") for name in ("Age", "From", "To")}
+        whole = {name: st.column_config.NumberColumn(format="%.0f", width="small") for name in ("Age", "From", "To") if name in table}
         st.dataframe(table, hide_index=True, width="stretch", column_config=whole, alt="Age and gender of all faces")
 
 

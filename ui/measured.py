@@ -12,10 +12,8 @@ import plotly.graph_objects as go
 from agegender_core.data.terms import TERMS
 from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
 from agegender_core.evaluation.comparison import SPLITS, YEARS, ablation_rows, comparison_rows, long_rows, shown_estimate
-from agegender_core.evaluation.leakage import read_leakage
-from agegender_core.evaluation.protocol_runs import protocol_rows
-from agegender_core.evaluation.report import STORAGES, read_bench, read_reports
-from agegender_core.evaluation.rivals import read_rivals
+from agegender_core.evaluation.report import STORAGES
+from agegender_core.evaluation.saved import read_bench, read_leakage, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry
 from ui.charts import CONFIG
 
@@ -99,7 +97,7 @@ def table(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFr
 
 def comparison(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:
     """A row for each system, weights, set and measure: what the paper claims and what was measured here, in columns of their own."""
-    rows = long_rows(comparison_rows(entries, found, protocol_rows(REPORTS), read_bench(REPORTS)))
+    rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
     return pd.DataFrame(
         [
             {

@@ -55,7 +55,11 @@ def nothing_yet() -> None:
     """Empty state: what an answer will hold."""
     st.subheader("What you get for every face", anchor=False)
     promises = (
-        ("bar_chart", "An age, and how sure it is", "One number, the range it probably lies in, and the whole distribution behind them."),
+        (
+            "bar_chart",
+            "An age, and how sure it is",
+            "The answer, the range it probably lies in, and the distribution behind them where the network gives one.",
+        ),
         ("balance", "A gender with its probability", "Near even means undecided, and the answer says so."),
         ("report", "A word of caution", "Small, turned or doubtful faces are marked, so that weak answers are not taken for strong ones."),
     )

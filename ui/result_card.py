@@ -9,7 +9,7 @@ import streamlit as st
 from agegender_core.export import colour_of, text_colour
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from ui.answers import Answer
-from ui.charts import CONFIG, age_chart, age_chart_words
+from ui.charts import CONFIG, age_chart, age_chart_words, percent_words, range_chart, range_chart_words, shown
 from ui.messages import plain
 
 LOW_SCORE = 0.95
@@ -25,12 +25,7 @@ def show(prediction: Prediction, number: int) -> None:
             with st.container(width=96, key=f"crop-{number}"):
                 st.image(prediction.crop, width=96, alt=f"Aligned crop of face {number}")
             st.html(head(prediction.age, number))
-        if prediction.age.probs is None:
-            st.caption("This network gives one number and no distribution, so there is no curve to show.")
-        else:
-            st.plotly_chart(
-                age_chart(prediction.age), width="stretch", config=CONFIG, key=f"age-{number}", alt=age_chart_words(prediction.age)
-            )
+        _distribution(prediction.age, number)
         if prediction.gender is not None:
             st.html(choice(prediction.gender))
         if prediction.race is not None:
@@ -39,12 +34,28 @@ def show(prediction: Prediction, number: int) -> None:
         st.html(notes(prediction))
 
 
+def _distribution(age: AgeEstimate, number: int) -> None:
+    """Ages or ranges as bars, or a sentence where the network has neither. The key changes with the kind: they are two charts."""
+    if age.ranges is not None:
+        figure, words, kind = range_chart(age.ranges), range_chart_words(age.ranges), "ranges"
+    elif age.probs is not None:
+        figure, words, kind = age_chart(age), age_chart_words(age), "age"
+    else:
+        st.caption("This network gives one number and no distribution, so there is no curve to show.")
+        return
+    st.plotly_chart(figure, width="stretch", config=CONFIG, key=f"{kind}-{number}", alt=words)
+
+
 def timing_words(answer: Answer, title: str) -> str:
-    """«Found 2 faces in 143 ms: detection 120, alignment 2, network 21. Answered by title.»"""
+    """«Found 2 faces in 143 ms: detection 120, alignment 2, network 21. Answered by title.» No detection where it was not run again."""
     time, count = answer.timing, len(answer.predictions)
     faces = "no face" if not count else f"{count} face{'' if count == 1 else 's'}"
-    steps = f"detection {time.detect_ms:.0f}, alignment {time.align_ms:.0f}, network {time.network_ms:.0f}"
-    return f"Found {faces} in {time.total_ms:.0f} ms: {steps}. Answered by {plain(title)}."
+    steps = f"alignment {time.align_ms:.0f}, network {time.network_ms:.0f}"
+    if answer.reused:
+        found = f"{faces[0].upper()}{faces[1:]}, found before, read in {time.align_ms + time.network_ms:.0f} ms: {steps}"
+    else:
+        found = f"Found {faces} in {time.total_ms:.0f} ms: detection {time.detect_ms:.0f}, {steps}"
+    return f"{found}. Answered by {plain(title)}."
 
 
 def head(age: AgeEstimate, number: int) -> str:
@@ -52,9 +63,24 @@ def head(age: AgeEstimate, number: int) -> str:
     colour = colour_of(number)
     style = f"background:{colour};color:{text_colour(colour)}"
     badge = f'<span class="ag-number" role="heading" aria-level="2" style="{style}">Face {number}</span>'
-    years = round(age.years)
-    headline = f'<div class="ag-age"><b>{years}</b><span>{"year" if years == 1 else "years"}</span></div>'
-    return f'<div>{badge}{headline}<div class="ag-interval">{escape(interval_words(age))}</div></div>'
+    if age.ranges is not None:
+        said, unit, words = shown(age.ranges.label), "years", range_words(age)
+    else:
+        said, words = str(round(age.years)), interval_words(age)
+        unit = "year" if said == "1" else "years"
+    headline = f'<div class="ag-age"><b>{escape(said)}</b><span>{unit}</span></div>'
+    return f'<div>{badge}{headline}<div class="ag-interval">{escape(words)}</div></div>'
+
+
+def range_words(age: AgeEstimate) -> str:
+    """«46 %, the likeliest of 9 ranges. Expected middle: 36 years.» and the interval, where there is one."""
+    ranges = age.ranges
+    if ranges is None:
+        return ""
+    sure = "" if ranges.confidence is None else f"{percent_words(100 * ranges.confidence)}, "
+    words = f"{sure}the likeliest of {len(ranges.labels)} ranges. Expected middle: {age.years:.0f} years."
+    words = words[0].upper() + words[1:]
+    return words if age.interval is None else f"{words} {interval_words(age)}"
 
 
 def interval_words(age: AgeEstimate) -> str:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import streamlit as st
-from PIL import Image
 
 from agegender_core.settings import Settings, read_settings
-from agegender_core.types import Analysis
+from agegender_core.types import Analysis, Face
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from agegender_core.imaging import ImageSource
+    from agegender_core.predictor import Predictor
     from agegender_core.weights import WeightsEntry
+
+LOADED = 3
+"""Networks kept in memory for all sessions; the one longest unused makes room. The largest of them holds 400 MB."""
 
 
 class Runs(Protocol):
     """What pages need of a predictor. ``run`` is called from several sessions at once."""
 
-    def run(self, source: ImageSource) -> Analysis:
-        """Answer for one picture."""
+    def run(self, source: ImageSource, faces: Sequence[Face] | None = None) -> Analysis:
+        """Answer for one picture. ``faces``: those found in it before; they are not looked for again."""
         ...
 
 
-@st.cache_resource(max_entries=3, show_spinner="Loading the network. This takes a few seconds the first time.")
+@st.cache_resource(max_entries=LOADED, show_spinner=False)
 def predictor(weights: str | None, race: bool) -> Runs:
     """The predictor for weights by name (None: the manifest's default), one for all sessions.
 
@@ -32,8 +39,26 @@ def predictor(weights: str | None, race: bool) -> Runs:
     from agegender_core.predictor import load_predictor
 
     loaded = load_predictor(weights, race=race)
-    loaded.run(Image.new("RGB", (64, 64)))  # the detector loads at its first use: now, and not on someone's clock
+    _warm(loaded)
     return loaded
+
+
+def _warm(loaded: Predictor) -> None:
+    """Let the slow first passes happen here: the detector's, which all networks share, and the network's."""
+    from PIL import Image
+
+    from agegender_core.types import Face
+
+    _warm_detector(loaded.find_faces)
+    side = loaded.card.input.size
+    loaded.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])
+
+
+@cache
+def _warm_detector(find_faces: Callable[[Image.Image], object]) -> None:
+    from PIL import Image
+
+    find_faces(Image.new("RGB", (64, 64)))
 
 
 def installed_weights() -> list[WeightsEntry]:

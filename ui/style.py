@@ -27,6 +27,19 @@ CSS = """<style>
 .ag-bar { height: .6rem; border-radius: .3rem; overflow: hidden; background: rgba(128, 140, 140, .22); }
 .ag-bar i { display: block; height: 100%; min-width: 2px; background: rgba(128, 140, 140, .8); }
 .ag-bar i.ag-chosen { background: var(--ag-accent); }
+.ag-card-title, .ag-card-summary { margin: 0 0 .4rem; line-height: 1.4; }
+.ag-card-title code { font-size: .85rem; opacity: .78; }
+.ag-card { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 2.5rem; }
+.ag-card dl.ag-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); align-content: start; gap: .3rem 1rem;
+  margin: 0; padding: 0; font-size: .9rem; line-height: 1.4; }
+.ag-facts dt { opacity: .78; }
+.ag-facts dd { margin: 0; overflow-wrap: anywhere; }
+.ag-measured { width: 100%; margin: 0 0 .2rem; border-collapse: collapse; font-size: .9rem; line-height: 1.4; }
+.ag-measured th, .ag-measured td { text-align: right; padding: .2rem 0 .2rem .75rem; border-bottom: 1px solid rgba(128, 140, 140, .3);
+  font-variant-numeric: tabular-nums; }
+.ag-measured th { font-weight: 600; }
+.ag-measured th:first-child, .ag-measured td:first-child { text-align: left; padding-left: 0; }
+.ag-small { font-size: .8rem; margin: .3rem 0 0; }
 .ag-notes { margin: 0; display: grid; gap: .15rem; }
 .ag-notes p { margin: 0; font-size: .875rem; line-height: 1.5; }
 .ag-notes .ag-caution { border-left: 3px solid var(--ag-warn); padding-left: .6rem; }

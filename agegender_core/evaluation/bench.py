@@ -31,7 +31,7 @@ def run_bench(repeats: int = 60, threads: int | None = None, reports: Path | Non
     result = {
         "rows": rows,
         "threads": torch.get_num_threads(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "peak_memory_mb": _peak_memory_mb(),
     }
     if reports is not None:
@@ -77,7 +77,8 @@ def _peak_memory_mb() -> int:
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, as the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from agegender_core.data.records import Targets
 from agegender_core.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax, two_class
+from agegender_core.labels import AGE_GROUP_SETS, group_index
 
 COVERAGE = 0.8
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
@@ -27,8 +28,18 @@ class Validation:
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
     spec = dataclasses.replace(spec, coverage=COVERAGE, **_class_temperatures(validation))
-    fit_age = _fit_distribution if spec.kind == "distribution" else _fit_half_width
-    return fit_age(spec, validation)
+    if spec.kind == "distribution":
+        return _fit_distribution(spec, validation)
+    if spec.kind == "groups":
+        spec = dataclasses.replace(spec, age_temperature=_group_temperature(spec, validation))
+    return _fit_half_width(spec, validation)
+
+
+def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
+    """Temperature of a head of age groups; pictures whose age, or the start of their range, lies in no group are left out."""
+    groups = AGE_GROUP_SETS[spec.groups]
+    found = [-1 if age < 0 or (index := group_index(int(age), groups)) is None else index for age in validation.targets.age_lo]
+    return fit_temperature(validation.logits["age"], np.array(found, dtype=np.int64))
 
 
 def _class_temperatures(validation: Validation) -> dict[str, float]:

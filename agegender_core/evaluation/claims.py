@@ -119,6 +119,9 @@ SET_TITLES = {
 }
 """Sets a claim or a measurement may be about, in the order of the tables."""
 
+OURS = "Multi-task CNN (ours)"
+"""The multi-task CNN's row of its paper's Table III."""
+
 NOT_HERE = {"afad", "wiki", "adience"}
 """Sets whose pictures are not here: adapters and protocols for them are tested on drawn copies of their layout."""
 

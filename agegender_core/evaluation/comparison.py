@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agegender_core.evaluation.claims import CLAIMS, COMPARISONS, NOT_HERE, SET_TITLES, SYSTEMS, Claim, System
+from agegender_core.evaluation.claims import CLAIMS, COMPARISONS, NOT_HERE, OURS, SET_TITLES, SYSTEMS, Claim, System
 from agegender_core.weights import WeightsEntry
 
 Report = dict[str, Any]
@@ -204,6 +204,54 @@ SPLITS = {
     "stratified_age_bins": "5,000 pictures, stratified 90/5/5, duplicates kept (the third paper's)",
 }
 """Ways to divide UTKFace that ``leakage`` can measure."""
+
+
+RIVALS_HEAD = (
+    "method",
+    "input",
+    "parameters: claimed",
+    "here",
+    "desktop: claimed",
+    "here",
+    "times ours: claimed",
+    "here",
+    "mobile: claimed",
+    "note",
+)
+
+
+def rivals_table(result: Report) -> str:
+    """Markdown of what ``run_rivals`` gave, claims and our numbers in columns of their own."""
+    rows = result["rows"]
+    claim = next((row["claimed_desktop_s"] for row in rows if row["name"] == OURS), None)
+    lines = [markdown_row(RIVALS_HEAD), markdown_row(["---"] * len(RIVALS_HEAD)), *(markdown_row(_rival_cells(row, claim)) for row in rows)]
+    how = (
+        f"One face at a time, median of {result['repeats']} runs taken in turn, weights random (speed does not depend on them). Machine: "
+        f"{result['machine']}, {result['threads']} threads. Claims: a 3.6 GHz CPU and a phone, as printed. No phone here: mobile not run."
+    )
+    return "\n".join([*lines, "", how])
+
+
+def _rival_cells(row: Report, our_claim: float | None) -> list[str]:
+    """One row of the table; a dash where there is nothing."""
+    claimed = row["claimed_desktop_s"]
+    claimed_ratio = claimed / our_claim if claimed and our_claim else None
+    return [
+        row["name"],
+        row["input"] or "–",
+        f"{row['claimed_parameters'] / 1e6:g}M",
+        _or_dash(row["parameters"] and row["parameters"] / 1e6, "{:.2f}M"),
+        _or_dash(claimed, "{:g} s"),
+        _or_dash(row["median_ms"], "{:.1f} ms"),
+        _or_dash(claimed_ratio, "{:.1f}"),
+        _or_dash(row["ratio_to_ours"], "{:.1f}"),
+        _or_dash(row["claimed_mobile_s"], "{:g} s"),
+        row["note"],
+    ]
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
 
 
 def shown_estimate(estimate: dict[str, float] | None, metric: str) -> str:

@@ -20,6 +20,7 @@ from agegender_core.data.crops import load_crops
 from agegender_core.decoding import first_spec, read_out
 from agegender_core.evaluation.metrics import bootstrap_mean
 from agegender_core.evaluation.runner import crop_logits
+from agegender_core.evaluation.saved import read_leakage
 from agegender_core.models import create_model
 from agegender_core.network import prepare
 from agegender_core.training.config import Recipe, load_recipe
@@ -60,12 +61,6 @@ def run_leakage(
         (reports / "leakage.json").write_text(json.dumps(result, indent=1) + "\n")
         say(f"{split}: {found}")
     return result
-
-
-def read_leakage(reports: Path) -> dict[str, Any] | None:
-    """What ``run_leakage`` wrote, or None."""
-    path = reports / "leakage.json"
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _measure(recipe: Recipe, run: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ REFITTED = {
 }
 TASKS = {"age": "ridge for age", "gender": "logistic regression for gender", "group": "multinomial logistic regression for age groups"}
 RIDGE_STRENGTHS = tuple(np.geomspace(1e0, 1e5, 11).tolist())
-LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """``C`` of scikit-learn: the inverse of the strength."""
 INNER_FOLDS = 4
 
@@ -147,14 +147,6 @@ def protocol_text(report: dict[str, Any]) -> str:
         named = ", ".join(f"{item['file']} ({item['reason']})" for item in missed[:SHOWN])
         lines.append(f"left out: {named}{more}")
     return "\n".join(lines)
-
-
-def protocol_rows(reports: Path) -> list[dict[str, Any]]:
-    """What was saved under ``reports``, one row a protocol, set and weights, without what concerns single folds and pictures."""
-    found = [json.loads(path.read_text()) for path in sorted(reports.glob("*/protocols/*.json"))]
-    left = [{key: value for key, value in report.items() if key not in ("by_fold", "left_out", "strengths")} for report in found]
-    rows = [{**row, "no_face": len(report["left_out"])} for row, report in zip(left, found, strict=True)]
-    return sorted(rows, key=lambda row: (row["weights"], row["protocol"], row["set"]))
 
 
 @dataclass(frozen=True, eq=False)

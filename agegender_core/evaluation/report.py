@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agegender_core.data.terms import TERMS, TEST_SPLITS
+from agegender_core.data.terms import TERMS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.claims import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
 from agegender_core.evaluation.comparison import (
@@ -18,12 +18,11 @@ from agegender_core.evaluation.comparison import (
     leakage_table,
     long_rows,
     markdown_row,
+    rivals_table,
     shown_claim,
     shown_estimate,
 )
-from agegender_core.evaluation.leakage import read_leakage
-from agegender_core.evaluation.protocol_runs import protocol_rows
-from agegender_core.evaluation.rivals import read_rivals, rivals_table
+from agegender_core.evaluation.saved import read_bench, read_leakage, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -40,13 +39,6 @@ COLUMNS = (
 )
 
 Report = dict[str, Any]
-
-
-def read_reports(folder: Path) -> list[Report]:
-    """Every ``metrics.json`` under ``folder``, by weights and by the order of ``TEST_SPLITS``."""
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/metrics.json"))]
-    order = list(TEST_SPLITS)
-    return sorted(found, key=lambda report: (report["weights"], order.index(report["set"]) if report["set"] in order else len(order)))
 
 
 def measured_table(entries: list[WeightsEntry], reports: list[Report]) -> str:
@@ -98,7 +90,7 @@ STORAGES = {"half": "half precision", "int8": "8 bits", "int6": "6 bits", "int5"
 def readme_section(entries: list[WeightsEntry], reports_folder: Path) -> str:
     """Everything between the README's markers."""
     reports, bench = read_reports(reports_folder), read_bench(reports_folder)
-    rows = comparison_rows(entries, reports, protocol_rows(reports_folder), bench)
+    rows = comparison_rows(entries, reports, read_protocols(reports_folder), bench)
     parts = [
         comparison_table(rows),
         "MAE: mean absolute error. 9 ranges: FairFace's; 8 groups: Adience's (ages in its gaps left out). In brackets: 95 % bootstrap "
@@ -187,13 +179,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
 
 def comparison_data(entries: list[WeightsEntry], reports_folder: Path) -> list[Report]:
     """The README's first table as flat rows, a metric each: what ``comparison.json`` holds."""
-    return long_rows(comparison_rows(entries, read_reports(reports_folder), protocol_rows(reports_folder), read_bench(reports_folder)))
-
-
-def read_bench(folder: Path) -> Report | None:
-    """What ``bench`` wrote, or None."""
-    path = folder / "bench.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return long_rows(comparison_rows(entries, read_reports(reports_folder), read_protocols(reports_folder), read_bench(reports_folder)))
 
 
 def _refreshed(entry: WeightsEntry, reports: list[Report]) -> WeightsEntry:

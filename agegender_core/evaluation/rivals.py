@@ -29,14 +29,14 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from agegender_core.evaluation.bench import _processor
+from agegender_core.evaluation.bench import processor
+from agegender_core.evaluation.claims import OURS
 from agegender_core.models import count_parameters, create_model
 from agegender_core.network import prepare, run_network
 
 AGES, GENDERS = 8, 2
 """Outputs: Adience's age groups and genders."""
 WARM_UP = 3
-OURS = "Multi-task CNN (ours)"
 
 Job = Callable[[], object]
 
@@ -185,7 +185,7 @@ def run_rivals(
     times = time_in_turn(jobs, repeats)
     ours = statistics.median(times[OURS]) if OURS in times else None
     result = {
-        "machine": f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "repeats": repeats,
@@ -195,12 +195,6 @@ def run_rivals(
         reports.mkdir(parents=True, exist_ok=True)
         (reports / "rivals.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
-
-
-def read_rivals(reports: Path) -> dict[str, Any] | None:
-    """What ``run_rivals`` wrote into ``reports``, or None."""
-    path = reports / "rivals.json"
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def ready(network: nn.Module) -> nn.Module:
@@ -246,55 +240,3 @@ def _row(rival: Rival, count: int | None, times: list[float] | None, ours: float
         "claimed_mobile_s": rival.mobile,
         "note": rival.note,
     }
-
-
-HEAD = (
-    "method",
-    "input",
-    "parameters: claimed",
-    "here",
-    "desktop: claimed",
-    "here",
-    "times ours: claimed",
-    "here",
-    "mobile: claimed",
-    "note",
-)
-
-
-def rivals_table(result: Mapping[str, Any]) -> str:
-    """Markdown of what ``run_rivals`` gave, claims and our numbers in columns of their own."""
-    rows = result["rows"]
-    claim = next((row["claimed_desktop_s"] for row in rows if row["name"] == OURS), None)
-    lines = [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(_cells(row, claim)) for row in rows)]
-    how = (
-        f"One face at a time, median of {result['repeats']} runs taken in turn, weights random (speed does not depend on them). Machine: "
-        f"{result['machine']}, {result['threads']} threads. Claims: a 3.6 GHz CPU and a phone, as printed. No phone here: mobile not run."
-    )
-    return "\n".join([*lines, "", how])
-
-
-def _cells(row: Mapping[str, Any], our_claim: float | None) -> list[str]:
-    """One row of the table; a dash where there is nothing."""
-    claimed = row["claimed_desktop_s"]
-    claimed_ratio = claimed / our_claim if claimed and our_claim else None
-    return [
-        row["name"],
-        row["input"] or "–",
-        f"{row['claimed_parameters'] / 1e6:g}M",
-        _shown(row["parameters"] and row["parameters"] / 1e6, "{:.2f}M"),
-        _shown(claimed, "{:g} s"),
-        _shown(row["median_ms"], "{:.1f} ms"),
-        _shown(claimed_ratio, "{:.1f}"),
-        _shown(row["ratio_to_ours"], "{:.1f}"),
-        _shown(row["claimed_mobile_s"], "{:g} s"),
-        row["note"],
-    ]
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "–" if value is None else form.format(value)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

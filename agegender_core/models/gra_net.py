@@ -38,6 +38,7 @@ Deviations and choices:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -159,10 +160,11 @@ class GatedAttention(nn.Module):
         features = self.trunk(x)  # F, (N, C, H, W)
         mask = _chosen(intervene, f"{self.name}.mask", self.normalise(self.mask_branch(x)))  # K, (N, C, H, W)
         if self.gate_logit is None:
-            return self.after((1 + mask) * features), AttentionBlock(self.name, mask, None)
+            weighted = (1 + mask) * features
+            return self.after(weighted), AttentionBlock(self.name, mask, None, features, weighted)
         gate = _chosen(intervene, f"{self.name}.gate", torch.sigmoid(self.gate_logit))  # g, ()
         weighted = (gate + (1 - gate) * mask) * features  # equation 3
-        return self.after(weighted), AttentionBlock(self.name, mask, gate)
+        return self.after(weighted), AttentionBlock(self.name, mask, gate, features, weighted)
 
 
 def _chosen(intervene: Intervention, key: str, own: Tensor) -> Tensor:
@@ -275,11 +277,23 @@ class GRANetTrio(nn.Module):
         """Learned gates of all three networks, named «decade.attention1» and so on."""
         return {f"{name}.{block}": gate for name, network in self.networks.items() for block, gate in network.gates.items()}
 
-    def forward(self, x: Tensor) -> ModelOutput:
-        """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and so on."""
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """What ``intervene`` may name: «decade.attention1.mask» and so on."""
+        return tuple(f"{name}.{handle}" for name, network in self.networks.items() for handle in network.handles)
+
+    def forward(self, x: Tensor, intervene: Intervention | None = None) -> ModelOutput:
+        """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and so on.
+
+        ``intervene``: as in ``GRANet``, with the head's name before the block's. Raises ``ConfigError`` for unknown names.
+        """
+        if unknown := sorted(set(intervene or ()) - set(self.handles)):
+            raise ConfigError(f"gra_net_trio has no {', '.join(unknown)} to intervene on; it has {', '.join(self.handles)}")
         logits, blocks = {}, []
         for name, network in self.networks.items():
-            output = network(x)
+            prefix = f"{name}."
+            own = {key.removeprefix(prefix): value for key, value in (intervene or {}).items() if key.startswith(prefix)}
+            output = network(x, own)
             logits[name] = output.logits[name]
-            blocks += [AttentionBlock(f"{name}.{block.name}", block.mask, block.gate) for block in output.attention]
+            blocks += [dataclasses.replace(block, name=prefix + block.name) for block in output.attention]
         return ModelOutput(logits, tuple(blocks))

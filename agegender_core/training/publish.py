@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from agegender_core.compact import pack, unpack
 from agegender_core.data import labelled_targets, read_records
 from agegender_core.data.terms import terms_of
-from agegender_core.decoding import DecodingSpec, first_spec, group_probs, read_out
+from agegender_core.decoding import Answers, DecodingSpec, first_spec, group_probs, read_out
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import Validation, fit
 from agegender_core.evaluation.claims import claims_of
@@ -48,6 +48,7 @@ def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> We
         entry = _fitted(recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force)
         old = [path for other in list_weights(folder) if other.name == entry.name for path in other.paths]
         for file in files:
+            (Path(fresh) / file).chmod(0o644)
             (Path(fresh) / file).replace(folder / file)
     for path in set(old) - set(entry.paths):
         path.unlink(missing_ok=True)
@@ -98,11 +99,18 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
         errors = [np.abs(answers.years - targets.age_lo)[exact].mean() for answers in (before, after)]
         cost["mae"] = float(errors[1] - errors[0])
     ranged = (targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)
-    if ranged.any() and before.age_probs is not None and after.age_probs is not None:
+    if ranged.any() and (chosen := [_ranges(answers, spec) for answers in (before, after)])[0] is not None:
         true = np.array([group_index(age, FAIRFACE_GROUPS) for age in targets.age_lo[ranged]])
-        right = [(group_probs(answers.age_probs[ranged], FAIRFACE_GROUPS).argmax(axis=1) == true).mean() for answers in (before, after)]
+        right = [(ranges[ranged] == true).mean() for ranges in chosen]
         cost["fairface9_accuracy"] = float(right[0] - right[1])
     return {name: round(value, 5) for name, value in cost.items()}
+
+
+def _ranges(answers: Answers, spec: DecodingSpec) -> np.ndarray | None:
+    """(N,) index of FairFace's range, or None for a network that does not tell ranges."""
+    if answers.age_probs is not None:
+        return group_probs(answers.age_probs, FAIRFACE_GROUPS).argmax(axis=1)
+    return answers.group if spec.groups == "fairface9" else None
 
 
 def _network(recipe: Recipe, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:

@@ -89,3 +89,15 @@ def test_temperature_widens_the_interval_but_keeps_the_order() -> None:
     logits = {"age": torch.randn(4, 101, generator=torch.Generator().manual_seed(0)) * 3, "gender": torch.zeros(4, 2)}
     cold, hot = (read_out(logits, DecodingSpec(coverage=0.8, age_temperature=t)) for t in (0.5, 2.0))
     assert (hot.high - hot.low > cold.high - cold.low).all()
+
+
+def test_groups_keep_the_probability_of_every_range() -> None:
+    probs = np.array([0.01, 0.02, 0.07, 0.22, 0.46, 0.15, 0.05, 0.017, 0.003])
+    output = ModelOutput({"age": torch.from_numpy(probs).log()[None], "gender": torch.zeros(1, 2)}, ())
+    ((age, _, _),) = decode(output, DecodingSpec(kind="groups"))
+    assert age.ranges is not None and age.ranges.label == age.group == "30-39" and age.probs is None
+    assert np.allclose(age.ranges.probs, probs) and list(age.as_dict()["group_probs"].values()) == pytest.approx(probs.tolist())
+    assert (
+        "group_probs"
+        not in decode(ModelOutput({"age": torch.zeros(1, 101), "gender": torch.zeros(1, 2)}, ()), DecodingSpec())[0][0].as_dict()
+    )

@@ -11,7 +11,8 @@ import pytest
 
 from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.evaluation.metrics import estimates, value_columns
-from agegender_core.evaluation.report import model_card, read_bench, read_reports, readme_section, replace_section
+from agegender_core.evaluation.report import model_card, readme_section, replace_section
+from agegender_core.evaluation.saved import read_reports
 from agegender_core.imaging import MAX_BYTES, MAX_PIXELS
 from agegender_core.weights import list_weights
 
@@ -29,7 +30,7 @@ def test_every_shipped_network_is_measured_on_every_set() -> None:
 
 
 def test_readme_tables_are_the_reports() -> None:
-    assert replace_section(README, readme_section(ENTRIES, REPORTS, read_bench(ROOT / "reports"))) == README
+    assert replace_section(README, readme_section(ENTRIES, ROOT / "reports")) == README
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -13,6 +13,7 @@ from agegender_core.decoding import DecodingSpec, age_quantile, softmax
 from agegender_core.evaluation.calibration import Validation, fit, fit_temperature
 from agegender_core.evaluation.metrics import bootstrap_mean, estimates, sliced, value_columns
 from agegender_core.evaluation.runner import PREDICTION_COLUMNS
+from agegender_core.labels import FAIRFACE_GROUPS
 
 
 def table(**columns: list) -> pd.DataFrame:
@@ -122,3 +123,13 @@ def test_conformal_half_width_covers_what_it_says() -> None:
 
     answers = read_out({"targets": values}, spec)
     assert ((ages >= answers.low) & (ages <= answers.high)).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_probabilities_of_ranges_are_calibrated_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 9, generator=generator)
+    truth = torch.distributions.Categorical(logits=logits).sample()
+    starts = np.array([group.lo for group in FAIRFACE_GROUPS])[truth.numpy()]
+    targets = Targets(starts, starts + 5, np.full(4000, -1), np.zeros((4000, 7), np.float32))
+    found = fit(DecodingSpec(kind="groups"), Validation({"age": 3 * logits, "gender": torch.zeros(4000, 2)}, targets))
+    assert found.age_temperature == pytest.approx(3, rel=0.12) and found.coverage is None

@@ -38,12 +38,12 @@ from agegender_core.evaluation.protocol_runs import (
     head_inputs,
     judge,
     loaded_crops,
-    protocol_rows,
     refit,
     run_protocol,
     seen_in_training,
     usable_parts,
 )
+from agegender_core.evaluation.saved import read_protocols
 from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS
 from agegender_core.models import architectures, create_model
 from agegender_core.network import prepare, run_network
@@ -396,7 +396,7 @@ class TestByCommand:
         assert all((row["train"], row["n"]) == (64, 16) for row in report["by_fold"])
         folds = [row["gender_accuracy"] for row in report["by_fold"]]
         assert report["metrics"]["gender_accuracy"]["fold_mean"] == pytest.approx(np.mean(folds), abs=1e-4)
-        (row,) = protocol_rows(reports)
+        (row,) = read_protocols(reports)
         assert row["no_face"] == 0 and row["metrics"] == report["metrics"] and "by_fold" not in row
 
     def test_adience_with_the_papers_two_values(self, tmp_path: Path, publish: Publish, faces: None) -> None:
@@ -520,7 +520,7 @@ class TestWhatTheWeightsHaveSeen:
 
 @pytest.mark.data
 def test_saved_reports_of_fgnet_are_clean() -> None:
-    for row in protocol_rows(Path(__file__).resolve().parents[2] / "reports"):
+    for row in read_protocols(Path(__file__).resolve().parents[2] / "reports"):
         assert row["metrics"] and row["n"] > 0 and set(row["own_readout"]) <= set(row["metrics"])
         if row["set"] == "fgnet":
             assert row["folds"] == 82 and row["n"] + row["no_face"] == 1002 and row["resampled"] == "persons"

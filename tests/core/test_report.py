@@ -11,7 +11,8 @@ import pytest
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.claims import CLAIMS, SET_TITLES, SYSTEMS
 from agegender_core.evaluation.comparison import HEADLINES, ablation_rows, ablation_table, comparison_rows, comparison_table
-from agegender_core.evaluation.report import BEGIN, END, claims_table, measured_table, read_reports, replace_section, update_all
+from agegender_core.evaluation.report import BEGIN, END, claims_table, measured_table, replace_section, update_all
+from agegender_core.evaluation.saved import read_reports
 from agegender_core.models import architectures
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 

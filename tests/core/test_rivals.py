@@ -9,21 +9,21 @@ import torch
 from torch import nn
 
 from agegender_core.evaluation import rivals
+from agegender_core.evaluation.claims import OURS
+from agegender_core.evaluation.comparison import rivals_table
 from agegender_core.evaluation.rivals import (
-    OURS,
     RIVALS,
     AdienceNet,
     CaffeNet,
     Rival,
     googlenet,
     multitask_cnn,
-    read_rivals,
     ready,
-    rivals_table,
     run_rivals,
     time_in_turn,
     vgg16,
 )
+from agegender_core.evaluation.saved import read_rivals
 from agegender_core.models import count_parameters
 from agegender_core.network import run_network
 

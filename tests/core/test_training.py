@@ -223,7 +223,10 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     (run / "run.json").write_text(json.dumps(done | {"recipe": small.as_dict()}))
     packed = publish(run, folder=weights, force=True)
     assert packed.size < 0.3 * (run / "model.safetensors").stat().st_size and load_network(packed)
-    assert abs(entry.training["storage_cost"]["mae"]) < abs(packed.training["storage_cost"]["mae"]) + 0.01 < 1 and packed.parameters == entry.parameters
+    assert (
+        abs(entry.training["storage_cost"]["mae"]) < abs(packed.training["storage_cost"]["mae"]) + 0.01 < 1
+        and packed.parameters == entry.parameters
+    )
     (run / "run.json").write_text(json.dumps(done))
     publish(run, folder=weights, force=True)
 

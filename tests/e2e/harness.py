@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -38,8 +39,8 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_app() -> Iterator[str]:
-    """Address of the app, served on a free port and answering health checks.
+def running_app(weights: Path | None = None) -> Iterator[str]:
+    """Address of the app, served on a free port and answering health checks. ``weights``: its weights folder, unless the usual one.
 
     Raises ``RuntimeError`` with the app's log where it does not start.
     """
@@ -48,6 +49,8 @@ def running_app() -> Iterator[str]:
         port = probe.getsockname()[1]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
     environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
+    if weights is not None:
+        environment["AGEGENDER_WEIGHTS_DIR"] = str(weights)
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -59,6 +62,18 @@ def running_app() -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+def choose_network(page: Any, title: str) -> None:
+    """Choose ``title`` in the list of networks."""
+    page.get_by_role("combobox", name="Network").click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def answered_by(page: Any, title: str) -> None:
+    """Wait until the answer shown is that of the network called ``title`` and the page is at rest."""
+    page.get_by_text(f"Answered by {title}.").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
 def _answers(url: str, server: subprocess.Popen) -> bool:

@@ -1,17 +1,26 @@
-"""Pictures of every page to look at: ``python -m tests.e2e.screenshots FOLDER``; ``--docs`` renews the README's own."""
+"""Pictures of every page to look at: ``python -m tests.e2e.screenshots FOLDER``; ``--docs`` renews the README's own.
+
+Networks that are not installed are stood in for by untrained ones of their size, in a folder that is thrown away.
+"""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from tests.e2e.harness import FLAGS, ROOT, find_chromium, running_app
+from tests.e2e.harness import FLAGS, ROOT, answered_by, choose_network, find_chromium, running_app
+from tests.networks import write_recipes
 
 SIZES = ((1280, 900), (390, 844))
 PATIENCE = 120_000
+STAND_INS = ("gra_net_dist", "residual_cnn", "xception", "two_branch_cnn")
+View = Callable[[Any, str], None]
 
 
 def sample(page: Any, url: str) -> None:
@@ -19,6 +28,27 @@ def sample(page: Any, url: str) -> None:
     page.goto(url)
     page.get_by_role("button", name="Try it with the sample portrait").click()
     page.locator("[class*='st-key-face-'] .js-plotly-plot .bars").first.wait_for()
+
+
+def card(page: Any, url: str) -> None:
+    """The picker with its card open, over the sample's answer."""
+    sample(page, url)
+    page.get_by_text("About this network").click()
+    page.locator(".ag-facts").wait_for()
+
+
+def choosing(page: Any, url: str) -> None:
+    """The picker's list open."""
+    empty(page, url)
+    page.get_by_role("combobox", name="Network").click()
+    page.get_by_role("option").first.wait_for()
+
+
+def network(title: str, page: Any, url: str) -> None:
+    """The sample's answer by the network called ``title``, its card open."""
+    card(page, url)
+    choose_network(page, title)
+    answered_by(page, title)
 
 
 def empty(page: Any, url: str) -> None:
@@ -50,18 +80,28 @@ def save(page: Any, path: Path, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
 
 
+def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
+    """Every view in both schemes and sizes into ``folder``."""
+    for scheme in ("light", "dark"):
+        for width, height in SIZES:
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page.set_default_timeout(PATIENCE)
+            for name, view in views.items():
+                view(page, url)
+                save(page, folder / f"{name}-{width}-{scheme}.png", width, height)
+            page.close()
+
+
 def main(folder: Path, docs: bool) -> None:
     """Every view in both schemes and sizes into ``folder``; with ``docs`` the sample's answer into docs/predict.png."""
     folder.mkdir(parents=True, exist_ok=True)
     with running_app() as url, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
-        for scheme in ("light", "dark"):
-            for width, height in SIZES:
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                page.set_default_timeout(PATIENCE)
-                for view in (empty, sample, models, about):
-                    view(page, url)
-                    save(page, folder / f"{view.__name__}-{width}-{scheme}.png", width, height)
+        take(browser, url, folder, {view.__name__: view for view in (empty, sample, card, choosing, models, about)})
+        with tempfile.TemporaryDirectory() as stand_ins:
+            entries = write_recipes(Path(stand_ins), STAND_INS)
+            with running_app(Path(stand_ins)) as other:
+                take(browser, other, folder, {f"untrained-{entry.name}": partial(network, entry.title) for entry in entries[1:]})
         if docs:
             page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
             page.set_default_timeout(PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from agegender_core.weights import list_weights
+from tests.e2e.harness import answered_by, choose_network, running_app
+from tests.networks import write_networks
 from ui.image_input import privacy_sentence
 
 pytestmark = pytest.mark.e2e
@@ -23,6 +27,8 @@ window.streamsAsked = 0;
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = (...wishes) => { window.streamsAsked += 1; return ask(...wishes); };
 """
+AGE = re.compile(r"^\d+(–\d+|\+)?\s*years?$", re.MULTILINE)
+"""«34 years», «30–39 years» or «70+ years», in one line or two."""
 FOCUSED = "(document.activeElement?.innerText || document.activeElement?.getAttribute('aria-label') || '').trim()"
 
 
@@ -133,3 +139,60 @@ def test_everything_is_within_reach_of_the_tab_key(visit: Any) -> None:
     page.keyboard.press("Enter")
     cards(page).first.wait_for()
     assert cards(page).count() == 1
+
+
+def test_every_installed_network_answers(visit: Any, portrait_file: Path) -> None:
+    page = visit()
+    upload(page, portrait_file)
+    entries = [entry for entry in list_weights() if entry.installed]
+    for number, entry in enumerate(entries):
+        if number:
+            choose_network(page, entry.title)
+        answered_by(page, entry.title)
+        text = cards(page).first.inner_text()
+        assert cards(page).count() == 1 and page.locator("[data-testid=stAlert], [data-testid=stException]").count() == 0, entry.name
+        said = AGE.search(text)
+        assert said and all(1 <= int(years) <= 100 for years in re.findall(r"\d+", said[0])), f"{entry.name}: {text}"
+        assert "Female" in text or "Male" in text, f"{entry.name}: {text}"
+        drawn = cards(page).first.locator(".js-plotly-plot .bars path").count()
+        assert (drawn > 0) == (entry.decoding.kind in ("distribution", "groups")), entry.name
+        assert ("found before" in page.locator(".st-key-picture").inner_text()) == (number > 0), entry.name
+
+
+def test_ranges_fit_a_phone(browser: Any, portrait_file: Path, tmp_path: Path) -> None:
+    titles = {entry.name: entry.title for entry in write_networks(tmp_path)}
+    with running_app(tmp_path) as url:
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url)
+        upload(page, portrait_file)
+        choose_network(page, titles["groups"])
+        answered_by(page, titles["groups"])
+        plot = cards(page).first.locator(".js-plotly-plot")
+        plot.locator(".bars").first.wait_for()
+        assert "30–39" in cards(page).first.inner_text() and overflow(page) <= 0
+        for labels, wanted in ((".xtick text", "70+"), (".bars text", "46 %")):
+            boxes = [label.bounding_box() for label in plot.locator(labels).all()]
+            assert len(boxes) == 9 and wanted in plot.locator(labels).all_text_contents()
+            assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+        choose_network(page, titles["regression"])
+        answered_by(page, titles["regression"])
+        assert cards(page).first.locator(".js-plotly-plot").count() == 0
+        context.close()
+
+
+def test_the_card_opens_on_a_phone_and_links_to_the_models(visit: Any) -> None:
+    page = visit(390, 844)
+    card = page.locator(".st-key-network-card")
+    assert not card.locator(".ag-facts").is_visible()
+    page.get_by_text("About this network").click()
+    card.locator(".ag-facts").wait_for()
+    text = card.inner_text()
+    assert "parameters" in text and "Trained on" in text and "Measured on" in text and "Terms" in text
+    assert overflow(page) <= 0
+    table = card.locator(".ag-measured").bounding_box()
+    assert table["x"] >= 0 and table["x"] + table["width"] <= 390
+    with page.context.expect_page() as opened:
+        card.get_by_role("link", name="All measurements").click()
+    opened.value.get_by_role("heading", name="Models", exact=True).wait_for()

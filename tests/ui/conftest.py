@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,17 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.types import Analysis
+from agegender_core.weights import WeightsEntry
 from tests.fakes import FAKE_WEIGHTS, FakePredictor
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
-def entry(name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True) -> Any:
-    """As much of a manifest entry as the pages read."""
-    return SimpleNamespace(name=name, title=title, summary="A stand-in.", caveats="", terms="None.", installed=True, default=default)
+def entry(name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True, **changes: Any) -> WeightsEntry:
+    """A manifest entry that names no file."""
+    fixed: dict[str, Any] = {"summary": "A stand-in.", "terms": "None.", "paper": "Nobody (2019)", "parameters": 900}
+    fixed |= {"files": (), "sha256": "", "architecture": "none", "heads": {"age": 101, "gender": 2}, "folder": Path()}
+    return WeightsEntry(name=name, title=title, default=default, **(fixed | changes))
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Backend:
     installed: list[Any] = field(default_factory=lambda: [entry()])
     asked: list[tuple[str | None, bool]] = field(default_factory=list)
     runs: int = 0
+    detections: int = 0
 
     def load(self, weights: str | None, race: bool) -> Any:
         """Stands for ``services.predictor``; an exception put in place of the predictor is raised."""
@@ -41,9 +44,10 @@ class Backend:
             raise self.predictor
         return self
 
-    def run(self, source: Any) -> Analysis:
+    def run(self, source: Any, faces: Any = None) -> Analysis:
         """Counts and passes on."""
         self.runs += 1
+        self.detections += faces is None
         return self.predictor.run(source)
 
 

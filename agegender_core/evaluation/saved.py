@@ -1,0 +1,45 @@
+"""What ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` left in ``reports/``. Reads only; imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agegender_core.data.terms import TEST_SPLITS
+
+Report = dict[str, Any]
+
+
+def read_reports(folder: Path) -> list[Report]:
+    """Every ``metrics.json`` under ``folder``, by weights and by the order of ``TEST_SPLITS``."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/metrics.json"))]
+    order = list(TEST_SPLITS)
+    return sorted(found, key=lambda report: (report["weights"], order.index(report["set"]) if report["set"] in order else len(order)))
+
+
+def read_protocols(folder: Path) -> list[Report]:
+    """What every run of a published protocol wrote, without what concerns single folds and pictures, by weights, protocol and set."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/protocols/*.json"))]
+    left = [{key: value for key, value in report.items() if key not in ("by_fold", "left_out", "strengths")} for report in found]
+    rows = [{**row, "no_face": len(report["left_out"])} for row, report in zip(left, found, strict=True)]
+    return sorted(rows, key=lambda row: (row["weights"], row["protocol"], row["set"]))
+
+
+def read_bench(folder: Path) -> Report | None:
+    """What ``bench`` wrote, or None."""
+    return _read(folder / "bench.json")
+
+
+def read_leakage(folder: Path) -> Report | None:
+    """What ``leakage`` wrote, or None."""
+    return _read(folder / "leakage.json")
+
+
+def read_rivals(folder: Path) -> Report | None:
+    """What ``rivals`` wrote, or None."""
+    return _read(folder / "rivals.json")
+
+
+def _read(path: Path) -> Report | None:
+    return json.loads(path.read_text()) if path.is_file() else None
