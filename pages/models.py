@@ -35,7 +35,12 @@ st.dataframe(
     hide_index=True,
     width="stretch",
     key="comparison",
+    placeholder="–",
     column_config={
+        "system": st.column_config.TextColumn(width=150),
+        "set": st.column_config.TextColumn(width=160),
+        "measure": st.column_config.TextColumn(width=130),
+        "weights": st.column_config.TextColumn(width=230),
         "claimed": st.column_config.NumberColumn(format="%.4g", help="By the paper, on its own pictures"),
         "measured": st.column_config.NumberColumn(format="%.4g", help="Here, by us"),
         "parameters": st.column_config.NumberColumn(format="localized"),
@@ -64,7 +69,7 @@ for tab, (name, table) in zip(st.tabs(list(experiments)), experiments.items(), s
     with tab:
         st.caption(messages.plain(notes[name]))
         if len(table):
-            st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}")
+            st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}", placeholder="–")
         else:
             st.info("Not run yet.")
 

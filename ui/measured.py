@@ -98,25 +98,26 @@ def table(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFr
 def comparison(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:
     """A row for each system, weights, set and measure: what the paper claims and what was measured here, in columns of their own."""
     rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
-    return pd.DataFrame(
-        [
-            {
-                "system": row["system"],
-                "set": row["set"],
-                "measure": row["measure"],
-                "claimed": row["claimed"],
-                "measured": row["measured"],
-                "95 % interval": None if row["measured"] is None else f"{row['from']:g} to {row['to']:g}",
-                "network": row["weights"] or row["not run"],
-                "split or protocol": row["split"],
-                "n": row["n"],
-                "claimed on": row["claimed on"],
-                "parameters": row["parameters"],
-                "ms a face": row["ms a face"],
-            }
-            for row in rows
-        ]
-    )
+    return pd.DataFrame([_compared(row) for row in rows])
+
+
+def _compared(row: Report) -> Report:
+    digits = 2 if row["measure"].endswith("years") else 1
+    measured = row["measured"] is not None
+    return {
+        "system": row["system"],
+        "set": row["set"],
+        "measure": row["measure"],
+        "claimed": row["claimed"],
+        "measured": round(row["measured"], digits) if measured else None,
+        "95 % interval": f"{row['from']:.{digits}f}–{row['to']:.{digits}f}" if measured else None,
+        "weights": row["weights"] or row["not run"],
+        "split or protocol": row["split"],
+        "n": row["n"],
+        "parameters": row["parameters"],
+        "ms a face": row["ms a face"],
+        "claimed on": row["claimed on"],
+    }
 
 
 def verdicts() -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ it is used, which reads on both backgrounds.
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 CSS = """<style>
 .stMainBlockContainer { max-width: 1180px; }
@@ -57,6 +58,15 @@ CSS = """<style>
 
 def page(title: str, lede: str) -> None:
     """Style sheet, title and one plain sentence."""
+    _through_the_entry()
     st.html(CSS)
     st.title(title, anchor=False)
     st.html(f'<p class="ag-lede">{lede}</p>')
+
+
+def _through_the_entry() -> None:
+    """Run ``app.py`` around this page, where Streamlit did not: a folder called pages is a menu of its own to it until the entry has run
+    once, so the first visitor of a fresh server who follows a link to a page would get that menu and none of the app's settings."""
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()

@@ -53,10 +53,10 @@ def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_ap
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     table = frames(app)["comparison"]
-    (row,) = table[(table["network"] == "beta") & (table["measure"] == "age, MAE, years")].to_dict("records")
-    assert (row["claimed"], row["measured"], row["95 % interval"], row["n"], row["set"]) == (1.07, 6.0, "5.9 to 6.1", 3134, "UTKFace")
+    (row,) = table[(table["weights"] == "beta") & (table["measure"] == "age, MAE, years")].to_dict("records")
+    assert (row["claimed"], row["measured"], row["95 % interval"], row["n"], row["set"]) == (1.07, 6.0, "5.90–6.10", 3134, "UTKFace")
     absent = table[table["set"] == "AFAD"].to_dict("records")
-    assert [item["claimed"] for item in absent] == [3.1] and "pictures are not here" in absent[0]["network"]
+    assert [item["claimed"] for item in absent] == [3.1] and "pictures are not here" in absent[0]["weights"]
     numbers = frames(app)["numbers"]
     assert numbers["MAE, years"].tolist() == ["5.00 (4.90–5.10)", "6.00 (5.90–6.10)"] and "1.07" not in numbers.to_string()
     assert any("nearly every decade right" in item.value for item in app.markdown)
