@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,26 +25,26 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from agegender_core.alignment import align
-from agegender_core.data import FaceRecord, iter_images, labelled_targets, read_records
-from agegender_core.data.crops import chip_face, load_crops
-from agegender_core.data.layouts import LAYOUTS, LoadedSet, Skip, find_layout, load_set
+from agegender_core.data import FaceRecord, labelled_targets
+from agegender_core.data.layouts import LoadedSet
 from agegender_core.data.layouts.base import FolderPictures
 from agegender_core.data.protocols import PROTOCOLS, Fold
-from agegender_core.data.terms import TERMS
 from agegender_core.decoding import Answers, DecodingSpec, group_probs, read_out
-from agegender_core.detection import DetectorConfig, MTCNNDetector
-from agegender_core.errors import ConfigError, DatasetError, InvalidImageError
+from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import RESAMPLES, Estimate, bootstrap_mean, value_columns
-from agegender_core.evaluation.runner import largest_faces
-from agegender_core.imaging import load_image
+from agegender_core.evaluation.protocol_pictures import (
+    Progress,
+    loaded_crops,
+    read_set,
+    refuse_seen,
+    seen_in_training,
+    shared_crops,
+    test_part,
+)
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
 from agegender_core.transforms import normalise
 from agegender_core.types import InputSpec
 from agegender_core.weights import WeightsEntry, load_network
-
-Progress = Callable[[str, int, int], None]
-"""Stage («faces», «features», «folds»), how many are done, how many there are."""
 
 METRICS = (
     "mae", "bias", "cs5", "adience8_accuracy", "adience8_one_off", "fairface9_accuracy", "fairface9_one_off", "gender_accuracy",
@@ -62,9 +62,6 @@ LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """``C`` of scikit-learn: the inverse of the strength."""
 INNER_FOLDS = 4
 
-PHOTOS = ("fgnet", "wiki")
-"""Sets of whole photographs. Where no face is found in one it is left out; a chip without a find is taken whole."""
-CHIPS = DetectorConfig(longest_side=384, min_face=40)
 SHOWN = 5
 """How many pictures left out are named on the screen; reports name all."""
 OFFICIAL_COUNTS = {"fairface": {"train": 86_744, "val": 10_954}}
@@ -147,126 +144,6 @@ def protocol_text(report: dict[str, Any]) -> str:
         named = ", ".join(f"{item['file']} ({item['reason']})" for item in missed[:SHOWN])
         lines.append(f"left out: {named}{more}")
     return "\n".join(lines)
-
-
-@dataclass(frozen=True, eq=False)
-class Crops:
-    """``pixels``: (M, S, S, 3) uint8 crops of the records ``kept``, (N,) bool; ``left_out``: the others and why; ``how``: in words."""
-
-    pixels: np.ndarray
-    kept: np.ndarray
-    left_out: tuple[Skip, ...]
-    how: str
-
-
-def read_set(set_name: str, data: str | Path | None) -> tuple[list[FaceRecord], LoadedSet | None]:
-    """Records of a set and, where it lies at ``data``, the set itself. Of Parquet in ``data`` the caller says which set it is.
-
-    Raises ``DatasetError`` where there is no such set, ``ConfigError`` for a name that no layout has.
-    """
-    if data is None:
-        return read_records(set_name), None
-    named = next((layout.name for layout in LAYOUTS if layout.name == set_name and layout.detect(Path(data)) > 0), None)
-    loaded = load_set(data, named or find_layout(data)[0].name)
-    if not named and not isinstance(loaded.pictures, FolderPictures) and loaded.name.lower() not in TERMS:
-        named = set_name  # Parquet of a name of its own: which set it is, the caller knows
-    if not named and loaded.name.lower() != set_name:
-        raise ConfigError(f"{data} holds the set {loaded.name.lower()!r}, not {set_name!r}")
-    absent = [record.file for record in loaded.records if not loaded.pictures.has(record)]
-    if absent or not loaded.records:
-        example = f", such as {absent[0]}" if absent else ""
-        raise DatasetError(f"{len(absent):,} of {len(loaded.records):,} pictures of {set_name} are missing in {loaded.root}{example}")
-    return list(loaded.records), loaded
-
-
-def shared_crops(records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None = None) -> Crops:
-    """Crops of a set in the shared Parquet: of photographs the largest face detected, of chips by the set's landmarks."""
-    name = records[0].dataset
-    tick = _stage(progress, "faces")
-    if name not in PHOTOS:
-        pixels = load_crops(records, spec, tick)
-        return Crops(pixels, np.ones(len(records), bool), (), "face chips aligned by the set's landmarks")
-    rows = tuple(record.row for record in records)
-    faces = largest_faces(name, rows, tick)
-    found = {row: np.asarray(align(load_image(encoded), faces[row], spec)) for row, encoded in iter_images(name, rows) if row in faces}
-    kept = np.array([row in found for row in rows])
-    left_out = tuple(Skip(record.file, "no face was found") for record in records if record.row not in found)
-    return Crops(_stacked([found[row] for row in rows if row in found], spec), kept, left_out, HOW_PHOTOS)
-
-
-HOW_PHOTOS = "whole photographs through detection, the largest face"
-
-
-def loaded_crops(loaded: LoadedSet, set_name: str, spec: InputSpec, progress: Progress | None = None) -> Crops:
-    """Crops of a set in its official layout: chips by landmarks where the set has them, otherwise by the largest face detected."""
-    photos, detector = set_name in PHOTOS, MTCNNDetector(None if set_name in PHOTOS else CHIPS)
-    found: dict[int, np.ndarray] = {}
-    reasons: dict[int, str] = {}
-    ways: Counter[str] = Counter()
-    tick = _stage(progress, "faces")
-    for done, (record, encoded) in enumerate(loaded.images(), start=1):
-        try:
-            image = load_image(encoded)
-        except InvalidImageError as error:
-            reasons[record.row] = f"not readable: {error.reason}"
-            continue
-        marked = record.landmarks is not None and not photos
-        faces = [] if marked else detector.detect(image)
-        if photos and not faces:
-            reasons[record.row] = "no face was found"
-        else:
-            found[record.row] = np.asarray(align(image, faces[0] if faces else chip_face(image, record), spec))
-            ways["by the set's landmarks" if marked else "by the largest face detected" if faces else "whole, no face was found"] += 1
-        if tick:
-            tick(done, len(loaded.records))
-    how = f"{'photographs' if photos else 'chips'} " + ", ".join(f"{way}: {count:,}" for way, count in sorted(ways.items()))
-    kept = np.array([record.row in found for record in loaded.records])
-    left_out = tuple(Skip(record.file, reasons[record.row]) for record in loaded.records if record.row in reasons)
-    return Crops(_stacked([found[record.row] for record in loaded.records if record.row in found], spec), kept, left_out, how)
-
-
-def _stacked(crops: list[np.ndarray], spec: InputSpec) -> np.ndarray:
-    return np.stack(crops) if crops else np.empty((0, spec.size, spec.size, 3), np.uint8)
-
-
-def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(name, done, total)
-
-
-def seen_in_training(entry: WeightsEntry, set_name: str, records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N,) bool: which pictures ``entry`` was trained on, by the names of the files. Raises ``ConfigError`` where that cannot be told."""
-    if "sets" not in entry.training:
-        raise ConfigError(f"the manifest does not say what {entry.name} was trained on: whether it has seen the test cannot be told")
-    if set_name not in entry.training["sets"]:
-        return np.zeros(len(records), bool)
-    try:
-        known = {_file_key(set_name, record.file): record.split == entry.training["split"] for record in read_records(set_name)}
-    except DatasetError as error:
-        raise ConfigError(f"{entry.name} was trained on {set_name}, and on which of its pictures cannot be looked up: {error}") from error
-    keys = [_file_key(set_name, record.file) for record in records]
-    if not known.keys() & set(keys):
-        raise ConfigError(f"{entry.name} was trained on {set_name}, and on which of its pictures cannot be told: these have other names")
-    return np.array([known.get(key, False) for key in keys], bool)
-
-
-def _file_key(set_name: str, file: str) -> tuple[str, ...]:
-    """What is left of a file's name in every copy of the set: FairFace numbers its two parts apart."""
-    return PurePosixPath(file).parts[-2 if set_name == "fairface" else -1 :]
-
-
-def refuse_seen(entry: WeightsEntry, protocol: str, set_name: str, folds: Sequence[Fold], seen: np.ndarray) -> None:
-    """Raise ``ConfigError`` where a picture that is tested was trained on: features of such pictures have the answer in them."""
-    tested = np.unique(np.concatenate([_test_part(fold) for fold in folds]))
-    known = int(seen[tested].sum())
-    if known:
-        raise ConfigError(
-            f"{entry.name} was trained on {known:,} of the {len(tested):,} pictures of {set_name} that {protocol} tests: its numbers would "
-            "be too good. Take weights that were not trained on this set, or a protocol that tests what they have not seen (our_splits)"
-        )
-
-
-def _test_part(fold: Fold) -> np.ndarray:
-    return fold.parts["test"] if "test" in fold.parts else fold.parts["val"]
 
 
 def _notes(protocol: str, set_name: str, folds: Sequence[Fold], loaded: LoadedSet | None) -> list[str]:
@@ -380,7 +257,7 @@ class Part:
 def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
     """``folds`` of all records as rows of those ``kept``, (N,) bool; folds with nothing left to test are left out."""
     places = np.cumsum(kept) - 1
-    parts = [Part(fold.name, *(places[rows[kept[rows]]] for rows in (fold.parts["train"], _test_part(fold)))) for fold in folds]
+    parts = [Part(fold.name, *(places[rows[kept[rows]]] for rows in (fold.parts["train"], test_part(fold)))) for fold in folds]
     return [part for part in parts if len(part.test)]
 
 

@@ -25,8 +25,9 @@ from agegender_core.data.protocols import PROTOCOLS
 from agegender_core.data.records import FaceRecord
 from agegender_core.decoding import DecodingSpec, decoding_kind
 from agegender_core.errors import ConfigError, DatasetError
-from agegender_core.evaluation import protocol_runs
+from agegender_core.evaluation import protocol_pictures, protocol_runs
 from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.protocol_pictures import loaded_crops, seen_in_training
 from agegender_core.evaluation.protocol_runs import (
     REFITTED,
     Guesses,
@@ -37,10 +38,8 @@ from agegender_core.evaluation.protocol_runs import (
     frozen_features,
     head_inputs,
     judge,
-    loaded_crops,
     refit,
     run_protocol,
-    seen_in_training,
     usable_parts,
 )
 from agegender_core.evaluation.saved import read_protocols
@@ -82,7 +81,7 @@ class FakeDetector:
 @pytest.fixture
 def faces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that knows drawn chips."""
-    monkeypatch.setattr(protocol_runs, "MTCNNDetector", FakeDetector)
+    monkeypatch.setattr(protocol_pictures, "MTCNNDetector", FakeDetector)
 
 
 Publish = Callable[..., WeightsEntry]
@@ -496,8 +495,8 @@ class TestWhatTheWeightsHaveSeen:
         assert not seen_in_training(entry, "afad", known).any()
 
     def test_fairfaces_two_parts_share_their_numbers(self, drawn_sets: Path, publish: Publish) -> None:
-        assert protocol_runs._file_key("fairface", "margin025/train/1.jpg") != protocol_runs._file_key("fairface", "val/1.jpg")
-        assert protocol_runs._file_key("fairface", "margin025/train/1.jpg") == protocol_runs._file_key("fairface", "train/1.jpg")
+        assert protocol_pictures._file_key("fairface", "margin025/train/1.jpg") != protocol_pictures._file_key("fairface", "val/1.jpg")
+        assert protocol_pictures._file_key("fairface", "margin025/train/1.jpg") == protocol_pictures._file_key("fairface", "train/1.jpg")
 
     def test_what_cannot_be_told_is_refused(self, drawn_sets: Path, publish: Publish) -> None:
         (drawn_sets / "utkface.parquet").unlink()
