@@ -14,6 +14,8 @@ Deviations and choices:
 * Padding is not stated; convolutions keep the side, pools drop what is left over.
 * «Concatenate both the age branch and gender branch»: joined are the 128 features of the gender branch's last hidden layer, what its
   answer is made of. The age loss trains the gender branch through the join, as nothing in the text says otherwise.
+* Loss weights are not stated, but the losses printed epoch by epoch give them: total = age loss + 150.0 x gender loss, to five digits, in
+  both models. The recipe takes them.
 * The paper counts «41 layers» and no parameters, so there is no figure to test ours against.
 """
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from agegender_core.cli import app
+from agegender_core.data.terms import TERMS
 from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
 from agegender_core.models import count_parameters, create_model
 from agegender_core.weights import find_weights, list_weights, load_network, save_parts, sha256, verify, weights_dir, write_manifest
@@ -36,7 +37,8 @@ def test_shipped_weights_verify_and_say_what_they_are() -> None:
         network = load_network(entry)
         assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
         assert entry.parameters == count_parameters(create_model(entry.architecture, entry.heads, **entry.options))
-        assert entry.title and entry.summary and entry.paper and "UTKFace" in entry.terms and entry.training["commit"]
+        assert entry.title and entry.summary and entry.paper and entry.training["commit"]
+        assert all(TERMS[name].title in entry.terms for name in entry.training["sets"])
         assert entry.measured, "no measured numbers: run evaluate and report"
         assert not set(entry.claimed) & set(entry.measured)
 
