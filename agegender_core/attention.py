@@ -19,8 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from agegender_core.alignment import align
 from agegender_core.decoding import decode
-from agegender_core.errors import AgeGenderError, WeightsMissingError
+from agegender_core.errors import NoFaceError, WeightsMissingError
+from agegender_core.imaging import load_image
 from agegender_core.predictor import Source, load_predictor
 from agegender_core.transforms import to_batch
 from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
@@ -37,10 +39,6 @@ CHANGES: dict[Change, str] = {
     "shuffled": "its own values at random places: the same histogram, no face in it",
 }
 """What a block's mask can be put to, in words."""
-
-
-class NoFaceError(AgeGenderError):
-    """The picture shows no face, or fewer than asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +136,21 @@ class AttentionNetwork:
     ) -> tuple[AgeEstimate, Categorical | None]:
         """The answer for ``crop`` with the masks of some blocks changed, by block name. ``seed``: of «shuffled».
 
-        Raises ``KeyError`` for a block the network does not have.
+        «mean» and «shuffled» start from the masks of the unchanged network. Raises ``KeyError`` for a block the network does not have and
+        for a change that is not one of ``CHANGES``.
         """
         views = self._views(crop)
-        own = self._run(views)
+        handles: tuple[str, ...] = self.network.handles
+        blocks = [handle.removesuffix(".mask") for handle in handles if handle.endswith(".mask")]
         chosen = {name: change for name, change in (changes or {}).items() if change != "own"}
-        if unknown := sorted(set(chosen) - {block.name for block in own.attention}):
-            raise KeyError(f"no block {', '.join(unknown)}; there are {', '.join(block.name for block in own.attention)}")
-        output = self._run(views, intervention(own, chosen, seed)) if chosen else own
+        if unknown := sorted(set(changes or {}) - set(blocks)):
+            raise KeyError(f"no block {', '.join(unknown)}; there are {', '.join(blocks)}")
+        if unknown := sorted(set(chosen.values()) - set(CHANGES)):
+            raise KeyError(f"no change {', '.join(unknown)}; there are {', '.join(CHANGES)}")
+        values = dict(_opened(name, f"{name}.gate" in handles) for name, change in chosen.items() if change == "off")
+        if len(values) < len(chosen):  # the others start from the network's own masks
+            values = intervention(self._run(views), chosen, seed)
+        output = self._run(views, values)
         age, gender, _ = self._decoded(output)
         return age, gender
 
@@ -166,21 +171,26 @@ def intervention(own: ModelOutput, changes: Mapping[str, Change], seed: int = 0)
     """What to hand to the network's ``intervene`` so that the blocks of ``own`` get ``changes``.
 
     «off» opens the gate fully, or empties the mask of a block without a gate: both leave the trunk as it is. «mean» is taken over the
-    positions of each channel. «shuffled» moves the positions of all channels by one permutation, in all views alike.
+    positions of each channel. «shuffled» moves the positions of all channels by one permutation, in all views alike; it depends on ``seed``
+    and the mask's size alone, not on what else is changed.
     """
     values: dict[str, Tensor | float] = {}
-    generator = torch.Generator().manual_seed(seed)
     for block in own.attention:
         change = changes.get(block.name, "own")
         if change == "off":
-            values |= {f"{block.name}.mask": 0.0} if block.gate is None else {f"{block.name}.gate": 1.0}
+            values |= dict([_opened(block.name, block.gate is not None)])
         elif change == "mean":
             values[f"{block.name}.mask"] = block.mask.mean(dim=(2, 3), keepdim=True)
         elif change == "shuffled":
             flat = block.mask.flatten(2)  # (N, C, h w)
-            order = torch.randperm(flat.shape[2], generator=generator).to(flat.device)
+            order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(seed)).to(flat.device)
             values[f"{block.name}.mask"] = flat[:, :, order].view_as(block.mask)
     return values
+
+
+def _opened(name: str, gated: bool) -> tuple[str, float]:
+    """What to hand to ``intervene`` for «off», and the value."""
+    return (f"{name}.gate", 1.0) if gated else (f"{name}.mask", 0.0)
 
 
 def occluded(crop: Image.Image, left: float, top: float, side: float) -> Image.Image:
@@ -200,21 +210,26 @@ def attention_entries(folder: Path | None = None) -> list[WeightsEntry]:
     return sorted(found, key=lambda entry: ("ablation" in entry.name, entry.architecture != "gra_net"))
 
 
-def load_attention(weights: str | None = None) -> AttentionNetwork:
-    """Network with masks by name; by default the first of ``attention_entries``.
+def find_attention(weights: str | None = None) -> WeightsEntry:
+    """Manifest entry of a network with masks by name; by default the first of ``attention_entries``.
 
-    Raises ``WeightsMissingError`` where there is none or the named one has no masks, and as ``load_network`` does.
+    Raises ``WeightsMissingError`` where there is none or the named one has no masks.
     """
     entries = attention_entries()
     if weights is None:
         if not entries:
             raise WeightsMissingError("no weights with attention masks are installed: train configs/gra_net_dist.toml and publish the run")
-        entry = entries[0]
-    else:
-        entry = find_weights(weights)
-        if entry.architecture not in ARCHITECTURES:
-            names = ", ".join(item.name for item in entries) or "none is installed"
-            raise WeightsMissingError(f"{weights!r} has no attention masks; networks that have: {names}")
+        return entries[0]
+    entry = find_weights(weights)
+    if entry.architecture not in ARCHITECTURES:
+        names = ", ".join(item.name for item in entries) or "none is installed"
+        raise WeightsMissingError(f"{weights!r} has no attention masks; networks that have: {names}")
+    return entry
+
+
+def load_attention(weights: str | None = None) -> AttentionNetwork:
+    """Network with masks by name, as ``find_attention`` finds it. Raises a ``WeightsError``."""
+    entry = find_attention(weights)
     return AttentionNetwork(entry, load_network(entry))
 
 
@@ -224,12 +239,14 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
     ``image``: path, bytes, open binary file or Pillow picture. ``face``: which one, from the largest. Raises ``NoFaceError``,
     ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
     """
-    network = load_attention(weights)
-    predictions = load_predictor(network.card.name).predict(image)
-    if not 0 <= face < len(predictions):
-        found = "no face" if not predictions else f"{len(predictions)} face{'s' if len(predictions) > 1 else ''}"
-        raise NoFaceError(f"face {face} was asked for (the largest is 0), but {found} was found in the picture")
-    return network.look(predictions[face].crop, predictions[face].face)
+    predictor = load_predictor(find_attention(weights).name)
+    picture = load_image(image)
+    faces = predictor.find_faces(picture)
+    if not 0 <= face < len(faces):
+        found = {0: "no face was", 1: "1 face was"}.get(len(faces), f"{len(faces)} faces were")
+        raise NoFaceError(f"face {face} was asked for (the largest is 0), but {found} found in the picture")
+    crop = align(picture, faces[face], predictor.card.input)
+    return AttentionNetwork(predictor.card, predictor.network).look(crop, faces[face])
 
 
 def save_npz(maps: AttentionMaps, target: str | os.PathLike | BinaryIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from agegender_core import commands
+from agegender_core.attention_command import attention, attention_report
 from agegender_core.datasets_command import datasets_app
 from agegender_core.predict_command import predict
 
@@ -18,6 +19,8 @@ def main() -> None:
 
 for command in (
     predict,
+    attention,
+    attention_report,
     commands.train,
     commands.evaluate,
     commands.report,

@@ -3,6 +3,7 @@
     AgeGenderError
     ├── InvalidImageError        the bytes are not a picture we accept
     ├── DetectorError            the face detector failed
+    ├── NoFaceError              the picture shows fewer faces than asked for
     ├── WeightsError             weights cannot be used
     │   ├── WeightsMissingError      not installed
     │   ├── WeightsCorruptError      bytes differ from the manifest
@@ -32,6 +33,10 @@ class InvalidImageError(AgeGenderError):
 
 class DetectorError(AgeGenderError):
     """The face detector could not run on a valid picture."""
+
+
+class NoFaceError(AgeGenderError):
+    """The picture shows no face, or fewer than asked for."""
 
 
 class WeightsError(AgeGenderError):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agegender_core.data.terms import TEST_SPLITS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Report = dict[str, Any]
 
@@ -39,6 +42,17 @@ def read_leakage(folder: Path) -> Report | None:
 def read_rivals(folder: Path) -> Report | None:
     """What ``rivals`` wrote, or None."""
     return _read(folder / "rivals.json")
+
+
+def read_attention(reports: Path, weights: str, set: str) -> tuple[Report, dict[str, np.ndarray]] | None:
+    """What ``attention-report`` wrote for ``weights`` on ``set``, and its arrays by name (see ``attention_report``), or None."""
+    import numpy as np
+
+    path = reports / weights / "attention" / f"{set}.json"
+    if not (path.is_file() and path.with_suffix(".npz").is_file()):
+        return None
+    with np.load(path.with_suffix(".npz")) as arrays:
+        return json.loads(path.read_text()), dict(arrays)
 
 
 def _read(path: Path) -> Report | None:

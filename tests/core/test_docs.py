@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -85,4 +86,10 @@ def test_layers_import_one_way() -> None:
 def test_no_picture_of_a_person_is_in_the_repository_but_the_screenshots() -> None:
     pictures = [path for path in ROOT.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".npy", ".npz"}]
     tracked = [path for path in pictures if not {".venv", ".git", "runs", ".cache"} & set(path.relative_to(ROOT).parts)]
-    assert all(path.parent == ROOT / "docs" for path in tracked), tracked
+    averages = set((ROOT / "reports").glob("*/attention/*.npz"))
+    assert all(path.parent == ROOT / "docs" for path in set(tracked) - averages), tracked
+    for path in averages:
+        with np.load(path) as arrays:
+            faces = [name for name in arrays if name.endswith("/face")]
+            assert all(int(arrays[name.removesuffix("face") + "n"]) >= 200 for name in faces), f"{path}: a mean face of too few people"
+        assert path.stat().st_size < 300_000
