@@ -10,6 +10,7 @@ st.set_page_config(page_title="Age and gender from faces", page_icon=ICON, layou
 st.navigation(
     [
         st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
+        st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:"),
         st.Page("pages/about.py", title="About", icon=":material/menu_book:"),
     ],

@@ -7,7 +7,8 @@ What a stored tensor ``name`` is can be told by what lies beside it:
 * ``name::scale`` and ``name::shape``: the values of each output channel are cut into groups of 64 (the last one filled up with zeros),
   each rounded to the levels of its own scale and packed without gaps, eight values of b bits in b bytes, lowest bits first.
 
-Tensors of less than two dimensions and small ones are always half precision.
+Small tensors are always half precision. Those of less than two dimensions, biases and batch norm, keep single precision: they weigh
+nothing, and the running variances of a deep residual network pass the 65,504 that half precision ends at.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ def pack(tensors: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
     packed: dict[str, Tensor] = {}
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()
-        if storage == "half" or not value.is_floating_point() or value.ndim < 2 or value.numel() < SMALL:
-            packed[name] = value.half() if value.is_floating_point() else value
+        if not value.is_floating_point():
+            packed[name] = value
+        elif value.ndim < 2:
+            packed[name] = value.float()
+        elif storage == "half" or value.numel() < SMALL:
+            packed[name] = value.half()
         elif storage == "int8":
             packed[name], packed[name + SCALE] = _to_int8(value.float())
         else:

@@ -52,7 +52,42 @@ CSS = """<style>
 [data-testid="stFileUploaderDropzoneInstructions"]::after { content: "or drop pictures here"; visibility: visible; position: absolute;
   left: 0; top: 50%; transform: translateY(-50%); white-space: nowrap; opacity: .8; font-size: .9rem; }
 [data-testid="stFileUploaderDropzone"]:has([data-testid="stFileUploaderDropzoneInstructions"]) { min-height: 7rem; align-items: center; }
-@media (min-width: 900px) { .st-key-picture { position: sticky; top: 4.5rem; } }
+.ag-map-title { font-size: 1.05rem; margin: 0 0 .3rem; }
+.ag-lines { margin: 0; padding: 0 0 0 1.1rem; font-size: .95rem; line-height: 1.5; }
+.ag-lines.ag-small { font-size: .85rem; opacity: .78; }
+.ag-maps { display: flex; gap: .75rem; max-width: 36rem; }
+.ag-maps figure { flex: 1 1 0; min-width: 0; margin: 0; }
+.ag-maps img { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; border-radius: .3rem; }
+.ag-maps.ag-many { flex-wrap: wrap; max-width: none; gap: .6rem; }
+.ag-maps.ag-many figure { flex: 0 0 5.6rem; }
+.ag-maps.ag-many figcaption b, .ag-maps.ag-many figcaption span { display: block; }
+.ag-maps.ag-smooth img { image-rendering: auto; }
+.ag-maps figcaption { font-size: .85rem; line-height: 1.35; margin-top: .25rem; font-variant-numeric: tabular-nums; }
+.ag-scale { display: flex; align-items: center; gap: .5rem; max-width: 36rem; font-size: .8rem; font-variant-numeric: tabular-nums; }
+.ag-scale i { flex: 1; height: .6rem; border-radius: .2rem; }
+.ag-pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem 2rem; }
+.ag-pair .ag-rows { margin-top: .4rem; }
+.ag-pair .ag-age b { font-size: 2.3rem; }
+.ag-moved, .ag-said { font-size: 1.05rem; margin: .2rem 0; line-height: 1.45; }
+.ag-moved { border-left: 3px solid var(--ag-accent); padding-left: .7rem; }
+.st-key-attention-preview { max-width: 140px; }
+.st-key-attention-preview img, .st-key-attention-covered img { border-radius: .5rem; }
+.st-key-attention-channels button img { width: 3.2rem !important; height: 3.2rem !important; max-height: none !important;
+  max-width: none !important; object-fit: fill !important; image-rendering: pixelated; border-radius: .25rem; }
+.st-key-attention-channels button { padding: .25rem; min-height: 0; }
+.st-key-attention-channels button p { display: grid; justify-items: center; gap: .1rem; font-size: .75rem; line-height: 1.2; }
+@media (min-width: 900px) { .st-key-picture, .st-key-attention-answer { position: sticky; top: 4.5rem; } }
+/* On a phone the answer stays in sight while one goes through the controls below it. */
+@media (max-width: 640px) {
+  .ag-pair { gap: .5rem 1rem; }
+  .ag-pair .ag-interval { display: none; }
+  .ag-pair .ag-age b { font-size: 1.7rem; }
+  .ag-pair .ag-rows { gap: .2rem .4rem; font-size: .8rem; }
+}
+@media (max-width: 640px) and (min-height: 740px) {
+  .stColumn:has(.st-key-attention-answer) { position: sticky; top: 3.2rem; z-index: 5; padding-bottom: .25rem;
+    background: #FBFAF7; background: light-dark(#FBFAF7, #10181B); border-bottom: 1px solid rgba(128, 140, 140, .3); }
+}
 </style>"""
 
 

@@ -64,3 +64,10 @@ def test_networks_fit_and_answer_alike_after_a_file(storage: str, size: float, e
     x = torch.randn(4, 3, 64, 64)
     one, two = (run_network(prepare(network), x, flip=False).logits["age"] for network in (model, other))
     assert (one - two).norm() / one.norm() < error
+
+
+@pytest.mark.parametrize("storage", ["half", "int8", "int4"])
+def test_batch_norm_of_any_size_survives(storage: str) -> None:
+    tensors = {"running_var": torch.tensor([1.4e7, 1e-9]), "weight": torch.randn(128, 64)}
+    back = unpack(load(save(pack(tensors, storage))))
+    assert torch.equal(back["running_var"], tensors["running_var"]) and torch.isfinite(back["weight"]).all()

@@ -20,6 +20,8 @@ from tests.networks import write_recipes
 SIZES = ((1280, 900), (390, 844))
 PATIENCE = 120_000
 STAND_INS = ("gra_net_dist", "residual_cnn", "xception", "two_branch_cnn")
+PARTS = ("", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
+"""Views of the Attention page, by their settings."""
 View = Callable[[Any, str], None]
 
 
@@ -70,6 +72,14 @@ def models(page: Any, url: str) -> None:
     page.locator(".js-plotly-plot .points").first.wait_for()
 
 
+def attention(query: str, page: Any, url: str) -> None:
+    """A part of the Attention page over the sample, by its settings in the address."""
+    page.goto(f"{url}/attention?picture=sample&{query}")
+    page.locator(".ag-said").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(2500)
+
+
 def save(page: Any, path: Path, width: int, height: int) -> None:
     """The whole page: Streamlit scrolls inside the window, so the window grows to its content."""
     page.wait_for_timeout(800)
@@ -102,6 +112,7 @@ def main(folder: Path, docs: bool) -> None:
             entries = write_recipes(Path(stand_ins), STAND_INS)
             with running_app(Path(stand_ins)) as other:
                 take(browser, other, folder, {f"untrained-{entry.name}": partial(network, entry.title) for entry in entries[1:]})
+                take(browser, other, folder, {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS})
         if docs:
             page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
             page.set_default_timeout(PATIENCE)

@@ -1,0 +1,189 @@
+"""The Attention page in a real browser, with small networks nobody trained: from the navigation to a picture taken away."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.harness import choose_network, running_app
+from tests.ui.test_attention_page import write_attention
+
+pytestmark = pytest.mark.e2e
+PATIENCE = 120_000
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app with these networks alone."""
+    folder = tmp_path_factory.mktemp("attention")
+    write_attention(folder)
+    with running_app(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser: Any, url: str) -> Iterator[Any]:
+    """Opens the Attention page from the navigation; at the end no script may have failed and nothing may stand in the console."""
+    contexts, errors = [], []
+
+    def go(width: int = 1280, height: int = 900, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(url)
+        page.get_by_role("button", name="Try it with the sample portrait").wait_for()
+        if width < 700:
+            page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_role("link", name="Attention").click()
+        page.get_by_role("heading", name="Attention", exact=True).wait_for()
+        if width < 700 and page.get_by_test_id("stSidebarCollapseButton").is_visible():
+            page.get_by_test_id("stSidebarCollapseButton").click()
+        page.get_by_role("button", name="Try it with the sample portrait").click()
+        page.locator(".js-plotly-plot .hm image").first.wait_for()
+        rest(page)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def rest(page: Any) -> None:
+    """Wait until the page has nothing left to do."""
+    page.wait_for_timeout(150)
+    page.locator(QUIET).wait_for()
+
+
+def title(page: Any) -> str:
+    return page.locator(".ag-map-title").first.inner_text()
+
+
+def years(page: Any) -> list[str]:
+    return page.locator(".ag-pair .ag-age b").all_inner_texts()
+
+
+def saved(page: Any, label: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def overflow(page: Any) -> int:
+    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+
+
+def test_steps_by_key_and_takes_the_view_away(visit: Any) -> None:
+    page = visit()
+    assert title(page).startswith("Block 1")
+    for wanted in ("Block 2", "Block 3", "Block 1"):
+        page.keyboard.press("n")
+        page.locator(".ag-map-title", has_text=wanted).wait_for()
+        rest(page)
+    page.keyboard.press("p")
+    page.locator(".ag-map-title", has_text="Block 3").wait_for()
+    rest(page)
+    assert "4 × 4 cells: each covers 8 × 8 pixels" in page.locator(".ag-lines").first.inner_text()
+    assert "block=attention3" in page.url and "picture=sample" in page.url
+    assert page.get_by_role("radio", name="Block 3").is_checked()
+    assert Image.open(io.BytesIO(saved(page, "PNG"))).size[0] > 500
+    with np.load(io.BytesIO(saved(page, "NPZ"))) as arrays:
+        assert (
+            arrays["attention3.mask"].shape[1:] == (4, 4) and 0 <= arrays["attention3.mask"].min() <= arrays["attention3.mask"].max() <= 1
+        )
+
+
+def test_values_stand_under_the_pointer(visit: Any) -> None:
+    page = visit()
+    plot = page.locator(".st-key-attention-overlay .nsewdrag")
+    plot.scroll_into_view_if_needed()
+    rest(page)
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.53, box["y"] + box["height"] * 0.53)
+    hover = page.locator(".hovertext")
+    hover.wait_for()
+    assert re.search(r"0\.\d{3}\s*cell 9 across, 9 down", hover.text_content())
+
+
+def test_a_mask_off_moves_the_numbers(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Does it matter?").click()
+    page.get_by_text("Nothing is changed yet.").wait_for()
+    before = years(page)
+    page.locator(".st-key-attention-change-attention1").get_by_text("Off", exact=True).click()
+    page.locator(".ag-moved", has_text=re.compile("older|younger")).wait_for()
+    rest(page)
+    after = years(page)
+    assert before[0] == before[1] == after[0] != after[1]
+    page.get_by_role("button", name="All their own").click()
+    page.get_by_text("Nothing is changed yet.").wait_for()
+    assert years(page) == before
+
+
+def test_it_plays_and_pauses(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("button", name="Play").click()
+    for wanted in ("Block 2", "Block 3"):
+        page.locator(".ag-map-title", has_text=wanted).wait_for()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play").wait_for()
+    rest(page)
+    now = title(page)
+    page.wait_for_timeout(4000)
+    assert title(page) == now
+
+
+def test_an_address_brings_the_view_back(visit: Any, url: str) -> None:
+    page = visit()
+    page.get_by_text("One channel", exact=True).click()
+    page.locator(".st-key-attention-channels img").nth(5).wait_for()
+    page.locator(".st-key-attention-channels button").nth(5).click()
+    rest(page)
+    page.wait_for_function("location.search.includes('channel=')")
+    shown, address = title(page), page.url
+    assert "view=channel" in address
+    box = page.locator(".st-key-attention-channels img").first.bounding_box()
+    assert box["width"] > 40 and box["height"] > 40
+    again = page.context.new_page()
+    again.goto(address)
+    again.locator(".ag-map-title", has_text=shown.split(",")[1].strip()).wait_for(timeout=PATIENCE)
+    again.close()
+
+
+def test_curves_are_worked_out_on_demand(visit: Any) -> None:
+    page = visit()
+    choose_network(page, "Network flat")
+    page.get_by_role("tab", name="Is it faithful?").click()
+    page.get_by_role("button", name="Work it out for this face").click()
+    page.get_by_text("The mask of block 1 does no better than random on this face.").wait_for()
+    page.locator(".st-key-attention-curves-of-insertion .js-plotly-plot .legendtext").first.wait_for()
+    rest(page)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_one_way_only(visit: Any, scheme: str) -> None:
+    page = visit(390, 844, scheme)
+    assert overflow(page) <= 0
+    box = page.locator(".st-key-attention-overlay .js-plotly-plot").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 280
+    page.get_by_text("One channel", exact=True).click()
+    page.locator(".st-key-attention-channels img").first.wait_for()
+    rest(page)
+    assert overflow(page) <= 0
+    page.get_by_role("tab", name="Does it matter?").click()
+    page.get_by_text("Nothing is changed yet.").wait_for()
+    page.get_by_role("button", name="All off").click()
+    page.locator(".ag-moved", has_text=re.compile("older|younger|from")).wait_for()
+    assert page.locator(".ag-pair").is_visible() and overflow(page) <= 0

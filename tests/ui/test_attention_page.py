@@ -1,0 +1,585 @@
+"""The Attention page from a visitor's side, with small networks nobody trained: every view, every control, and what must not run again."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from streamlit.testing.v1 import AppTest
+
+from agegender_core.attention import AttentionNetwork
+from agegender_core.compact import pack, unpack
+from agegender_core.detection import MTCNNDetector
+from agegender_core.types import AgeEstimate, Categorical, Face, InputSpec
+from agegender_core.weights import WeightsEntry, sha256, write_manifest
+from tests.networks import write_network
+from tests.ui.conftest import APP
+from tests.ui.test_predict_page import alerts, html, png, upload
+from ui import attention_changes, attention_faithful, attention_figures, attention_layers, attention_link, services
+from ui.attention_averages import areas
+from ui.attention_export import npz
+from ui.attention_export import png as view_png
+from ui.attention_subject import Subject
+from ui.image_input import SAMPLE, SOURCE_KEY
+
+PAGE = "pages/attention.py"
+HEADS = {"age": 101, "gender": 2}
+SMALL: dict[str, Any] = {"input": InputSpec(size=32), "flip": True}
+
+
+def write(
+    folder: Path, name: str, architecture: str, heads: dict[str, int], change: Callable[[dict], None], **changes: Any
+) -> WeightsEntry:
+    """A small network whose tensors are changed by hand after they were made."""
+    made = write_network(folder, name, architecture, heads, title=f"Network {name}", **changes)
+    tensors = unpack(load_file(folder / made.files[0]))
+    change(tensors)
+    save_file(pack(tensors, "half"), folder / made.files[0])
+    return dataclasses.replace(made, sha256=sha256(folder / made.files[0]))
+
+
+def lively(tensors: dict[str, torch.Tensor]) -> None:
+    """Heads that answer by what they see, and masks that vary much."""
+    generator = torch.Generator().manual_seed(1)
+    for name, value in tensors.items():
+        if re.search(r"heads\.\w+\.weight$", name):
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.4)
+        if "mask_branch.out" in name and name.endswith("weight"):
+            value.mul_(2)
+
+
+def flat(tensors: dict[str, torch.Tensor]) -> None:
+    """Masks that are a half everywhere."""
+    for name, value in tensors.items():
+        if "mask_branch.out" in name:
+            value.zero_()
+
+
+def write_attention(folder: Path) -> dict[str, WeightsEntry]:
+    """A network of each kind the page tells apart, by name."""
+    gra: dict[str, Any] = {**SMALL, "options": {"width": 0.125, "gate_start": 0.3}}
+    entries = [
+        write(folder, "gated", "gra_net", HEADS, lively, **gra, default=True),
+        write(folder, "open", "gra_net", HEADS, lively, **{**SMALL, "options": {"width": 0.125, "gated": False}}),
+        write(folder, "flat", "gra_net", HEADS, flat, **gra),
+        write(folder, "trio", "gra_net_trio", {"decade": 10, "digit": 1, "gender": 2}, lively, **gra),
+        write(folder, "plain", "multitask_cnn", {"age": 9, "gender": 2}, lively),
+    ]
+    write_manifest(entries, folder)
+    return {entry.name: entry for entry in entries}
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, WeightsEntry]:
+    return write_attention(tmp_path_factory.mktemp("attention"))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[bytes, list[Face]]:
+    """Faces by the pixels they were found in: the detector is real, but sees each picture of these tests once."""
+    return {}
+
+
+@pytest.fixture
+def installed(
+    networks: dict[str, WeightsEntry], found: dict[bytes, list[Face]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[dict[str, WeightsEntry]]:
+    """The real services with these networks, and no reports."""
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(networks["gated"].folder))
+    monkeypatch.delenv("AGEGENDER_RACE", raising=False)
+    monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
+    monkeypatch.setattr("ui.measured.REPORTS", tmp_path / "reports")
+    detect = MTCNNDetector.detect
+
+    def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
+        pixels = image.tobytes()
+        if pixels not in found:
+            found[pixels] = detect(self, image)
+        return found[pixels]
+
+    monkeypatch.setattr(MTCNNDetector, "detect", detected)
+    services.predictor.clear()
+    yield networks
+    services.predictor.clear()
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """What was looked for and looked at: sizes of pictures searched for faces, and weights whose masks were made."""
+    seen: dict[str, list[Any]] = {"detect": [], "look": [], "answer": []}
+    detect, look, answer = MTCNNDetector.detect, AttentionNetwork.look, AttentionNetwork.answer
+
+    def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
+        if min(image.size) > 64:  # the smaller one is the warm-up's
+            seen["detect"].append(image.size)
+        return detect(self, image)
+
+    def looked(self: AttentionNetwork, *given: Any) -> Any:
+        seen["look"].append(self.card.name)
+        return look(self, *given)
+
+    def answered(self: AttentionNetwork, crop: Any, changes: Any, seed: int = 0) -> Any:
+        seen["answer"].append((dict(changes), seed))
+        return answer(self, crop, changes, seed)
+
+    monkeypatch.setattr(MTCNNDetector, "detect", detected)
+    monkeypatch.setattr(AttentionNetwork, "look", looked)
+    monkeypatch.setattr(AttentionNetwork, "answer", answered)
+    return seen
+
+
+def opened(**params: str) -> AppTest:
+    """The page at an address, run once."""
+    app = AppTest.from_file(str(APP), default_timeout=120).switch_page(PAGE)
+    for name, value in params.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def sample(**params: str) -> AppTest:
+    return opened(picture="sample", **params)
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception and not app.error
+    return app
+
+
+def pick(app: AppTest, name: str, value: Any) -> AppTest:
+    """Choose ``value`` on the segmented control with that key."""
+    return checked(app.button_group(key=name).set_value(value).run())
+
+
+def press(app: AppTest, name: str) -> AppTest:
+    return checked(app.button(key=name).click().run())
+
+
+def plots(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def heatmap(app: AppTest) -> dict[str, Any]:
+    (found,) = [trace for plot in plots(app) for trace in plot["data"] if trace["type"] == "heatmap"]
+    return found
+
+
+def cells(trace: dict[str, Any]) -> int:
+    """Cells of a heatmap along one side."""
+    return len(trace["text"])
+
+
+def ages(app: AppTest) -> list[float]:
+    """Years before and after a change."""
+    (pair,) = [item.value for item in app.html if '"ag-pair"' in item.value]
+    return [float(years) for years in re.findall(r"<b>([\d.]+)</b><span>years", pair)]
+
+
+def address(app: AppTest) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+
+
+def subject(entry: WeightsEntry, portrait: Image.Image) -> Subject:
+    """The portrait's face and a network, without a page around them."""
+    from ui.answers import Answer, Picture
+
+    predictor: Any = services.predictor(entry.name, False)
+    buffer = io.BytesIO()
+    portrait.save(buffer, "PNG")
+    analysis = predictor.run(buffer.getvalue())
+    picture = Picture("portrait.png", buffer.getvalue())
+    return Subject(entry, predictor, Answer(picture, analysis.predictions, entry.name, analysis.timing, 0, {}, [], b""), 0)
+
+
+def test_the_empty_page_says_what_comes(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = opened()
+    text = "\n".join(item.value for item in app.markdown)
+    assert "Where it looks" in text and "Does it matter?" in text and "Is it faithful?" in text
+    assert app.selectbox(key="attention_weights").value == "gated" and work == {"detect": [], "look": [], "answer": []}
+    press(app, "try_sample")
+    assert app.session_state[SOURCE_KEY] == SAMPLE and cells(heatmap(app)) == 16
+
+
+def test_every_block_says_what_it_is(installed: dict[str, WeightsEntry]) -> None:
+    app = sample()
+    for number, (side, pixels) in enumerate(((16, 2), (8, 4), (4, 8)), start=1):
+        pick(app, "attention_block", f"attention{number}")
+        text = html(app)
+        assert f"<b>Block {number}</b>, mean over" in text and f"{side} × {side} cells: each covers {pixels} × {pixels} pixels" in text
+        assert "Gate 0.30: 70% of the mask gets through" in text and "<b>Trunk</b>" in text and "<b>Output</b>" in text
+        trace = heatmap(app)
+        assert cells(trace) == side and trace["dx"] == pixels and trace["zsmooth"] is False and "%{z:.3f}" in trace["hovertemplate"]
+    assert "No gate" in html(checked(app.selectbox(key="attention_weights").select("open").run()))
+
+
+def test_all_nine_blocks_of_a_trio(installed: dict[str, WeightsEntry]) -> None:
+    app = sample(weights="trio", block="digit.attention2")
+    options = [option.content for option in app.button_group(key="attention_block").proto.options]
+    assert len([option for option in options if "block" in option]) == 9 and "<b>Digit, block 2</b>" in html(app)
+    app = sample(weights="trio", tab="matter")
+    pick(app, "attention-change-digit.attention3", "off")
+    assert "one number and no distribution" in "\n".join(line.value for line in app.caption)
+
+
+def test_no_control_detects_or_looks_again(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = sample()
+    for name, value in (
+        ("attention_block", "attention2"),
+        ("attention_view", "max"),
+        ("attention_view", "channel"),
+        ("attention_colours", "cividis"),
+        ("attention_cells", "smooth"),
+        ("attention_scale", "full"),
+        ("attention_under", "crop"),
+    ):
+        pick(app, name, value)
+    checked(app.slider(key="attention_opacity").set_value(20).run())
+    trace = heatmap(app)
+    assert trace["opacity"] == 0.2 and trace["zsmooth"] == "best" and (trace["zmin"], trace["zmax"]) == (0, 1)
+    press(app, "attention-next")
+    for tab in attention_link.TABS.values():
+        app.session_state["attention-tabs"] = tab
+        checked(app.run())
+    assert work["detect"] == [(512, 512)] and work["look"] == ["gated"] and work["answer"] == []
+    checked(app.selectbox(key="attention_weights").select("open").run())
+    assert work["detect"] == [(512, 512)]
+
+
+def test_keys_and_buttons_step_through_the_blocks(installed: dict[str, WeightsEntry]) -> None:
+    app = sample()
+    assert [app.button(key=f"attention-{way}").proto.shortcut.lower() for way in ("back", "next")] == ["p", "n"]
+    stops = []
+    for way in ("next", "next", "next", "back"):
+        press(app, f"attention-{way}")
+        stops.append(app.session_state["attention_block"])
+    assert stops == ["attention2", "attention3", "attention1", "attention3"]
+
+
+def test_playing_goes_round_and_stops(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("ui.attention_viewer.monotonic", lambda: now[0])
+    app = press(sample(), "attention-play-button")
+    assert app.button(key="attention-play-button").label == "Pause"
+    stops = []
+    for _ in range(4):
+        now[0] += 2
+        stops.append(checked(app.run()).session_state["attention_block"])
+    assert stops == ["attention2", "attention3", "attention1", "attention2"]
+    pick(app, "attention_colours", "magma")
+    assert app.session_state["attention_block"] == "attention2"  # a control in between does not push the film on
+    for _ in range(10):
+        now[0] += 2
+        checked(app.run())
+    assert app.button(key="attention-play-button").label == "Play" and app.session_state["attention-play"] is None
+
+
+def test_channels_are_chosen_from_small_pictures(installed: dict[str, WeightsEntry]) -> None:
+    app = pick(sample(), "attention_view", "channel")
+    buttons = [button for button in app.button if button.key.startswith("attention-channel-")]
+    assert len(buttons) == 16 and all("data:image/png;base64," in button.label for button in buttons)
+    assert f"channel {buttons[0].key.rpartition('-')[2]} of 16" in html(app)  # the one that varies most
+    press(app, buttons[3].key)
+    number = buttons[3].key.rpartition("-")[2]
+    assert f"channel {number} of 16" in html(app) and address(app)["channel"] == number
+    pick(app, "attention_block", "attention3")
+    assert len(app.pagination) == 1
+    first = {button.key for button in app.button if "channel" in button.key}
+    checked(app.pagination[0].select(2).run())
+    assert not first & {button.key for button in app.button if "channel" in button.key}
+
+
+def test_flat_masks_are_called_flat(installed: dict[str, WeightsEntry]) -> None:
+    app = sample(weights="flat")
+    assert "Flat: 0.500 everywhere" in html(app) and "None of its 16 channels varies over the face" in html(app)
+    assert (heatmap(app)["zmin"], heatmap(app)["zmax"]) == (0, 1)
+    app = sample(weights="flat", tab="matter")
+    press(app, "attention-all-shuffled")
+    assert "Next to nothing moves" in html(app)
+
+
+def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, WeightsEntry]) -> None:
+    wanted = {
+        "weights": "open",
+        "block": "attention2",
+        "view": "max",
+        "colours": "magma",
+        "cells": "smooth",
+        "opacity": "35",
+        "scale": "full",
+    }
+    app = sample(**wanted)
+    assert address(app) == wanted | {"picture": "sample"}
+    trace = heatmap(app)
+    assert cells(trace) == 8 and trace["opacity"] == 0.35 and trace["colorscale"][0][1] == "rgb(0, 0, 4)" and trace["zmax"] == 1
+    assert "<b>Block 2</b>, maximum over" in html(app)
+    pick(app, "attention_cells", "blocks")
+    assert "cells" not in address(app)  # what is at its default is left out
+    assert address(sample(tab="matter"))["tab"] == "matter"
+
+
+@pytest.mark.parametrize(
+    "params", [{"opacity": "900"}, {"opacity": "٣"}, {"block": "attention9"}, {"weights": "../x"}, {"view": "<b>", "face": "7"}]
+)
+def test_a_wrong_address_does_no_harm(installed: dict[str, WeightsEntry], params: dict[str, str]) -> None:
+    app = sample(**params)
+    assert app.session_state["attention_opacity"] == 60 and app.session_state["attention_weights"] == "gated"
+    assert cells(heatmap(app)) == 16 and app.session_state["attention_face"] == 1
+
+
+def test_pictures_of_test_sets_are_announced(installed: dict[str, WeightsEntry]) -> None:
+    app = opened(set="utkface", row="12")
+    assert "row 12 of the set «utkface»" in alerts(app) and address(app)["row"] == "12"
+
+
+def test_masks_switched_off_move_the_answer(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = sample(tab="matter")
+    before = ages(app)
+    assert before[0] == before[1] and "Nothing is changed yet" in html(app) and work["answer"] == []
+    pick(app, "attention-change-attention1", "off")
+    off = ages(app)
+    assert off[0] == before[0] and off[1] != off[0] and work["answer"] == [({"attention1": "off"}, 0)]
+    assert re.search(r"years (older|younger)", html(app)) and "was not measured" in html(app)
+    names = [trace["name"] for plot in plots(app) for trace in plot["data"]]
+    assert names == ["after", "before"]
+    pick(app, "attention-change-attention1", "own")
+    assert ages(app) == before
+    pick(app, "attention-change-attention1", "off")
+    assert ages(app) == off and len(work["answer"]) == 1  # known already
+    press(app, "attention-all-own")
+    assert ages(app) == before
+
+
+def test_another_shuffle_is_another_answer(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = sample(tab="matter")
+    assert app.button(key="attention-reshuffle").disabled
+    press(app, "attention-all-shuffled")
+    first = attention_answers(app)
+    press(app, "attention-reshuffle")
+    assert [seed for _, seed in work["answer"]] == [0, 1] and attention_answers(app) != first
+    assert all(set(changes.values()) == {"shuffled"} and len(changes) == 3 for changes, _ in work["answer"])
+
+
+def attention_answers(app: AppTest) -> float:
+    """Years of the answer asked for last."""
+    return list(app.session_state["attention-answers"].values())[-1][0].years
+
+
+def test_a_covered_face_answers_differently(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = checked(sample(tab="matter").toggle(key="attention-cover").set_value(True).run())
+    one = attention_answers(app)
+    checked(app.slider(key="attention-patch-left-31").set_value(16).run())
+    two = attention_answers(app)
+    checked(app.slider(key="attention-patch-size-32").set_value(20).run())
+    assert len({one, two, attention_answers(app)}) == 3 and work["detect"] == [(512, 512)] and work["answer"] == []
+    pick(app, "attention-change-attention2", "off")
+    assert work["answer"] == [({"attention2": "off"}, 0)]
+
+
+def test_other_networks_get_saliency_by_that_name(installed: dict[str, WeightsEntry]) -> None:
+    app = sample(weights="plain")
+    text = html(app)
+    assert "it is not the network&#x27;s own mask" in text and "Gate" not in text and "Trunk" not in text
+    assert "Network plain (saliency, not its own mask)" in app.selectbox(key="attention_weights").options
+    assert [option.content for option in app.button_group(key="attention_block").proto.options] == [
+        "Grad-CAM (saliency)",
+        "Occlusion (saliency)",
+    ]
+    pick(app, "attention_block", "occlusion")
+    assert cells(heatmap(app)) == 8 and "Occlusion" in html(app)
+    pick(app, "attention_target", "gender")
+    assert "for the gender" in html(app) and len(app.session_state["attention-saliency"]) == 3
+    app.session_state["attention-tabs"] = attention_link.TABS["matter"]
+    checked(app.run())
+    assert "no masks of its own" in alerts(app)
+    checked(app.toggle(key="attention-cover").set_value(True).run())
+    assert [len(plot["data"]) for plot in plots(app)] == [2]
+
+
+def test_without_masked_networks_it_is_said_how_to_get_one(
+    installed: dict[str, WeightsEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest([write_network(tmp_path, "plain", "multitask_cnn", HEADS, default=True)], tmp_path)
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
+    app = sample()
+    assert "No network with attention masks is installed" in alerts(app) and "train configs/gra_net_dist.toml" in alerts(app)
+    assert cells(heatmap(app)) == 4
+    write_manifest([], tmp_path)
+    app = AppTest.from_file(str(APP), default_timeout=120).switch_page(PAGE).run()
+    assert not app.exception and "No trained weights are installed" in alerts(app)
+
+
+def test_a_face_is_picked_where_there_are_several(installed: dict[str, WeightsEntry], portrait: Image.Image, work: dict[str, list]) -> None:
+    two = Image.new("RGB", (900, 512))
+    two.paste(portrait.crop((100, 0, 512, 512)))
+    two.paste(portrait.resize((400, 400)), (450, 60))
+    buffer = io.BytesIO()
+    two.save(buffer, "PNG")
+    app = upload(opened(), png("two.png", buffer.getvalue()))
+    first = html(app)
+    pick(app, "attention_face", 2)
+    assert address(app)["face"] == "2" and html(app) != first and work["look"] == ["gated", "gated"] and len(work["detect"]) == 1
+    pick(app, "attention_face", 1)
+    assert len(work["look"]) == 2 and html(app) == first
+
+
+def test_pictures_without_a_face_and_broken_ones(installed: dict[str, WeightsEntry], photo: bytes) -> None:
+    app = opened()
+    app.file_uploader[0].set_value([png("wall.png", photo)]).run()
+    assert not app.exception and "No face found in wall.png" in alerts(app)
+    app.file_uploader[0].set_value([("a.jpg", b"text", "image/jpeg")]).run()
+    assert not app.exception and "No answer for a.jpg" in alerts(app)
+
+
+def test_a_picture_from_the_predict_page_goes_on(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app.button(key="try_sample").click().run()
+    checked(app.switch_page(PAGE).run())
+    if "attention-go-on" in {button.key for button in app.button}:
+        press(app, "attention-go-on")
+    assert cells(heatmap(app)) == 16 and work["detect"] == [(512, 512)]
+
+
+def test_faithfulness_of_one_face(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_faithful, "RANDOM", 2)
+    app = sample(weights="flat", tab="faithful")
+    assert not app.dataframe
+    press(app, "attention-curves-button")
+    said = "\n".join(item.value for item in app.markdown).replace("\\", "")
+    for number in (1, 2, 3):
+        assert f"The mask of block {number} does no better than random on this face." in said
+    table = app.dataframe[0].value
+    assert table["map"].tolist()[:2] == ["Block 1, its mask", "Block 2, its mask"] and table["deletion"].iloc[-1] == "the map to beat"
+    assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [6, 6]
+    monkeypatch.setattr(attention_faithful, "work_out", lambda *_: pytest.fail("worked out again"))
+    checked(app.run())
+    assert len(app.dataframe) == 1
+    pick(app, "attention_target", "gender")
+    assert not app.dataframe and "attention-curves-button" in {button.key for button in app.button}
+
+
+def write_averages(folder: Path, entry: WeightsEntry) -> None:
+    """Averages as «attention-report» leaves them, with numbers set by hand."""
+    groups = {"all": {"all": 300}, "age": {"0-9": 100, "10-19": 200}, "gender_answer": {"right": 250, "wrong": 50}}
+    arrays: dict[str, np.ndarray] = {"all/all/face": np.full((32, 32, 3), 90, np.uint8)}
+    for slicing, parts in groups.items():
+        for number, (group, count) in enumerate(parts.items()):
+            arrays[f"{slicing}/{group}/n"] = np.int64(count)
+            arrays[f"{slicing}/{group}/attention1"] = np.linspace(0.1, 0.2 + number, 256, dtype=np.float32).reshape(16, 16)
+    estimate = {"value": 0.4, "low": 0.35, "high": 0.45, "n": 8}
+    good = {"area": estimate, "curve": [1, 0.5, 0.1], "difference": estimate, "verdict": "better than random"}
+    even = good | {"verdict": "no better than random"}
+    random = {kind: {"area": estimate, "curve": [1, 0.6, 0.1]} for kind in ("deletion", "insertion")}
+    maps = {"attention1": {"deletion": good, "insertion": even}, "grad_cam": {"deletion": good, "insertion": good}, "random 16x16": random}
+    report = {
+        "weights": entry.name, "weights_sha256": entry.sha256, "set": "utkface", "split": "test", "n": 300, "curves_n": 8, "steps": 2,
+        "how": "By hand", "sides": {"attention1": 16, "grad_cam": 4}, "groups": groups, "targets": {"age": maps, "gender": maps},
+    }  # fmt: skip
+    (folder / entry.name / "attention").mkdir(parents=True)
+    (folder / entry.name / "attention" / "utkface.json").write_text(json.dumps(report))
+    np.savez_compressed(folder / entry.name / "attention" / "utkface.npz", **arrays)
+
+
+def test_averages_over_a_test_set(installed: dict[str, WeightsEntry], tmp_path: Path) -> None:
+    app = sample(tab="set")
+    assert "No averages over a test set are here" in alerts(app) and "attention-report gated" in alerts(app)
+    write_averages(tmp_path / "reports", installed["gated"])
+    app = sample(tab="set")
+    said = "\n".join(item.value for item in app.markdown).replace("\\", "")
+    assert "Mean masks over 300 faces" in said and "UTKFace, test" in said
+    assert "does better than random at deletion, no better than random at insertion, on average" in said
+    assert "n 300" in html(app) and "Mean face" in html(app)
+    pick(app, "attention-slicing", "age")
+    assert "n 100" in html(app) and "10-19" in html(app) and "Mean face" not in html(app)
+    table = app.dataframe[0].value
+    assert table["deletion, area"].iloc[0] == "0.400 (0.350 to 0.450)" and table["deletion, so"].iloc[2] == "the map to beat"
+    assert not app.warning
+    write_averages(tmp_path / "reports", dataclasses.replace(installed["open"], sha256="0"))
+    assert "earlier version of the weights" in alerts(sample(tab="set", weights="open"))
+
+
+def test_raw_masks_can_be_taken_away(installed: dict[str, WeightsEntry], portrait: Image.Image) -> None:
+    seen = subject(installed["gated"], portrait)
+    with np.load(io.BytesIO(npz(seen))) as arrays:
+        assert arrays["attention2.mask"].shape == (32, 8, 8) and arrays["crop"].shape == (32, 32, 3)
+        np.testing.assert_array_equal(arrays["attention1.mask"], seen.maps().block("attention1").mask)
+    with np.load(io.BytesIO(npz(subject(installed["plain"], portrait)))) as arrays:
+        assert {"crop", "grad_cam.age", "occlusion.gender"} <= set(arrays) and not any("mask" in name for name in arrays)
+
+
+def test_the_view_can_be_taken_away(installed: dict[str, WeightsEntry], portrait: Image.Image) -> None:
+    seen = subject(installed["gated"], portrait)
+    settings = {"colours": "magma", "scale": "full", "cells": "blocks", "opacity": 100, "under": "crop"}
+    shown = attention_layers.layer(seen, "attention3")
+    picture = Image.open(io.BytesIO(view_png(seen, shown, settings)))
+    cell = picture.crop((24, 24, 24 + 512, 24 + 512)).reduce(128)  # 4x4 cells of one colour each
+    expected = attention_figures.coloured(shown.values, "magma", 0, 1)
+    np.testing.assert_array_equal(np.asarray(cell), np.asarray(expected))
+    smooth = view_png(seen, attention_layers.layer(seen, "grad_cam"), settings | {"cells": "smooth", "under": "sharp"})
+    assert Image.open(io.BytesIO(smooth)).format == "PNG"
+
+
+def test_downloads_are_on_the_page(installed: dict[str, WeightsEntry]) -> None:
+    assert {button.proto.label for button in sample().get("download_button")} == {"PNG", "NPZ"}
+
+
+def test_what_a_session_keeps_is_bounded(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("ui.attention_subject", fromlist=["MOST"]).MOST, "answers", 2)
+    app = sample(tab="matter")
+    for block in (1, 2, 3):
+        pick(app, f"attention-change-attention{block}", "off")
+    assert len(app.session_state["attention-answers"]) == 2
+
+
+def test_colours_run_from_low_to_high() -> None:
+    for name, (low, high) in {"viridis": ((68, 1, 84), (253, 231, 37)), "cividis": ((0, 34, 78), (254, 232, 56))}.items():
+        table = attention_figures.table(name)
+        assert np.abs(table[0].astype(int) - low).max() <= 3 and np.abs(table[-1].astype(int) - high).max() <= 3
+        luma = table @ np.array([0.2126, 0.7152, 0.0722])
+        assert (np.diff(luma) > -0.5).all(), name
+    values = np.array([[0.0, 0.5], [1.0, 2.0]])
+    assert attention_figures.coloured(values, "viridis", 0, 1).getpixel((1, 1)) == tuple(attention_figures.table("viridis")[255])
+    assert all("#" not in stop for stops in attention_figures.STOPS.values() for stop in stops)
+
+
+def test_limits_do_not_stretch_what_is_flat() -> None:
+    assert attention_figures.limits(np.array([[0.4, 0.405]]), "own") == (0, 1)
+    assert attention_figures.limits(np.array([[0.25, 0.5]]), "own") == (0.25, 0.5)
+    assert attention_figures.limits(np.array([[0.25, 0.5]]), "full") == (0, 1)
+
+
+def test_moved_words() -> None:
+    woman, man = Categorical(("Female", "Male"), 0, (0.971, 0.029)), Categorical(("Female", "Male"), 1, (0.4, 0.6))
+    words = attention_changes.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(33.24), man))
+    assert words == "3.2 years older. Female from 97.1 % to 40.0 %, so the answer turns into Male."
+    assert "does not matter" in attention_changes.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(30.05), woman))
+    young = Categorical(("0-2", "3-9"), 0, (0.9, 0.1))
+    moved = attention_changes.moved_words(
+        (AgeEstimate(1.0, ranges=young), None), (AgeEstimate(1.0, ranges=dataclasses.replace(young, index=1)), None)
+    )
+    assert moved == "The likeliest range moves from 0–2 to 3–9."
+
+
+def test_verdicts_need_both_a_lead_and_a_margin() -> None:
+    peers = [{"deletion_area": 0.5, "insertion_area": 0.5}, {"deletion_area": 0.45, "insertion_area": 0.55}]
+    judge = attention_faithful.verdict
+    assert judge({"deletion_area": 0.3, "insertion_area": 0.3}, peers, "deletion") == "better than random"
+    assert judge({"deletion_area": 0.445, "insertion_area": 0.3}, peers, "deletion") == "no better than random"
+    assert judge({"deletion_area": 0.6, "insertion_area": 0.3}, peers, "deletion") == "worse than random"
+    assert judge({"deletion_area": 0.3, "insertion_area": 0.7}, peers, "insertion") == "better than random"
+    assert judge({"deletion_area": 0.3, "insertion_area": 0.52}, peers, "insertion") == "no better than random"
+
+
+def test_titles_of_layers() -> None:
+    assert [attention_layers.title(name) for name in ("attention1", "decade.attention3", "grad_cam", "random")] == [
+        "Block 1", "Decade, block 3", "Grad-CAM", "Random",
+    ]  # fmt: skip
+    assert areas({}).empty

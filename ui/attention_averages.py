@@ -1,0 +1,134 @@
+"""«Over a test set»: what ``reports/`` holds of masks averaged over many faces, and of their faithfulness. Read, never computed anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from agegender_core.data.terms import TERMS, TEST_SPLITS
+from agegender_core.evaluation.saved import read_attention
+from ui import attention_link as link
+from ui import measured
+from ui.attention_faithful import curves_side_by_side, say
+from ui.attention_figures import bar, data_address, limits, pictures_row, small_png
+from ui.attention_layers import SALIENCY, title
+from ui.attention_link import TARGETS, key
+from ui.attention_subject import Subject
+from ui.messages import plain
+
+SLICINGS = {
+    "all": "All faces",
+    "age": "Age",
+    "gender": "Gender as labelled",
+    "age_answer": "Age within five years, or not",
+    "gender_answer": "Gender right, or wrong",
+}
+"""Ways to group the faces, in words."""
+Arrays = dict[str, np.ndarray]
+
+
+@st.fragment
+def show(subject: Subject) -> None:
+    """Averages of the network, or how to get them."""
+    weights = subject.card.name
+    found = {name: saved for name in TEST_SPLITS if (saved := read_attention(measured.REPORTS, weights, name)) is not None}
+    if not found:
+        empty(weights)
+        return
+    name = next(iter(found))
+    if len(found) > 1:
+        name = st.segmented_control(
+            "Set", list(found), default=name, required=True, format_func=lambda one: TERMS[one].title, key="attention-set"
+        )
+    report, arrays = found[name]
+    if report["weights_sha256"] != subject.card.sha256:
+        st.warning("These averages were made with an earlier version of the weights.", icon=":material/history:")
+    where = f"{TERMS[name].title}, {report['split']}"
+    if any(part.count("/") == 2 and part.rpartition("/")[2] not in ("n", "face") for part in arrays):
+        _masks(report, arrays, where)
+    _faithfulness(report, where)
+
+
+def empty(weights: str) -> None:
+    """Nothing was averaged for these weights."""
+    st.info(
+        "Mean masks by age band and gender, and for right against wrong answers, are worked out once over a test set and kept in the "
+        "reports folder. For these weights there are none yet. Where the face sets are:\n\n"
+        f"    python -m agegender_core attention-report {weights} --set utkface",
+        title="No averages over a test set are here",
+        icon=":material/dataset:",
+    )
+
+
+def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
+    """Mean masks of the groups of one slicing: a row a block, all groups of a row on one scale."""
+    st.markdown(f"**Mean masks over {report['n']:,} faces** ({plain(where)})")
+    slicings = [name for name in SLICINGS if report["groups"].get(name)]
+    slicing = st.segmented_control(
+        "Faces by", slicings, default=slicings[0], required=True, format_func=SLICINGS.get, key="attention-slicing", wrap=True
+    )
+    groups = report["groups"][slicing]
+    faces = [(data_address(Image.fromarray(arrays[path])), group, "") for group in groups if (path := f"{slicing}/{group}/face") in arrays]
+    if len(faces) == len(groups):
+        st.html('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
+    for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
+        maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
+        st.html(mask_row(block, maps, groups, link.get("colours")))
+    st.caption(
+        "Masks are means over channels and faces; all pictures of a row share one scale. Small groups differ by chance alone: mind their n."
+    )
+
+
+def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str) -> str:
+    """HTML of one block's mean masks by group, with their scale."""
+    span = limits(np.stack(list(maps.values())), "own")
+    items = [(small_png(values, colours, *span), group, f"n {counts[group]:,}") for group, values in maps.items()]
+    side = next(iter(maps.values())).shape[-1]
+    flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
+    head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}</p>'
+    return head + pictures_row(items, many=True) + bar(colours, *span)
+
+
+def _faithfulness(report: dict[str, Any], where: str) -> None:
+    """Mean curves, areas with intervals, and a sentence for each mask."""
+    st.markdown(f"**Faithfulness over {report['curves_n']:,} faces** ({plain(where)})")
+    target = st.segmented_control(
+        "Curves for", list(TARGETS), required=True, format_func=TARGETS.get, key=key("target"), persist_state="session"
+    )
+    maps = report["targets"][target]
+    for name in [name for name in maps if name not in SALIENCY and not name.startswith("random")] or [
+        name for name in SALIENCY if name in maps
+    ]:
+        say(name, [maps[name][kind]["verdict"] for kind in ("deletion", "insertion")], "on average")
+    curves_side_by_side({name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()}, "attention-mean")
+    st.dataframe(areas(maps), hide_index=True, width="stretch", key="attention-mean-areas")
+    st.caption(
+        f"95 % bootstrap intervals in brackets. Differences are taken face by face from a random map of the same cells. {report['how']}."
+    )
+
+
+def areas(maps: dict[str, Any]) -> pd.DataFrame:
+    """A row a map: area and difference from random for both curves, and what follows."""
+    rows = []
+    for name, kinds in maps.items():
+        row = {"map": _called(name)}
+        for kind, found in kinds.items():
+            row[f"{kind}, area"] = _estimate(found["area"])
+            row[f"{kind}, against random"] = _estimate(found["difference"], sign="+") if "difference" in found else "–"
+            row[f"{kind}, so"] = found.get("verdict", "the map to beat")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _called(name: str) -> str:
+    if name.startswith("random"):
+        return name.replace("random", "Random,").replace("x", " × ")
+    return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
+
+
+def _estimate(found: dict[str, float], sign: str = "") -> str:
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"

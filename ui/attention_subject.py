@@ -1,0 +1,144 @@
+"""One face and the network that looks at it: what is asked of them, each question once for the session.
+
+Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name; whatever control is moved, neither the
+detector nor that pass runs again. What is kept is bounded and lives in the session's own state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+
+from agegender_core.types import AgeEstimate, Categorical, Prediction
+from ui import services
+from ui.answers import Answer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from agegender_core.attention import AttentionMaps, AttentionNetwork, Change
+    from agegender_core.weights import WeightsEntry
+
+MOST = {"maps": 12, "answers": 400, "saliency": 60, "faces": 24, "curves": 24}
+"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a megabyte."""
+SHARP_SIDE = 256
+"""Side of the face drawn under a mask, in pixels."""
+
+Patch = tuple[float, float, float]
+"""A grey square over the crop: left, top and side as shares of the crop's side."""
+Said = tuple[AgeEstimate, Categorical | None]
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Face ``index`` (from 0) of ``answer``, and the network ``card`` describes. ``predictor``: the one behind the answer."""
+
+    card: WeightsEntry
+    predictor: Any
+    answer: Answer
+    index: int
+
+    @property
+    def prediction(self) -> Prediction:
+        """What was said about the face."""
+        return self.answer.predictions[self.index]
+
+    @property
+    def own_masks(self) -> bool:
+        """Whether the network has attention masks; others are only asked from outside."""
+        from agegender_core.attention import ARCHITECTURES
+
+        return self.card.architecture in ARCHITECTURES
+
+    @property
+    def network(self) -> AttentionNetwork:
+        """The network, ready to be looked into; for those with masks."""
+        from agegender_core.attention import AttentionNetwork
+
+        return AttentionNetwork(self.card, self.predictor.network)
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """Name of the weights and digest of the crop."""
+        return self.card.name, hashlib.sha256(self.prediction.crop.tobytes()).hexdigest()
+
+    def maps(self) -> AttentionMaps:
+        """Masks of the face, and all that comes with them."""
+        return kept("maps", self.key, lambda: self.network.look(self.prediction.crop, self.prediction.face))
+
+    def saliency(self, method: str, target: str) -> np.ndarray:
+        """(h, w) map in [0, 1] that ``method`` makes of the network from outside: not its own mask."""
+        from agegender_core.saliency import normalised, saliency_map
+
+        def make() -> np.ndarray:
+            with st.spinner("Asking the network from outside. Once for each face …"):
+                return normalised(saliency_map(self.predictor.network, self.card, self.prediction.crop, method, target))
+
+        return kept("saliency", (*self.key, method, target), make)
+
+    def answered(self, changes: Mapping[str, Change], seed: int = 0, patch: Patch | None = None) -> Said:
+        """The answer with ``changes`` made to the masks, by block, and a ``patch`` over the crop."""
+        chosen = {name: change for name, change in changes.items() if change != "own"}
+        if not chosen and patch is None:
+            return self.prediction.age, self.prediction.gender
+        seed = seed if "shuffled" in chosen.values() else 0
+        return kept("answers", (*self.key, tuple(sorted(chosen.items())), seed, patch), lambda: self._ask(chosen, seed, patch))
+
+    def _ask(self, changes: Mapping[str, Change], seed: int, patch: Patch | None) -> Said:
+        crop = self.covered(patch)
+        if changes:
+            return self.network.answer(crop, changes, seed)
+        (said,) = self.predictor.predict_crops([crop], [self.prediction.face])
+        return said.age, said.gender
+
+    def covered(self, patch: Patch | None) -> Image.Image:
+        """The crop with ``patch`` over it."""
+        from agegender_core.attention import occluded
+
+        return self.prediction.crop if patch is None else occluded(self.prediction.crop, *patch)
+
+    def sharp(self) -> bytes:
+        """The crop's part of the picture with more pixels than the network sees, as JPEG; in grey, so that all colours are the map's."""
+        return kept("faces", self.key, self._sharp)
+
+    def _sharp(self) -> bytes:
+        from agegender_core.alignment import align
+        from agegender_core.imaging import load_image
+        from agegender_core.types import InputSpec
+
+        face = align(load_image(self.answer.picture.data), self.prediction.face, InputSpec(SHARP_SIDE, self.card.input.margin))
+        buffer = io.BytesIO()
+        face.convert("L").save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
+
+def subject(card: WeightsEntry, answer: Answer, index: int, race: bool) -> Subject:
+    """Face ``index`` of an answer by ``card``. Raises ``WeightsError`` or ``DetectorError``."""
+    return Subject(card, services.predictor(card.name, race), answer, index)
+
+
+def networks(installed: Sequence[WeightsEntry]) -> tuple[list[WeightsEntry], list[WeightsEntry]]:
+    """Those of ``installed`` with masks of their own, those for use before those made for comparisons, and the others."""
+    from agegender_core.attention import attention_entries
+
+    order = [entry.name for entry in attention_entries()]
+    own = sorted((entry for entry in installed if entry.name in order), key=lambda entry: order.index(entry.name))
+    return own, [entry for entry in installed if entry.name not in order]
+
+
+def kept(kind: str, key: tuple[Any, ...], make: Callable[[], Kept]) -> Kept:
+    """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
+    store: dict[tuple[Any, ...], Kept] = st.session_state.setdefault(f"attention-{kind}", {})
+    if key not in store:
+        store[key] = make()
+        for old in list(store)[: -MOST[kind]]:
+            del store[old]
+    return store[key]
