@@ -107,7 +107,10 @@ def _step(stops: list[str], by: int) -> None:
 def _advance(stops: list[str]) -> None:
     """One step on where the film is playing and the timer has run; a control moved in between does not push it."""
     film = st.session_state.get(PLAY)
-    if film is None or not stops or monotonic() - film["since"] < 0.8 * PERIOD:
+    if not stops:
+        st.session_state[PLAY] = None
+        return
+    if film is None or monotonic() - film["since"] < 0.8 * PERIOD:
         return
     if film["left"] <= 0:
         st.session_state[PLAY] = None

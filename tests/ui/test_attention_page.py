@@ -25,7 +25,7 @@ from agegender_core.weights import WeightsEntry, sha256, write_manifest
 from tests.networks import write_network
 from tests.ui.conftest import APP
 from tests.ui.test_predict_page import alerts, html, png, upload
-from ui import attention_changes, attention_faithful, attention_figures, attention_layers, attention_link, services
+from ui import attention_changes, attention_faithful, attention_figures, attention_layers, attention_link, attention_subject, services
 from ui.attention_averages import areas
 from ui.attention_export import npz
 from ui.attention_export import png as view_png
@@ -532,7 +532,7 @@ def test_downloads_are_on_the_page(installed: dict[str, WeightsEntry]) -> None:
 
 
 def test_what_a_session_keeps_is_bounded(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("ui.attention_subject", fromlist=["MOST"]).MOST, "answers", 2)
+    monkeypatch.setitem(attention_subject.MOST, "answers", 2)
     app = sample(tab="matter")
     for block in (1, 2, 3):
         pick(app, f"attention-change-attention{block}", "off")
