@@ -114,7 +114,7 @@ def long_rows(rows: Sequence[Row]) -> list[Row]:
             if claim is None and item is None:
                 continue
             factor = 1 if metric in YEARS else 100
-            values = {key: None if item is None else round(factor * item[key], 2) for key in ("value", "low", "high")}
+            values = {key: None if item is None else round(factor * item[key], 4) for key in ("value", "low", "high")}
             flat.append(
                 {
                     "system": row["title"],
