@@ -13,11 +13,12 @@ from agegender_core.data.terms import TERMS, TEST_SPLITS
 from agegender_core.evaluation.saved import read_attention
 from ui import attention_link as link
 from ui import measured
-from ui.attention_faithful import curves_side_by_side, say
+from ui.attention_faithful import EQUAL, KINDS, MARGIN, curves_side_by_side, say
 from ui.attention_figures import bar, data_address, limits, pictures_row, small_png
 from ui.attention_layers import SALIENCY, title
 from ui.attention_link import TARGETS, key
 from ui.attention_subject import Subject
+from ui.charts import shown
 from ui.messages import plain
 
 SLICINGS = {
@@ -72,7 +73,11 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
         "Faces by", slicings, default=slicings[0], required=True, format_func=SLICINGS.get, key="attention-slicing", wrap=True
     )
     groups = report["groups"][slicing]
-    faces = [(data_address(Image.fromarray(arrays[path])), group, "") for group in groups if (path := f"{slicing}/{group}/face") in arrays]
+    faces = [
+        (data_address(Image.fromarray(arrays[path])), _group(group), "")
+        for group in groups
+        if (path := f"{slicing}/{group}/face") in arrays
+    ]
     if len(faces) == len(groups):
         st.html('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
@@ -86,7 +91,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
 def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str) -> str:
     """HTML of one block's mean masks by group, with their scale."""
     span = limits(np.stack(list(maps.values())), "own")
-    items = [(small_png(values, colours, *span), group, f"n {counts[group]:,}") for group, values in maps.items()]
+    items = [(small_png(values, colours, *span), _group(group), f"n {counts[group]:,}") for group, values in maps.items()]
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
     head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}</p>'
@@ -103,12 +108,18 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
     for name in [name for name in maps if name not in SALIENCY and not name.startswith("random")] or [
         name for name in SALIENCY if name in maps
     ]:
-        say(name, [maps[name][kind]["verdict"] for kind in ("deletion", "insertion")], "on average")
+        say(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
     curves_side_by_side({name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()}, "attention-mean")
     st.dataframe(areas(maps), hide_index=True, width="stretch", key="attention-mean-areas")
     st.caption(
-        f"95 % bootstrap intervals in brackets. Differences are taken face by face from a random map of the same cells. {report['how']}."
+        "95 % bootstrap intervals in brackets. Differences are taken face by face from a random map of the same cells; in the sentences "
+        f"above, less than {MARGIN:g} counts as none. How: {plain(report['how'])}."
     )
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """What the report says, unless the difference is too small to matter to anybody."""
+    return EQUAL if abs(found["difference"]["value"]) < MARGIN else found["verdict"]
 
 
 def areas(maps: dict[str, Any]) -> pd.DataFrame:
@@ -122,6 +133,11 @@ def areas(maps: dict[str, Any]) -> pd.DataFrame:
             row[f"{kind}, so"] = found.get("verdict", "the map to beat")
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _group(name: str) -> str:
+    """«0–9», «Right», «All»."""
+    return shown(name[0].upper() + name[1:])
 
 
 def _called(name: str) -> str:

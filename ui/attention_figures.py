@@ -90,7 +90,11 @@ def pictures_row(items: Sequence[tuple[str, str, str]], *, smooth: bool = False,
         f"<span>{escape(words)}</span></figcaption></figure>"
         for source, title, words in items
     )
-    return f'<div class="ag-maps{" ag-smooth" if smooth else ""}{" ag-many" if many else ""}">{cells}</div>'
+    return f'<div class="ag-maps{" ag-smooth" if smooth else ""}{_many(len(items)) if many else ""}">{cells}</div>'
+
+
+def _many(count: int) -> str:
+    return " ag-many ag-few" if count < 4 else " ag-many"
 
 
 def bar(name: str, low: float, high: float) -> str:
@@ -133,7 +137,7 @@ def curves(found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Map
         figure.add_scatter(
             x=share, y=values, name=titles.get(name, name), mode="lines", line=line, hovertemplate="%{x:.0f} % of pixels: %{y:.2f}"
         )
-    _lay_out(figure, 280)
+    _lay_out(figure, 320)
     figure.update_xaxes(title_text="Pixels taken away" if kind == "deletion" else "Pixels put back", ticksuffix=" %", range=[0, 100])
     figure.update_yaxes(title_text="Left of the answer", range=[0, 1.03])
     return figure

@@ -102,7 +102,8 @@ def range_words(shown: Layer) -> str:
 
 def span_words(values: np.ndarray) -> str:
     """«0.47–0.81»; one number where both ends read the same."""
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
+    digits = 2 if values.max() < 10 else 1 if values.max() < 100 else 0
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low}–{high}"
 
 

@@ -60,6 +60,7 @@ CSS = """<style>
 .ag-maps img { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; border-radius: .3rem; }
 .ag-maps.ag-many { flex-wrap: wrap; max-width: none; gap: .6rem; }
 .ag-maps.ag-many figure { flex: 0 0 5.6rem; }
+.ag-maps.ag-few figure { flex-basis: 9rem; }
 .ag-maps.ag-many figcaption b, .ag-maps.ag-many figcaption span { display: block; }
 .ag-maps.ag-smooth img { image-rendering: auto; }
 .ag-maps figcaption { font-size: .85rem; line-height: 1.35; margin-top: .25rem; font-variant-numeric: tabular-nums; }

@@ -498,7 +498,7 @@ def test_averages_over_a_test_set(installed: dict[str, WeightsEntry], tmp_path: 
     assert "does better than random at deletion, no better than random at insertion, on average" in said
     assert "n 300" in html(app) and "Mean face" in html(app)
     pick(app, "attention-slicing", "age")
-    assert "n 100" in html(app) and "10-19" in html(app) and "Mean face" not in html(app)
+    assert "n 100" in html(app) and "10–19" in html(app) and "Mean face" not in html(app)
     table = app.dataframe[0].value
     assert table["deletion, area"].iloc[0] == "0.400 (0.350 to 0.450)" and table["deletion, so"].iloc[2] == "the map to beat"
     assert not app.warning
