@@ -16,6 +16,8 @@ from ui.attention_layers import SALIENCY, Layer, around, range_words, resolution
 from ui.attention_subject import Subject
 
 SIDE, SMALL, EDGE = 512, 170, 24
+PLAIN = str.maketrans({"×": "x", "–": "-", "«": '"', "»": '"', "’": "'"})
+"""Pillow's own font has no signs for these."""
 INK, PAPER = (29, 43, 46), (255, 255, 255)
 
 
@@ -60,12 +62,12 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
             top = EDGE + place * (SMALL + 1)
             picture = coloured(values, settings["colours"], *ends).resize((SMALL - 26, SMALL - 26), Image.Resampling.NEAREST)
             canvas.paste(picture, (2 * EDGE + SIDE, top + 22))
-            draw.text((2 * EDGE + SIDE, top), f"{name} {span_words(values)}", fill=INK, font=_font(14))
+            draw.text((2 * EDGE + SIDE, top), f"{name} {span_words(values)}".translate(PLAIN), fill=INK, font=_font(14))
     text = [shown.about, resolution_words(shown.values, subject.card.input.size), range_words(shown)]
     text += [] if shown.block is None else [shown.block.gate_words()]
     text += [f"{subject.card.title} ({subject.card.name}). {answer_words(subject.prediction.age, subject.prediction.gender)}"]
     top = 2 * EDGE + SIDE + 40
-    for number, line in enumerate(text):
+    for number, line in enumerate(line.translate(PLAIN) for line in text):
         for part in _wrapped(line, draw, canvas.width - 2 * EDGE, _font(20 if number == 0 else 15)):
             draw.text((EDGE, top), part, fill=INK, font=_font(20 if number == 0 else 15))
             top += 28 if number == 0 else 20

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ui import attention_link as link
-from ui.attention_figures import curves
+from ui.attention_figures import FLAT, curves
 from ui.attention_layers import SALIENCY, blocks, title
 from ui.attention_link import TARGETS, key
 from ui.attention_subject import MOST, Subject
@@ -22,6 +22,7 @@ RANDOM = 5
 MARGIN = 0.01
 """Areas closer than this count as equal."""
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
+FLATNESS = "It is flat: which place comes first is little more than rounding."
 KINDS = ("deletion", "insertion")
 Row = dict[str, Any]
 
@@ -84,6 +85,7 @@ def work_out(subject: Subject, wanted: list[str], target: str) -> dict[str, Row]
     found = {name: rows[name] for name in wanted}
     for name in wanted:
         peers = [rows[maps[name].shape[-1], index] for index in range(RANDOM)]
+        found[name]["flat"] = name not in SALIENCY and float(np.ptp(maps[name])) < FLAT
         found[name]["verdicts"] = [verdict(found[name], peers, kind) for kind in KINDS]
     known = [rows[name] for name in guesses]
     return found | {"random": {kind: np.mean([row[kind] for row in known], axis=0) for kind in known[0]}}
@@ -98,18 +100,18 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
     return BETTER if min(gains) > MARGIN else WORSE if max(gains) < -MARGIN else EQUAL
 
 
-def say(name: str, verdicts: list[str], where: str) -> None:
-    """One plain sentence on a map: good only where both curves say so."""
+def say(name: str, verdicts: list[str], where: str, more: str = "") -> None:
+    """One plain sentence on a map, and ``more``: good only where both curves say so."""
     what = f"{title(name)} (saliency)" if name in SALIENCY else f"The mask of {title(name)[0].lower()}{title(name)[1:]}"
     agreed = verdicts[0] == verdicts[1]
     words = f"does {verdicts[0]}" if agreed else f"does {verdicts[0]} at deletion, {verdicts[1]} at insertion,"
     icon = "check_circle" if agreed and verdicts[0] == BETTER else "do_not_disturb_on"
-    st.markdown(f":material/{icon}: {plain(f'{what} {words} {where}.')}")
+    st.markdown(f":material/{icon}: {plain(f'{what} {words} {where}. {more}')}")
 
 
 def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str) -> None:
     """Deletion and insertion. ``name``: of the charts' keys."""
-    called = {one: title(one).replace("Random", "Random,") for one in found}
+    called = {one: title(one).replace("Random ", "Random, ") for one in found}
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
             st.markdown(f"**{kind.capitalize()}**: {'lower is better' if kind == 'deletion' else 'higher is better'}")
@@ -119,7 +121,7 @@ def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str
 def _result(found: Mapping[str, Row]) -> None:
     masks = [name for name in found if name not in (*SALIENCY, "random")]
     for name in masks or list(SALIENCY):
-        say(name, found[name]["verdicts"], "on this face")
+        say(name, found[name]["verdicts"], "on this face", FLATNESS if found[name]["flat"] else "")
     curves_side_by_side(found, "attention-curves-of")
     rows = [
         {

@@ -204,7 +204,8 @@ def _strip(shown: Layer) -> None:
                 args=("channel", channel),
             )
     st.caption(
-        "Channels from the one that varies most over this face to the flattest, each on its own scale; the number is the channel's own."
+        "Channels from the one that varies most over this face to the flattest, each on its own scale, flat ones from 0 to 1; "
+        "the number is the channel's own."
         if link.get("scale") == "own"
         else "Channels from the one that varies most over this face to the flattest; the number is the channel's own."
     )
