@@ -122,7 +122,8 @@ class Recipe:
     """One training run, whole. ``model``: the architecture's own options.
 
     ``start_from``: nothing for random values; «imagenet» (xception: by timm where they can be had, else from scratch); «published», the
-    installed weights of the same name; or the path of a safetensors file (for xception of timm's names).
+    installed weights of the same name; or the path of a safetensors file (for xception of timm's names). ``fresh``: parts that begin at
+    random all the same, by a piece of their tensors' names, such as «mask_branch».
 
     ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9 (FairFace's ranges) or 1 (years),
     decade (classes) and digit 1, gender 2 or 1, race 7, or targets 2 (age group index and gender as two numbers).
@@ -134,6 +135,7 @@ class Recipe:
     model: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     start_from: str = ""
+    fresh: tuple[str, ...] = ()
     input: InputSpec = InputSpec()
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -36,11 +36,16 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
         tensors, source = load_tensors(entry), f"the published weights {entry.name}, {entry.training.get('pictures_seen', 0):,} pictures in"
     else:
         tensors, source = read_tensors([Path(recipe.start_from)]), Path(recipe.start_from).name
+    own = model.state_dict()
+    anew = {name for name in own if any(part in name for part in recipe.fresh)}
+    if unused := [part for part in recipe.fresh if not any(part in name for name in own)]:
+        raise ConfigError(f"{recipe.name}: fresh names {', '.join(unused)}, which {recipe.architecture} does not have")
+    kept = {name: value for name, value in unpack(tensors).items() if not any(part in name for part in recipe.fresh)}
     try:
-        model.load_state_dict(unpack(tensors))
+        model.load_state_dict(kept | {name: own[name] for name in anew})
     except RuntimeError as error:
         raise ConfigError(f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}") from error
-    return f"from {source}"
+    return f"from {source}" + (f", {', '.join(recipe.fresh)} anew" if recipe.fresh else "")
 
 
 @torch.no_grad()

@@ -28,12 +28,15 @@ from agegender_core.training.dataset import usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
 from agegender_core.weights import WeightsEntry, list_weights, save_parts, sha256, weights_dir, write_manifest
 
+DEAREST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
+"""What storing compactly may cost on the validation split: years, and shares of right answers. A single picture is always allowed."""
+
 
 def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> WeightsEntry:
     """Copy ``run``'s weights into the weights folder and write its manifest entry, fitted on the validation split.
 
-    Raises ``ConfigError`` where the run is unfinished, or worse on the validation split than the weights it would replace
-    (``force`` overrides this).
+    Raises ``ConfigError`` where the run is unfinished, worse on the validation split than the weights it would replace, or loses more by
+    its way of storing than ``DEAREST`` (``force`` overrides the last two).
     """
     folder = folder or weights_dir()
     details = _read_run(run)
@@ -85,6 +88,7 @@ def _fitted(
     }
     original = _validation(prepare(_network(recipe, tensors)), entry, recipe)
     training["storage_cost"] = storage_cost(spec, original, validation)
+    _refuse_costly(recipe, training["storage_cost"], validation, force)
     return dataclasses.replace(entry, decoding=spec, training=training)
 
 
@@ -104,6 +108,22 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
         right = [(ranges[ranged] == true).mean() for ranges in chosen]
         cost["fairface9_accuracy"] = float(right[0] - right[1])
     return {name: round(value, 5) for name, value in cost.items()}
+
+
+def _refuse_costly(recipe: Recipe, cost: dict[str, float], validation: Validation, force: bool) -> None:
+    """``cost``: of ``storage_cost``; what is not a number counts as too much."""
+    targets = validation.targets
+    single = {
+        "gender_accuracy": 1 / max((targets.gender >= 0).sum(), 1),
+        "fairface9_accuracy": 1 / max(((targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)).sum(), 1),
+    }
+    allowed = {name: max(limit, single.get(name, 0.0)) + 1e-5 for name, limit in DEAREST.items()}  # costs are rounded to five places
+    beyond = [f"{name} {value:+.4f} (at most {allowed[name]:.4f})" for name, value in cost.items() if not value <= allowed[name]]
+    if beyond and not force:
+        raise ConfigError(
+            f"storing {recipe.name} as {recipe.card.storage} costs {', '.join(beyond)} on the validation split: "
+            "set a finer card.storage in its run.json, or publish with --force"
+        )
 
 
 def _ranges(answers: Answers, spec: DecodingSpec) -> np.ndarray | None:

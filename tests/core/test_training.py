@@ -201,7 +201,7 @@ SMALL = {
 }
 
 
-def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_path: Path) -> None:
+def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 2})
     run, said = tmp_path / "run", []
     first = train(recipe, run, device="cpu", say=said.append)
@@ -229,6 +229,16 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     )
     (run / "run.json").write_text(json.dumps(done))
     publish(run, folder=weights, force=True)
+
+    with monkeypatch.context() as patch:
+        ruined = {"heads.age.weight": lambda value: value * float("nan")}
+        patch.setattr(
+            "agegender_core.training.publish.pack",
+            lambda tensors, kind: {k: ruined.get(k, torch.clone)(v) for k, v in pack(tensors, kind).items()},
+        )
+        with pytest.raises(ConfigError, match="storing multitask_cnn_dist as half costs"):
+            publish(run, folder=weights)
+        assert find_weights(None, weights).sha256 == entry.sha256, "what was there stays"
 
     worse = tmp_path / "worse"
     train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}), worse, device="cpu", say=said.append)
@@ -340,6 +350,22 @@ def test_a_run_starts_from_what_the_recipe_says(tmp_path: Path, monkeypatch: pyt
     save_file({"w": torch.zeros(3)}, tmp_path / "small.safetensors")
     with pytest.raises(ConfigError, match="do not fit"):
         load_initial(other, dataclasses.replace(recipe, start_from=str(tmp_path / "small.safetensors")))
+
+
+def test_parts_named_fresh_begin_anew(tmp_path: Path) -> None:
+    recipe = load_recipe(CONFIGS / "gra_net_ablation_mixed.toml", {"model.width": 0.125, "fresh": ["mask_branch"]})
+    donor = create_model("gra_net", recipe.heads, width=0.125)  # its mask branch has no norm: it would not fit
+    save_file(donor.state_dict(), tmp_path / "donor.safetensors")
+    recipe = dataclasses.replace(recipe, start_from=str(tmp_path / "donor.safetensors"))
+    model = create_model("gra_net", recipe.heads, **recipe.model)
+    began = copy.deepcopy(model.state_dict())
+    assert load_initial(model, recipe) == "from donor.safetensors, mask_branch anew"
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, began[name] if "mask_branch" in name else donor.state_dict()[name]), name
+    with pytest.raises(ConfigError, match="do not fit"):
+        load_initial(model, dataclasses.replace(recipe, fresh=()))
+    with pytest.raises(ConfigError, match="fresh names nowhere"):
+        load_initial(model, dataclasses.replace(recipe, fresh=("nowhere",)))
 
 
 def load_network_plain() -> dict[str, torch.Tensor]:
