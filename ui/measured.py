@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from agegender_core.data.terms import TERMS
 from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
-from agegender_core.evaluation.comparison import SPLITS, YEARS, ablation_rows, comparison_rows, long_rows, shown_estimate
+from agegender_core.evaluation.comparison import SPLITS, YEARS, ablation_rows, comparison_rows, long_rows, mask_words, shown_estimate
 from agegender_core.evaluation.report import STORAGES
 from agegender_core.evaluation.saved import read_bench, read_leakage, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry
@@ -153,7 +153,7 @@ def ablation(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.Dat
         shown = {HEADS[key]: shown_estimate(row["measured"].get(key), key) for key in ("mae", "gender_accuracy")}
         rows.append(
             {
-                "mask": row["mask"],
+                "mask": mask_words(row),
                 "gate": "gated" if row["gated"] else "none (residual attention network)",
                 "set": f"{SET_TITLES[row['set']]}, {row['split']}",
                 "n": row["n"],

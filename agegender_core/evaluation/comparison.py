@@ -146,6 +146,7 @@ def ablation_rows(entries: Sequence[WeightsEntry], reports: Sequence[Report]) ->
                     "weights": entry.name,
                     "mask": entry.options.get("mask", "mixed"),
                     "gated": entry.options.get("gated", True),
+                    "mask_norm": entry.options.get("mask_norm", False),
                     "set": report["set"],
                     "split": report["split"],
                     "n": report["n"],
@@ -157,7 +158,14 @@ def ablation_rows(entries: Sequence[WeightsEntry], reports: Sequence[Report]) ->
                 }
             )
     order = ["mixed", "channel", "spatial"]
-    return sorted(rows, key=lambda row: (list(SET_TITLES).index(row["set"]), not row["gated"], order.index(row["mask"])))
+    return sorted(
+        rows, key=lambda row: (list(SET_TITLES).index(row["set"]), not row["gated"], order.index(row["mask"]), not row["mask_norm"])
+    )
+
+
+def mask_words(row: Row) -> str:
+    """Mask kind of a row of ``ablation_rows``, and whether its branch is normalised."""
+    return row["mask"] if row["mask_norm"] else f"{row['mask']}, mask branch as in the annex"
 
 
 def ablation_table(rows: Sequence[Row]) -> str:
@@ -165,7 +173,7 @@ def ablation_table(rows: Sequence[Row]) -> str:
     head = ("mask, gate", "set, split, n", "measured here", "learned gates, block 1 to 3", "budget")
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
     for row in rows:
-        kind = f"{row['mask']}, gated" if row["gated"] else f"{row['mask']}, no gate (residual attention network)"
+        kind = f"{mask_words(row)}, {'gated' if row['gated'] else 'no gate (residual attention network)'}"
         where = f"{SET_TITLES[row['set']]}, {row['split']}, {row['n']:,}"
         measured = "<br>".join(f"{HEADLINES[key]} {shown_measured(item, key)}" for key, item in row["measured"].items())
         gates = ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–"

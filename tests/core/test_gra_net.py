@@ -31,9 +31,9 @@ def faces() -> Tensor:
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def small_block(mask: str = "mixed", gated: bool = True, depth: int = 2) -> GatedAttention:
+def small_block(mask: str = "mixed", gated: bool = True, depth: int = 2, mask_norm: bool = False) -> GatedAttention:
     torch.manual_seed(1)
-    return trained_like(GatedAttention("attention1", 16, depth, mask, gated, 0.05))
+    return trained_like(GatedAttention("attention1", 16, depth, mask, gated, 0.05, mask_norm))
 
 
 def on_meta(**options: object) -> nn.Module:
@@ -75,6 +75,7 @@ def test_options_cost_no_parameters_but_the_gates() -> None:
     counted = count_parameters(on_meta())
     assert {count_parameters(on_meta(mask=mask)) for mask in MASKS} == {counted}
     assert count_parameters(on_meta(gated=False)) == counted - 3
+    assert count_parameters(on_meta(mask_norm=True)) == counted + 2 * (128 + 256 + 512), "the mask branch's own batch norm"
     assert count_parameters(on_meta(heads={"decade": 11})) - count_parameters(on_meta(heads={"digit": 1})) == 1025 * 10
 
 
@@ -121,6 +122,20 @@ def test_equations_4_to_6() -> None:
             wanted = 1 / (1 + np.exp(-(raw - raw.mean(axis=(2, 3), keepdims=True)) / raw.std(axis=(2, 3), keepdims=True)))
         assert np.allclose(mask, wanted, atol=1e-4), name
         assert mask.min() >= 0 and mask.max() <= 1, name
+
+
+def test_a_normalised_mask_branch_does_not_saturate_however_large_its_sums() -> None:
+    """What the annex leaves open: sums that grew during training saturate the mask unless something normalises them."""
+    x = torch.randn(8, 16, 12, 12)
+    for mask_norm in (False, True):
+        block = small_block(mask_norm=mask_norm).train()
+        with torch.inference_mode():
+            for last in block.mask_branch.up:
+                last.body[-1].weight.mul_(1e4)
+                last.skip.weight.mul_(1e4)
+            mask = block(x, {})[1].mask
+        saturated = ((mask < 0.02) | (mask > 0.98)).float().mean()
+        assert (saturated == 0 and mask.std(dim=(2, 3)).mean() > 0.02) if mask_norm else saturated > 0.95
 
 
 def test_masks_stay_in_range_for_any_input() -> None:
@@ -216,5 +231,5 @@ def test_impossible_options_are_refused() -> None:
 
 
 def test_gates_start_where_asked() -> None:
-    block = GatedAttention("attention1", 4, 1, "mixed", True, 0.5)
+    block = GatedAttention("attention1", 4, 1, "mixed", True, 0.5, True)
     assert float(torch.sigmoid(block.gate_logit.detach())) == pytest.approx(0.5)

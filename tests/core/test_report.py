@@ -115,15 +115,22 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
             entry,
             name=f"gra_net_ablation_{kind}",
             architecture="gra_net",
-            options={"mask": "mixed" if kind == "ran" else kind, "gated": kind != "ran"},
+            options={"mask": kind if kind == "spatial" else "mixed", "gated": kind != "ran", "mask_norm": kind != "annex"},
         )
-        for kind in ("spatial", "ran", "mixed")
+        for kind in ("spatial", "ran", "annex", "mixed")
     ]
     found = [REPORT | {"weights": item.name, "gates": {"attention1": 0.25} if item.options["gated"] else {}} for item in made]
     rows = ablation_rows([entry, *made], [REPORT, *found])
-    assert [(row["mask"], row["gated"]) for row in rows] == [("mixed", True), ("spatial", True), ("mixed", False)]
+    order = ["mixed", "annex", "spatial", "ran"]
+    assert [row["weights"] for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
     table = ablation_table(rows)
-    assert "0.25" in table and "no gate" in table and "30 minutes, 99,999 pictures" in table and "3.23 with gates, 4.05 without" in table
+    assert (
+        "0.25" in table
+        and "mixed, no gate" in table
+        and "mixed, mask branch as in the annex, gated" in table
+        and "30 minutes, 99,999 pictures" in table
+        and "3.23 with gates, 4.05 without" in table
+    )
     assert not any(row["weights"] in {item.name for item in made} for row in comparison_rows(made, found, [], None))
 
 

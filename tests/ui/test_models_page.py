@@ -75,7 +75,9 @@ def test_experiments_show_what_was_run_and_say_what_was_not(two: Backend, open_a
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
     run = {"recipe": "r", "split": "random", "minutes": 6.0, "pictures_seen": 10, "mae": estimate, "mae_without_twin": estimate}
     (tmp_path / "leakage.json").write_text(json.dumps({"runs": [run | {"mae_with_twin": None}]}))
-    two.installed.append(net("gra_net_ablation_channel", architecture="gra_net", options={"mask": "channel", "gated": True}))
+    two.installed.append(
+        net("gra_net_ablation_channel", architecture="gra_net", options={"mask": "channel", "gated": True, "mask_norm": True})
+    )
     made = report("gra_net_ablation_channel", 7.0) | {"gates": {"attention1": 0.125}}
     measured.reports = lambda: [made]  # the fixture's monkeypatch puts the real one back
     app.run()
