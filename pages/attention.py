@@ -42,7 +42,7 @@ def explore(seen: Subject) -> None:
 
 style.page("Attention", "Watch where a network looks, switch its gaze off, and see whether the answer cares.")
 link.read()
-start.reserved()
+chosen = start.row_of_a_set()
 try:
     settings, installed = services.settings(), services.installed_weights()
     own, others = networks(installed)
@@ -54,7 +54,7 @@ if not installed:
     st.stop()
 if not own:
     start.no_masks()
-pictures = image_input.pictures(settings.race) or start.kept_picture()
+pictures = chosen or image_input.pictures(settings.race) or start.kept_picture()
 entry = start.pick_network(own, others)
 if not pictures:
     start.nothing_yet()

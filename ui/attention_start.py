@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from agegender_core.data import FaceRecord, read_row
+from agegender_core.data.crops import chip_face
+from agegender_core.data.terms import TERMS, TEST_SPLITS
+from agegender_core.errors import AgeGenderError, DatasetError
+from agegender_core.imaging import load_image
+from agegender_core.labels import FAIRFACE_GROUPS
 from ui import attention_link as link
 from ui import face_picker, network_card
 from ui.answers import Answer, Picture
@@ -17,7 +23,7 @@ from ui.messages import plain
 if TYPE_CHECKING:
     from agegender_core.weights import WeightsEntry
 
-KEPT = "attention-kept-picture"
+KEPT, ROW = "attention-kept-picture", "attention-row-of-a-set"
 PROMISES = (
     ("visibility", "Where it looks", "The mask of each block over the face, channel by channel, in the cells it really has."),
     ("toggle_off", "Does it matter?", "Switch a mask off, shuffle it, cover a part of the face, and watch the answer move."),
@@ -25,14 +31,63 @@ PROMISES = (
 )
 
 
-def reserved() -> None:
-    """An address that names a picture of a test set."""
-    if all(name in st.query_params for name in link.RESERVED):
-        st.info(
-            f"This address asks for row {plain(st.query_params['row'])} of the set «{plain(st.query_params['set'])}». "
-            "Pictures of test sets cannot be opened here yet: give a picture of your own, or take the sample.",
-            icon=":material/link:",
+def row_of_a_set() -> list[Picture]:
+    """The picture of a labelled set that the address asks for, with its label above; an empty list where it asks for none, or where
+    that one is not to be had here."""
+    params = st.query_params
+    if not all(name in params for name in link.RESERVED):
+        return []
+    name, number = params["set"], params["row"]
+    try:
+        record, picture = _row(name, number)
+    except AgeGenderError as error:
+        st.warning(
+            f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs it sets AGEGENDER_DATA to the folder "
+            "they are in. Meanwhile, give a picture of your own, or take the sample.",
+            title=f"Row {plain(number)} of the set «{plain(name)}» cannot be opened",
+            icon=":material/link_off:",
         )
+        return []
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="attention-row"):
+        st.markdown(f":material/dataset: **{TERMS[name].title}**, row {record.row:,} ({record.split}): {plain(label_words(record))}.")
+        st.button("Look at another picture", key="attention-leave-row", on_click=_leave_row)
+    return [picture]
+
+
+def label_words(record: FaceRecord) -> str:
+    """What the set says of a picture: «labelled 34 years, Female»."""
+    known = [] if record.gender is None else [record.gender]
+    if record.age is not None:
+        known.insert(0, f"{record.age} years")
+    elif record.age_range is not None:
+        known.insert(0, next(group.name for group in FAIRFACE_GROUPS if group.lo == record.age_range[0]) + " years")
+    return f"labelled {', '.join(known)}" if known else "not labelled"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
+    """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set says, so that answers are those of the
+    reports. Raises ``DatasetError``."""
+    if name not in TEST_SPLITS or not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise DatasetError(f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows are whole numbers")
+    kept = st.session_state.get(ROW)
+    if kept is None or kept[0] != (name, number):
+        record, encoded = read_row(name, int(number))
+        kept = st.session_state[ROW] = ((name, number), record, Picture(f"{TERMS[name].title} {record.file}", encoded))
+    _, record, picture = kept
+    if name != "fgnet":  # photographs, in which a face is looked for as in any other
+        known = st.session_state.setdefault("faces", {})
+        known.setdefault(picture.digest, (chip_face(load_image(picture.data), record),))
+    return record, picture
+
+
+def _leave_row() -> None:
+    for name in link.RESERVED:
+        st.query_params.pop(name, None)
+    st.session_state.pop(ROW, None)
 
 
 def no_masks() -> None:

@@ -66,6 +66,15 @@ def read_records(name: str, split: str | None = None) -> list[FaceRecord]:
     return [record for record in records if split is None or record.split == split]
 
 
+def read_row(name: str, row: int) -> tuple[FaceRecord, bytes]:
+    """Label and encoded picture of one ``row`` of the set ``name``. Raises ``DatasetError`` where the set is absent or shorter."""
+    records = read_records(name)
+    if not 0 <= row < len(records):
+        raise DatasetError(f"the set {name!r} has rows 0 to {len(records) - 1:,}: there is no row {row:,}")
+    ((_, encoded),) = iter_images(name, [row])
+    return records[row], encoded
+
+
 def _record(name: str, index: int, row: dict) -> FaceRecord:
     group = fairface_group(row["age_group"]) if row.get("age_group") else None
     gender = row.get("gender")

@@ -17,8 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
+from agegender_core.alignment import align
 from agegender_core.attention import AttentionNetwork
 from agegender_core.compact import pack, unpack
+from agegender_core.data import read_row
+from agegender_core.data.crops import chip_face
 from agegender_core.detection import MTCNNDetector
 from agegender_core.types import AgeEstimate, Categorical, Face, InputSpec
 from agegender_core.weights import WeightsEntry, sha256, write_manifest
@@ -335,9 +338,43 @@ def test_a_wrong_address_does_no_harm(installed: dict[str, WeightsEntry], params
     assert cells(heatmap(app)) == 16 and app.session_state["attention_face"] == 1
 
 
-def test_pictures_of_test_sets_are_announced(installed: dict[str, WeightsEntry]) -> None:
-    app = opened(set="utkface", row="12")
-    assert "row 12 of the set «utkface»" in alerts(app) and address(app)["row"] == "12"
+def test_a_row_of_a_set_is_opened_by_address_with_its_label(
+    installed: dict[str, WeightsEntry], work: dict[str, list], drawn_sets: Path
+) -> None:
+    app = opened(set="utkface", row="12", tab="look")
+    record, encoded = read_row("utkface", 12)
+    words = " ".join(item.value for item in app.markdown)
+    assert f"**UTKFace**, row 12 ({record.split}): labelled {record.age} years, {record.gender}" in words
+    assert address(app)["row"] == "12" and cells(heatmap(app)) == 16
+    (answer,) = app.session_state["answers"].values()
+    assert answer.reused, "the set says where the face is: nothing is looked for"
+    card = installed["gated"]
+    with Image.open(io.BytesIO(encoded)) as chip:
+        wanted = align(chip.convert("RGB"), chip_face(chip, record), card.input)
+    assert answer.predictions[0].crop.tobytes() == wanted.tobytes(), "what the reports were measured on"
+    app.button(key="attention-leave-row").click().run()
+    assert "row" not in app.query_params and not app.get("plotly_chart")
+
+
+@pytest.mark.parametrize(
+    "name,row,complaint",
+    [
+        ("utkface", "5000", "there is no row 5,000"),
+        ("utkface", "-1", "rows are whole numbers"),
+        ("../utkface", "1", "sets are utkface"),
+        ("fgnet", "3", "is not installed"),
+    ],
+)
+def test_a_row_that_is_not_here_is_named(installed: dict[str, WeightsEntry], drawn_sets: Path, name: str, row: str, complaint: str) -> None:
+    app = opened(set=name, row=row)
+    assert not app.exception and complaint in alerts(app) and "cannot be opened" in " ".join(item.proto.title for item in app.warning)
+    assert any(item.key == "uploads" for item in app.file_uploader)
+
+
+def test_a_row_without_any_set_here(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AGEGENDER_DATA", str(tmp_path / "nowhere"))
+    app = opened(set="utkface", row="1")
+    assert not app.exception and "AGEGENDER_DATA" in alerts(app)
 
 
 def test_masks_switched_off_move_the_answer(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
