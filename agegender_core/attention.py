@@ -207,7 +207,7 @@ def occluded(crop: Image.Image, left: float, top: float, side: float) -> Image.I
 def attention_entries(folder: Path | None = None) -> list[WeightsEntry]:
     """Installed weights of networks with masks, the most general first: those for use before those made for comparisons."""
     found = [entry for entry in list_weights(folder) if entry.architecture in ARCHITECTURES and entry.installed]
-    return sorted(found, key=lambda entry: ("ablation" in entry.name, entry.architecture != "gra_net"))
+    return sorted(found, key=lambda entry: (entry.for_comparison, entry.architecture != "gra_net"))
 
 
 def find_attention(weights: str | None = None) -> WeightsEntry:

@@ -58,6 +58,11 @@ class WeightsEntry:
     claimed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def for_comparison(self) -> bool:
+        """Whether it was made to compare options on a small budget («…_ablation_…»), not for use."""
+        return "_ablation_" in self.name
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """The weights' files."""
         return tuple(self.folder / name for name in self.files)
@@ -80,7 +85,10 @@ def weights_dir() -> Path:
 
 
 def list_weights(folder: Path | None = None) -> list[WeightsEntry]:
-    """All entries, the default first. Raises ``WeightsError`` for an unreadable manifest; a missing one has no entries."""
+    """All entries, the default first and those made for comparisons last; a missing manifest has none.
+
+    Raises ``WeightsError`` for one that cannot be read.
+    """
     folder = folder or weights_dir()
     manifest = folder / "manifest.toml"
     if not manifest.is_file():
@@ -90,7 +98,7 @@ def list_weights(folder: Path | None = None) -> list[WeightsEntry]:
         entries = [_entry(name, table, folder) for name, table in raw.get("weights", {}).items()]
     except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
         raise WeightsError(f"{manifest} cannot be read ({error}): restore it from the repository") from error
-    return sorted(entries, key=lambda entry: not entry.default)
+    return sorted(entries, key=lambda entry: (not entry.default, entry.for_comparison))
 
 
 def _entry(name: str, table: dict[str, Any], folder: Path) -> WeightsEntry:

@@ -58,8 +58,9 @@ experiments |= {"Speed against rivals": rivals, "Storage": measured.storage(entr
 notes = {
     "Near-duplicates": "UTKFace divided in different ways, the same recipe and budget: near-duplicates that fall on both sides of a split "
     "let a network recognise what it has seen. A near-twin: grey thumbnails that correlate above 0.96.",
-    "Gates and masks": "GRA_Net with the three mask kinds of its equations 4 to 6 and without gates, at half the paper's width, the same "
-    "data and minutes. A gate of 0 lets the mask decide, a gate of 1 passes it by.",
+    "Gates and masks": "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the mask branch as the annex "
+    "has it (ours normalises it: otherwise its masks soon stand at 0 or 1 and no longer depend on the face). A quarter of the paper's "
+    "width, the same data and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by.",
     "Speed against rivals": f"Table III of the multi-task CNN's paper, run again. {machine}",
     "Storage": "Fewer bits a value keep the repository small. The cost is the loss on the validation split against the network as trained: "
     "positive numbers are losses.",
@@ -80,6 +81,11 @@ if reports:
     st.download_button("Table as CSV", table.to_csv(index=False), "measured.csv", "text/csv", icon=":material/table:", key="numbers-csv")
 
 st.subheader("The networks", anchor=False)
-for entry in entries:
+for entry in (entry for entry in entries if not entry.for_comparison):
     with st.container(border=True, key=f"card-{entry.name}"):
         st.html(network_card.card(entry))
+if compared := [entry for entry in entries if entry.for_comparison]:
+    with st.expander(f"Made for comparisons, not for use: {len(compared)}", icon=":material/science:"):
+        for entry in compared:
+            with st.container(border=True, key=f"card-{entry.name}"):
+                st.html(network_card.card(entry))

@@ -48,7 +48,7 @@ pictures = image_input.pictures(settings.race)
 with st.container(key="network", gap="small"):
     left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")
     with left:
-        weights = face_picker.pick_weights(installed, settings.weights)
+        weights = face_picker.pick_weights([entry for entry in installed if not entry.for_comparison] or installed, settings.weights)
     entry = next((entry for entry in installed if entry.name == weights), None)
     if entry is not None:
         right.caption(messages.plain(network_card.summary_line(entry)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from agegender_core.data.terms import TERMS
 from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
@@ -43,6 +44,10 @@ HEADS = {
 }
 """The same as heads of columns."""
 
+POINT = "#3C8C94"
+"""One colour that can be seen on the light and the dark theme."""
+AIM = 0.8
+"""What share of true ages the intervals are made to hold."""
 Report = dict[str, Any]
 
 
@@ -56,33 +61,52 @@ def _scale(metric: str) -> float:
 
 
 def chart(entries: Sequence[WeightsEntry], found: Sequence[Report], metric: str) -> go.Figure:
-    """One point with its interval for each network and set: sets below each other, networks in colours."""
-    figure = go.Figure()
-    for entry in entries:
-        rows = [report for report in found if report["weights"] == entry.name and metric in report["metrics"]]
-        estimates = [report["metrics"][metric] for report in rows]
-        values = [item["value"] * _scale(metric) for item in estimates]
-        figure.add_scatter(
-            x=values,
-            y=[f"{TERMS[report['set']].title}<br>n {item['n']:,}" for report, item in zip(rows, estimates, strict=True)],
-            name=entry.title,
-            mode="markers",
-            marker_size=11,
-            error_x={
-                "array": [item["high"] * _scale(metric) - value for item, value in zip(estimates, values, strict=True)],
-                "arrayminus": [value - item["low"] * _scale(metric) for item, value in zip(estimates, values, strict=True)],
-                "thickness": 2,
-            },
-            hovertemplate="%{x:.2f}<extra>" + entry.title + "</extra>",
-        )
-    figure.update_layout(
-        height=300, margin={"l": 4, "r": 8, "t": 8, "b": 4}, dragmode=False, scattermode="group",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+    """A panel for each set, a line with point and interval for each network for use, the best on top."""
+    used, scale = [entry.name for entry in entries if not entry.for_comparison], _scale(metric)
+    panels = {
+        name: [report for report in found if report["set"] == name and report["weights"] in used and metric in report["metrics"]]
+        for name in SET_TITLES
+    }
+    panels = {name: sorted(rows, key=lambda row: _best_last(row, metric)) for name, rows in panels.items() if rows}
+    heights = [len(rows) + 1.4 for rows in panels.values()]
+    figure = make_subplots(
+        rows=max(len(panels), 1), shared_xaxes=True, vertical_spacing=0.9 / max(sum(heights), 1),
+        row_heights=heights or None, subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
     )  # fmt: skip
-    unit = "years" if metric in YEARS else "%"
-    figure.update_xaxes(title_text=unit, fixedrange=True, automargin=True, zeroline=metric == "bias")
-    figure.update_yaxes(autorange="reversed", fixedrange=True, automargin=True)
+    for place, rows in enumerate(panels.values(), start=1):
+        estimates = [row["metrics"][metric] for row in rows]
+        figure.add_scatter(
+            x=[item["value"] * scale for item in estimates],
+            y=[row["weights"] for row in rows],
+            mode="markers",
+            marker={"size": 9, "color": POINT},
+            error_x={
+                "array": [(item["high"] - item["value"]) * scale for item in estimates],
+                "arrayminus": [(item["value"] - item["low"]) * scale for item in estimates],
+                "thickness": 2,
+                "color": POINT,
+            },
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+            row=place,
+            col=1,
+        )
+    figure.update_layout(height=int(60 + 22 * sum(heights)), margin={"l": 4, "r": 8, "t": 24, "b": 4}, dragmode=False, showlegend=False)
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_xaxes(fixedrange=True, automargin=True, zeroline=metric == "bias")
+    figure.update_xaxes(title_text="years" if metric in YEARS else "%", row=max(len(panels), 1), col=1)
+    figure.update_yaxes(fixedrange=True, automargin=True, tickfont_size=12)
     return figure
+
+
+def _best_last(report: Report, metric: str) -> float:
+    """Sorts reports so that the best one stands on top of an axis that runs upwards."""
+    value = report["metrics"][metric]["value"]
+    return -abs(value) if metric in YEARS else -abs(value - AIM) if metric == "interval_coverage" else value
+
+
+def _panel_title(name: str, rows: Sequence[Report], metric: str) -> str:
+    counts = sorted({row["metrics"][metric]["n"] for row in rows})
+    return f"{TERMS[name].title}, {rows[0]['split']}, n {' to '.join(f'{count:,}' for count in dict.fromkeys((counts[0], counts[-1])))}"
 
 
 def table(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:

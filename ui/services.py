@@ -62,10 +62,10 @@ def _warm_detector(find_faces: Callable[[Image.Image], object]) -> None:
 
 
 def installed_weights() -> list[WeightsEntry]:
-    """Weights whose file is there, the default first. Raises ``WeightsError`` for a broken manifest."""
+    """Weights whose file is there, the default first and those made for comparisons last. Raises ``WeightsError`` for a broken manifest."""
     from agegender_core.weights import list_weights
 
-    return sorted((entry for entry in list_weights() if entry.installed), key=lambda entry: not entry.default)
+    return [entry for entry in list_weights() if entry.installed]
 
 
 def settings() -> Settings:

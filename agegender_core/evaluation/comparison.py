@@ -24,9 +24,6 @@ HEADLINES = {
 }
 """What the table shows, in this order."""
 
-ABLATION = "gra_net_ablation_"
-"""How the names of weights begin that were made to compare gates and masks: they have a table of their own."""
-
 
 def comparison_rows(
     entries: Sequence[WeightsEntry], reports: Sequence[Report], protocols: Sequence[Report], bench: Report | None
@@ -40,7 +37,7 @@ def comparison_rows(
     times = _times(bench)
     rows: list[Row] = []
     for system in SYSTEMS.values():
-        own = [entry for entry in entries if entry.architecture in system.architectures and not entry.name.startswith(ABLATION)]
+        own = [entry for entry in entries if entry.architecture in system.architectures and not entry.for_comparison]
         claims = [claim for claim in CLAIMS if claim.system == system.key]
         for set_name in SET_TITLES:
             rows += _set_rows(system, own, set_name, [claim for claim in claims if claim.set == set_name], reports, protocols, times)
@@ -139,7 +136,7 @@ def long_rows(rows: Sequence[Row]) -> list[Row]:
 def ablation_rows(entries: Sequence[WeightsEntry], reports: Sequence[Report]) -> list[Row]:
     """Gates and mask kinds on the same budget: a row for each pair of weights made for it and set it was measured on."""
     rows: list[Row] = []
-    for entry in (item for item in entries if item.name.startswith(ABLATION)):
+    for entry in (item for item in entries if item.for_comparison):
         for report in (item for item in reports if item["weights"] == entry.name):
             rows.append(
                 {

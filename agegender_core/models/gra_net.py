@@ -243,7 +243,7 @@ class GRANet(nn.Module):
     @property
     def gates(self) -> dict[str, float]:
         """Learned gate of each block by its name, in [0, 1]; empty without gates."""
-        return {block.name: float(torch.sigmoid(block.gate_logit)) for block in self.attention if block.gate_logit is not None}
+        return {block.name: float(torch.sigmoid(block.gate_logit.detach())) for block in self.attention if block.gate_logit is not None}
 
     def forward_features(self, x: Tensor, intervene: Intervention | None = None) -> tuple[Tensor, tuple[AttentionBlock, ...]]:
         """(N, 3, H, W) to (N, 1024) features and what the attention blocks did."""

@@ -21,9 +21,9 @@ def net(name: str, **changes: Any) -> WeightsEntry:
     return WeightsEntry(name=name, **(fixed | more | changes))
 
 
-def report(name: str, mae: float) -> dict[str, Any]:
-    estimate = {"value": mae, "low": mae - 0.1, "high": mae + 0.1, "n": 3134}
-    return {"weights": name, "set": "utkface", "split": "test", "n": 3134, "metrics": {"mae": estimate}}
+def report(name: str, value: float, metric: str = "mae") -> dict[str, Any]:
+    estimate = {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 3134}
+    return {"weights": name, "set": "utkface", "split": "test", "n": 3134, "metrics": {metric: estimate}}
 
 
 @pytest.fixture
@@ -95,10 +95,24 @@ def test_every_network_has_its_card(two: Backend, open_app: Any) -> None:
 
 @pytest.mark.parametrize("metric", list(measured.METRICS))
 def test_every_measure_can_be_drawn(two: Backend, metric: str) -> None:
-    figure = measured.chart(two.installed, measured.reports(), metric)
-    assert len(figure.data) == 2
+    scale = 1 if metric in measured.YEARS else 10
+    found = [report("alpha", 5.0 / scale, metric), report("beta", 6.0 / scale, metric)]
+    figure = measured.chart(two.installed, found, metric)
+    assert len(figure.data) == 1 and set(figure.data[0].y) == {"alpha", "beta"}
+    assert "UTKFace" in figure.layout.annotations[0].text
     if metric == "mae":
-        assert list(figure.data[0].x) == [5.0] and figure.data[1].error_x.array[0] == pytest.approx(0.1)
+        assert list(figure.data[0].x) == [6.0, 5.0] and figure.data[0].error_x.array[1] == pytest.approx(0.1), "the best on top"
+
+
+def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(two: Backend, open_app: Any) -> None:
+    made = net("gra_net_ablation_ran", architecture="gra_net")
+    assert made.for_comparison and not any(entry.for_comparison for entry in two.installed)
+    two.installed.append(made)
+    app = open_app().switch_page("pages/models.py").run()
+    assert [item.label for item in app.expander if "comparisons" in item.label] == ["Made for comparisons, not for use: 1"]
+    figure = measured.chart(two.installed, [*measured.reports(), report("gra_net_ablation_ran", 1.0)], "mae")
+    assert "gra_net_ablation_ran" not in figure.data[0].y
+    assert "gra_net_ablation_ran" not in open_app().run().selectbox(key="weights").options
 
 
 def test_every_measure_has_a_column_head() -> None:
