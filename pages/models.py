@@ -60,7 +60,8 @@ notes = {
     "let a network recognise what it has seen. A near-twin: grey thumbnails that correlate above 0.96.",
     "Gates and masks": "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the mask branch as the annex "
     "has it (ours normalises it: otherwise its masks soon stand at 0 or 1 and no longer depend on the face). A quarter of the paper's "
-    "width, the same data and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by.",
+    "width, the same data and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every channel's "
+    "mask replaced by its mean over the face, so that it no longer says where.",
     "Speed against rivals": f"Table III of the multi-task CNN's paper, run again. {machine}",
     "Storage": "Fewer bits a value keep the repository small. The cost is the loss on the validation split against the network as trained: "
     "positive numbers are losses.",

@@ -10,11 +10,11 @@ import streamlit as st
 from PIL import Image
 
 from agegender_core.data.terms import TERMS, TEST_SPLITS
-from agegender_core.evaluation.saved import read_attention
+from agegender_core.evaluation.saved import ALL_BLOCKS, read_attention
 from ui import attention_link as link
 from ui import measured
 from ui.attention_faithful import EQUAL, KINDS, MARGIN, curves_side_by_side, say
-from ui.attention_figures import bar, data_address, limits, pictures_row, small_png
+from ui.attention_figures import FLAT, bar, data_address, limits, pictures_row, small_png
 from ui.attention_layers import SALIENCY, title
 from ui.attention_link import TARGETS, key
 from ui.attention_subject import Subject
@@ -29,6 +29,7 @@ SLICINGS = {
     "gender_answer": "Gender right, or wrong",
 }
 """Ways to group the faces, in words."""
+CHANGE_WORDS = {"off": "switched off", "mean": "its channels' means", "shuffled": "shuffled"}
 Arrays = dict[str, np.ndarray]
 
 
@@ -51,6 +52,8 @@ def show(subject: Subject) -> None:
     where = f"{TERMS[name].title}, {report['split']}"
     if any(part.count("/") == 2 and part.rpartition("/")[2] not in ("n", "face") for part in arrays):
         _masks(report, arrays, where)
+    if report.get("changes"):
+        _changes(report, where)
     _faithfulness(report, where)
 
 
@@ -82,20 +85,68 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
         st.html('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
-        st.html(mask_row(block, maps, groups, link.get("colours")))
+        st.html(mask_row(block, maps, groups, link.get("colours"), activity_words(report.get("activity", {}).get(block))))
     st.caption(
         "Masks are means over channels and faces; all pictures of a row share one scale. Small groups differ by chance alone: mind their n."
     )
 
 
-def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str) -> str:
-    """HTML of one block's mean masks by group, with their scale."""
+def activity_words(found: dict[str, float] | None) -> str:
+    """How alive a block's masks are: «. 38 % of its values stand at 0 or 1»; nothing where that was not measured."""
+    if found is None:
+        return ""
+    words = f". {100 * found['saturated']:.0f} % of all values stand at 0 or 1"
+    return words + ("; it is the same for every face" if found["between_faces"] < FLAT else "")
+
+
+def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str, more: str = "") -> str:
+    """HTML of one block's mean masks by group, with their scale. ``more``: said behind the title."""
     span = limits(np.stack(list(maps.values())), "own")
     items = [(small_png(values, colours, *span), _group(group), f"n {counts[group]:,}") for group, values in maps.items()]
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
-    head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}</p>'
+    head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
     return head + pictures_row(items, many=True) + bar(colours, *span)
+
+
+def _changes(report: dict[str, Any], where: str) -> None:
+    """What the answers lose when masks are changed."""
+    st.markdown(f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})")
+    for sentence in needed(report["changes"]):
+        st.markdown(sentence)
+    st.dataframe(change_rows(report["changes"]), hide_index=True, width="stretch", key="attention-mean-changes", placeholder="–")
+    st.caption(
+        "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets. Positive years and negative points are "
+        "losses. Means and shuffled masks keep what each channel lets through on the whole and lose where."
+    )
+
+
+def needed(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether the network needs its masks to know where to look: «mean», all blocks at once, against its own masks."""
+    (row,) = [row for row in rows if (row["block"], row["change"]) == (ALL_BLOCKS, "mean")]
+    if row["mae"] is None:
+        return []
+    lost = row["mae"]
+    said = f"With every mask flattened to its channels' means, the mean error of age changes by {_estimate(lost, '+', 2)} years"
+    if lost["low"] > 0:
+        return [f":material/check_circle: {said}: where its masks look does matter."]
+    return [f":material/do_not_disturb_on: {said}: **where its masks look does not matter** to how good its answers are."]
+
+
+def change_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each block and change."""
+    return pd.DataFrame(
+        [
+            {
+                "block": "all blocks" if row["block"] == ALL_BLOCKS else title(row["block"]),
+                "its mask becomes": CHANGE_WORDS[row["change"]],
+                "answer moves by, years": f"{row['moved']:.2f}",
+                "MAE, years": None if row["mae"] is None else _estimate(row["mae"], "+", 2),
+                "gender, points": None if row["gender_accuracy"] is None else _estimate(row["gender_accuracy"], "+", 1, 100),
+            }
+            for row in rows
+        ]
+    )
 
 
 def _faithfulness(report: dict[str, Any], where: str) -> None:
@@ -146,5 +197,6 @@ def _called(name: str) -> str:
     return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
 
 
-def _estimate(found: dict[str, float], sign: str = "") -> str:
-    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+def _estimate(found: dict[str, float], sign: str = "", digits: int = 3, scale: float = 1) -> str:
+    value, low, high = (f"{scale * found[name]:{sign}.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

@@ -12,9 +12,19 @@ from plotly.subplots import make_subplots
 
 from agegender_core.data.terms import TERMS
 from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
-from agegender_core.evaluation.comparison import SPLITS, YEARS, ablation_rows, comparison_rows, long_rows, mask_words, shown_estimate
+from agegender_core.evaluation.comparison import (
+    SPLITS,
+    YEARS,
+    ablation_rows,
+    comparison_rows,
+    flattened_words,
+    long_rows,
+    mask_words,
+    saturated_words,
+    shown_estimate,
+)
 from agegender_core.evaluation.report import STORAGES
-from agegender_core.evaluation.saved import read_bench, read_leakage, read_protocols, read_reports, read_rivals
+from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry
 from ui.charts import CONFIG
 
@@ -173,7 +183,7 @@ def leakage() -> pd.DataFrame:
 def ablation(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:
     """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for it."""
     rows = []
-    for row in ablation_rows(entries, found):
+    for row in ablation_rows(entries, found, read_attentions(REPORTS)):
         shown = {HEADS[key]: shown_estimate(row["measured"].get(key), key) for key in ("mae", "gender_accuracy")}
         rows.append(
             {
@@ -183,6 +193,8 @@ def ablation(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.Dat
                 "n": row["n"],
                 **shown,
                 "learned gates, block 1 to 3": ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–",
+                "mask values at 0 or 1": saturated_words(row),
+                "MAE with flat masks": flattened_words(row),
                 "minutes": row["minutes"],
                 "pictures seen": row["pictures_seen"],
             }

@@ -27,6 +27,7 @@ from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.decoding import Answers, read_out
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.faithfulness import KINDS, STEPS, YEARS, Kind, area, curves, random_map
+from agegender_core.evaluation.mask_effect import Activity, changed_answers, effects
 from agegender_core.evaluation.metrics import Estimate, band_name, bootstrap_mean
 from agegender_core.evaluation.runner import largest_faces
 from agegender_core.imaging import load_image
@@ -37,7 +38,7 @@ from agegender_core.transforms import normalise
 from agegender_core.weights import WeightsEntry, load_network
 
 Progress = Callable[[str, int, int], None]
-"""Stage («masks», «curves»), how many pictures are done, how many there are."""
+"""Stage («masks», «curves», «changes»), how many pictures are done, how many there are."""
 
 PEOPLE = 200
 """A mean face needs at least so many people: of fewer it might show one of them."""
@@ -54,10 +55,11 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network made of N pictures. ``masks``: by block, (N, h, w) float32, the mean over channels."""
+    """What a network made of N pictures. ``masks``: by block, (N, h, w) float32, the mean over channels. ``activity``: see ``Activity``."""
 
     answers: Answers
     masks: dict[str, np.ndarray]
+    activity: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,9 @@ def attention_report(
 ) -> dict[str, Any]:
     """Look at the test split of ``set_name``, write both files into ``reports`` and return what is in the JSON.
 
-    ``limit``: pictures for the curves, drawn with a fixed seed; masks are averaged over all. Networks without masks have curves of
-    saliency alone. Raises ``ConfigError`` for an unknown set or a limit below 1, ``DatasetError`` where the set is absent, and
-    ``WeightsError``.
+    ``limit``: pictures for the curves, drawn with a fixed seed; masks are changed on five times as many and averaged over all. Networks
+    without masks have curves of saliency alone. Raises ``ConfigError`` for an unknown set or a limit below 1, ``DatasetError`` where the
+    set is absent, and ``WeightsError``.
     """
     if set_name not in TEST_SPLITS:
         raise ConfigError(f"unknown set {set_name!r}; known: {', '.join(TEST_SPLITS)}")
@@ -92,6 +94,7 @@ def attention_report(
         found.append(face_curves(network, entry, Image.fromarray(np.array(crops[index])), masks, records[index].row, steps))
         if progress:
             progress("curves", done, len(chosen))
+    changed = _changed(network, entry, records, crops, limit, progress) if seen.masks else {}
     report = {
         "weights": entry.name,
         "weights_sha256": entry.sha256,
@@ -103,6 +106,8 @@ def attention_report(
         "how": f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the answer; masks: mean over channels",
         "sides": dict(found[0].sides),
         "groups": {slicing: {name: int(member.sum()) for name, member in parts.items()} for slicing, parts in groups.items()},
+        "activity": seen.activity,
+        **changed,
         "targets": {target: summarise(found, target) for target in get_args(Target)},
     }
     folder = reports / entry.name / "attention"
@@ -110,6 +115,17 @@ def attention_report(
     np.savez_compressed(folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records)))
     (folder / f"{set_name}.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _changed(
+    network: nn.Module, entry: WeightsEntry, records: Sequence[FaceRecord], crops: np.ndarray, limit: int, progress: Progress | None
+) -> dict[str, Any]:
+    """What becomes of the answers when masks are changed, on five pictures for each one with curves."""
+    chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
+    own, answers = changed_answers(network, entry, crops[chosen], lambda done: progress("changes", done, len(chosen)) if progress else None)
+    ages = np.array([np.nan if records[index].age is None else records[index].age for index in chosen], dtype=float)
+    genders = np.array([-1 if records[index].gender is None else GENDERS.index(records[index].gender) for index in chosen])
+    return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
 
 
 def read_pictures(entry: WeightsEntry, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
@@ -124,20 +140,22 @@ def read_pictures(entry: WeightsEntry, set_name: str) -> tuple[list[FaceRecord],
 
 
 def look(network: nn.Module, entry: WeightsEntry, crops: np.ndarray, progress: Progress | None = None) -> Seen:
-    """Answers, with the mirror image where the weights want it, and masks of (N, H, W, 3) uint8 crops as they are."""
+    """Answers, with the mirror image where the weights want it, masks of (N, H, W, 3) uint8 crops as they are, and how alive these are."""
     logits: dict[str, list[torch.Tensor]] = {}
     masks: dict[str, list[np.ndarray]] = {}
+    activity = Activity()
     for start in range(0, len(crops), BATCH):
         images = torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2)
         output = run_network(network, normalise(images, entry.input), entry.flip)
         for name, value in output.logits.items():
             logits.setdefault(name, []).append(value)
+        activity.add(output.attention)
         for block in output.attention:
             masks.setdefault(block.name, []).append(block.mask.float().mean(dim=1).cpu().numpy())
         if progress:
             progress("masks", min(start + BATCH, len(crops)), len(crops))
     answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, entry.decoding)
-    return Seen(answers, {name: np.concatenate(parts) for name, parts in masks.items()})
+    return Seen(answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found())
 
 
 def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[str, np.ndarray]]:

@@ -22,7 +22,7 @@ from agegender_core.evaluation.comparison import (
     shown_claim,
     shown_estimate,
 )
-from agegender_core.evaluation.saved import read_bench, read_leakage, read_protocols, read_reports, read_rivals
+from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -102,7 +102,8 @@ def readme_section(entries: list[WeightsEntry], reports_folder: Path) -> str:
     ]
     if leakage := read_leakage(reports_folder):
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
-    if ablation := ablation_rows(entries, reports):
+    ablation = ablation_rows(entries, reports, read_attentions(reports_folder))
+    if ablation := [row for row in ablation if row["set"] == "utkface"]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
     if rivals := read_rivals(reports_folder):
         parts += ["### Speed against the rivals of the multi-task CNN (its Table III)", rivals_table(rivals)]

@@ -11,6 +11,8 @@ from agegender_core.data.terms import TEST_SPLITS
 if TYPE_CHECKING:
     import numpy as np
 
+ALL_BLOCKS = "all"
+"""What an attention report calls all blocks of a network at once."""
 Report = dict[str, Any]
 
 
@@ -53,6 +55,11 @@ def read_attention(reports: Path, weights: str, set: str) -> tuple[Report, dict[
         return None
     with np.load(path.with_suffix(".npz")) as arrays:
         return json.loads(path.read_text()), dict(arrays)
+
+
+def read_attentions(reports: Path) -> list[Report]:
+    """All attention reports, without their arrays."""
+    return [json.loads(path.read_text()) for path in sorted(reports.glob("*/attention/*.json"))]
 
 
 def _read(path: Path) -> Report | None:

@@ -28,6 +28,7 @@ from agegender_core.evaluation.attention_report import (
     summarise,
     verdict,
 )
+from agegender_core.evaluation.mask_effect import variants
 from agegender_core.evaluation.metrics import Estimate
 from agegender_core.evaluation.saved import read_attention
 from agegender_core.types import InputSpec
@@ -63,7 +64,12 @@ def test_report_of_a_drawn_split(drawn_sets: Path, entries: dict[str, WeightsEnt
     assert (report["weights"], report["set"], report["split"], report["steps"]) == ("gated", "utkface", "test", 4)
     assert report["weights_sha256"] == entry.sha256 and report["n"] == len(records) == 19 and report["curves_n"] == 3
     assert report["sides"] == {"attention1": 16, "attention2": 8, "attention3": 4, "grad_cam": 4, "occlusion": 8}
-    assert stages == [("masks", 19, 19), ("curves", 1, 3), ("curves", 2, 3), ("curves", 3, 3)]
+    assert stages == [("masks", 19, 19), ("curves", 1, 3), ("curves", 2, 3), ("curves", 3, 3), ("changes", 15, 15)]
+    assert list(report["activity"]) == list(BLOCKS) and report["changes_n"] == 15
+    assert [(row["block"], row["change"]) for row in report["changes"]] == variants(list(BLOCKS)) and len(report["changes"]) == 12
+    assert all(row["moved"] < 1e-4 and abs(row["mae"]["value"]) < 1e-4 for row in report["changes"]), (
+        "its answer is the same for every face"
+    )
     for target in ("age", "gender"):
         assert list(report["targets"][target]) == MAPS
         for name, kinds in report["targets"][target].items():

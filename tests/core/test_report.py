@@ -120,10 +120,21 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         for kind in ("spatial", "ran", "annex", "mixed")
     ]
     found = [REPORT | {"weights": item.name, "gates": {"attention1": 0.25} if item.options["gated"] else {}} for item in made]
-    rows = ablation_rows([entry, *made], [REPORT, *found])
+    looked = {
+        "weights": "gra_net_ablation_spatial",
+        "set": REPORT["set"],
+        "activity": {"attention1": {"saturated": 0.126}},
+        "changes": [
+            {"block": "all", "change": "off", "mae": None},
+            {"block": "all", "change": "mean", "mae": {"value": 0.4, "low": 0.3, "high": 0.5}},
+        ],
+    }
+    rows = ablation_rows([entry, *made], [REPORT, *found], [looked])
     order = ["mixed", "annex", "spatial", "ran"]
     assert [row["weights"] for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
     table = ablation_table(rows)
+    (spatial,) = (line for line in table.splitlines() if line.startswith("| spatial"))
+    assert "| 13 % | +0.40 (+0.30 to +0.50) years |" in spatial and "| – | – |" in table
     assert (
         "0.25" in table
         and "mixed, no gate" in table
