@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
-st.set_page_config(page_title="Age and gender from faces", page_icon=ICON, layout="wide")
 
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
@@ -15,4 +15,6 @@ st.navigation(
         st.Page("pages/about.py", title="About", icon=":material/menu_book:"),
     ],
     position="top",
-).run()
+)
+st.set_page_config(page_title=f"{page.title} · {NAME}", page_icon=ICON, layout="wide")
+page.run()

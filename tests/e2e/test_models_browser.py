@@ -22,9 +22,10 @@ def test_a_link_to_a_page_of_a_fresh_server_opens_it_in_the_app(browser: Any, wi
         page.get_by_text("Claimed beside measured").wait_for()
         page.get_by_text("The networks", exact=True).wait_for()
         assert page.get_by_role("link", name="app", exact=True).count() == 0, "Streamlit's own menu of the pages folder"
-        assert page.url.endswith("/models")
+        assert page.url.endswith("/models") and page.title() == "Models · Age and gender from faces"
         if width > 1000:
             page.get_by_role("link", name="Predict").click()
             page.get_by_role("heading", name="Age and gender from faces").wait_for()
+            page.wait_for_function("document.title.startsWith('Predict')")
     page.close()
     assert errors == []
