@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agegender_core.attention import AttentionMaps, attention_maps
     from agegender_core.errors import AgeGenderError
     from agegender_core.predictor import Predictor, analyze, load_predictor
     from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
@@ -21,6 +22,8 @@ _HOMES = {
     "analyze": "predictor",
     "load_predictor": "predictor",
     "Predictor": "predictor",
+    "AttentionMaps": "attention",
+    "attention_maps": "attention",
     "AgeGenderError": "errors",
     "AgeEstimate": "types",
     "Analysis": "types",
@@ -34,11 +37,13 @@ __all__ = [
     "AgeEstimate",
     "AgeGenderError",
     "Analysis",
+    "AttentionMaps",
     "Categorical",
     "Face",
     "Prediction",
     "Predictor",
     "analyze",
+    "attention_maps",
     "load_predictor",
 ]
 

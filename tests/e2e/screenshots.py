@@ -1,12 +1,8 @@
-"""Pictures of every page to look at: ``python -m tests.e2e.screenshots FOLDER``; ``--docs`` renews the README's own.
-
-Networks that are not installed are stood in for by untrained ones of their size, in a folder that is thrown away.
-"""
+"""Pictures of every page to look at: ``python -m tests.e2e.screenshots FOLDER``; ``--docs`` renews the README's own."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,12 +10,11 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from agegender_core.weights import list_weights
 from tests.e2e.harness import FLAGS, ROOT, answered_by, choose_network, find_chromium, running_app
-from tests.networks import write_recipes
 
 SIZES = ((1280, 900), (390, 844))
 PATIENCE = 120_000
-STAND_INS = ("gra_net_dist", "residual_cnn", "xception", "two_branch_cnn")
 PARTS = ("", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
 """Views of the Attention page, by their settings."""
 View = Callable[[Any, str], None]
@@ -103,23 +98,23 @@ def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
 
 
 def main(folder: Path, docs: bool) -> None:
-    """Every view in both schemes and sizes into ``folder``; with ``docs`` the sample's answer into docs/predict.png."""
+    """Every view in both schemes and sizes into ``folder``; with ``docs`` the README's own two."""
     folder.mkdir(parents=True, exist_ok=True)
     with running_app() as url, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
-        take(browser, url, folder, {view.__name__: view for view in (empty, sample, card, choosing, models, about)})
-        with tempfile.TemporaryDirectory() as stand_ins:
-            entries = write_recipes(Path(stand_ins), STAND_INS)
-            with running_app(Path(stand_ins)) as other:
-                take(browser, other, folder, {f"untrained-{entry.name}": partial(network, entry.title) for entry in entries[1:]})
-                take(browser, other, folder, {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS})
+        views: dict[str, View] = {view.__name__: view for view in (empty, sample, card, choosing, models, about)}
+        views |= {entry.name: partial(network, entry.title) for entry in list_weights() if not (entry.default or entry.for_comparison)}
+        views |= {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS}
         if docs:
-            page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
-            page.set_default_timeout(PATIENCE)
-            sample(page, url)
-            page.mouse.move(1270, 850)
-            page.wait_for_timeout(800)
-            page.screenshot(path=ROOT / "docs" / "predict.png")
+            for view, name in ((sample, "predict"), (partial(attention, ""), "attention")):
+                page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
+                page.set_default_timeout(PATIENCE)
+                view(page, url)
+                page.mouse.move(1270, 850)
+                page.wait_for_timeout(800)
+                page.screenshot(path=ROOT / "docs" / f"{name}.png")
+                page.close()
+        take(browser, url, folder, views)
         browser.close()
 
 
