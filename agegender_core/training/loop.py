@@ -25,6 +25,7 @@ from agegender_core.training.config import OptimizerConfig, Recipe
 from agegender_core.training.dataset import CropSet, load_split
 from agegender_core.training.initial import centre_years, load_initial
 from agegender_core.training.losses import total_loss
+from agegender_core.training.settle import settle
 from agegender_core.training.validate import mixed_precision, quick_metrics
 from agegender_core.transforms import normalise
 
@@ -245,6 +246,9 @@ def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metric
 
 
 def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
+    if state.ema is None:  # an average of the weights brings its own, averaged statistics
+        settle(state.model, recipe, crops)
+        metrics = quick_metrics(state.model, load_split(recipe, recipe.data.val_split), recipe, recipe.input.size)
     tensors = {name: value.detach().cpu().contiguous() for name, value in (state.ema or state.model).state_dict().items()}
     save_file(tensors, out / "model.safetensors")
     device = crops.wide.device

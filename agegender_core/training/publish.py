@@ -24,12 +24,15 @@ from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
 from agegender_core.network import prepare
 from agegender_core.training.config import Recipe, recipe_from_dict
-from agegender_core.training.dataset import usable_rows
+from agegender_core.training.dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
+from agegender_core.training.settle import settle
 from agegender_core.weights import WeightsEntry, list_weights, save_parts, sha256, weights_dir, write_manifest
 
 DEAREST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
 """What storing compactly may cost on the validation split: years, and shares of right answers. A single picture is always allowed."""
+
+COARSE = ("int6", "int5", "int4")
 
 
 def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> WeightsEntry:
@@ -46,7 +49,7 @@ def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> We
     tensors = load_file(run / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
-        stored = pack(unpack(tensors), recipe.card.storage)
+        stored = _settled(recipe, pack(unpack(tensors), recipe.card.storage))
         files = save_parts(stored, Path(fresh), recipe.name)
         entry = _fitted(recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force)
         old = [path for other in list_weights(folder) if other.name == entry.name for path in other.paths]
@@ -58,6 +61,17 @@ def publish(run: Path, *, force: bool = False, folder: Path | None = None) -> We
     others = [other for other in list_weights(folder) if other.name != entry.name]
     write_manifest(sorted([*others, entry], key=lambda item: item.name), folder)
     return entry
+
+
+def _settled(recipe: Recipe, stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """``stored`` with batch norm's statistics measured anew where values were rounded to fewer than 8 bits.
+
+    Rounding moves what reaches each norm; the statistics, kept in single precision anyway, take much of that back.
+    """
+    if recipe.card.storage not in COARSE:
+        return stored
+    model = _network(recipe, stored).to(memory_format=torch.channels_last)
+    return stored | settle(model, recipe, load_split(recipe, recipe.data.split))
 
 
 def _fitted(

@@ -38,7 +38,9 @@ from agegender_core.training.losses import (
     two_value_targets,
 )
 from agegender_core.training.publish import publish
+from agegender_core.training.settle import settle
 from agegender_core.training.validate import mixed_precision
+from agegender_core.transforms import normalise
 from agegender_core.weights import find_weights, list_weights, load_network, load_tensors
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -246,6 +248,39 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
         publish(worse, folder=weights)
     assert sorted(path.name for path in weights.iterdir()) == ["manifest.toml", "multitask_cnn_dist.safetensors"]
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
+
+
+def test_settled_batch_norm_has_the_statistics_of_the_training_pictures(drawn_sets: Path) -> None:
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"data.sets": ["utkface"]})
+    torch.manual_seed(0)
+    model = create_model(recipe.architecture, recipe.heads, **recipe.model).eval()
+    crops = load_split(recipe, "train")
+    before = copy.deepcopy(model.state_dict())
+    found = settle(model, recipe, crops)
+    assert not model.training and {module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {0.1}
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name in changed if not name.endswith("num_batches_tracked")} == set(found)
+    first = next(name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    model.get_submodule(first).register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    with torch.no_grad():
+        model.train()(normalise(centre(crops.wide, recipe.input.size, crops.view), recipe.input))
+    torch.testing.assert_close(found[f"{first}.running_mean"], seen[0].mean(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(found[f"{first}.running_var"], seen[0].var(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3)
+
+
+def test_coarse_rounding_and_runs_without_an_average_are_settled(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = SMALL | {"schedule.epochs": 1, "data.sets": ["utkface"]}
+    asked: list[str] = []
+    for module in ("loop", "publish"):
+        monkeypatch.setattr(f"agegender_core.training.{module}.settle", lambda *given, where=module: asked.append(where) or settle(*given))
+    for ema, storage, wanted in ((0.9, "half", []), (0.0, "half", ["loop"]), (0.0, "int6", ["loop", "publish"])):
+        asked.clear()
+        run = tmp_path / f"{ema}-{storage}"
+        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes | {"optimizer.ema": ema, "card.storage": storage})
+        train(recipe, run, device="cpu", say=lambda text: None)
+        publish(run, folder=tmp_path / f"weights-{ema}-{storage}", force=True)
+        assert asked == wanted
 
 
 def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path) -> None:
