@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from agegender_core.errors import ConfigError
 from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augment import augment
-from agegender_core.training.config import OptimizerConfig, Recipe
+from agegender_core.training.config import OptimizerConfig, Recipe, recipe_from_dict
 from agegender_core.training.dataset import CropSet, load_split
 from agegender_core.training.initial import centre_years, load_initial
 from agegender_core.training.losses import total_loss
@@ -71,7 +71,9 @@ class TrainState:
         Raises ``ConfigError`` where it belongs to another recipe.
         """
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        if _identity(saved["recipe"]) != _identity(recipe.as_dict()):
+        if _identity(recipe_from_dict(saved["recipe"], str(path)).as_dict()) != _identity(
+            recipe.as_dict()
+        ):  # settings added since have defaults
             raise ConfigError(f"{path} was made by another recipe: give --out another folder, or --restart to begin anew")
         self.model.load_state_dict(saved["model"])
         if self.ema is not None:
