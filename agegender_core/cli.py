@@ -6,6 +6,7 @@ import typer
 
 from agegender_core import commands
 from agegender_core.attention_command import attention, attention_report
+from agegender_core.conditions_command import conditions
 from agegender_core.datasets_command import datasets_app
 from agegender_core.predict_command import predict
 
@@ -28,6 +29,7 @@ for command in (
     commands.leakage,
     commands.protocol,
     commands.rivals,
+    conditions,
 ):
     app.command()(command)
 app.add_typer(commands.weights_app, name="weights")
