@@ -7,10 +7,13 @@ import streamlit as st
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
 
+st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")  # before the pages are named: their icons would be fetched for the tab
+
 page = st.navigation(
     [
         st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
+        st.Page("pages/errors.py", title="Errors", icon=":material/troubleshoot:"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:"),
         st.Page("pages/about.py", title="About", icon=":material/menu_book:"),
     ],

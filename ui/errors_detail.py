@@ -1,0 +1,209 @@
+"""One picture: what its label says, what every network answered, how sure it was, and where it went wrong in the same way."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from agegender_core.data import read_row
+from agegender_core.data.crops import chip_face
+from agegender_core.data.terms import TEST_SPLITS
+from agegender_core.error_analysis.lookalikes import lookalikes
+from agegender_core.errors import AgeGenderError
+from agegender_core.imaging import load_image
+from agegender_core.types import AgeEstimate
+from ui import charts, errors_data, errors_gallery, messages, services
+from ui import errors_link as link
+from ui.charts import CONFIG
+from ui.errors_data import Scope
+from ui.errors_pictures import Pictures, one
+from ui.errors_words import condition, label_words
+from ui.messages import plain
+
+NEAR = 6
+ASKED = "errors-asked"
+"""Where the last answers of networks asked from here are kept: table, file and weights to an age estimate."""
+
+
+def close() -> None:
+    """The dialog is left: no picture is open."""
+    link.put("sample", None)
+
+
+@st.dialog("One picture", width="large", on_dismiss=close)
+def show(scope: Scope, pictures: Pictures) -> None:
+    """The picture that is open."""
+    files = scope.table.labels["file"]
+    found = np.flatnonzero((files == link.get("sample")).to_numpy())
+    if not len(found):
+        st.warning(
+            f"{scope.title} has no picture «{plain(str(link.get('sample')))}» here. Close this and choose another.",
+            title="No such picture",
+            icon=":material/link_off:",
+        )
+        return
+    row = int(found[0])
+    content = one(scope, pictures, row)
+    left, right = st.columns([2, 5], gap="medium")
+    with left, st.container(key="errors-picture"):
+        _picture(scope, pictures, row, content)
+    with right:
+        _answer(scope, row)
+        _explorer(scope, pictures, row)
+    st.dataframe(networks(scope, row), hide_index=True, width="stretch", key="errors-networks", placeholder="–")
+    _distribution(scope, row, content, pictures)
+    _conditions(scope, row)
+    st.markdown("**Nearest look-alikes in error**")
+    st.caption("The networks go wrong on these in the same way: by as much, as sure of it, at a like age. They need not look alike.")
+    near, _ = lookalikes(scope.space(), row, NEAR)
+    errors_gallery.tile_row(scope, pictures, near, "near")
+
+
+def _picture(scope: Scope, pictures: Pictures, row: int, content: bytes | None) -> None:
+    file = str(scope.table.labels["file"].iloc[row])
+    if content is not None:
+        try:
+            st.image(load_image(content), width="stretch", alt=f"{file}, {label_words(scope.table.labels.iloc[row])}")
+        except AgeGenderError:
+            content = None
+    if content is None:
+        missing = pictures.missing or f"{file} is not where the other pictures are, or cannot be read."
+        st.info(plain(missing), title="No picture here", icon=":material/image_not_supported:")
+    st.caption(plain(file))
+
+
+def _answer(scope: Scope, row: int) -> None:
+    labels, answers = scope.table.labels.iloc[row], scope.table.of(scope.weights).iloc[row]
+    st.markdown(f"Labelled **{plain(label_words(labels))}**.")
+    st.markdown(f"{plain(errors_data.title(scope.weights))}: {plain(answer_words(answers))}")
+    if pd.notna(answers["age_pred"]):
+        st.html(_span(labels, answers))
+
+
+def answer_words(answers: pd.Series) -> str:
+    """«52 years, 18 too old; interval 45 to 60 misses the label by 11 years. Male, 93 %.»"""
+    words = []
+    if pd.notna(answers["age_pred"]):
+        error = answers["error"]
+        off = "" if pd.isna(error) else ", right" if abs(error) < 0.5 else f", {abs(error):.0f} too {'old' if error > 0 else 'young'}"
+        words.append(f"{answers['age_pred']:.0f} years{off}")
+        if pd.notna(answers["age_low"]):
+            words[-1] += f"; interval {answers['age_low']:.0f} to {answers['age_high']:.0f}{_held(answers['outside'])}"
+    if isinstance(answers["gender_pred"], str):
+        sure = "" if pd.isna(answers["gender_probability"]) else f", {100 * answers['gender_probability']:.0f} %"
+        words.append(answers["gender_pred"] + sure)
+    return ". ".join(words) + "." if words else "no answer: no face was found."
+
+
+def _held(outside: float) -> str:
+    """Whether an interval holds the label, in words; empty where that is not known."""
+    if pd.isna(outside):
+        return ""
+    if outside == 0:
+        return " holds the label"
+    return f" misses the label by {outside:.0f} years" if outside >= 1.5 else " just misses the label"
+
+
+def _span(labels: pd.Series, answers: pd.Series) -> str:
+    """The answer, its interval and the label on a line from 0 to 100 years."""
+    parts = []
+    if pd.notna(answers["age_low"]):
+        low, high = (float(np.clip(answers[name], 0, 100)) for name in ("age_low", "age_high"))
+        parts.append(f'<i style="left:{low:.1f}%;width:{max(high - low, 0.5):.1f}%"></i>')
+    answer = float(np.clip(answers["age_pred"], 0, 100))
+    parts.append(f'<b style="left:{answer:.1f}%"></b>')
+    middle = (labels["age_lo"] + labels["age_hi"]) / 2
+    if pd.notna(middle):
+        parts.append(f'<b class="ag-true" style="left:{float(np.clip(middle, 0, 100)):.1f}%"></b>')
+    ticks = "".join(f'<span style="left:{year}%">{year}</span>' for year in (0, 25, 50, 75, 100))
+    words = escape(f"Answer {answer:.0f} years, label {label_words(labels)}", quote=True)
+    note = "<small>The answer and its interval in green, the label in orange, on a line of years.</small>"
+    return f'<div class="ag-span" role="img" aria-label="{words}">{"".join(parts)}{ticks}</div>{note}'
+
+
+def _explorer(scope: Scope, pictures: Pictures, row: int) -> None:
+    """The way to the Attention page, for sets it knows."""
+    if scope.table.set not in TEST_SPLITS:
+        return
+    place = pictures.row(str(scope.table.labels["file"].iloc[row]))
+    if place is None:
+        st.caption("The attention explorer opens pictures of the set's own table, which is not here.")
+        return
+    query = urlencode({"set": scope.table.set, "row": place, "weights": scope.weights})
+    st.link_button("Open in the attention explorer", f"attention?{query}", icon=":material/visibility:")
+
+
+def networks(scope: Scope, row: int) -> pd.DataFrame:
+    """A row a network: its answers on one picture, the chosen one first."""
+    rows = []
+    for name in (scope.weights, *(other for other in scope.table.weights if other != scope.weights)):
+        answers = scope.table.of(name).iloc[row]
+        rows.append(
+            {
+                "network": errors_data.title(name),
+                "age": None if pd.isna(answers["age_pred"]) else round(float(answers["age_pred"]), 1),
+                "interval": None if pd.isna(answers["age_low"]) else f"{answers['age_low']:.0f} to {answers['age_high']:.0f}",
+                "off by": None if pd.isna(answers["error"]) else f"{answers['error']:+.1f}",
+                "gender": answers["gender_pred"] if isinstance(answers["gender_pred"], str) else None,
+                "sure": None if pd.isna(answers["gender_probability"]) else f"{100 * answers['gender_probability']:.0f} %",
+                "race": answers["race_pred"] if isinstance(answers["race_pred"], str) else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _distribution(scope: Scope, row: int, content: bytes | None, pictures: Pictures) -> None:
+    """The whole age distribution: reports do not keep it, so the network is asked anew, where picture and network are here."""
+    if content is None:
+        st.caption("The age distribution needs the picture: reports keep the answer and its interval only.")
+        return
+    file = str(scope.table.labels["file"].iloc[row])
+    asked = st.session_state.setdefault(ASKED, {})
+    if (scope.version, file, scope.weights) not in asked:
+        if not st.button("Ask the network for its age distribution", icon=":material/bar_chart:", key="errors-ask"):
+            return
+        try:
+            with st.spinner("Asking …"):
+                age = _ask(scope, content, pictures.row(file))
+        except AgeGenderError as error:
+            messages.cannot_start(error)
+            return
+        if len(asked) > NEAR * 4:
+            asked.clear()
+        asked[scope.version, file, scope.weights] = age
+    age = asked[scope.version, file, scope.weights]
+    if age is None:
+        st.caption("No face was found in this picture.")
+    elif age.probs is not None:
+        st.plotly_chart(charts.age_chart(age), width="stretch", config=CONFIG, key="errors-distribution", alt=charts.age_chart_words(age))
+    elif age.ranges is not None and age.ranges.probs is not None:
+        alt = charts.range_chart_words(age.ranges)
+        st.plotly_chart(charts.range_chart(age.ranges), width="stretch", config=CONFIG, key="errors-distribution", alt=alt)
+    else:
+        st.caption("This network gives one number and no distribution.")
+
+
+def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
+    """The age estimate of the chosen network for the face the set marks, or the largest found."""
+    faces = None
+    if place is not None and scope.table.set != "fgnet":  # FG-NET's are photographs, in which faces are looked for
+        record, _ = read_row(scope.table.set, place)
+        faces = (chip_face(load_image(content), record),)
+    found = services.predictor(scope.weights, False).run(content, faces).predictions
+    return found[0].age if found else None
+
+
+def _conditions(scope: Scope, row: int) -> None:
+    if not scope.table.measured:
+        return
+    held = [condition(name) for name in scope.table.conditions.columns if scope.table.conditions[name].iloc[row]]
+    measures = scope.table.measures.iloc[row]
+    if pd.isna(measures["luminance"]):
+        return
+    numbers = f"sharpness {measures['sharpness']:.2f}, luminance {measures['luminance']:.2f}, face {measures['face_side']:.0f} px"
+    turned = "" if pd.isna(measures["yaw"]) else f", turned by {abs(measures['yaw']):.0f}°"
+    st.caption(plain(f"Conditions: {', '.join(held) or 'none of those we measure'} ({numbers}{turned})."))

@@ -1,0 +1,177 @@
+"""The Errors page's settings: where they live in the session, and how they travel in the page's address.
+
+An address names a set, a network, a choice of pictures and, at most, the file name of one of them; never a folder or an upload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import streamlit as st
+
+from agegender_core.error_analysis.filters import SORTS, VALUES, VERDICTS, Filter, read_filter
+from agegender_core.error_analysis.plots_data import GROUPINGS
+from agegender_core.errors import ConfigError
+from ui.attention_link import choice, number
+
+VIEWS = {
+    "gallery": "Gallery",
+    "plots": "Plots",
+    "slices": "Slices",
+    "compare": "Compare",
+    "suspects": "Label suspects",
+    "take": "Take away",
+    "own": "Your own set",
+}
+"""The page's parts, by their word in the address."""
+PLOTS = {
+    "ages": "True and predicted age",
+    "errors": "Error by true age",
+    "groups": "Confusion of age groups",
+    "gender": "Gender by age",
+    "sure": "Is it as sure as it should be?",
+    "score": "Cumulative score",
+}
+GROUPING_TITLES = {"adience8": "Adience's eight", "fairface9": "FairFace's nine", "decades": "Decades"}
+DUELS = {"only_first": "Only the first is right", "only_second": "Only the second is right", "gain_first": "The first is closer in age",
+         "gain_second": "The second is closer in age"}  # fmt: skip
+SIZES = (24, 48, 96)
+"""Tiles on a page."""
+OWN = "own"
+"""Name of a visitor's own set; it is nowhere but in the session."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: what it is until it is changed, and how it is read from an address."""
+
+    default: Any
+    read: Callable[[str], Any]
+
+
+def _any(text: str) -> str | None:
+    return text or None
+
+
+SETTINGS = {
+    "set": Setting(None, _any),
+    "weights": Setting(None, _any),
+    "other": Setting(None, _any),
+    "view": Setting("gallery", choice(*VIEWS)),
+    "sort": Setting("error", choice(*SORTS)),
+    "page": Setting(1, number(1, 99999)),
+    "tiles": Setting(SIZES[0], lambda text: int(text) if text in map(str, SIZES) else None),
+    "sample": Setting(None, _any),
+    "plot": Setting("ages", choice(*PLOTS)),
+    "grouping": Setting("decades", choice(*GROUPINGS)),
+    "pick": Setting(None, _any),
+    "metric": Setting("mae", _any),
+    "duel": Setting("only_first", choice(*DUELS)),
+    "task": Setting("age", choice("age", "gender", "race")),
+}
+"""By their name in the address; the fields of a ``Filter`` come beside them."""
+VIEWS_OF = {"plot": ("plots",), "grouping": ("plots",), "pick": ("plots", "take"), "duel": ("compare",), "task": ("suspects",)}
+"""Settings that stand in the address of some parts only."""
+FILTERS = tuple(item.name for item in fields(Filter))
+PROBLEMS, TURN = "errors-address-problems", "errors-turn"
+"""Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has to forget where it was."""
+
+
+def key(name: str) -> str:
+    """Where setting ``name`` lives in the session: the key of its widget."""
+    return f"errors_{name}"
+
+
+def get(name: str) -> Any:
+    """Value of setting ``name``."""
+    return st.session_state.get(key(name), SETTINGS[name].default)
+
+
+def put(name: str, value: Any) -> None:
+    """Set setting ``name``; only before its widget is drawn, or in a callback."""
+    st.session_state[key(name)] = value
+
+
+def hold(name: str, options: Sequence[Any]) -> Any:
+    """Setting ``name``, moved to the first of ``options`` where it is none of them."""
+    if get(name) not in options:
+        put(name, options[0] if options else None)
+    return get(name)
+
+
+def first_page(*_: Any) -> None:
+    """Back to the first page of tiles: what every change of the choice asks for."""
+    put("page", 1)
+    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
+
+
+def other_set(*_: Any) -> None:
+    """Another set was chosen: a picture, and a mark in a plot, belong to the one before."""
+    first_page()
+    put("sample", None)
+    put("pick", None)
+
+
+def read() -> None:
+    """Take what the session does not know yet from the address; what cannot be read there is left out and named by ``problems``."""
+    params, wrong = st.query_params.to_dict(), []
+    for name, setting in SETTINGS.items():
+        if key(name) not in st.session_state:
+            found = setting.read(params[name]) if name in params else None
+            put(name, setting.default if found is None else found)
+            if found is None and name in params:
+                wrong.append(f"{name}={params[name]}")
+    if key("filter") not in st.session_state:
+        given = {name: params[name] for name in FILTERS if name in params}
+        try:
+            chosen = read_filter(given)
+        except ConfigError as error:
+            chosen = Filter()
+            wrong.append(str(error))
+        _fill(chosen)
+    if wrong:
+        st.session_state[PROBLEMS] = wrong
+
+
+def problems() -> list[str]:
+    """What of the address could not be read, once."""
+    return st.session_state.pop(PROBLEMS, [])
+
+
+def set_filter(chosen: Filter) -> None:
+    """Put a filter into its widgets; only before they are drawn, or in a callback."""
+    _fill(chosen)
+    first_page()
+
+
+def _fill(chosen: Filter) -> None:
+    st.session_state[key("filter")] = True
+    for name in FILTERS:
+        value = getattr(chosen, name)
+        st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
+
+
+def get_filter() -> Filter:
+    """The filter that the widgets say. Raises ``ConfigError`` for an impossible one."""
+    found = {name: st.session_state.get(key(name)) for name in FILTERS}
+    for name in VALUES:
+        found[name] = tuple(found[name] or ())
+    for name in ("age_is", "gender_is", "race_is"):
+        found[name] = found[name] if found[name] in VERDICTS else ""
+    return Filter(**(found | {"file": (found["file"] or "").strip()}))
+
+
+def write(chosen: Filter) -> None:
+    """Bring the address up to date: what differs from the defaults. A visitor's own set is in no address."""
+    wanted = {name: str(get(name)) for name, setting in SETTINGS.items() if get(name) not in (setting.default, None)}
+    if get("set") == OWN:
+        wanted = {}
+    else:
+        wanted |= chosen.query()
+    for name, views in VIEWS_OF.items():
+        if get("view") not in views:
+            wanted.pop(name, None)
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)

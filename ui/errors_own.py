@@ -1,0 +1,167 @@
+"""«Your own set»: labelled pictures of the visitor, run through a network with a bar that can be stopped. Nothing touches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from agegender_core.errors import AgeGenderError, DatasetError
+from ui import errors_link as link
+from ui import messages, services
+from ui.errors_data import OWN_TABLE, title
+from ui.errors_own_set import HOW, MAX_PICTURES, Job, OwnSet, read_own
+from ui.messages import plain
+
+SET, JOB, GIVEN, PROBLEM = "errors-own-set", "errors-own-job", "errors-own-files", "errors-own-problem"
+SHOWN = 500
+"""Bad rows that are sent to the browser."""
+
+
+@dataclass(frozen=True)
+class OwnPictures:
+    """The uploads behind a visitor's own set."""
+
+    own: OwnSet
+    name: str
+    missing: str = ""
+
+    def read(self, files: Sequence[str]) -> dict[str, bytes]:
+        """From memory."""
+        return {file: self.own.contents[file] for file in files if file in self.own.contents}
+
+    def row(self, file: str) -> int | None:
+        """The explorer knows no uploads."""
+        return None
+
+
+def pictures() -> OwnPictures:
+    """Pictures of the set in the session."""
+    own = st.session_state[SET]
+    return OwnPictures(own, f"own-{id(own)}")
+
+
+def show() -> None:
+    """Upload, check, run."""
+    st.markdown(
+        f"Bring up to {MAX_PICTURES:,} labelled pictures as a zip or a folder: {plain(HOW)}. They are read in memory, looked at by the "
+        "network you choose, and forgotten when you close the page; nothing is written to disk."
+    )
+    how = st.segmented_control("Given as", ("Zip or files", "Folder"), default="Zip or files", required=True, key="errors-own-how")
+    if how == "Folder":
+        files = st.file_uploader("Folder of pictures", accept_multiple_files="directory", key="errors-own-folder")
+    else:
+        files = st.file_uploader("A zip, or pictures and a CSV", accept_multiple_files=True, key="errors-own-upload")
+    if st.session_state.get(JOB) is not None:
+        _run()
+        return
+    _take(files or [])
+    if problem := st.session_state.get(PROBLEM):
+        st.error(plain(problem), title="This set cannot be used", icon=":material/broken_image:")
+    own: OwnSet | None = st.session_state.get(SET)
+    if own is not None:
+        _checked(own)
+
+
+def _take(files: Sequence[object]) -> None:
+    """Read what was uploaded, once. An empty uploader leaves the set as it is: its pictures are in the session."""
+    given = tuple(file.file_id for file in files)
+    if not given or given == st.session_state.get(GIVEN):
+        return
+    st.session_state[GIVEN] = given
+    _forget()
+    try:
+        with st.spinner("Checking …"):
+            st.session_state[SET] = read_own((file.name, file.getvalue()) for file in files)
+    except DatasetError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _forget() -> None:
+    for name in (SET, JOB, PROBLEM, OWN_TABLE, "errors-own-results"):
+        st.session_state.pop(name, None)
+
+
+def _checked(own: OwnSet) -> None:
+    st.markdown(f"**{len(own.records):,}** labelled pictures can be used; {len(own.bad):,} remarks on rows and files.")
+    if own.bad:
+        with st.expander(f"Left out or incomplete: {len(own.bad):,}", icon=":material/rule:"):
+            st.dataframe(
+                pd.DataFrame(own.bad[:SHOWN], columns=["file", "what is wrong"]), hide_index=True, width="stretch", key="errors-own-bad"
+            )
+    try:
+        names = [entry.name for entry in services.installed_weights()]
+    except AgeGenderError as error:
+        messages.cannot_start(error)
+        return
+    if not names:
+        messages.no_weights()
+        return
+    left = [name for name in names if name not in own.predictions]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if left:
+            chosen = st.selectbox("Network to run", left, format_func=title, key="errors-own-weights", width=360)
+            st.button("Start", icon=":material/play_arrow:", type="primary", key="errors-own-start", on_click=_start, args=(chosen,))
+        if own.predictions:
+            st.button("Open its gallery", icon=":material/photo_library:", key="errors-own-open", on_click=_open)
+        st.button("Forget this set", icon=":material/delete:", key="errors-own-forget", on_click=_leave)
+    if own.predictions:
+        st.caption(f"Looked at by {plain(', '.join(map(title, own.predictions)))}.")
+
+
+def _start(weights: str) -> None:
+    st.session_state[JOB] = Job(st.session_state[SET], weights)
+
+
+def _stop() -> None:
+    """Cancel: what is done stays where it can."""
+    job: Job | None = st.session_state.pop(JOB, None)
+    if job is not None:
+        _keep(job)
+
+
+def _keep(job: Job) -> None:
+    if job.finish():
+        st.session_state[OWN_TABLE] = job.own.table()
+        st.session_state.pop("errors-own-results", None)
+
+
+def _open() -> None:
+    link.set_filter(link.Filter())
+    link.other_set()
+    link.put("set", link.OWN)
+    link.put("weights", next(iter(st.session_state[SET].predictions)))
+    link.put("view", "gallery")
+
+
+def _leave() -> None:
+    _forget()
+    if link.get("set") == link.OWN:
+        link.put("set", None)
+        link.other_set()
+
+
+def _run() -> None:
+    """Go through the pictures. Each step looks for a press on the button, and a run that was interrupted is gone on with."""
+    job: Job = st.session_state[JOB]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0)
+        st.button("Cancel", icon=":material/stop:", key="errors-own-cancel", on_click=_stop)
+    try:
+        predictor = services.predictor(job.weights, False)
+        while job.left:
+            bar.progress(job.done / max(job.total, 1), text=f"{job.done:,} of {job.total:,} pictures")
+            job.step(predictor)
+    except AgeGenderError as error:
+        st.session_state.pop(JOB, None)
+        messages.cannot_start(error)
+        return
+    st.session_state.pop(JOB, None)
+    if job.rows:
+        _keep(job)
+    else:
+        _forget()
+        st.session_state[PROBLEM] = f"None of the files is a picture that can be read: {HOW}"
+    st.rerun()

@@ -1,0 +1,147 @@
+"""Slices: for whom, and in which conditions, a network errs more than elsewhere."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from agegender_core.error_analysis.filters import Filter
+from agegender_core.error_analysis.slices import SMALL, TESTED, slice_table, worst_slices
+from agegender_core.evaluation.metrics import METRICS
+from ui import errors_link as link
+from ui.errors_data import Scope
+from ui.errors_link import key
+from ui.errors_pictures import Pictures
+from ui.errors_words import LABELS_ARE, METRIC_TITLES, amount, scale, slice_words
+from ui.messages import plain
+
+MOST_ROWS = 2000
+"""Rows of the table that are sent to the browser."""
+
+
+def metrics_of(scope: Scope, names: tuple[str, ...] = METRICS) -> list[str]:
+    """Metrics that some picture counts for."""
+    values = scope.table.values[scope.weights]
+    return [name for name in names if values[name].notna().any()]
+
+
+def show(scope: Scope, pictures: Pictures) -> None:
+    """The worst slices, and all of them."""
+    options = metrics_of(scope)
+    if not options or not scope.mask.any():
+        st.info("No labelled picture is left: take a filter away.", title="Nothing to slice", icon=":material/filter_alt_off:")
+        return
+    metric = link.hold("metric", options)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox("Measure", options, format_func=METRIC_TITLES.get, key=key("metric"), persist_state="session", width=400)
+        depth = st.segmented_control(
+            "Labels at once", (1, 2, 3), default=2, required=True, key="errors-depth", help="Two: such as women of 70 and over"
+        )
+        least = st.number_input("Smallest slice", 1, 2000, SMALL, 10, key="errors-smallest", width=160)
+    st.caption(LABELS_ARE)
+    _worst(scope, metric, int(least))
+    _all(scope, metric, int(depth), int(least))
+
+
+def _worst(scope: Scope, metric: str, least: int) -> None:
+    found = scope.result(
+        "worst", lambda: worst_slices(scope.table, scope.weights, metric, min_size=least, mask=scope.mask), metric, least
+    )  # fmt: skip
+    searched = found.attrs["searched"]
+    st.subheader("The worst, found by searching", anchor=False)
+    if not len(found):
+        st.markdown(f"Of {searched:,} slices of {least:,} pictures or more, none is surely worse than the rest.")
+        return
+    st.caption(
+        f"{searched:,} slices of {least:,} pictures or more, up to three labels at once, were searched. Listed are those that are surely "
+        "worse than their rest even when one allows for so many looks."
+    )
+    for place, row in found.iterrows():
+        with st.container(
+            border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"errors-worst-{place}"
+        ):
+            low, high = (amount(metric, row[f"searched_{end}"], "+") for end in ("low", "high"))
+            st.markdown(
+                f"**{plain(slice_words(row))}** ({row['n']:,}): {plain(amount(metric, row['value']))}, "
+                f"the rest {plain(amount(metric, row['rest']))}; difference {plain(low)} to {plain(high)}"
+            )
+            _opens(scope, row, f"errors-open-worst-{place}")
+
+
+def _opens(scope: Scope, row: pd.Series, name: str) -> None:
+    st.button("Show these pictures", icon=":material/photo_library:", key=name, on_click=open_slice, args=(scope.filter, row))
+
+
+def open_slice(chosen: Filter, row: pd.Series) -> None:
+    """Narrow the filter to one slice and go to the gallery."""
+    link.set_filter(narrowed(chosen, row))
+    link.put("view", "gallery")
+
+
+def narrowed(chosen: Filter, row: pd.Series) -> Filter:
+    """``chosen`` narrowed to one row of a slice table."""
+    values = {name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)}
+    having = chosen.having
+    if isinstance(row["condition"], str) and row["condition"] not in having:
+        having = (*having, row["condition"])
+    return Filter(**({name: getattr(chosen, name) for name in link.FILTERS} | values | {"having": having}))
+
+
+def _all(scope: Scope, metric: str, depth: int, least: int) -> None:
+    found = scope.result(
+        "slices", lambda: slice_table(scope.table, scope.weights, metric, depth, scope.mask, least), metric, depth, least
+    )  # fmt: skip
+    st.subheader(f"All slices: {len(found):,}", anchor=False)
+    st.caption(
+        f"Values and differences have 95 % intervals. «worse» and «better» hold for the table as a whole (Holm's correction). Slices of "
+        f"fewer than {TESTED} are not tested; those under {SMALL} are marked as small. Choose a row to see its pictures."
+    )
+    if not len(found):
+        st.info("No slice is that large: allow smaller ones.", icon=":material/filter_alt_off:")
+        return
+    picked = st.dataframe(
+        words_table(found.head(MOST_ROWS), metric), hide_index=True, width="stretch", height=420, key=f"errors-slices-{metric}-{depth}",
+        on_select="rerun", selection_mode="single-row", placeholder="–", column_config=_columns(metric),
+    )  # fmt: skip
+    if rows := [row for row in picked.selection.rows if row < len(found)]:
+        row = found.iloc[rows[0]]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(slice_words(row))}**, {row['n']:,} pictures")
+            _opens(scope, row, "errors-open-slice")
+
+
+def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A slice table for people: shares in per cent, intervals in words."""
+    factor = scale(metric)
+    part = pd.DataFrame({"slice": [slice_words(row) for _, row in found.iterrows()], "n": found["n"].to_numpy()})
+    if found["people"].notna().any():
+        part["people"] = found["people"].to_numpy()
+    part["value"] = factor * found["value"].to_numpy()
+    part["95 %"] = _spans(found["low"], found["high"], factor)
+    part["from the whole"] = factor * found["from_whole"].to_numpy()
+    part["from the rest"] = factor * found["difference"].to_numpy()
+    part["95 % of that"] = _spans(found["difference_low"], found["difference_high"], factor, "+")
+    part["p, corrected"] = found["p_holm"].to_numpy()
+    small = found["small"].to_numpy()
+    part["so"] = [f"{mark}{', ' if mark and few else ''}{'small' if few else ''}" for mark, few in zip(found["mark"], small, strict=True)]
+    return part
+
+
+def _spans(low: pd.Series, high: pd.Series, factor: float, sign: str = "") -> list[str | None]:
+    return [
+        None if pd.isna(one) or pd.isna(other) else f"{factor * one:{sign}.1f} to {factor * other:{sign}.1f}"
+        for one, other in zip(low, high, strict=True)
+    ]
+
+
+def _columns(metric: str) -> dict[str, object]:
+    number = st.column_config.NumberColumn
+    form = "%.2f" if scale(metric) == 1 else "%.1f"
+    return {
+        "slice": st.column_config.TextColumn(width="medium"),
+        "n": number(format="localized"),
+        "value": number(format=form, help=METRIC_TITLES[metric]),
+        "from the whole": number(format=form, help="Less the value of all pictures"),
+        "from the rest": number(format=form, help="Less the value of all others"),
+        "p, corrected": number(format="%.4f", help="Probability of so large a difference by chance alone, corrected for all slices tested"),
+    }

@@ -1,0 +1,104 @@
+"""Names and sentences of the Errors page: metrics, labels and answers as people read them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from agegender_core.error_analysis.conditions import CONDITIONS
+from agegender_core.error_analysis.filters import Filter
+from agegender_core.error_analysis.table import DIMENSIONS, ErrorTable
+from agegender_core.evaluation.comparison import YEARS
+from agegender_core.evaluation.metrics import METRICS
+from ui.charts import shown
+
+METRIC_TITLES = {
+    "mae": "Age: mean absolute error, years",
+    "bias": "Age: mean signed error, years (positive: guessed too old)",
+    "cs5": "Age: within five years, %",
+    "fairface9_accuracy": "Age: in the right one of nine ranges, %",
+    "fairface9_one_off": "Age: right or next one of nine ranges, %",
+    "adience8_accuracy": "Age: in the right one of eight groups, %",
+    "adience8_one_off": "Age: right or next one of eight groups, %",
+    "gender_accuracy": "Gender: as labelled, %",
+    "race_accuracy": "Race: as labelled, %",
+    "interval_coverage": "Age: inside the interval, %",
+    "interval_width": "Age: width of the interval, years",
+}
+"""In the order and under the names of ``metrics.METRICS``."""
+assert tuple(METRIC_TITLES) == METRICS
+LABELS_ARE = (
+    "Gender and race here are what annotators named when they looked at a picture, not who a person is. They are shown because this page "
+    "audits labelled sets: for whom does a network err?"
+)
+
+
+def scale(metric: str) -> float:
+    """What a value is multiplied by to be shown: shares are in per cent."""
+    return 1.0 if metric in YEARS else 100.0
+
+
+def amount(metric: str, value: float, sign: str = "") -> str:
+    """«4.68 years», «93.9 %», «–» where unknown; ``sign``: «+» for differences."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:{sign}.2f} years" if metric in YEARS else f"{100 * value:{sign}.1f} %"
+
+
+def gap_words(metric: str, gap: float) -> str:
+    """A difference in words: «2.14 years», «5.0 points» of per cent."""
+    return amount(metric, gap).replace(" %", " points")
+
+
+def condition(name: str) -> str:
+    """A condition in words."""
+    return CONDITIONS[name].title if name in CONDITIONS else name
+
+
+def slice_words(row: pd.Series) -> str:
+    """A slice in words: «70+, Female, blurred»."""
+    parts = [shown(row[name]) for name in DIMENSIONS if isinstance(row[name], str)]
+    return ", ".join([*parts, condition(row["condition"])] if isinstance(row["condition"], str) else parts)
+
+
+def label_age(labels: pd.Series) -> str:
+    """The labelled age: «34», «30–39», «?»."""
+    if pd.notna(labels["age_true"]):
+        return f"{labels['age_true']:.0f}"
+    return shown(labels["age_range_true"]) if isinstance(labels["age_range_true"], str) else "?"
+
+
+def label_words(labels: pd.Series) -> str:
+    """All a set says of a picture: «34 years, Female, Asian»."""
+    parts = [] if (age := label_age(labels)) == "?" else [f"{age} years"]
+    parts += [labels[name] for name in ("gender_true", "race_true") if isinstance(labels[name], str)]
+    return ", ".join(parts) if parts else "no label"
+
+
+def tile_words(table: ErrorTable, weights: str, row: int) -> tuple[str, str]:
+    """Two short lines under a picture: ages, and gender: («34 → 52, +18», «Female → Male»)."""
+    labels, answers = table.labels.iloc[row], table.of(weights).iloc[row]
+    if pd.isna(answers["age_pred"]) and not isinstance(answers["gender_pred"], str):
+        return f"{label_age(labels)} → ?", "no answer"
+    error = "" if pd.isna(answers["error"]) else f", {answers['error']:+.0f}"
+    age = f"{label_age(labels)} → {answers['age_pred']:.0f}{error}" if pd.notna(answers["age_pred"]) else f"{label_age(labels)} → ?"
+    true, answer = labels["gender_true"], answers["gender_pred"]
+    if not isinstance(true, str):
+        return age, f"→ {answer}" if isinstance(answer, str) else ""
+    return age, true if answer == true else f"{true} → {answer}" if isinstance(answer, str) else f"{true} → ?"
+
+
+def filter_words(chosen: Filter) -> list[str]:
+    """What a filter keeps, a part a field that is set."""
+    words = []
+    for name, head in (("age", "age"), ("gender", "gender"), ("race", "race")):
+        if values := getattr(chosen, name):
+            words.append(f"{head} {' or '.join(map(shown, values))}")
+    words += [condition(name) for name in chosen.having] + [f"not {condition(name)}" for name in chosen.lacking]
+    for task in ("age", "gender", "race"):
+        if verdict := getattr(chosen, f"{task}_is"):
+            words.append(f"{task} answered {verdict}")
+    if chosen.least is not None:
+        words.append(f"off by {chosen.least:g} years or more")
+    if chosen.most is not None:
+        words.append(f"off by {chosen.most:g} years or less")
+    return [*words, f"file name with «{chosen.file}»"] if chosen.file else words
