@@ -60,7 +60,7 @@ class WeightsEntry:
     @property
     def for_comparison(self) -> bool:
         """Whether it was made to compare options on a small budget («…_ablation_…»), not for use."""
-        return "_ablation_" in self.name
+        return "_ablation" in self.name
 
     @property
     def paths(self) -> tuple[Path, ...]:

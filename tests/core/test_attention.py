@@ -224,7 +224,7 @@ def weights(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_attention_maps_of_a_portrait(weights: Path) -> None:
     maps = attention_maps(sample_portrait())
     assert maps.weights == "gra_net_ablation_mixed" and maps.crop.size == (32, 32) and maps.face.source == "mtcnn"
-    assert [block.mask.shape for block in maps.blocks] == [(64, 16, 16), (128, 8, 8), (256, 4, 4)]
+    assert [block.mask.shape for block in maps.blocks] == [(32, 16, 16), (64, 8, 8), (128, 4, 4)]
     assert maps.age.years == pytest.approx(36, abs=1) and maps.gender.label == "Male", "the answers this network was given by hand"
 
 
@@ -288,7 +288,7 @@ def test_attention_by_command(weights: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
     told = json.loads((out / "attention.json").read_text())
     assert told["file"] == "photo.png" and told["weights"] == "gra_net_ablation_mixed" and told["gender"]["label"] == "Male"
-    assert [block["shape"] for block in told["blocks"]] == [[64, 16, 16], [128, 8, 8], [256, 4, 4]]
+    assert [block["shape"] for block in told["blocks"]] == [[32, 16, 16], [64, 8, 8], [128, 4, 4]]
     assert told["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3) and "95%" in told["blocks"][0]["gate_words"]
     with Image.open(out / "attention2.png") as picture:
         assert picture.size == (384, 438)
