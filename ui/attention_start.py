@@ -80,7 +80,8 @@ def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
     _, record, picture = kept
     if name != "fgnet":  # photographs, in which a face is looked for as in any other
         known = st.session_state.setdefault("faces", {})
-        known.setdefault(picture.digest, (chip_face(load_image(picture.data), record),))
+        if picture.digest not in known:
+            known[picture.digest] = (chip_face(load_image(picture.data), record),)
     return record, picture
 
 

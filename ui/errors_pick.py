@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from agegender_core.error_analysis.plots_data import GROUPINGS, group_of_age, nearest_group
+from agegender_core.error_analysis.plots_data import GROUPINGS, group_codes
 from agegender_core.error_analysis.table import ErrorTable
 from agegender_core.errors import ConfigError
 from agegender_core.labels import GENDERS, MAX_AGE, group_names
@@ -45,17 +44,6 @@ def words(text: str) -> str:
     """The mark in words. Raises ``ConfigError``."""
     kind, bounds = _parsed(text)
     return kind.words(*bounds)
-
-
-def group_codes(table: ErrorTable, weights: str, grouping: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) codes of the true and of the answered group, -1 for none: those that ``plots_data.confusion`` counts."""
-    groups, names, answers = GROUPINGS[grouping], group_names(GROUPINGS[grouping]), table.of(weights)
-    true = group_of_age(table.labels["age_true"].to_numpy(float), groups)
-    if set(table.labels["age_range_true"].dropna()) <= set(names):
-        true = np.where(true < 0, pd.Categorical(table.labels["age_range_true"], categories=names).codes, true)
-    if f"{grouping}_pred" in answers and answers[f"{grouping}_pred"].notna().any():
-        return true, pd.Categorical(answers[f"{grouping}_pred"], categories=names).codes.astype(int)
-    return true, nearest_group(answers["age_pred"].to_numpy(float), groups)
 
 
 def _parsed(text: str) -> tuple[Kind, list[object]]:
@@ -101,7 +89,7 @@ def _cell(table: ErrorTable, weights: str, grouping: str, true: str, answer: str
     names = group_names(GROUPINGS[grouping])
     if true not in names or answer not in names:
         raise ConfigError(f"{true} and {answer} are no two groups of {grouping}: {', '.join(names)}")
-    labels, answers = group_codes(table, weights, grouping)
+    labels, answers, _ = group_codes(table, weights, grouping)
     return (labels == names.index(true)) & (answers == names.index(answer))
 
 

@@ -109,11 +109,11 @@ def error_by_age(table: ErrorTable, weights: str, mask: np.ndarray | None = None
     return Binned(edges, bias, mae, low, high)
 
 
-def confusion(table: ErrorTable, weights: str, grouping: str, mask: np.ndarray | None = None) -> Confusion:
-    """Confusion of a grouping of ``GROUPINGS``. Adience's groups leave gaps: pictures whose true age lies in one are left out.
+def group_codes(table: ErrorTable, weights: str, grouping: str) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(N,) codes of the true and of the answered group of a grouping of ``GROUPINGS``, -1 for none, and whether the network names groups.
 
-    The answer is the group the network names; where it names none, the group nearest to its years. A set that labels ranges has true groups
-    in its own ranges only. Raises ``ConfigError`` for an unknown grouping.
+    Adience's groups leave gaps: a true age in one has no group. The answer is the group the network names; where it names none, the group
+    nearest to its years. A set that labels ranges has true groups in its own ranges only. Raises ``ConfigError`` for an unknown grouping.
     """
     if grouping not in GROUPINGS:
         raise ConfigError(f"unknown grouping {grouping!r}; known: {', '.join(GROUPINGS)}")
@@ -121,12 +121,15 @@ def confusion(table: ErrorTable, weights: str, grouping: str, mask: np.ndarray |
     true = group_of_age(table.labels["age_true"].to_numpy(float), groups)
     if set(table.labels["age_range_true"].dropna()) <= set(names):
         true = np.where(true < 0, pd.Categorical(table.labels["age_range_true"], categories=names).codes, true)
-    named = f"{grouping}_pred" in answers and answers[f"{grouping}_pred"].notna().any()
-    if named:
-        predicted = pd.Categorical(answers[f"{grouping}_pred"], categories=names).codes.astype(int)
-    else:
-        predicted = nearest_group(answers["age_pred"].to_numpy(float), groups)
-    return _confused(names, true, predicted, mask, by_years=not named)
+    if f"{grouping}_pred" in answers and answers[f"{grouping}_pred"].notna().any():
+        return true, pd.Categorical(answers[f"{grouping}_pred"], categories=names).codes.astype(int), True
+    return true, nearest_group(answers["age_pred"].to_numpy(float), groups), False
+
+
+def confusion(table: ErrorTable, weights: str, grouping: str, mask: np.ndarray | None = None) -> Confusion:
+    """Confusion of the groups of ``group_codes``; pictures without a true group are left out. Raises ``ConfigError`` as it does."""
+    true, predicted, named = group_codes(table, weights, grouping)
+    return _confused(group_names(GROUPINGS[grouping]), true, predicted, mask, by_years=not named)
 
 
 def gender_confusion(table: ErrorTable, weights: str, mask: np.ndarray | None = None) -> Confusion:

@@ -117,6 +117,9 @@ def train(
         say(f"starts {state.started_from}")
     say(f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,} pictures")
     metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
+    if state.ema is None:  # an average of the weights brings its own, averaged statistics
+        settle(state.model, recipe, crops)
+        metrics = quick_metrics(state.model, val, recipe, recipe.input.size)
     return _finish(recipe, state, crops, metrics, out, commit)
 
 
@@ -248,9 +251,6 @@ def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metric
 
 
 def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
-    if state.ema is None:  # an average of the weights brings its own, averaged statistics
-        settle(state.model, recipe, crops)
-        metrics = quick_metrics(state.model, load_split(recipe, recipe.data.val_split), recipe, recipe.input.size)
     tensors = {name: value.detach().cpu().contiguous() for name, value in (state.ema or state.model).state_dict().items()}
     save_file(tensors, out / "model.safetensors")
     device = crops.wide.device
