@@ -10,10 +10,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -30,6 +31,9 @@ FLAGS = (
     "--use-fake-ui-for-media-stream",
 )
 START_SECONDS = 120
+PATIENCE = 120_000
+"""Milliseconds: the first answer waits for torch to be imported, on whatever machine this is."""
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def find_chromium() -> str | None:
@@ -73,7 +77,79 @@ def choose_network(page: Any, title: str) -> None:
 def answered_by(page: Any, title: str) -> None:
     """Wait until the answer shown is that of the network called ``title`` and the page is at rest."""
     page.get_by_text(f"Answered by {title}.").wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.locator(QUIET).wait_for()
+
+
+@contextmanager
+def visiting(browser: Any, url: str, **settings: Any) -> Iterator[Callable[..., Any]]:
+    """Opens the app's first page, as often as asked, each time in a context of its own with ``settings`` and those of the call.
+
+    At the end no request may have gone anywhere but to the app, no script may have failed and no error may stand in the console.
+    """
+    contexts, errors = [], []
+
+    def heard(message: Any) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    def asked(request: Any) -> None:
+        if stranger(request.url, url):
+            errors.append(f"asked for {request.url}")
+
+    def go(width: int = 1280, height: int = 900, scheme: str = "light", before: str = "") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **settings)
+        contexts.append(context)
+        if before:
+            context.add_init_script(before)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", asked)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", heard)
+        page.goto(url)
+        page.get_by_role("heading", name="Age and gender from faces").wait_for()
+        page.get_by_role("tab", name="Upload").wait_for()
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def stranger(url: str, app_url: str) -> bool:
+    """Whether ``url`` lies outside of the app."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(app_url).netloc
+
+
+def turn_to(page: Any, name: str) -> None:
+    """Go to the page called ``name`` by the navigation, which a small screen keeps behind a button."""
+    small = page.viewport_size["width"] < 700
+    if small:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name=name).click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+    if small and page.get_by_test_id("stSidebarCollapseButton").is_visible():
+        page.get_by_test_id("stSidebarCollapseButton").click()
+
+
+def rest(page: Any) -> None:
+    """Wait until the page has nothing left to do."""
+    page.wait_for_timeout(150)
+    page.locator(QUIET).wait_for()
+
+
+def saved(page: Any, label: str) -> bytes:
+    """What the download button ``label`` gives."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def overflow(page: Any) -> int:
+    """By how many pixels the page is wider than its window."""
+    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
 
 
 def _answers(url: str, server: subprocess.Popen) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from agegender_core.weights import list_weights
-from tests.e2e.harness import FLAGS, ROOT, answered_by, choose_network, find_chromium, running_app
+from tests.e2e.harness import FLAGS, PATIENCE, ROOT, answered_by, choose_network, find_chromium, running_app
 
 SIZES = ((1280, 900), (390, 844))
-PATIENCE = 120_000
+
 PARTS = ("", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
 """Views of the Attention page, by their settings."""
 View = Callable[[Any, str], None]

@@ -5,19 +5,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.harness import choose_network, running_app
+from tests.e2e.harness import PATIENCE, choose_network, overflow, rest, running_app, saved, turn_to, visiting
 from tests.ui.test_attention_page import write_attention
 
 pytestmark = pytest.mark.e2e
-PATIENCE = 120_000
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 @pytest.fixture(scope="module")
@@ -31,39 +28,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Any, url: str) -> Iterator[Any]:
-    """Opens the Attention page from the navigation; at the end no script may have failed and nothing may stand in the console."""
-    contexts, errors = [], []
+    """Opens the Attention page from the navigation, with the sample portrait."""
+    with visiting(browser, url, reduced_motion="reduce") as visits:
 
-    def go(width: int = 1280, height: int = 900, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(url)
-        page.get_by_role("button", name="Try it with the sample portrait").wait_for()
-        if width < 700:
-            page.get_by_test_id("stExpandSidebarButton").click()
-        page.get_by_role("link", name="Attention").click()
-        page.get_by_role("heading", name="Attention", exact=True).wait_for()
-        if width < 700 and page.get_by_test_id("stSidebarCollapseButton").is_visible():
-            page.get_by_test_id("stSidebarCollapseButton").click()
-        page.get_by_role("button", name="Try it with the sample portrait").click()
-        page.locator(".js-plotly-plot .hm image").first.wait_for()
-        rest(page)
-        return page
+        def go(*size: Any) -> Any:
+            page = visits(*size)
+            turn_to(page, "Attention")
+            page.get_by_role("button", name="Try it with the sample portrait").click()
+            page.locator(".js-plotly-plot .hm image").first.wait_for()
+            rest(page)
+            return page
 
-    yield go
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def rest(page: Any) -> None:
-    """Wait until the page has nothing left to do."""
-    page.wait_for_timeout(150)
-    page.locator(QUIET).wait_for()
+        yield go
 
 
 def title(page: Any) -> str:
@@ -72,16 +48,6 @@ def title(page: Any) -> str:
 
 def years(page: Any) -> list[str]:
     return page.locator(".ag-pair .ag-age b").all_inner_texts()
-
-
-def saved(page: Any, label: str) -> bytes:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=label, exact=True).click()
-    return Path(download.value.path()).read_bytes()
-
-
-def overflow(page: Any) -> int:
-    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
 
 
 def test_steps_by_key_and_takes_the_view_away(visit: Any) -> None:

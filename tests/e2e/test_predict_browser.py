@@ -8,19 +8,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
 from agegender_core.weights import list_weights
-from tests.e2e.harness import answered_by, choose_network, running_app
+from tests.e2e.harness import answered_by, choose_network, overflow, running_app, saved, visiting
 from tests.networks import write_networks
 from ui.image_input import privacy_sentence
 
 pytestmark = pytest.mark.e2e
-PATIENCE = 120_000
-"""Milliseconds: the first answer waits for torch to be imported, on whatever machine this is."""
 
 COUNT_STREAMS = """
 window.streamsAsked = 0;
@@ -34,31 +31,9 @@ FOCUSED = "(document.activeElement?.innerText || document.activeElement?.getAttr
 
 @pytest.fixture
 def visit(browser: Any, app_url: str) -> Iterator[Any]:
-    """Opens the app in a context of its own; at the end no request may have gone anywhere else, and no script may have failed."""
-    contexts, strangers, errors = [], [], []
-
-    def go(width: int = 1280, height: int = 900, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"])
-        contexts.append(context)
-        context.add_init_script(COUNT_STREAMS)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: strangers.append(request.url) if stranger(request.url, app_url) else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(app_url)
-        page.get_by_role("heading", name="Age and gender from faces").wait_for()
-        page.get_by_role("tab", name="Upload").wait_for()
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert strangers == [] and errors == []
-
-
-def stranger(url: str, app_url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(app_url).netloc
+    """Opens the Predict page, counting how often it asks for the camera."""
+    with visiting(browser, app_url, permissions=["camera"]) as visits:
+        yield lambda *size: visits(*size, before=COUNT_STREAMS)
 
 
 def cards(page: Any) -> Any:
@@ -68,16 +43,6 @@ def cards(page: Any) -> Any:
 def upload(page: Any, *files: Path) -> None:
     page.set_input_files("input[type=file]", [str(path) for path in files])
     page.locator(".st-key-picture img").wait_for()
-
-
-def saved(page: Any, label: str) -> bytes:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=label, exact=True).click()
-    return Path(download.value.path()).read_bytes()
-
-
-def overflow(page: Any) -> int:
-    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
 
 
 def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) -> None:
@@ -161,11 +126,8 @@ def test_every_network_for_use_answers(visit: Any, portrait_file: Path) -> None:
 
 def test_ranges_fit_a_phone(browser: Any, portrait_file: Path, tmp_path: Path) -> None:
     titles = {entry.name: entry.title for entry in write_networks(tmp_path)}
-    with running_app(tmp_path) as url:
-        context = browser.new_context(viewport={"width": 390, "height": 844})
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(url)
+    with running_app(tmp_path) as url, visiting(browser, url) as visits:
+        page = visits(390, 844)
         upload(page, portrait_file)
         choose_network(page, titles["groups"])
         answered_by(page, titles["groups"])
@@ -179,7 +141,6 @@ def test_ranges_fit_a_phone(browser: Any, portrait_file: Path, tmp_path: Path) -
         choose_network(page, titles["regression"])
         answered_by(page, titles["regression"])
         assert cards(page).first.locator(".js-plotly-plot").count() == 0
-        context.close()
 
 
 def test_the_card_opens_on_a_phone_and_links_to_the_models(visit: Any) -> None:
