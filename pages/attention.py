@@ -15,12 +15,12 @@ from ui import (
     image_input,
     messages,
     network_card,
-    services,
     style,
 )
 from ui import attention_link as link
 from ui import attention_start as start
 from ui.attention_subject import Subject, networks, subject
+from ui.ready import ready
 
 PARTS = {
     "look": attention_viewer.show,
@@ -43,15 +43,8 @@ def explore(seen: Subject) -> None:
 style.page("Attention", "Watch where a network looks, switch its gaze off, and see whether the answer cares.")
 link.read()
 chosen = start.row_of_a_set()
-try:
-    settings, installed = services.settings(), services.installed_weights()
-    own, others = networks(installed)
-except AgeGenderError as error:
-    messages.cannot_start(error)
-    st.stop()
-if not installed:
-    messages.no_weights()
-    st.stop()
+settings, installed = ready()
+own, others = networks(installed)
 if not own:
     start.no_masks()
 pictures = chosen or image_input.pictures(settings.race) or start.kept_picture()

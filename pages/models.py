@@ -3,16 +3,15 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import measured, messages, network_card, services, style
+from ui import measured, messages, network_card, style
+from ui.ready import ready
 
 style.page("Models", "What each network measured here, on pictures it never saw, and what its paper claims.")
+_, entries = ready()
 try:
-    entries, reports = services.installed_weights(), measured.reports()
+    reports = measured.reports()
 except AgeGenderError as error:
     messages.cannot_start(error)
-    st.stop()
-if not entries:
-    messages.no_weights()
     st.stop()
 if reports:
     with st.container(width=760):

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import answers, downloads, face_picker, image_input, messages, network_card, result_card, services, style
+from ui import answers, downloads, face_picker, image_input, messages, network_card, result_card, style
+from ui.ready import ready
 
 
 def one_answer(answer: answers.Answer, titles: dict[str, str]) -> None:
@@ -35,14 +36,7 @@ def all_answers(results: list[answers.Answer | answers.Failure], titles: dict[st
 
 
 style.page("Age and gender from faces", "Every face in your picture gets an estimated age, with how sure that is, and a gender.")
-try:
-    settings, installed = services.settings(), services.installed_weights()
-except AgeGenderError as error:
-    messages.cannot_start(error)
-    st.stop()
-if not installed:
-    messages.no_weights()
-    st.stop()
+settings, installed = ready()
 
 pictures = image_input.pictures(settings.race)
 with st.container(key="network", gap="small"):

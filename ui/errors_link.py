@@ -5,8 +5,7 @@ An address names a set, a network, a choice of pictures and, at most, the file n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import streamlit as st
@@ -14,7 +13,7 @@ import streamlit as st
 from agegender_core.error_analysis.filters import SORTS, VALUES, VERDICTS, Filter, read_filter
 from agegender_core.error_analysis.plots_data import GROUPINGS
 from agegender_core.errors import ConfigError
-from ui.attention_link import choice, number
+from ui.address import Address, Setting, bring_up_to_date, choice, number, text
 
 VIEWS = {
     "gallery": "Gallery",
@@ -43,62 +42,32 @@ OWN = "own"
 """Name of a visitor's own set; it is nowhere but in the session."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One setting: what it is until it is changed, and how it is read from an address."""
-
-    default: Any
-    read: Callable[[str], Any]
-
-
-def _any(text: str) -> str | None:
-    return text or None
-
-
-SETTINGS = {
-    "set": Setting(None, _any),
-    "weights": Setting(None, _any),
-    "other": Setting(None, _any),
-    "view": Setting("gallery", choice(*VIEWS)),
-    "sort": Setting("error", choice(*SORTS)),
-    "page": Setting(1, number(1, 99999)),
-    "tiles": Setting(SIZES[0], lambda text: int(text) if text in map(str, SIZES) else None),
-    "sample": Setting(None, _any),
-    "plot": Setting("ages", choice(*PLOTS)),
-    "grouping": Setting("decades", choice(*GROUPINGS)),
-    "pick": Setting(None, _any),
-    "metric": Setting("mae", _any),
-    "duel": Setting("only_first", choice(*DUELS)),
-    "task": Setting("age", choice("age", "gender", "race")),
-}
-"""By their name in the address; the fields of a ``Filter`` come beside them."""
+ADDRESS = Address(
+    "errors",
+    {
+        "set": Setting(None, text),
+        "weights": Setting(None, text),
+        "other": Setting(None, text),
+        "view": Setting("gallery", choice(*VIEWS)),
+        "sort": Setting("error", choice(*SORTS)),
+        "page": Setting(1, number(1, 99999)),
+        "tiles": Setting(SIZES[0], lambda word: int(word) if word in map(str, SIZES) else None),
+        "sample": Setting(None, text),
+        "plot": Setting("ages", choice(*PLOTS)),
+        "grouping": Setting("decades", choice(*GROUPINGS)),
+        "pick": Setting(None, text),
+        "metric": Setting("mae", text),
+        "duel": Setting("only_first", choice(*DUELS)),
+        "task": Setting("age", choice("age", "gender", "race")),
+    },
+)
+"""The fields of a ``Filter`` come beside these."""
+key, get, put, hold = ADDRESS.key, ADDRESS.get, ADDRESS.put, ADDRESS.hold
 VIEWS_OF = {"plot": ("plots",), "grouping": ("plots",), "pick": ("plots", "take"), "duel": ("compare",), "task": ("suspects",)}
 """Settings that stand in the address of some parts only."""
 FILTERS = tuple(item.name for item in fields(Filter))
 PROBLEMS, TURN = "errors-address-problems", "errors-turn"
 """Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has to forget where it was."""
-
-
-def key(name: str) -> str:
-    """Where setting ``name`` lives in the session: the key of its widget."""
-    return f"errors_{name}"
-
-
-def get(name: str) -> Any:
-    """Value of setting ``name``."""
-    return st.session_state.get(key(name), SETTINGS[name].default)
-
-
-def put(name: str, value: Any) -> None:
-    """Set setting ``name``; only before its widget is drawn, or in a callback."""
-    st.session_state[key(name)] = value
-
-
-def hold(name: str, options: Sequence[Any]) -> Any:
-    """Setting ``name``, moved to the first of ``options`` where it is none of them."""
-    if get(name) not in options:
-        put(name, options[0] if options else None)
-    return get(name)
 
 
 def first_page(*_: Any) -> None:
@@ -116,13 +85,7 @@ def other_set(*_: Any) -> None:
 
 def read() -> None:
     """Take what the session does not know yet from the address; what cannot be read there is left out and named by ``problems``."""
-    params, wrong = st.query_params.to_dict(), []
-    for name, setting in SETTINGS.items():
-        if key(name) not in st.session_state:
-            found = setting.read(params[name]) if name in params else None
-            put(name, setting.default if found is None else found)
-            if found is None and name in params:
-                wrong.append(f"{name}={params[name]}")
+    params, wrong = st.query_params.to_dict(), ADDRESS.read()
     if key("filter") not in st.session_state:
         given = {name: params[name] for name in FILTERS if name in params}
         try:
@@ -165,13 +128,8 @@ def get_filter() -> Filter:
 
 def write(chosen: Filter) -> None:
     """Bring the address up to date: what differs from the defaults. A visitor's own set is in no address."""
-    wanted = {name: str(get(name)) for name, setting in SETTINGS.items() if get(name) not in (setting.default, None)}
-    if get("set") == OWN:
-        wanted = {}
-    else:
-        wanted |= chosen.query()
+    wanted = {} if get("set") == OWN else ADDRESS.changed() | chosen.query()
     for name, views in VIEWS_OF.items():
         if get("view") not in views:
             wanted.pop(name, None)
-    if wanted != st.query_params.to_dict():
-        st.query_params.from_dict(wanted)
+    bring_up_to_date(wanted)

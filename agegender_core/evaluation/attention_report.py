@@ -123,7 +123,7 @@ def _changed(
     """What becomes of the answers when masks are changed, on five pictures for each one with curves."""
     chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
     own, answers = changed_answers(network, entry, crops[chosen], lambda done: progress("changes", done, len(chosen)) if progress else None)
-    ages = np.array([np.nan if records[index].age is None else records[index].age for index in chosen], dtype=float)
+    ages = exact_ages(records)[chosen]
     genders = np.array([-1 if records[index].gender is None else GENDERS.index(records[index].gender) for index in chosen])
     return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
 
@@ -164,7 +164,7 @@ def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[s
     «all»; «age»: bands of ``AGE_BANDS``, or FairFace's ranges; «gender» as labelled; «gender_answer»: right or wrong; «age_answer»: right
     (within five years) or wrong, where the exact age is known.
     """
-    ages = np.array([np.nan if record.age is None else record.age for record in records], dtype=float)
+    ages = exact_ages(records)
     bands = np.array([_band(record) for record in records], dtype=object)
     genders = np.array([record.gender for record in records], dtype=object)
     named, exact = np.array([gender is not None for gender in genders]), ~np.isnan(ages)
@@ -179,6 +179,11 @@ def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[s
         "age_answer": {"right": exact & age_right, "wrong": exact & ~age_right},
     }
     return {slicing: {name: member for name, member in parts.items() if member.any()} for slicing, parts in groups.items()}
+
+
+def exact_ages(records: Sequence[FaceRecord]) -> np.ndarray:
+    """(N,) float years; NaN where only a range is known."""
+    return np.array([np.nan if record.age is None else record.age for record in records], dtype=float)
 
 
 def _band(record: FaceRecord) -> str | None:

@@ -1,0 +1,27 @@
+"""What every page that asks a network needs first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from agegender_core.errors import AgeGenderError
+from agegender_core.settings import Settings
+from ui import messages, services
+
+if TYPE_CHECKING:
+    from agegender_core.weights import WeightsEntry
+
+
+def ready() -> tuple[Settings, list[WeightsEntry]]:
+    """The operator's switches and the installed networks, at least one; where they cannot be had the page says why and ends here."""
+    try:
+        settings, installed = services.settings(), services.installed_weights()
+    except AgeGenderError as error:
+        messages.cannot_start(error)
+        st.stop()
+    if not installed:
+        messages.no_weights()
+        st.stop()
+    return settings, installed
