@@ -30,6 +30,8 @@ SLICINGS = {
 }
 """Ways to group the faces, in words."""
 CHANGE_WORDS = {"off": "switched off", "mean": "its channels' means", "shuffled": "shuffled"}
+IN_A_ROW = 4
+"""Masks beside each other where each block has but one."""
 Arrays = dict[str, np.ndarray]
 
 
@@ -81,11 +83,16 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
         for group in groups
         if (path := f"{slicing}/{group}/face") in arrays
     ]
+    rows = []
     if len(faces) == len(groups):
-        st.html('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
+        rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
-        st.html(mask_row(block, maps, groups, link.get("colours"), activity_words(report.get("activity", {}).get(block))))
+        rows.append(mask_row(block, maps, groups, link.get("colours"), activity_words(report.get("activity", {}).get(block))))
+    together = IN_A_ROW if len(groups) == 1 else 1
+    for start in range(0, len(rows), together):
+        for place, row in zip(st.columns(together), rows[start : start + together], strict=False):
+            place.html(row)
     st.caption(
         "Masks are means over channels and faces; all pictures of a row share one scale. Small groups differ by chance alone: mind their n."
     )
@@ -114,7 +121,7 @@ def _changes(report: dict[str, Any], where: str) -> None:
     st.markdown(f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})")
     for sentence in needed(report["changes"]):
         st.markdown(sentence)
-    st.dataframe(change_rows(report["changes"]), hide_index=True, width="stretch", key="attention-mean-changes", placeholder="–")
+    st.dataframe(change_rows(report["changes"]), hide_index=True, width="stretch", height="content", key="attention-mean-changes", placeholder="–")
     st.caption(
         "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets. Positive years and negative points are "
         "losses. Means and shuffled masks keep what each channel lets through on the whole and lose where."
@@ -161,7 +168,7 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
     ]:
         say(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
     curves_side_by_side({name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()}, "attention-mean")
-    st.dataframe(areas(maps), hide_index=True, width="stretch", key="attention-mean-areas")
+    st.dataframe(areas(maps), hide_index=True, width="stretch", height="content", key="attention-mean-areas")
     st.caption(
         "95 % bootstrap intervals in brackets. Differences are taken face by face from a random map of the same cells; in the sentences "
         f"above, less than {MARGIN:g} counts as none. How: {plain(report['how'])}."

@@ -1,4 +1,4 @@
-"""Pictures of every page to look at: ``python -m tests.e2e.screenshots FOLDER``; ``--docs`` renews the README's own."""
+"""Pictures of every page: ``python -m tests.e2e.screenshots FOLDER [HOW A VIEW BEGINS]``; ``--docs`` renews the README's own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from agegender_core.weights import list_weights
-from tests.e2e.harness import FLAGS, PATIENCE, ROOT, answered_by, choose_network, find_chromium, running_app
+from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, answered_by, choose_network, find_chromium, running_app
 
 SIZES = ((1280, 900), (390, 844))
 
 PARTS = ("", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
 """Views of the Attention page, by their settings."""
+ERRORS = ("gallery", "plots", "slices", "compare", "suspects", "take", "own")
+"""Parts of the Errors page."""
 View = Callable[[Any, str], None]
 
 
@@ -71,7 +73,15 @@ def attention(query: str, page: Any, url: str) -> None:
     """A part of the Attention page over the sample, by its settings in the address."""
     page.goto(f"{url}/attention?picture=sample&{query}")
     page.locator(".ag-said").wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.locator(QUIET).wait_for()
+    page.wait_for_timeout(2500)
+
+
+def errors(part: str, page: Any, url: str) -> None:
+    """A part of the Errors page."""
+    page.goto(f"{url}/errors?view={part}")
+    page.get_by_role("heading", name="Errors", exact=True).wait_for()
+    page.locator(QUIET).wait_for()
     page.wait_for_timeout(2500)
 
 
@@ -97,14 +107,15 @@ def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
             page.close()
 
 
-def main(folder: Path, docs: bool) -> None:
-    """Every view in both schemes and sizes into ``folder``; with ``docs`` the README's own two."""
+def main(folder: Path, beginning: str, docs: bool) -> None:
+    """Every view whose name begins so, in both schemes and sizes, into ``folder``; with ``docs`` the README's own two."""
     folder.mkdir(parents=True, exist_ok=True)
     with running_app() as url, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         views: dict[str, View] = {view.__name__: view for view in (empty, sample, card, choosing, models, about)}
         views |= {entry.name: partial(network, entry.title) for entry in list_weights() if not (entry.default or entry.for_comparison)}
         views |= {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS}
+        views |= {f"errors-{part}": partial(errors, part) for part in ERRORS}
         if docs:
             for view, name in ((sample, "predict"), (partial(attention, ""), "attention")):
                 page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
@@ -114,9 +125,10 @@ def main(folder: Path, docs: bool) -> None:
                 page.wait_for_timeout(800)
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
                 page.close()
-        take(browser, url, folder, views)
+        take(browser, url, folder, {name: view for name, view in views.items() if name.startswith(beginning)})
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "--docs" in sys.argv)
+    places = [word for word in sys.argv[1:] if not word.startswith("--")]
+    main(Path(places[0]), [*places, ""][1], "--docs" in sys.argv)
