@@ -83,16 +83,16 @@ def _warp(image: Image.Image, output_to_source: np.ndarray, size: int) -> Image.
     border = 2 * math.ceil(max(scale, 1)) + 2
     x0, y0 = np.floor(corners.min(axis=0)).astype(int) - border
     x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + border
-    region = _region(image, x0, y0, x1, y1)
+    part = region(image, x0, y0, x1, y1)
     matrix = output_to_source - [[0, 0, x0], [0, 0, y0]]
     if scale > 1:
-        wide, high = (max(1, round(side / scale)) for side in region.size)
-        matrix = matrix * [[wide / region.width], [high / region.height]]
-        region = region.resize((wide, high), Image.Resampling.BICUBIC)
-    return region.transform((size, size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BICUBIC)
+        wide, high = (max(1, round(side / scale)) for side in part.size)
+        matrix = matrix * [[wide / part.width], [high / part.height]]
+        part = part.resize((wide, high), Image.Resampling.BICUBIC)
+    return part.transform((size, size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BICUBIC)
 
 
-def _region(image: Image.Image, x0: int, y0: int, x1: int, y1: int) -> Image.Image:
+def region(image: Image.Image, x0: int, y0: int, x1: int, y1: int) -> Image.Image:
     """Pixels [x0, x1) x [y0, y1); outside the picture its edge is repeated."""
     inner = (max(x0, 0), max(y0, 0), min(x1, image.width), min(y1, image.height))
     if inner == (x0, y0, x1, y1):

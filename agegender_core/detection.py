@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from agegender_core.alignment import region
 from agegender_core.errors import DetectorError
 from agegender_core.types import Face
 
@@ -104,10 +105,7 @@ class MTCNNDetector:
         left, top, right, bottom = face.box_xyxy
         side = 2.2 * max(face.width, face.height)
         x0, y0 = math.floor((left + right - side) / 2), math.floor((top + bottom - side) / 2)
-        pixels = np.asarray(image)
-        rows = np.clip(np.arange(y0, y0 + math.ceil(side)), 0, image.height - 1)
-        columns = np.clip(np.arange(x0, x0 + math.ceil(side)), 0, image.width - 1)
-        close = Image.fromarray(pixels[rows[:, None], columns])
+        close = region(image, x0, y0, x0 + math.ceil(side), y0 + math.ceil(side))
         scaled = np.asarray(close.resize((192, 192), Image.Resampling.BICUBIC))
         boxes, points = self._networks()(scaled, 48)
         stretch = np.array([close.width, close.height]) / 192
