@@ -51,7 +51,11 @@ with st.expander("Why the claims are not reached here, or not comparable", icon=
     for title, words in measured.verdicts():
         st.markdown(f"**{messages.plain(title)}.** {messages.plain(words)}")
 
-experiments = {"Near-duplicates": measured.leakage(), "Gates and masks": measured.ablation(entries, reports)}
+experiments = {
+    "Near-duplicates": measured.leakage(),
+    "Gates and masks": measured.ablation(entries, reports),
+    "Do masks matter?": measured.faithful(),
+}
 rivals, machine = measured.rivals()
 experiments |= {"Speed against rivals": rivals, "Storage": measured.storage(entries)}
 notes = {
@@ -61,6 +65,7 @@ notes = {
     "has it (ours normalises it: otherwise its masks soon stand at 0 or 1 and no longer depend on the face). A quarter of the paper's "
     "width, the same data and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every channel's "
     "mask replaced by its mean over the face, so that it no longer says where.",
+    "Do masks matter?": measured.FAITHFUL,
     "Speed against rivals": f"Table III of the multi-task CNN's paper, run again. {machine}",
     "Storage": "Fewer bits a value keep the repository small. The cost is the loss on the validation split against the network as trained: "
     "positive numbers are losses.",

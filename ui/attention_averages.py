@@ -121,7 +121,9 @@ def _changes(report: dict[str, Any], where: str) -> None:
     st.markdown(f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})")
     for sentence in needed(report["changes"]):
         st.markdown(sentence)
-    st.dataframe(change_rows(report["changes"]), hide_index=True, width="stretch", height="content", key="attention-mean-changes", placeholder="–")
+    st.dataframe(
+        change_rows(report["changes"]), hide_index=True, width="stretch", height="content", key="attention-mean-changes", placeholder="–"
+    )
     st.caption(
         "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets. Positive years and negative points are "
         "losses. Means and shuffled masks keep what each channel lets through on the whole and lose where."

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from agegender_core.data.terms import TERMS
+from agegender_core.evaluation.attention_table import FAITHFUL, faithful_rows
 from agegender_core.evaluation.claims import SET_TITLES, SYSTEMS
 from agegender_core.evaluation.comparison import (
     SPLITS,
@@ -28,7 +29,21 @@ from agegender_core.evaluation.saved import read_attentions, read_bench, read_le
 from agegender_core.weights import WeightsEntry
 from ui.charts import CONFIG
 
-__all__ = ["CONFIG", "METRICS", "ablation", "chart", "comparison", "leakage", "reports", "rivals", "storage", "table", "verdicts"]
+__all__ = [
+    "CONFIG",
+    "FAITHFUL",
+    "METRICS",
+    "ablation",
+    "chart",
+    "comparison",
+    "faithful",
+    "leakage",
+    "reports",
+    "rivals",
+    "storage",
+    "table",
+    "verdicts",
+]
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 
@@ -178,6 +193,11 @@ def leakage() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def faithful() -> pd.DataFrame:
+    """Whether masks matter, and which maps are faithful, a row for each attention report."""
+    return pd.DataFrame(faithful_rows(read_attentions(REPORTS)))
 
 
 def ablation(entries: Sequence[WeightsEntry], found: Sequence[Report]) -> pd.DataFrame:

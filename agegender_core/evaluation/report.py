@@ -9,6 +9,7 @@ from typing import Any
 
 from agegender_core.data.terms import TERMS
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation.attention_table import faithful_table
 from agegender_core.evaluation.claims import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
 from agegender_core.evaluation.comparison import (
     ablation_rows,
@@ -102,9 +103,12 @@ def readme_section(entries: list[WeightsEntry], reports_folder: Path) -> str:
     ]
     if leakage := read_leakage(reports_folder):
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
-    ablation = ablation_rows(entries, reports, read_attentions(reports_folder))
+    attentions = read_attentions(reports_folder)
+    ablation = ablation_rows(entries, reports, attentions)
     if ablation := [row for row in ablation if row["set"] == "utkface"]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
+    if attentions:
+        parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
     if rivals := read_rivals(reports_folder):
         parts += ["### Speed against the rivals of the multi-task CNN (its Table III)", rivals_table(rivals)]
     if bench:
@@ -163,7 +167,8 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     Raises ``ConfigError`` where a report was made with other weights than the manifest's.
     """
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
-    _refuse_stale(entries, reports)
+    _refuse_stale(entries, reports, "evaluate")
+    _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
     entries = [_refreshed(entry, reports) for entry in entries]
     write_manifest(sorted(entries, key=lambda entry: entry.name), weights_folder)
     written = [weights_folder / "manifest.toml"]
@@ -195,8 +200,8 @@ def _refreshed(entry: WeightsEntry, reports: list[Report]) -> WeightsEntry:
     return dataclasses.replace(entry, measured=numbers, claimed={claim.key: claim.value for claim in claims_of(entry.architecture)})
 
 
-def _refuse_stale(entries: list[WeightsEntry], reports: list[Report]) -> None:
+def _refuse_stale(entries: list[WeightsEntry], reports: list[Report], command: str) -> None:
     digests = {entry.name: entry.sha256 for entry in entries}
     stale = sorted({f"{item['weights']} on {item['set']}" for item in reports if digests.get(item["weights"]) != item["weights_sha256"]})
     if stale:
-        raise ConfigError(f"reports of other weights than the manifest's: {', '.join(stale)}; run «evaluate» again")
+        raise ConfigError(f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}» again")

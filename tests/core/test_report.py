@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation.attention_table import faithful_table
 from agegender_core.evaluation.claims import CLAIMS, SET_TITLES, SYSTEMS
 from agegender_core.evaluation.comparison import HEADLINES, ablation_rows, ablation_table, comparison_rows, comparison_table
 from agegender_core.evaluation.report import BEGIN, END, claims_table, measured_table, replace_section, update_all
@@ -143,6 +145,30 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         and "3.23 with gates, 4.05 without" in table
     )
     assert not any(row["weights"] in {item.name for item in made} for row in comparison_rows(made, found, [], None))
+
+
+def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
+    def verdicts(deletion: str, insertion: str) -> dict[str, Any]:
+        return {"deletion": {"verdict": deletion}, "insertion": {"verdict": insertion}}
+
+    better, same = "better than random", "no better than random"
+    maps = {
+        "attention1": verdicts(better, same),
+        "decade.attention2": verdicts(better, better),
+        "random 8x8": {"deletion": {}, "insertion": {}},
+    }
+    report = {
+        "weights": "net", "set": "utkface", "split": "test", "curves_n": 40, "changes_n": 1200,
+        "activity": {"attention1": {"saturated": 0.126}, "attention2": {"saturated": 1.0}},
+        "changes": [{"block": "all", "change": "mean", "mae": {"value": -0.4, "low": -0.5, "high": 0.05}}],
+        "targets": {"age": maps, "gender": {"occlusion": verdicts(same, better)}},
+    }  # fmt: skip
+    table = faithful_table([report, {**report, "activity": {}, "changes": []}])
+    first, second = table.splitlines()[2:4]
+    assert first == (
+        "| `net` | UTKFace, test | 13 %, 100 % | -0.40 (-0.50 to +0.05) years, n 1,200 | decade, block 2 (of 2, n 40) | none (of 1, n 40) |"
+    )
+    assert "| – | – |" in second
 
 
 def test_claims_are_those_of_known_systems_sets_and_metrics() -> None:

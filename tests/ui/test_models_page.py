@@ -71,7 +71,7 @@ def test_the_table_can_be_narrowed_to_a_system(two: Backend, open_app: Any) -> N
 
 def test_experiments_show_what_was_run_and_say_what_was_not(two: Backend, open_app: Any, tmp_path: Path) -> None:
     app = open_app().switch_page("pages/models.py").run()
-    assert [item.value for item in app.info] == ["Not run yet."] * 3
+    assert [item.value for item in app.info] == ["Not run yet."] * 4
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
     run = {"recipe": "r", "split": "random", "minutes": 6.0, "pictures_seen": 10, "mae": estimate, "mae_without_twin": estimate}
     (tmp_path / "leakage.json").write_text(json.dumps({"runs": [run | {"mae_with_twin": None}]}))
