@@ -117,7 +117,7 @@ class AttentionNetwork:
 
     def look(self, crop: Image.Image, face: Face | None = None) -> AttentionMaps:
         """Masks and answer of one aligned crop of the card's input size. Masks are those of the crop as it is, not of its mirror image."""
-        output = self._run(self._views(crop))
+        output = self.own(crop)
         age, gender, _ = self._decoded(output)
         blocks = tuple(
             BlockMaps(
@@ -131,13 +131,17 @@ class AttentionNetwork:
         )
         return AttentionMaps(self.card.name, crop, age, gender, blocks, face)
 
+    def own(self, crop: Image.Image) -> ModelOutput:
+        """What the unchanged network makes of ``crop`` and, where the card wants it, of its mirror image behind it."""
+        return self._run(self._views(crop))
+
     def answer(
-        self, crop: Image.Image, changes: Mapping[str, Change] | None = None, seed: int = 0
+        self, crop: Image.Image, changes: Mapping[str, Change] | None = None, seed: int = 0, own: ModelOutput | None = None
     ) -> tuple[AgeEstimate, Categorical | None]:
         """The answer for ``crop`` with the masks of some blocks changed, by block name. ``seed``: of «shuffled».
 
-        «mean» and «shuffled» start from the masks of the unchanged network. Raises ``KeyError`` for a block the network does not have and
-        for a change that is not one of ``CHANGES``.
+        «mean» and «shuffled» start from the masks of the unchanged network: ``own``, if it is known, saves a pass. Raises ``KeyError`` for
+        a block the network does not have and for a change that is not one of ``CHANGES``.
         """
         views = self._views(crop)
         handles: tuple[str, ...] = self.network.handles
@@ -149,7 +153,7 @@ class AttentionNetwork:
             raise KeyError(f"no change {', '.join(unknown)}; there are {', '.join(CHANGES)}")
         values = dict(_opened(name, f"{name}.gate" in handles) for name, change in chosen.items() if change == "off")
         if len(values) < len(chosen):  # the others start from the network's own masks
-            values = intervention(self._run(views), chosen, seed)
+            values = intervention(own or self._run(views), chosen, seed)
         output = self._run(views, values)
         age, gender, _ = self._decoded(output)
         return age, gender

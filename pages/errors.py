@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import errors_data, errors_detail, errors_gallery, errors_own, errors_start, messages, style
+from ui import errors_data, errors_detail, errors_gallery, errors_own, errors_start, style
 from ui import errors_link as link
 from ui.errors_views import VIEWS
 
@@ -30,5 +30,5 @@ try:
     if link.get("sample"):
         errors_detail.show(scope, pictures)
 except AgeGenderError as error:
-    messages.cannot_start(error)
+    errors_start.failed(error)
 link.write(scope.filter)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agegender_core.attention import AttentionMaps, AttentionNetwork, Change
     from agegender_core.weights import WeightsEntry
 
-MOST = {"maps": 12, "answers": 400, "saliency": 60, "faces": 24, "curves": 24}
+MOST = {"maps": 12, "answers": 400, "saliency": 60, "faces": 24, "curves": 24, "own": 4}
 """Entries of each kind a session keeps; the oldest make room. The masks of one face take about a megabyte."""
 SHARP_SIDE = 256
 """Side of the face drawn under a mask, in pixels."""
@@ -95,7 +95,9 @@ class Subject:
     def _ask(self, changes: Mapping[str, Change], seed: int, patch: Patch | None) -> Said:
         crop = self.covered(patch)
         if changes:
-            return self.network.answer(crop, changes, seed)
+            network = self.network
+            own = kept("own", (*self.key, patch), lambda: network.own(crop)) if set(changes.values()) != {"off"} else None
+            return network.answer(crop, changes, seed, own)
         (said,) = self.predictor.predict_crops([crop], [self.prediction.face])
         return said.age, said.gender
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,12 @@ import streamlit as st
 from agegender_core.error_analysis.compare import CLASSES, DIRECTED, Paired, biggest_gains, compare, right_and_wrong, slice_wins
 from agegender_core.error_analysis.slices import SMALL
 from agegender_core.evaluation.metrics import RESAMPLES
-from ui import errors_data, errors_gallery
+from ui import errors_data, errors_gallery, errors_slices
 from ui import errors_link as link
 from ui.errors_data import Scope
 from ui.errors_link import key
 from ui.errors_pictures import Pictures
-from ui.errors_slices import open_slice
-from ui.errors_words import METRIC_TITLES, gap_words, scale, slice_words
+from ui.errors_words import METRIC_TITLES, SMALL_P, both_words, gap_span, gap_words, scale, slice_words, spans, verdict
 from ui.messages import plain
 
 MANY = 5000
@@ -40,7 +40,15 @@ def show(scope: Scope, pictures: Pictures) -> None:
     if not found:
         st.info("No picture is left that both have a label and an answer for.", icon=":material/filter_alt_off:")
         return
-    st.dataframe(words_table(found), hide_index=True, width="stretch", key="errors-paired", placeholder="–", column_config=_columns())
+    st.dataframe(
+        words_table(found),
+        hide_index=True,
+        width="stretch",
+        height="content",
+        key="errors-paired",
+        placeholder="–",
+        column_config=_columns(),
+    )
     st.caption(
         "Second less first, picture by picture, with a 95 % bootstrap interval, by person where all people are known. McNemar: the exact "
         "probability that neither is right oftener; it takes pictures as independent."
@@ -64,12 +72,12 @@ def words_table(found: Sequence[Paired]) -> pd.DataFrame:
         factor, test = scale(item.metric), item.mcnemar
         rows.append(
             {
-                "measure": METRIC_TITLES[item.metric],
+                "measure": METRIC_TITLES[item.metric].partition(" (")[0],
                 "n": item.difference.n,
                 "first": factor * item.first,
                 "second": factor * item.second,
                 "difference": factor * item.difference.value,
-                "95 %": f"{factor * item.difference.low:+.2f} to {factor * item.difference.high:+.2f}",
+                "95 %": gap_span(item.metric, item.difference.low, item.difference.high).rpartition(" ")[0],
                 "better": item.better,
                 "only first right": None if test is None else test.only_first,
                 "only second right": None if test is None else test.only_second,
@@ -83,10 +91,10 @@ def _columns() -> dict[str, object]:
     number = st.column_config.NumberColumn
     columns = {name: number(format="%.2f") for name in ("first", "second", "difference")}
     return columns | {
-        "measure": st.column_config.TextColumn(width="medium"),
+        "measure": st.column_config.TextColumn(width=270),
         "n": number(format="localized"),
-        "McNemar p": number(format="%.4f"),
-        "p, corrected": number(format="%.4f"),
+        "McNemar p": number(format=SMALL_P),
+        "p, corrected": number(format=SMALL_P),
     }
 
 
@@ -135,7 +143,8 @@ def _duels(scope: Scope, pictures: Pictures, metrics: Sequence[str]) -> None:
     )
     if duel.startswith("only"):
         rows = _by_difference(scope, rows)
-    errors_gallery.show(scope, pictures, rows, f"duel-{duel}")
+    words = partial(both_words, scope.table, scope.weights, scope.other)
+    errors_gallery.show(scope, pictures, rows, f"duel-{duel}", words, "the label → the first's answer · the second's")
 
 
 def _by_difference(scope: Scope, rows: np.ndarray) -> np.ndarray:
@@ -167,12 +176,7 @@ def _wins(scope: Scope, metrics: Sequence[str]) -> None:
         selection_mode="single-row", placeholder="–", column_config=_columns(),
     )  # fmt: skip
     if rows := [row for row in picked.selection.rows if row < len(found)]:
-        row = found.iloc[rows[0]]
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(slice_words(row))}**, {row['n']:,} pictures")
-            st.button(
-                "Show these pictures", icon=":material/photo_library:", key="errors-open-win", on_click=open_slice, args=(scope.filter, row)
-            )  # fmt: skip
+        errors_slices.chosen(scope, found.iloc[rows[0]], "errors-open-win")
 
 
 def wins_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -185,14 +189,10 @@ def wins_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "first": factor * found["first"].to_numpy(),
             "second": factor * found["second"].to_numpy(),
             "difference": factor * found["difference"].to_numpy(),
-            "95 %": [
-                None if pd.isna(low) else f"{factor * low:+.2f} to {factor * high:+.2f}"
-                for low, high in zip(found["low"], found["high"], strict=True)
-            ],
+            "95 %": spans(found["low"], found["high"], factor, "+"),
             "p, corrected": found["p_holm"].to_numpy(),
             "so": [
-                ", ".join(part for part in (f"the {side} is better" if side else "", "small" if small else "") if part)
-                for side, small in zip(found["wins"], found["small"], strict=True)
+                verdict(f"the {side} is better" if side else "", small) for side, small in zip(found["wins"], found["small"], strict=True)
             ],
         }
     )

@@ -23,7 +23,8 @@ from ui import errors_link as link
 from ui import measured
 
 KEPT_TABLES, KEPT_RESULTS = 4, 64
-OWN_TABLE = "errors-own-table"
+OWN_TABLE, OWN_VERSION, ASKED = "errors-own-table", "errors-own-version", "errors-asked"
+"""Where a visitor's own set lies in the session with its version, and the last answers of networks that were asked anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +117,7 @@ def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, st
     Raises ``DatasetError`` where the table of ``weights`` itself cannot be read.
     """
     if set_name == link.OWN:
-        own = st.session_state[OWN_TABLE]
-        return own, f"own-{id(own)}", ()
+        return st.session_state[OWN_TABLE], st.session_state[OWN_VERSION], ()
     names = (weights, *(name for name in others if name != weights))
     stamp = tuple(_stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names)
     stamp += (_stamp(conditions_path(measured.REPORTS, set_name)),)

@@ -19,14 +19,12 @@ from agegender_core.types import AgeEstimate
 from ui import charts, errors_data, errors_gallery, messages, services
 from ui import errors_link as link
 from ui.charts import CONFIG
-from ui.errors_data import Scope
+from ui.errors_data import ASKED, Scope
 from ui.errors_pictures import Pictures, one
 from ui.errors_words import condition, label_words
 from ui.messages import plain
 
 NEAR = 6
-ASKED = "errors-asked"
-"""Where the last answers of networks asked from here are kept: table, file and weights to an age estimate."""
 
 
 def close() -> None:
@@ -47,6 +45,7 @@ def show(scope: Scope, pictures: Pictures) -> None:
         )
         return
     row = int(found[0])
+    _walk(scope, row)
     content = one(scope, pictures, row)
     left, right = st.columns([2, 5], gap="medium")
     with left, st.container(key="errors-picture"):
@@ -54,13 +53,33 @@ def show(scope: Scope, pictures: Pictures) -> None:
     with right:
         _answer(scope, row)
         _explorer(scope, pictures, row)
-    st.dataframe(networks(scope, row), hide_index=True, width="stretch", key="errors-networks", placeholder="–")
+    st.dataframe(
+        networks(scope, row), hide_index=True, width="stretch", height="content", key="errors-networks", placeholder="–",
+        column_config={"network": st.column_config.TextColumn(width=250), "age": st.column_config.NumberColumn(format="%.1f", width=70)},
+    )  # fmt: skip
     _distribution(scope, row, content, pictures)
     _conditions(scope, row)
     st.markdown("**Nearest look-alikes in error**")
     st.caption("The networks go wrong on these in the same way: by as much, as sure of it, at a like age. They need not look alike.")
     near, _ = lookalikes(scope.space(), row, NEAR)
     errors_gallery.tile_row(scope, pictures, near, "near")
+    link.write(scope.filter)  # a step from picture to picture runs the dialog alone
+
+
+def _walk(scope: Scope, row: int) -> None:
+    """To the pictures before and after this one in the gallery behind the dialog."""
+    place, rows = errors_gallery.neighbours(scope, row)
+    if place < 0 or len(rows) < 2:
+        return
+    files = scope.table.labels["file"]
+    with st.container(horizontal=True, vertical_alignment="center", key="errors-walk-buttons"):
+        for step, label, shortcut in ((-1, "Previous", "P"), (1, "Next", "N")):
+            there = 0 <= place + step < len(rows)
+            st.button(
+                label, icon=f":material/skip_{label.lower()}:", key=f"errors-{label.lower()}", shortcut=shortcut, disabled=not there,
+                on_click=link.put, args=("sample", str(files.iloc[rows[place + step]]) if there else None),
+            )  # fmt: skip
+        st.caption(f"{place + 1:,} of {len(rows):,}")
 
 
 def _picture(scope: Scope, pictures: Pictures, row: int, content: bytes | None) -> None:
@@ -140,12 +159,12 @@ def _explorer(scope: Scope, pictures: Pictures, row: int) -> None:
 def networks(scope: Scope, row: int) -> pd.DataFrame:
     """A row a network: its answers on one picture, the chosen one first."""
     rows = []
-    for name in (scope.weights, *(other for other in scope.table.weights if other != scope.weights)):
+    for name in (scope.weights, *(other for other in errors_data.ordered(list(scope.table.weights)) if other != scope.weights)):
         answers = scope.table.of(name).iloc[row]
         rows.append(
             {
                 "network": errors_data.title(name),
-                "age": None if pd.isna(answers["age_pred"]) else round(float(answers["age_pred"]), 1),
+                "age": None if pd.isna(answers["age_pred"]) else float(answers["age_pred"]),
                 "interval": None if pd.isna(answers["age_low"]) else f"{answers['age_low']:.0f} to {answers['age_high']:.0f}",
                 "off by": None if pd.isna(answers["error"]) else f"{answers['error']:+.1f}",
                 "gender": answers["gender_pred"] if isinstance(answers["gender_pred"], str) else None,
@@ -162,7 +181,7 @@ def _distribution(scope: Scope, row: int, content: bytes | None, pictures: Pictu
         st.caption("The age distribution needs the picture: reports keep the answer and its interval only.")
         return
     file = str(scope.table.labels["file"].iloc[row])
-    asked = st.session_state.setdefault(ASKED, {})
+    asked = st.session_state.setdefault(ASKED, {})  # table, file and weights to an age estimate
     if (scope.version, file, scope.weights) not in asked:
         if not st.button("Ask the network for its age distribution", icon=":material/bar_chart:", key="errors-ask"):
             return

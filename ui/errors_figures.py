@@ -12,6 +12,8 @@ from ui.charts import shown
 from ui.errors_pick import pick
 from ui.measured import AIM
 
+FIRST, SECOND = "#3C8C94", "#C0691C"
+"""Colours of the first and the second series; they can be seen on both themes, and no reference line takes them."""
 CLEAR, FULL = "rgba(60, 140, 148, 0.04)", "rgba(60, 140, 148, 0.7)"
 """Ends of the scale of counts: text in either theme's colour can be read on both."""
 GREY = "rgba(128, 140, 140, 0.9)"
@@ -27,7 +29,7 @@ def ages(found: Density) -> go.Figure:
     )  # fmt: skip
     for values, dash, name in ((found.low, "dot", "middle 80 %"), (found.high, "dot", ""), (found.middle, "solid", "median")):
         figure.add_scatter(
-            x=middles, y=values, mode="lines", line={"dash": dash, "width": 2, "color": "#C0691C"}, name=name, hoverinfo="skip",
+            x=middles, y=values, mode="lines", line={"dash": dash, "width": 2, "color": SECOND}, name=name, hoverinfo="skip",
             showlegend=bool(name),
         )  # fmt: skip
     figure.add_scatter(
@@ -56,8 +58,8 @@ def errors(found: Binned) -> go.Figure:
         y=np.concatenate([found.low[known], found.high[known][::-1]]), fill="toself",
         fillcolor="rgba(128, 140, 140, 0.2)", line={"width": 0}, mode="lines", name="middle 80 % of the errors", hoverinfo="skip",
     )  # fmt: skip
-    for means, name in ((found.mae, "mean absolute error"), (found.bias, "mean signed error")):
-        _points(figure, middles, means, marks, name, "labelled about %{x:.0f}: %{y:.2f} years", 1.0)
+    for means, name, colour in ((found.mae, "mean absolute error", FIRST), (found.bias, "mean signed error", SECOND)):
+        _points(figure, middles, means, marks, name, "labelled about %{x:.0f}: %{y:.2f} years", 1.0, colour=colour)
     _lay_out(figure, 400)
     figure.add_hline(y=0, line={"width": 1, "color": GREY})
     figure.update_xaxes(title_text="Labelled age, years", range=[-1, 101], dtick=10)
@@ -92,8 +94,9 @@ def _matrix(found: Confusion, marks: list[list[str]]) -> go.Figure:
         hovertemplate="labelled %{y}, answered %{x}<br>%{customdata[1]:,} pictures, %{customdata[2]} % of the label's<extra></extra>",
     )  # fmt: skip
     _lay_out(figure, 90 + 40 * len(names))
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-45 if len(names) > 8 else 0)
-    figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], showgrid=False)
+    whole = [-0.5, len(names) - 0.5]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, range=whole, autotickangles=[0, -45])
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], range=whole, showgrid=False)
     return figure
 
 
@@ -105,12 +108,14 @@ def _percent(share: float) -> str:
 def gender(rows: pd.DataFrame) -> go.Figure:
     """Share taken for the other gender by age band, a series a labelled gender."""
     figure = go.Figure()
-    for name, part in rows.groupby("gender", sort=False):
+    for (name, part), colour in zip(rows.groupby("gender", sort=False), (FIRST, SECOND), strict=False):
         means = Means(part["n"].to_numpy(), part["other"].to_numpy(), part["low"].to_numpy(), part["high"].to_numpy())
         marks = [pick("taken", band, name) for band in part["band"]]
         bands = [shown(band) for band in part["band"]]
-        _points(figure, bands, means, marks, f"labelled {name}", "%{x} years: %{y:.1f} % taken for the other gender", 100.0)
+        hover = "%{x} years: %{y:.1f} % taken for the other gender"
+        _points(figure, bands, means, marks, f"labelled {name}", hover, 100.0, colour=colour)
     _lay_out(figure, 380)
+    figure.update_layout(scattermode="group", scattergap=0.8)  # side by side, or one gender's whiskers hide the other's
     order = [shown(band) for band in dict.fromkeys(rows["band"])]
     figure.update_xaxes(title_text="Labelled age, years", type="category", categoryorder="array", categoryarray=order)
     figure.update_yaxes(title_text="Taken for the other gender", ticksuffix=" %", rangemode="tozero")
@@ -126,7 +131,8 @@ def reliable(found: Reliability) -> go.Figure:
     figure.add_scatter(
         x=[50, 100], y=[50, 100], mode="lines", line={"width": 1.5, "color": GREY}, name="as sure as it should be", hoverinfo="skip"
     )
-    _points(figure, 100 * found.confidence, found.right, marks, "gender as labelled", "%{x:.0f} % sure: right in %{y:.1f} %", 100.0)
+    hover = "%{x:.0f} % sure: right in %{y:.1f} %"
+    _points(figure, 100 * found.confidence, found.right, marks, "gender as labelled", hover, 100.0)
     _lay_out(figure, 360)
     figure.update_xaxes(title_text="Probability the network gave its answer", ticksuffix=" %", range=[49, 101])
     figure.update_yaxes(title_text="As labelled", ticksuffix=" %")
@@ -154,24 +160,26 @@ def score(curves: dict[str, pd.DataFrame]) -> go.Figure:
     for place, (name, rows) in enumerate(curves.items()):
         marks = [pick("beyond", float(years)) for years in rows["k"]] if place == 0 else None
         means = Means(rows["n"].to_numpy(), rows["share"].to_numpy(), rows["low"].to_numpy(), rows["high"].to_numpy())
-        _points(figure, rows["k"], means, marks, name, "%{y:.1f} % within %{x} years", 100.0, mode="lines+markers", bars=place == 0)
+        colour, hover = (FIRST, SECOND)[place], "%{y:.1f} % within %{x} years"
+        _points(figure, rows["k"], means, marks, name, hover, 100.0, mode="lines+markers", bars=place == 0, colour=colour)
     _lay_out(figure, 400)
     figure.update_xaxes(title_text="k, years", dtick=2)
-    figure.update_yaxes(title_text="CS@k: off by k years or less", ticksuffix=" %", range=[0, 101])
+    figure.update_yaxes(title_text="CS@k: off by k years or less", ticksuffix=" %", range=[-2, 102])
     return figure
 
 
 def _points(
     figure: go.Figure, x: object, means: Means, marks: list[str] | None, name: str, hover: str, scale: float,
-    mode: str = "markers", bars: bool = True
+    mode: str = "markers", bars: bool = True, colour: str = FIRST
 ) -> None:  # fmt: skip
     """Means with their 95 % intervals as whiskers."""
     value = scale * means.value
     spread = {"type": "data", "array": scale * means.high - value, "arrayminus": value - scale * means.low, "thickness": 1.5, "width": 3}
     figure.add_scatter(
-        x=x, y=value, name=name, mode=mode, marker={"size": 9}, error_y=spread if bars else None,
+        x=x, y=value, name=name, mode=mode, cliponaxis=False, error_y=spread if bars else None,
+        marker={"size": 9, "color": colour}, line={"color": colour},
         customdata=None if marks is None else [[mark, int(n)] for mark, n in zip(marks, means.n, strict=True)],
-        unselected={"marker": {"opacity": 0.45}}, 
+        unselected={"marker": {"opacity": 0.45}},
         hovertemplate=hover + ("" if marks is None else "<br>%{customdata[1]:,} pictures") + "<extra></extra>",
     )  # fmt: skip
 

@@ -10,12 +10,15 @@ import streamlit as st
 
 from agegender_core.errors import AgeGenderError, DatasetError
 from ui import errors_link as link
-from ui import messages, services
-from ui.errors_data import OWN_TABLE, title
-from ui.errors_own_set import HOW, MAX_PICTURES, Job, OwnSet, read_own
+from ui import errors_pictures, messages, services
+from ui.errors_data import ASKED, OWN_TABLE, OWN_VERSION, title
+from ui.errors_own_files import HOW, MAX_PICTURES, read_own
+from ui.errors_own_set import Job, OwnSet
 from ui.messages import plain
 
-SET, JOB, GIVEN, PROBLEM = "errors-own-set", "errors-own-job", "errors-own-files", "errors-own-problem"
+SET, JOB, GIVEN, PROBLEM, NOTE = "errors-own-set", "errors-own-job", "errors-own-files", "errors-own-problem", "errors-own-note"
+TURN = "errors-own-turn"
+"""How often a set was forgotten."""
 SHOWN = 500
 """Bad rows that are sent to the browser."""
 
@@ -25,10 +28,14 @@ class OwnPictures:
     """The uploads behind a visitor's own set."""
 
     own: OwnSet
-    name: str
     missing: str = ""
 
-    def read(self, files: Sequence[str]) -> dict[str, bytes]:
+    @property
+    def name(self) -> str:
+        """That of the set: pictures of one that was forgotten are not taken for those of the next."""
+        return self.own.name
+
+    def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
         """From memory."""
         return {file: self.own.contents[file] for file in files if file in self.own.contents}
 
@@ -39,27 +46,36 @@ class OwnPictures:
 
 def pictures() -> OwnPictures:
     """Pictures of the set in the session."""
-    own = st.session_state[SET]
-    return OwnPictures(own, f"own-{id(own)}")
+    return OwnPictures(st.session_state[SET])
 
 
 def show() -> None:
     """Upload, check, run."""
     st.markdown(
-        f"Bring up to {MAX_PICTURES:,} labelled pictures as a zip or a folder: {plain(HOW)}. They are read in memory, looked at by the "
-        "network you choose, and forgotten when you close the page; nothing is written to disk."
+        f"Bring up to {MAX_PICTURES:,} labelled pictures as a zip or a folder, {st.get_option('server.maxUploadSize')} MB a file: "
+        f"{plain(HOW)}. They are read in memory, looked at by the network you choose, and forgotten when you close the page; nothing is "
+        "written to disk."
     )
+    turn = st.session_state.get(TURN, 0)
     how = st.segmented_control("Given as", ("Zip or files", "Folder"), default="Zip or files", required=True, key="errors-own-how")
     if how == "Folder":
-        files = st.file_uploader("Folder of pictures", accept_multiple_files="directory", key="errors-own-folder")
+        files = st.file_uploader("Folder of pictures", accept_multiple_files="directory", key=f"errors-own-folder-{turn}")
     else:
-        files = st.file_uploader("A zip, or pictures and a CSV", accept_multiple_files=True, key="errors-own-upload")
-    if st.session_state.get(JOB) is not None:
-        _run()
-        return
-    _take(files or [])
+        files = st.file_uploader("A zip, or pictures and a CSV", accept_multiple_files=True, key=f"errors-own-upload-{turn}")
+    with st.empty().container():  # a run takes the place of all that stood here, instead of standing above its pale remains
+        if st.session_state.get(JOB) is not None:
+            _run()
+        else:
+            _take(files or [])
+            _given()
+
+
+def _given() -> None:
+    """What is known of the set, and what can be done with it."""
     if problem := st.session_state.get(PROBLEM):
         st.error(plain(problem), title="This set cannot be used", icon=":material/broken_image:")
+    if note := st.session_state.pop(NOTE, None):
+        st.info(plain(note), icon=":material/stop:")
     own: OwnSet | None = st.session_state.get(SET)
     if own is not None:
         _checked(own)
@@ -80,12 +96,14 @@ def _take(files: Sequence[object]) -> None:
 
 
 def _forget() -> None:
-    for name in (SET, JOB, PROBLEM, OWN_TABLE, "errors-own-results"):
+    if SET in st.session_state:
+        errors_pictures.forget(pictures())
+    for name in (SET, JOB, PROBLEM, NOTE, OWN_TABLE, OWN_VERSION, ASKED, "errors-own-results"):
         st.session_state.pop(name, None)
 
 
 def _checked(own: OwnSet) -> None:
-    st.markdown(f"**{len(own.records):,}** labelled pictures can be used; {len(own.bad):,} remarks on rows and files.")
+    st.markdown(f"**{len(own.records):,}** labelled pictures can be used; remarks on rows and files: {len(own.bad):,}.")
     if own.bad:
         with st.expander(f"Left out or incomplete: {len(own.bad):,}", icon=":material/rule:"):
             st.dataframe(
@@ -118,14 +136,23 @@ def _start(weights: str) -> None:
 def _stop() -> None:
     """Cancel: what is done stays where it can."""
     job: Job | None = st.session_state.pop(JOB, None)
-    if job is not None:
-        _keep(job)
+    if job is None:
+        return
+    done, total = job.done, job.total
+    kept = _keep(job)
+    st.session_state[NOTE] = f"Stopped after {done:,} of {total:,} pictures. " + (
+        "The gallery has these." if kept else f"Nothing of {title(job.weights)} was kept."
+    )
 
 
-def _keep(job: Job) -> None:
-    if job.finish():
+def _keep(job: Job) -> bool:
+    """Whether the set has the job's answers now."""
+    kept = job.finish()
+    if kept:
         st.session_state[OWN_TABLE] = job.own.table()
+        st.session_state[OWN_VERSION] = f"{job.own.name}-{len(job.own.predictions)}"
         st.session_state.pop("errors-own-results", None)
+    return kept
 
 
 def _open() -> None:
@@ -137,7 +164,10 @@ def _open() -> None:
 
 
 def _leave() -> None:
+    """Forget the set and what was uploaded: an uploader of a new key has lost its files."""
     _forget()
+    st.session_state.pop(GIVEN, None)
+    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
     if link.get("set") == link.OWN:
         link.put("set", None)
         link.other_set()
@@ -147,12 +177,12 @@ def _run() -> None:
     """Go through the pictures. Each step looks for a press on the button, and a run that was interrupted is gone on with."""
     job: Job = st.session_state[JOB]
     with st.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0)
+        bar = st.progress(0.0, text=f"Loading {plain(title(job.weights))} …")
         st.button("Cancel", icon=":material/stop:", key="errors-own-cancel", on_click=_stop)
     try:
         predictor = services.predictor(job.weights, False)
         while job.left:
-            bar.progress(job.done / max(job.total, 1), text=f"{job.done:,} of {job.total:,} pictures")
+            bar.progress(job.done / job.total, text=f"{job.done:,} of {job.total:,} pictures")
             job.step(predictor)
     except AgeGenderError as error:
         st.session_state.pop(JOB, None)
@@ -163,5 +193,5 @@ def _run() -> None:
         _keep(job)
     else:
         _forget()
-        st.session_state[PROBLEM] = f"None of the files is a picture that can be read: {HOW}"
+        st.session_state[PROBLEM] = f"None of the files is a picture that can be read: give {HOW}"
     st.rerun()

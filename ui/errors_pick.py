@@ -117,18 +117,27 @@ def _beyond(table: ErrorTable, weights: str, years: float) -> np.ndarray:
     return (np.abs(table.of(weights)["error"].to_numpy(float)) > years) & table.labels["age_true"].notna().to_numpy()
 
 
+def label_span(low: float, high: float) -> str:
+    """Labels from ``low`` up to but not ``high``, as whole years where both are: «20 to 24», «7», «95 and more»."""
+    if high > MAX_AGE:
+        return f"{low:g} and more"
+    if low != int(low) or high != int(high):
+        return _years(low, high)
+    return f"{low:g}" if high == low + 1 else _years(low, high - 1)
+
+
 def _years(low: float, high: float) -> str:
     return f"{low:g} to {high:g}"
 
 
 KINDS: dict[str, Kind] = {
     "box": Kind(
-        (_number,) * 4, _box, lambda low, high, least, most: f"labelled {_years(low, high)} years, answered {_years(least, most)} years"
+        (_number,) * 4, _box, lambda low, high, least, most: f"labelled {label_span(low, high)}, answered {_years(least, most)} years"
     ),
     "true": Kind(
         (_number,) * 2,
         lambda table, weights, low, high: _within(_true(table), low, high) & table.of(weights)["error"].notna().to_numpy(),
-        lambda low, high: f"labelled {_years(low, high)} years",
+        lambda low, high: f"labelled {label_span(low, high)} years",
     ),
     "cell": Kind(
         (_one_of(*GROUPINGS), str, str), _cell, lambda _, true, answer: f"labelled {shown(true)}, answered {shown(answer)}"

@@ -37,8 +37,9 @@ class Pictures(Protocol):
     name: str
     missing: str
 
-    def read(self, files: Sequence[str]) -> dict[str, bytes]:
-        """Encoded pictures by file; those that are not there are left out. Raises ``DatasetError`` where the source as a whole fails."""
+    def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
+        """Encoded pictures by file; those that are not there are left out. ``split``: another one than the test's, where files of several
+        splits may share a name. Raises ``DatasetError`` where the source as a whole fails."""
         ...
 
     def row(self, file: str) -> int | None:
@@ -53,7 +54,7 @@ class NoPictures:
     missing: str
     name: str = "none"
 
-    def read(self, files: Sequence[str]) -> dict[str, bytes]:
+    def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
         """Nothing."""
         return {}
 
@@ -64,21 +65,28 @@ class NoPictures:
 
 @dataclass(frozen=True, eq=False)
 class TablePictures:
-    """A set's local Parquet file. ``rows``: file to row."""
+    """A set's local Parquet file. ``rows``: file to row, by split; ``test``: which split the predictions are about."""
 
     set: str
-    rows: dict[str, int]
+    rows: dict[str, dict[str, int]]
+    test: str
     name: str
     missing: str = ""
 
-    def read(self, files: Sequence[str]) -> dict[str, bytes]:
+    def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
         """Only the row groups that hold one of ``files`` are read, one at a time."""
-        wanted = {self.rows[file]: file for file in files if file in self.rows}
-        return {wanted[row]: content for row, content in iter_images(self.set, list(wanted))} if wanted else {}
+        rows = self.rows.get(split or self.test, {})
+        wanted = {rows[file]: file for file in files if file in rows}
+        if not wanted:
+            return {}
+        try:
+            return {wanted[row]: content for row, content in iter_images(self.set, list(wanted)) if content}
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"the pictures of {self.set} cannot be read: {error}") from error
 
     def row(self, file: str) -> int | None:
         """Row in the file."""
-        return self.rows.get(file)
+        return self.rows.get(self.test, {}).get(file)
 
 
 def local(set_name: str) -> Pictures:
@@ -100,30 +108,41 @@ def _local(set_name: str, path: str, stamp: int) -> Pictures:
         table = pq.read_table(path, columns=columns).to_pydict()
     except (OSError, ValueError) as error:
         return NoPictures(f"The table with the pictures of {set_name} cannot be read ({type(error).__name__}): put it in place again.")
-    split = TEST_SPLITS.get(set_name)
-    splits = table.get("split") or ["all"] * len(table["file"])
-    rows = {file: row for row, (file, of) in enumerate(zip(table["file"], splits, strict=True)) if (of or "all") == split}
-    return TablePictures(set_name, rows, f"{set_name}-{stamp}")
+    rows: dict[str, dict[str, int]] = {}
+    for row, (file, split) in enumerate(zip(table["file"], table.get("split") or ["all"] * len(table["file"]), strict=True)):
+        rows.setdefault(split or "all", {})[file] = row
+    return TablePictures(set_name, rows, TEST_SPLITS.get(set_name, "all"), f"{set_name}-{stamp}")
 
 
 def tiles(scope: Scope, pictures: Pictures, rows: Sequence[int]) -> list[str | None]:
     """Data addresses of the small pictures of ``rows`` of the table, None where there is none."""
-    files = scope.table.labels["file"].to_numpy()[list(rows)].tolist() if len(rows) else []
-    kept: OrderedDict[tuple[str, str], str] = st.session_state.setdefault(THUMBNAILS, OrderedDict())
-    wanted = [file for file in files if (pictures.name, file) not in kept]
+    return thumbnails(pictures, scope.table.labels["file"].to_numpy()[list(rows)].tolist() if len(rows) else [])
+
+
+def thumbnails(pictures: Pictures, files: Sequence[str], split: str | None = None) -> list[str | None]:
+    """Data addresses of small pictures, None where there is none. ``split``: as of ``Pictures.read``."""
+    kept: OrderedDict[tuple[str, str | None, str], str] = st.session_state.setdefault(THUMBNAILS, OrderedDict())
+    places = [(pictures.name, split, file) for file in files]
     try:
-        for file, content in pictures.read(wanted).items():
+        for file, content in pictures.read([place[2] for place in places if place not in kept], split).items():
             if (address := small(content)) is not None:
-                kept[pictures.name, file] = address
+                kept[pictures.name, split, file] = address
     except AgeGenderError:
         pass  # tiles say that there is no picture; the numbers do not hang on it
-    found = [kept.get((pictures.name, file)) for file in files]
-    for file in files:
-        if (pictures.name, file) in kept:
-            kept.move_to_end((pictures.name, file))
+    found = [kept.get(place) for place in places]
+    for place in places:
+        if place in kept:
+            kept.move_to_end(place)
     while len(kept) > KEPT:
         kept.popitem(last=False)
     return found
+
+
+def forget(pictures: Pictures) -> None:
+    """Drop what was kept of a source that is gone."""
+    kept = st.session_state.get(THUMBNAILS, {})
+    for place in [place for place in kept if place[0] == pictures.name]:
+        del kept[place]
 
 
 def small(content: bytes) -> str | None:

@@ -43,8 +43,7 @@ def show(scope: Scope, pictures: Pictures) -> None:
             "Plot", list(link.PLOTS), format_func=link.PLOTS.get, key=key("plot"), on_change=clear, persist_state="session", width=320
         )
         if link.get("plot") == "groups":
-            exact = scope.table.labels["age_true"].notna().any()
-            options = list(GROUPINGS) if exact else ["fairface9"]  # labelled ranges are FairFace's
+            options = groupings(scope)
             link.hold("grouping", options)
             st.segmented_control(
                 "Groups", options, required=True, format_func=link.GROUPING_TITLES.get, key=key("grouping"), on_change=clear,
@@ -88,10 +87,12 @@ def _picked(chart: str) -> None:
 
 
 def from_selection(selection: Any) -> str | None:
-    """The mark of what was chosen in a figure: a rectangle, or the first point that carries one; None for none."""
+    """The mark of what was chosen in a figure: a rectangle, in whole years, or the first point that carries one; None for none."""
     for box in selection.get("box", []):
-        (low, high), (least, most) = sorted(box["x"]), sorted(box["y"])
-        return pick("box", float(low), float(high), float(least), float(most))
+        bounds = []
+        for low, high in (sorted(map(round, box["x"])), sorted(map(round, box["y"]))):
+            bounds += [low, max(high, low + 1)]
+        return pick("box", *bounds)
     for point in selection.get("points", []):
         data = point.get("customdata")
         if isinstance(data, list | tuple) and data and isinstance(data[0], str):
@@ -150,12 +151,19 @@ def _errors(scope: Scope) -> list[Drawn]:
     worst = int(np.nanargmax(np.where(found.mae.n >= 10, found.mae.value, np.nan))) if (found.mae.n >= 10).any() else None
     words = "Errors by labelled age."
     if worst is not None:
-        words += f" Largest at {found.edges[worst]:g} to {found.edges[worst + 1]:g} years: {found.mae.value[worst]:.1f} years on average."
+        where = errors_pick.label_span(found.edges[worst], found.edges[worst + 1])
+        words += f" Largest for labels of {where}: {found.mae.value[worst]:.1f} years on average."
     return [Drawn("errors", errors_figures.errors(found), words)]
 
 
+def groupings(scope: Scope) -> list[str]:
+    """Age groups that this set's labels can be put into: labelled ranges are FairFace's."""
+    return list(GROUPINGS) if scope.table.labels["age_true"].notna().any() else ["fairface9"]
+
+
 def _groups(scope: Scope) -> list[Drawn]:
-    grouping = link.get("grouping")
+    options = groupings(scope)
+    grouping = link.get("grouping") if link.get("grouping") in options else options[0]
     found = scope.result("groups", lambda: plots_data.confusion(scope.table, scope.weights, grouping, scope.mask), grouping)
     if not found.counts.sum():
         return []

@@ -8,11 +8,12 @@ import streamlit as st
 from agegender_core.error_analysis.filters import Filter
 from agegender_core.error_analysis.slices import SMALL, TESTED, slice_table, worst_slices
 from agegender_core.evaluation.metrics import METRICS
+from ui import errors_conditions
 from ui import errors_link as link
 from ui.errors_data import Scope
 from ui.errors_link import key
 from ui.errors_pictures import Pictures
-from ui.errors_words import LABELS_ARE, METRIC_TITLES, amount, scale, slice_words
+from ui.errors_words import LABELS_ARE, METRIC_TITLES, NUMBER, SMALL_P, amount, gap_span, scale, slice_words, spans, verdict
 from ui.messages import plain
 
 MOST_ROWS = 2000
@@ -40,6 +41,8 @@ def show(scope: Scope, pictures: Pictures) -> None:
         least = st.number_input("Smallest slice", 1, 2000, SMALL, 10, key="errors-smallest", width=160)
     st.caption(LABELS_ARE)
     _worst(scope, metric, int(least))
+    if (row := errors_conditions.show(scope, metric)) is not None:
+        chosen(scope, row, "errors-open-condition")
     _all(scope, metric, int(depth), int(least))
 
 
@@ -49,6 +52,9 @@ def _worst(scope: Scope, metric: str, least: int) -> None:
     )  # fmt: skip
     searched = found.attrs["searched"]
     st.subheader("The worst, found by searching", anchor=False)
+    if not searched:
+        st.markdown(f"No slice has {least:,} pictures or more: allow smaller ones.")
+        return
     if not len(found):
         st.markdown(f"Of {searched:,} slices of {least:,} pictures or more, none is surely worse than the rest.")
         return
@@ -60,10 +66,10 @@ def _worst(scope: Scope, metric: str, least: int) -> None:
         with st.container(
             border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"errors-worst-{place}"
         ):
-            low, high = (amount(metric, row[f"searched_{end}"], "+") for end in ("low", "high"))
+            gap = gap_span(metric, row["searched_low"], row["searched_high"])
             st.markdown(
-                f"**{plain(slice_words(row))}** ({row['n']:,}): {plain(amount(metric, row['value']))}, "
-                f"the rest {plain(amount(metric, row['rest']))}; difference {plain(low)} to {plain(high)}"
+                f"**{plain(slice_words(row))}**, {row['n']:,} pictures: {plain(amount(metric, row['value']))}, "
+                f"the rest {plain(amount(metric, row['rest']))}; difference {plain(gap)}"
             )
             _opens(scope, row, f"errors-open-worst-{place}")
 
@@ -72,19 +78,19 @@ def _opens(scope: Scope, row: pd.Series, name: str) -> None:
     st.button("Show these pictures", icon=":material/photo_library:", key=name, on_click=open_slice, args=(scope.filter, row))
 
 
-def open_slice(chosen: Filter, row: pd.Series) -> None:
+def open_slice(now: Filter, row: pd.Series) -> None:
     """Narrow the filter to one slice and go to the gallery."""
-    link.set_filter(narrowed(chosen, row))
+    link.set_filter(narrowed(now, row))
     link.put("view", "gallery")
 
 
-def narrowed(chosen: Filter, row: pd.Series) -> Filter:
-    """``chosen`` narrowed to one row of a slice table."""
+def narrowed(now: Filter, row: pd.Series) -> Filter:
+    """``now`` narrowed to one row of a slice table."""
     values = {name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)}
-    having = chosen.having
+    having = now.having
     if isinstance(row["condition"], str) and row["condition"] not in having:
         having = (*having, row["condition"])
-    return Filter(**({name: getattr(chosen, name) for name in link.FILTERS} | values | {"having": having}))
+    return Filter(**({name: getattr(now, name) for name in link.FILTERS} | values | {"having": having}))
 
 
 def _all(scope: Scope, metric: str, depth: int, least: int) -> None:
@@ -104,10 +110,14 @@ def _all(scope: Scope, metric: str, depth: int, least: int) -> None:
         on_select="rerun", selection_mode="single-row", placeholder="–", column_config=_columns(metric),
     )  # fmt: skip
     if rows := [row for row in picked.selection.rows if row < len(found)]:
-        row = found.iloc[rows[0]]
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(slice_words(row))}**, {row['n']:,} pictures")
-            _opens(scope, row, "errors-open-slice")
+        chosen(scope, found.iloc[rows[0]], "errors-open-slice")
+
+
+def chosen(scope: Scope, row: pd.Series, name: str) -> None:
+    """A row of a table that was chosen, and the way to its pictures."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(slice_words(row))}**, {row['n']:,} pictures")
+        _opens(scope, row, name)
 
 
 def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -117,31 +127,25 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     if found["people"].notna().any():
         part["people"] = found["people"].to_numpy()
     part["value"] = factor * found["value"].to_numpy()
-    part["95 %"] = _spans(found["low"], found["high"], factor)
+    part["95 %"] = spans(found["low"], found["high"], factor)
     part["from the whole"] = factor * found["from_whole"].to_numpy()
     part["from the rest"] = factor * found["difference"].to_numpy()
-    part["95 % of that"] = _spans(found["difference_low"], found["difference_high"], factor, "+")
+    part["95 % of that"] = spans(found["difference_low"], found["difference_high"], factor, "+")
     part["p, corrected"] = found["p_holm"].to_numpy()
-    small = found["small"].to_numpy()
-    part["so"] = [f"{mark}{', ' if mark and few else ''}{'small' if few else ''}" for mark, few in zip(found["mark"], small, strict=True)]
+    part["so"] = [verdict(mark, small) for mark, small in zip(found["mark"], found["small"], strict=True)]
     return part
-
-
-def _spans(low: pd.Series, high: pd.Series, factor: float, sign: str = "") -> list[str | None]:
-    return [
-        None if pd.isna(one) or pd.isna(other) else f"{factor * one:{sign}.1f} to {factor * other:{sign}.1f}"
-        for one, other in zip(low, high, strict=True)
-    ]
 
 
 def _columns(metric: str) -> dict[str, object]:
     number = st.column_config.NumberColumn
-    form = "%.2f" if scale(metric) == 1 else "%.1f"
+    form = NUMBER[scale(metric) == 1]
     return {
         "slice": st.column_config.TextColumn(width="medium"),
         "n": number(format="localized"),
         "value": number(format=form, help=METRIC_TITLES[metric]),
         "from the whole": number(format=form, help="Less the value of all pictures"),
         "from the rest": number(format=form, help="Less the value of all others"),
-        "p, corrected": number(format="%.4f", help="Probability of so large a difference by chance alone, corrected for all slices tested"),
+        "p, corrected": number(
+            format=SMALL_P, help="Probability of so large a difference by chance alone, corrected for all slices tested"
+        ),
     }

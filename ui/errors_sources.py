@@ -24,35 +24,44 @@ from ui.messages import plain
 
 VARIABLE = "AGEGENDER_PICTURES"
 ANY = "any"
+RETRY = 30
+"""Seconds after which a source that could not be read is tried again."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-PROBLEM = "errors-source-problem"
 
 
 @dataclass(frozen=True, eq=False)
 class LayoutPictures:
-    """Pictures of a set in another layout. ``places``: endings of file names to records, None where two files share one."""
+    """Pictures of a set in another layout. ``places``: endings of file names to records, None where two files share one. ``own``: the
+    set's own table, if it is here."""
 
     loaded: LoadedSet
     places: dict[str, FaceRecord | None]
-    table: Pictures
+    own: Pictures
     name: str
     missing: str = ""
 
-    def read(self, files: Sequence[str]) -> dict[str, bytes]:
+    def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
         """Pictures that are there; others are left out."""
         found = {}
         for file in files:
-            if (record := self.places.get(file) or self.places.get(PurePosixPath(file).name)) is None:
+            if (record := self.record(file)) is None:
                 continue
             try:
                 found[file] = self.loaded.image_bytes(record)
-            except DatasetError:
+            except (DatasetError, OSError, ValueError):
                 continue
         return found
 
+    def record(self, file: str) -> FaceRecord | None:
+        """The record whose name is ``file``, or ends with it, or is its end: «val/7.jpg» is no picture of a folder «train»."""
+        if (found := self.places.get(file)) is not None:
+            return found
+        ends = ((end, self.places.get(end)) for end in _ends(file)[1:])
+        return next((found for end, found in ends if found is not None and found.file == end), None)
+
     def row(self, file: str) -> int | None:
         """Row in the set's own table, which is what the explorer opens."""
-        return self.table.row(file)
+        return self.own.row(file)
 
 
 def named() -> dict[str, str]:
@@ -73,39 +82,68 @@ def endings(records: Sequence[FaceRecord]) -> dict[str, FaceRecord | None]:
     """Each file name and all its endings after a slash to its record; None for an ending that several files have."""
     found: dict[str, FaceRecord | None] = {}
     for record in records:
-        parts = PurePosixPath(record.file).parts
-        for start in range(len(parts)):
-            ending = "/".join(parts[start:])
-            found[ending] = None if ending in found else record
-    return found
+        for end in _ends(record.file)[1:]:
+            found[end] = None if end in found else record
+    return found | {record.file: record for record in records}
+
+
+def _ends(file: str) -> list[str]:
+    """The name and all that follows each slash in it."""
+    parts = PurePosixPath(file).parts
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the set …")
-def _loaded(source: str) -> LoadedSet:
-    return load_set(source)
+def _loaded(source: str) -> tuple[LoadedSet, dict[str, FaceRecord | None]]:
+    loaded = load_set(source)
+    return loaded, endings(loaded.records)
 
 
-def choose(set_name: str) -> Pictures:
-    """Where the pictures of ``set_name`` come from, with the choice folded away."""
-    own_table, typed = local(set_name), st.session_state.setdefault("errors-typed-sources", {})
+@st.cache_data(max_entries=8, ttl=RETRY, show_spinner=False)
+def _problem(source: str) -> str:
+    """Why ``source`` cannot be read, or nothing: a hub out of reach is not asked again at every press of a button."""
+    try:
+        _loaded(source)
+    except AgeGenderError as error:
+        return str(error)
+    return ""
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _count(set_name: str, source: str, _found: LayoutPictures, _files: Sequence[str]) -> int:
+    return sum(_found.record(file) is not None for file in _files)
+
+
+def choose(set_name: str, files: Sequence[str]) -> Pictures:
+    """Where the pictures ``files`` of ``set_name`` come from, with the choice folded away."""
+    own, typed = local(set_name), st.session_state.setdefault("errors-typed-sources", {})
     source = typed.get(set_name) or named().get(set_name)
-    found, problem = own_table, ""
+    found, problem, where = own, "", "are not here" if own.missing else "come from the set's own table"
     if source:
         try:
-            loaded = _loaded(source)
-            found = LayoutPictures(loaded, endings(loaded.records), own_table, f"{set_name}-{source}")
-        except AgeGenderError as error:
+            found, where = _other(set_name, source, files, own)
+        except DatasetError as error:
             problem = str(error) if set_name in typed else f"The pictures that {VARIABLE} names for {set_name} cannot be read."
-            found = NoPictures(problem) if own_table.missing else own_table
+            found = NoPictures(problem) if own.missing else own
     if may_type():
-        _ask(set_name, source, found, typed, problem)
+        _ask(set_name, where, typed, problem)
     return found
 
 
-def _ask(set_name: str, source: str | None, found: Pictures, typed: dict[str, str], problem: str) -> None:
-    where = (
-        "are not here" if found.missing else "come from a source of yours" if source and not problem else "come from the set's own table"
-    )
+def _other(set_name: str, source: str, files: Sequence[str], own: Pictures) -> tuple[Pictures, str]:
+    """Pictures of ``source``, and in words how many of ``files`` it has. Raises ``DatasetError`` where it has none of them."""
+    if problem := _problem(source):
+        raise DatasetError(problem)
+    loaded, places = _loaded(source)
+    found = LayoutPictures(loaded, places, own, f"{set_name}-{source}")
+    known = _count(set_name, source, found, files)
+    if not known:
+        like = f"; its files have names such as «{loaded.records[0].file}»" if loaded.records else ""
+        raise DatasetError(f"{source} holds none of the pictures of {set_title(set_name)}, such as «{files[0]}»{like}")
+    return found, f"come from another source: {known:,} of {len(files):,} are there"
+
+
+def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None:
     with st.expander(f"Pictures {where}", icon=":material/image_search:", key="errors-source"):
         st.session_state.setdefault(f"errors-source-{set_name}", typed.get(set_name, ""))
         st.text_input(
@@ -115,7 +153,7 @@ def _ask(set_name: str, source: str | None, found: Pictures, typed: dict[str, st
         )  # fmt: skip
         st.caption("Names of files are matched with those of the predictions. Nothing is copied.")
         if problem:
-            st.warning(plain(problem), icon=":material/folder_off:")
+            st.warning(plain(problem), title="This source cannot be used", icon=":material/folder_off:")
 
 
 def _typed(set_name: str) -> None:

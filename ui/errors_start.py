@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import streamlit as st
 
-from agegender_core.errors import AgeGenderError
-from ui import errors_data, errors_filters, errors_own, errors_sources
+from agegender_core.errors import AgeGenderError, ConfigError, DatasetError
+from ui import errors_data, errors_filters, errors_gallery, errors_own, errors_sources, messages
 from ui import errors_link as link
 from ui.errors_data import Scope, means, read, set_title
 from ui.errors_link import key
@@ -16,8 +17,10 @@ from ui.errors_words import amount
 from ui.messages import plain
 
 LOG = logging.getLogger(__name__)
-SHORT = {"mae": "off by {} on average", "bias": "{} too old on average", "gender_accuracy": "gender as labelled in {}",
-         "race_accuracy": "race as labelled in {}", "interval_coverage": "age inside the interval in {}"}  # fmt: skip
+SHORT = {"mae": "off by {} on average", "bias": "{} on average", "fairface9_accuracy": "age in the labelled range in {}",
+         "gender_accuracy": "gender as labelled in {}", "race_accuracy": "race as labelled in {}",
+         "interval_coverage": "age inside the interval in {}"}  # fmt: skip
+"""Metrics of the summary. The range is told where no exact ages are labelled."""
 
 
 def address_problems() -> None:
@@ -40,14 +43,23 @@ def no_reports() -> None:
 
 
 def cannot_read(error: AgeGenderError) -> None:
-    """Predictions that cannot be read; details name the server's files, so they go to its log."""
+    """Tables of ``reports/`` that cannot be read; details name the server's files, so they go to its log."""
     LOG.error("%s: %s", type(error).__name__, error)
     st.error(
-        "Choose another network or set. If this is your installation: the app's log says what is wrong with them, and "
-        "`python -m agegender_core evaluate` makes them anew.",
-        title="These predictions cannot be read",
+        "Choose another network or set. If this is your installation: the app's log says which table it is and how to make it anew.",
+        title="What was measured here cannot be read",
         icon=":material/build:",
     )
+
+
+def failed(error: AgeGenderError) -> None:
+    """A part of the page that cannot be shown, by what is wrong with it."""
+    if isinstance(error, ConfigError):
+        st.warning(plain(str(error)), title="This cannot be shown", icon=":material/link_off:")
+    elif isinstance(error, DatasetError):
+        cannot_read(error)
+    else:
+        messages.cannot_start(error)
 
 
 def pick(sets: dict[str, list[str]]) -> tuple[Scope, Pictures]:
@@ -85,12 +97,8 @@ def pick(sets: dict[str, list[str]]) -> tuple[Scope, Pictures]:
     if left_out:
         st.caption(f":material/info: Measured on other pictures, so left out: {plain(', '.join(map(errors_data.title, left_out)))}.")
     chosen = errors_filters.show(table)
-    return Scope(table, weights, other, chosen, version, left_out), picture_source(name)
-
-
-def picture_source(name: str) -> Pictures:
-    """Where this set's pictures come from."""
-    return errors_own.pictures() if name == link.OWN else errors_sources.choose(name)
+    pictures = errors_own.pictures() if name == link.OWN else errors_sources.choose(name, table.labels["file"].tolist())
+    return Scope(table, weights, other, chosen, version, left_out), pictures
 
 
 def summary(scope: Scope) -> None:
@@ -98,18 +106,19 @@ def summary(scope: Scope) -> None:
     found, kept = means(scope), int(scope.mask.sum())
     parts = [f"**{kept:,}** pictures" if kept == len(scope.table) else f"**{kept:,}** of {len(scope.table):,} pictures"]
     for metric, words in SHORT.items():
-        if found[metric] == found[metric]:
-            if metric == "bias":
-                side = "too old" if found[metric] >= 0 else "too young"
-                parts.append(f"{plain(amount(metric, abs(found[metric])))} {side} on average")
-            else:
-                parts.append(words.format(f"**{plain(amount(metric, found[metric]))}**"))
+        if np.isnan(found[metric]) or (metric == "fairface9_accuracy" and not np.isnan(found["mae"])):
+            continue
+        shown = f"**{plain(amount(metric, abs(found[metric])))}**"
+        if metric == "bias":
+            shown += " too old" if found[metric] >= 0 else " too young"
+        parts.append(words.format(shown))
     st.markdown(" · ".join(parts))
 
 
 def pick_view() -> str:
     """The part of the page to show."""
     link.hold("view", list(link.VIEWS))
+    st.session_state.pop(errors_gallery.WALK, None)  # the part about to be drawn says where one can go from a picture
     st.segmented_control(
         "View", list(link.VIEWS), required=True, format_func=link.VIEWS.get, key=key("view"), on_change=link.first_page,
         persist_state="session", label_visibility="collapsed",

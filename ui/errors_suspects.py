@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.error_analysis.suspects import LEAST_YEARS, label_suspects, read_twins, twins_path
-from ui import errors_data, errors_gallery, measured
+from agegender_core.error_analysis.suspects import LEAST_YEARS, label_suspects
+from ui import errors_data, errors_gallery, errors_twins
 from ui import errors_link as link
 from ui.errors_data import Scope
 from ui.errors_link import key
 from ui.errors_pictures import Pictures
+from ui.errors_words import label_age
 from ui.messages import plain
 
 TASKS = {"age": "Age", "gender": "Gender", "race": "Race"}
@@ -23,7 +28,7 @@ def show(scope: Scope, pictures: Pictures) -> None:
         f"only beyond the one usual at that age, and from {LEAST_YEARS:g} years on."
     )
     _agreement(scope, pictures)
-    _twins(scope)
+    errors_twins.show(scope, pictures)
 
 
 def tasks_of(scope: Scope) -> list[str]:
@@ -64,42 +69,32 @@ def _agreement(scope: Scope, pictures: Pictures) -> None:
     if not len(found):
         st.markdown(f"No {task} label of the chosen pictures has {agreeing} of {most} networks against it.")
         return
-    errors_gallery.show(scope, pictures, found["row"].to_numpy(int), f"suspects-{task}")
+    errors_gallery.show(
+        scope, pictures, found["row"].to_numpy(int), f"suspects-{task}", _words(scope, task, able, found),
+        "the label → what the networks say, and how many of them contradict the label alike",
+    )  # fmt: skip
     with st.expander("As a table, with every network's answer", icon=":material/table:"):
         table = found.drop(columns="row")
-        st.dataframe(table, hide_index=True, width="stretch", key=f"errors-suspects-{task}", placeholder="–")
+        st.dataframe(
+            table, hide_index=True, width="stretch", key=f"errors-suspects-{task}", placeholder="–",
+            column_config={"answers": st.column_config.TextColumn(width="large")},
+        )  # fmt: skip
         st.download_button(
             "Table as CSV", lambda: table.to_csv(index=False), f"{scope.table.set}-{task}-suspects.csv", "text/csv",
-            icon=":material/table:",
-            key="errors-suspects-csv", on_click="ignore",
+            icon=":material/table:", key="errors-suspects-csv", on_click="ignore",
         )  # fmt: skip
         st.caption(f"Networks asked: {plain(', '.join(map(errors_data.title, able)))}.")
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _read_twins(reports: str, set_name: str, stamp: int) -> pd.DataFrame | None:
-    return read_twins(measured.REPORTS, set_name)
+def _words(scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame) -> Callable[[int], tuple[str, str]]:
+    """What stands under a suspect: its label against the middle or the commonest of the contradicting answers, and how many they are."""
+    agree = dict(zip(found["row"], found["agree"], strict=True))
+    answers = pd.DataFrame({name: scope.table.of(name)[f"{task}_pred"] for name in able})
 
+    def words(row: int) -> tuple[str, str]:
+        labels, given = scope.table.labels.iloc[row], answers.iloc[row].dropna()
+        label = label_age(labels) if task == "age" else labels[f"{task}_true"]
+        said = f"{np.median(given):.0f}" if task == "age" else Counter(given[given != label]).most_common(1)[0][0]
+        return f"{label} → {said}", f"{agree[row]} of {len(able)} agree"
 
-def _twins(scope: Scope) -> None:
-    st.subheader("Near-duplicates with different labels", anchor=False)
-    if scope.own:
-        st.markdown("Near-duplicates are looked for in whole sets on the command line, not in uploads.")
-        return
-    path = twins_path(measured.REPORTS, scope.table.set)
-    found = _read_twins(str(measured.REPORTS), scope.table.set, path.stat().st_mtime_ns if path.is_file() else 0)
-    if found is None:
-        st.info(
-            f"Nobody has looked for near-duplicates in {plain(scope.title)} yet. Where its pictures are, run\n\n"
-            f"    python -m agegender_core conditions --twins {scope.table.set}",
-            icon=":material/content_copy:",
-        )
-        return
-    if not len(found):
-        st.markdown("None was found: near-duplicates of this set have the same labels.")
-        return
-    st.caption(
-        f"{len(found):,} pairs over all splits of the set, the farthest apart first. Test splits keep one picture of each such group, so "
-        "most of these are training pictures."
-    )
-    st.dataframe(found, hide_index=True, width="stretch", height=320, key="errors-twins", placeholder="–")
+    return words

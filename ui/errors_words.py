@@ -26,6 +26,10 @@ METRIC_TITLES = {
 }
 """In the order and under the names of ``metrics.METRICS``."""
 assert tuple(METRIC_TITLES) == METRICS
+NUMBER = {True: "%.2f", False: "%.1f"}
+"""Format of a number in a table, by whether it is years."""
+SMALL_P = "%.2g"
+"""Format of a probability: 3e-16 is no nought."""
 LABELS_ARE = (
     "Gender and race here are what annotators named when they looked at a picture, not who a person is. They are shown because this page "
     "audits labelled sets: for whom does a network err?"
@@ -47,6 +51,25 @@ def amount(metric: str, value: float, sign: str = "") -> str:
 def gap_words(metric: str, gap: float) -> str:
     """A difference in words: «2.14 years», «5.0 points» of per cent."""
     return amount(metric, gap).replace(" %", " points")
+
+
+def gap_span(metric: str, low: float, high: float) -> str:
+    """Bounds of a difference in words: «+2.90 to +7.76 years», «-12.0 to -3.1 points»."""
+    return f"{amount(metric, low, '+').split(' ')[0]} to {amount(metric, high, '+').replace(' %', ' points')}"
+
+
+def spans(low: pd.Series, high: pd.Series, factor: float, sign: str = "") -> list[str | None]:
+    """Intervals as «1.9 to 2.4», None where they are unknown; in two decimals for years, in one for per cent."""
+    form = f"{sign}.{2 if factor == 1 else 1}f"
+    return [
+        None if pd.isna(one) or pd.isna(other) else f"{factor * one:{form}} to {factor * other:{form}}"
+        for one, other in zip(low, high, strict=True)
+    ]
+
+
+def verdict(mark: str, small: bool) -> str:
+    """What is sure of a slice, and whether it is small: «worse, small»."""
+    return ", ".join(part for part in (mark, "small" if small else "") if part)
 
 
 def condition(name: str) -> str:
@@ -85,6 +108,15 @@ def tile_words(table: ErrorTable, weights: str, row: int) -> tuple[str, str]:
     if not isinstance(true, str):
         return age, f"→ {answer}" if isinstance(answer, str) else ""
     return age, true if answer == true else f"{true} → {answer}" if isinstance(answer, str) else f"{true} → ?"
+
+
+def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[str, str]:
+    """Two short lines under a picture that two networks answered: («34 → 52 · 29», «Female → M · F»)."""
+    labels, answers = table.labels.iloc[row], [table.of(name).iloc[row] for name in (first, second)]
+    ages = ["?" if pd.isna(item["age_pred"]) else f"{item['age_pred']:.0f}" for item in answers]
+    genders = [item["gender_pred"][:1] if isinstance(item["gender_pred"], str) else "?" for item in answers]
+    true = labels["gender_true"] if isinstance(labels["gender_true"], str) else ""
+    return f"{label_age(labels)} → {' · '.join(ages)}", f"{true} → {' · '.join(genders)}".strip()
 
 
 def filter_words(chosen: Filter) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # its statistics are loaded at their first use: a gallery has none
 
 from agegender_core.error_analysis.intervals import LEVEL, holm
 from agegender_core.error_analysis.slices import SMALL, TESTED, WORSE, slices_of
@@ -97,7 +97,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 def exact_sign(heads: np.ndarray, tosses: np.ndarray) -> np.ndarray:
     """(K,) two-sided p that a fair coin falls so unevenly: twice the smaller tail of ``heads`` (K,) in ``tosses`` (K,), 1 for none."""
-    return np.minimum(1, 2 * stats.binom.cdf(np.minimum(heads, tosses - heads), tosses, 0.5))
+    return np.minimum(1, 2 * scipy.stats.binom.cdf(np.minimum(heads, tosses - heads), tosses, 0.5))
 
 
 def right_and_wrong(table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -138,7 +138,7 @@ def slice_wins(table: ErrorTable, first: str, second: str, metric: str, depth: i
         differ = slices_of(table, (other - one) ** 2, share=False, worse=1, depth=depth, test=False)["value"] * found["n"]
         p = exact_sign(((differ - found["value"] * found["n"]) / 2).round().to_numpy(float), differ.round().to_numpy(float))
     else:
-        spread = (found["high"] - found["low"]).to_numpy(float) / 2 / stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
+        spread = (found["high"] - found["low"]).to_numpy(float) / 2 / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
         p = _p_of_none(found["value"].to_numpy(float), spread, draws)
     adjusted = holm(np.where(draws >= TESTED, p, np.nan))
     gain = -WORSE[metric] * found["value"].to_numpy(float)
@@ -172,5 +172,5 @@ def _bootstrap(values: np.ndarray, people: np.ndarray | None, resamples: int, se
 
 def _p_of_none(value: np.ndarray, spread: np.ndarray, draws: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * stats.t.sf(np.abs(value) / spread, np.maximum(draws - 1, 1))
+        p = 2 * scipy.stats.t.sf(np.abs(value) / spread, np.maximum(draws - 1, 1))
     return np.where(np.isnan(spread), np.nan, np.where(spread > 0, p, np.where(value == 0, 1.0, 0.0)))

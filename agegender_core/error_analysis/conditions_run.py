@@ -10,10 +10,11 @@ from PIL import Image
 
 from agegender_core.data import FaceRecord, iter_images, read_records
 from agegender_core.data.crops import chip_face
-from agegender_core.data.layouts import load_set
+from agegender_core.data.layouts import LoadedSet, load_set
 from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.error_analysis.conditions import COLUMNS, MEASURES, empty_row, measure
-from agegender_core.errors import ConfigError, DatasetError, InvalidImageError
+from agegender_core.error_analysis.kept import read_kept
+from agegender_core.errors import ConfigError, DatasetError, DetectorError, InvalidImageError
 from agegender_core.imaging import load_image
 from agegender_core.types import Face
 
@@ -29,20 +30,14 @@ def conditions_path(reports: Path, set_name: str) -> Path:
 
 def read_conditions(reports: Path, set_name: str) -> pd.DataFrame | None:
     """Table of ``COLUMNS``, or None where nobody has measured the set. Raises ``DatasetError`` for a file of another make."""
-    path = conditions_path(reports, set_name)
-    if not path.is_file():
-        return None
-    table = pd.read_parquet(path)
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise DatasetError(f"{path} lacks {', '.join(missing)}: write it anew with «conditions {set_name}»")
-    return table
+    return read_kept(conditions_path(reports, set_name), COLUMNS, f"write it anew with «conditions {set_name}»")
 
 
 def write_conditions(set_name: str, reports: Path, data: str | Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
     """Measure every picture of the test split of ``set_name``, write the table and return it.
 
-    ``data``: where the set lies in another layout (a folder, Parquet, hub:owner/name); then all its pictures are measured. Raises
-    ``ConfigError`` for a set without a test split, ``DatasetError`` where its pictures are absent.
+    ``data``: where the set lies in another layout (a folder, Parquet, hub:owner/name); then all its pictures are measured. A picture that
+    is missing or damaged has a row that says so. Raises ``ConfigError`` for a set without a test split, ``DatasetError`` for an absent one.
     """
     if data is None:
         if set_name not in TEST_SPLITS:
@@ -52,7 +47,7 @@ def write_conditions(set_name: str, reports: Path, data: str | Path | None = Non
     else:
         loaded = load_set(data)
         records = list(loaded.records)
-        encoded = loaded.images(records)
+        encoded = ((record, _layout_image(loaded, record)) for record in records)
     table = measure_records(records, encoded, progress)
     path = conditions_path(reports, set_name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,15 +72,25 @@ def measure_records(
 
 def _own_images(set_name: str, records: Sequence[FaceRecord]) -> Iterator[tuple[FaceRecord, bytes]]:
     places = {record.row: record for record in records}
-    return ((places[row], content) for row, content in iter_images(set_name, list(places)))
+    return ((places[row], content or b"") for row, content in iter_images(set_name, list(places)))
+
+
+def _layout_image(loaded: LoadedSet, record: FaceRecord) -> bytes:
+    """The encoded picture, or nothing where it is missing: one bad picture does not stop a batch."""
+    try:
+        return loaded.image_bytes(record)
+    except DatasetError:
+        return b""
 
 
 def _row(record: FaceRecord, content: bytes, find: FindFace) -> dict[str, object]:
     try:
         image = load_image(content)
+        face, found = find(image, record)
     except InvalidImageError:
         return dict(empty_row(record.file, readable=False))
-    face, found = find(image, record)
+    except DetectorError:
+        return dict(empty_row(record.file, readable=True))
     if face is None:
         return dict(empty_row(record.file, readable=True))
     return {"file": record.file, "readable": True, "face_found": found, **measure(image, face)}

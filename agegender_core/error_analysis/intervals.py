@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its statistics are loaded at their first use: a gallery has none
 
 LEVEL = 0.95
 
@@ -90,14 +90,14 @@ def group_means(found: Sums, share: bool, level: float = LEVEL) -> Means:
             n = found.n if found.by_person is None else _effective(found, value)
             low, high = wilson(value, np.where(found.draws >= 2, n, np.nan), level)
         else:
-            half = stats.t.ppf((1 + level) / 2, np.maximum(found.draws - 1, 1)) * np.sqrt(_variance_of_mean(found, value))
+            half = scipy.stats.t.ppf((1 + level) / 2, np.maximum(found.draws - 1, 1)) * np.sqrt(_variance_of_mean(found, value))
             low, high = value - half, value + half
     return Means(found.n.astype(int), value, low, high)
 
 
 def wilson(share: np.ndarray, n: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's (1927) score interval of shares (K,) of ``n`` (K,), n need not be whole; NaN for n of 0."""
-    z = stats.norm.ppf((1 + level) / 2)
+    z = scipy.stats.norm.ppf((1 + level) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -130,7 +130,7 @@ def differences(found: Sums, whole: Sums, share: bool, level: float = LEVEL, tes
 def fisher(successes: np.ndarray, n: np.ndarray, all_successes: np.ndarray, all_n: np.ndarray) -> np.ndarray:
     """Two-sided p of Fisher's exact test, twice the smaller tail, of ``successes`` among ``n`` drawn from ``all_successes`` among
     ``all_n``."""
-    drawn = stats.hypergeom(all_n, all_successes, n)
+    drawn = scipy.stats.hypergeom(all_n, all_successes, n)
     return np.minimum(1, 2 * np.minimum(drawn.cdf(successes), drawn.sf(successes - 1)))
 
 
@@ -142,7 +142,7 @@ def permutation(found: Sums, whole: Sums) -> np.ndarray:
     third = whole.cubes / size - 3 * mean * whole.squares / size + 2 * mean**3
     variance = second * (size - n) / (n * (size - 1))
     skew = third * (size - n) * (size - 2 * n) / (n**2 * (size - 1) * (size - 2)) / variance**1.5
-    drawn = stats.pearson3(np.nan_to_num(skew))
+    drawn = scipy.stats.pearson3(np.nan_to_num(skew))
     place = (found.total / n - mean) / np.sqrt(variance)
     return np.where(variance > 0, np.minimum(1, 2 * np.minimum(drawn.cdf(place), drawn.sf(place))), 1.0)
 
@@ -214,6 +214,6 @@ def _by_person(found: Sums, rest: Sums, one: Means, other: Means, level: float) 
 
 def _student(value: np.ndarray, spread: np.ndarray, freedom: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Interval and two-sided p by Student's t; without any spread equal means are no difference and unequal ones a sure one."""
-    half = stats.t.ppf((1 + level) / 2, freedom) * spread
-    p = np.where(spread > 0, 2 * stats.t.sf(np.abs(value) / spread, freedom), np.where(value == 0, 1.0, 0.0))
+    half = scipy.stats.t.ppf((1 + level) / 2, freedom) * spread
+    p = np.where(spread > 0, 2 * scipy.stats.t.sf(np.abs(value) / spread, freedom), np.where(value == 0, 1.0, 0.0))
     return value - half, value + half, p

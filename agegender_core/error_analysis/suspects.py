@@ -14,8 +14,9 @@ import pandas as pd
 
 from agegender_core.data.records import FaceRecord
 from agegender_core.error_analysis.filters import TASKS, male_share
+from agegender_core.error_analysis.kept import read_kept
 from agegender_core.error_analysis.table import ErrorTable
-from agegender_core.errors import ConfigError, DatasetError
+from agegender_core.errors import ConfigError
 from agegender_core.labels import GENDERS
 
 WINDOW = 201
@@ -129,13 +130,7 @@ def write_twins(set_name: str, reports: Path) -> pd.DataFrame:
 
 def read_twins(reports: Path, set_name: str) -> pd.DataFrame | None:
     """What ``write_twins`` wrote, ages as words, or None. Raises ``DatasetError`` for a file of another make."""
-    path = twins_path(reports, set_name)
-    if not path.is_file():
-        return None
-    table = pd.read_parquet(path)
-    if missing := [name for name in TWIN_COLUMNS if name not in table]:
-        raise DatasetError(f"{path} lacks {', '.join(missing)}: write it anew with «conditions --twins {set_name}»")
-    return table
+    return read_kept(twins_path(reports, set_name), TWIN_COLUMNS, f"write it anew with «conditions --twins {set_name}»")
 
 
 def twins_path(reports: Path, set_name: str) -> Path:

@@ -6,7 +6,7 @@ end of the range, 0 inside. A label of n stands for the years from n - 0.5 to n 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pandas as pd
 from agegender_core.data.terms import TEST_SPLITS
 from agegender_core.error_analysis.conditions import MEASURES, held
 from agegender_core.error_analysis.conditions_run import read_conditions
+from agegender_core.error_analysis.kept import read_kept
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import slice_labels, value_columns
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS
@@ -29,6 +30,34 @@ CLOSE = 5.0
 UNLABELLED = "unlabelled"
 """Stands for a missing label among the values of a filter or a slice."""
 DIMENSIONS = ("age", "gender", "race")
+
+
+class Worked(Mapping[str, pd.DataFrame]):
+    """Tables by weights, each worked out when it is first asked for: of a dozen networks a view needs one or two."""
+
+    def __init__(self, names: Sequence[str], work: Callable[[str], pd.DataFrame]) -> None:
+        """``work``: name to table; its result is kept."""
+        self._found: dict[str, pd.DataFrame | None] = dict.fromkeys(names)
+        self._work = work
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Raises ``KeyError`` for a name there is none of."""
+        found = self._found[name]
+        if found is None:
+            found = self._found[name] = self._work(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Without working anything out."""
+        return name in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        """Names in order."""
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        """Number of weights."""
+        return len(self._found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +125,9 @@ def make_table(set_name: str, predictions: Mapping[str, pd.DataFrame], condition
     first, *_ = predictions
     tables = {name: _checked(table, f"{name} on {set_name}") for name, table in predictions.items()}
     labels = tables[first][list(LABELS)]
-    aligned = {name: _aligned(table, labels, f"{name} on {set_name}", f"{first} on {set_name}") for name, table in tables.items()}
+    given = {
+        name: _aligned(table, labels, f"{name} on {set_name}", f"{first} on {set_name}")[list(ANSWERS)] for name, table in tables.items()
+    }
     labels = labels.assign(**_label_years(labels))
     measured = _conditions_of(labels, conditions)
     return ErrorTable(
@@ -106,8 +137,8 @@ def make_table(set_name: str, predictions: Mapping[str, pd.DataFrame], condition
         groups=_groups(labels),
         conditions=held(measured),
         measures=measured[list(MEASURES)],
-        answers={name: derive(labels, table[list(ANSWERS)]) for name, table in aligned.items()},
-        values={name: value_columns(table) for name, table in aligned.items()},
+        answers=Worked(list(given), lambda name: derive(labels, given[name])),
+        values=Worked(list(given), lambda name: value_columns(pd.concat([labels, given[name]], axis=1))),
     )
 
 
@@ -171,13 +202,11 @@ def _conditions_of(labels: pd.DataFrame, conditions: pd.DataFrame | None) -> pd.
 
 
 def _read_predictions(reports: Path, set_name: str, weights: str) -> pd.DataFrame:
-    path = reports / weights / set_name / "predictions.parquet"
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing: run «evaluate --weights {weights} --set {set_name}»")
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}): run «evaluate --weights {weights} --set {set_name}» again") from error
+    path, remedy = reports / weights / set_name / "predictions.parquet", f"run «evaluate --weights {weights} --set {set_name}»"
+    table = read_kept(path, (), f"{remedy} again")
+    if table is None:
+        raise DatasetError(f"{path} is missing: {remedy}")
+    return table
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -128,6 +128,8 @@ def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(gat
     assert set(mixed) == {"attention1.mask", "attention3.gate"}
     both = gated.answer(crop_of(32), {"attention1": "mean", "attention3": "off"})[0].years
     assert both == pytest.approx(answered(gated, mixed), abs=1e-4) and both != alone
+    known = gated.answer(crop_of(32), {"attention1": "mean", "attention3": "off"}, own=gated.own(crop_of(32)))[0].years
+    assert known == both, "what the unchanged network made may be handed over"
 
 
 def test_mean_and_shuffled_keep_what_they_promise(gated: AttentionNetwork) -> None:

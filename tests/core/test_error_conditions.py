@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFilter
 from skimage.filters import laplace
@@ -16,11 +18,13 @@ from typer.testing import CliRunner
 from agegender_core.alignment import TEMPLATE
 from agegender_core.cli import app
 from agegender_core.data import FaceRecord
+from agegender_core.data.layouts import load_set
 from agegender_core.error_analysis import conditions_run
 from agegender_core.error_analysis.conditions import COLUMNS, CONDITIONS, NOSE, chroma, held, laplacian, measure, pose, sharpness
 from agegender_core.error_analysis.conditions_run import conditions_path, measure_records, read_conditions, write_conditions
-from agegender_core.errors import ConfigError, DatasetError
+from agegender_core.errors import ConfigError, DatasetError, DetectorError
 from agegender_core.types import Face
+from tests import layout_samples
 
 runner = CliRunner()
 
@@ -151,6 +155,27 @@ def test_records_with_and_without_landmarks(monkeypatch: pytest.MonkeyPatch) -> 
     assert table["face_found"].tolist() == [True, False] and table["face_side"][0] == 40 and np.isnan(table["luminance"][1])
 
 
+def test_one_bad_picture_stops_no_batch(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = layout_samples.write_fairface(tmp_path / "set")
+    files = [record.file for record in load_set(folder).records]
+    (folder / files[0]).write_bytes(b"no picture")
+    (folder / files[-1]).unlink()
+
+    class Stumbles:
+        def detect(self, image: Image.Image) -> list[Face]:
+            raise DetectorError("the face detector failed on a picture of 64x64 px")
+
+    monkeypatch.setattr("agegender_core.detection.MTCNNDetector", Stumbles)
+    table = write_conditions("fairface", tmp_path, folder)
+    assert table["file"].tolist() == files and table["readable"].tolist() == [False, *[True] * (len(files) - 2), False]
+    assert not table["face_found"].any() and table["luminance"].isna().all()
+    empty = pq.read_table(drawn_sets / "utkface.parquet").to_pylist()
+    empty[4]["image"]["bytes"] = None
+    pq.write_table(pa.Table.from_pylist(empty), drawn_sets / "utkface.parquet")
+    table = write_conditions("utkface", tmp_path)
+    assert len(table) == 19 and table["readable"].sum() == 18
+
+
 def test_writer_and_reader(drawn_sets: Path, tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     assert read_conditions(reports, "utkface") is None
@@ -164,6 +189,9 @@ def test_writer_and_reader(drawn_sets: Path, tmp_path: Path) -> None:
         write_conditions("nonsense", reports)
     pd.DataFrame({"file": ["x"]}).to_parquet(conditions_path(reports, "utkface"))
     with pytest.raises(DatasetError, match="lacks readable"):
+        read_conditions(reports, "utkface")
+    conditions_path(reports, "utkface").write_bytes(b"PAR1 no more")
+    with pytest.raises(DatasetError, match=r"cannot be read.*«conditions utkface»"):
         read_conditions(reports, "utkface")
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agegender_core.error_analysis.bench import drawn_conditions, drawn_predictions, drawn_table, run_error_bench
+from agegender_core.error_analysis.bench import drawn_conditions, drawn_predictions, drawn_table, error_bench_table, run_error_bench
 from agegender_core.error_analysis.filters import SORTS, VALUES, Filter, male_share, order, page, read_filter
-from agegender_core.error_analysis.table import ErrorTable, available, make_table, read_table
-from agegender_core.errors import ConfigError, DatasetError
+from agegender_core.error_analysis.table import ErrorTable, Worked, available, make_table, read_table
+from agegender_core.errors import AgeGenderError, ConfigError, DatasetError
 
 COUNT = 6
 
@@ -212,6 +212,16 @@ def test_orders_by_hand() -> None:
         order(table, "age_disagreement", "a")
 
 
+def test_answers_are_worked_out_when_they_are_asked_for() -> None:
+    asked: list[str] = []
+    found = Worked(("a", "b"), lambda name: asked.append(name) or predictions())
+    assert "b" in found and "c" not in found and list(found) == ["a", "b"] and len(found) == 2 and not asked
+    assert found["b"] is found["b"] and asked == ["b"]
+    with pytest.raises(KeyError):
+        found["c"]
+    assert set(dict(found)) == {"a", "b"} and asked == ["b", "a"]
+
+
 def test_pages_hold_every_row_once() -> None:
     rows = np.arange(10)
     assert [page(rows, number, 4)[0].tolist() for number in (1, 2, 3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -226,4 +236,14 @@ def test_drawn_tables_are_about_the_same_pictures_and_the_bench_runs() -> None:
     assert table.weights == ("a", "b", "c") and table.measured
     assert drawn_predictions(50).equals(drawn_predictions(50)) and not table.of("a")["error"].equals(table.of("b")["error"])
     result = run_error_bench(rows=300, repeats=1)
-    assert result["rows"] == 300 and all(job["median_ms"] >= 0 for job in result["jobs"].values())
+    assert result["pictures"] == 300 and 50 < result["peak_memory_mb"] < 1000
+    whats = [row["what"] for row in result["rows"]]
+    assert len(set(whats)) == len(whats) > 30 and all(row["p90_ms"] >= row["median_ms"] > 0 for row in result["rows"])
+    assert all(f"sort: {sort.title}" in whats for sort in SORTS.values())
+    lines = error_bench_table(result).splitlines()
+    assert len(lines) == len(whats) + 4 and "300 pictures" in lines[-1]
+
+
+def test_a_bench_that_fails_says_why() -> None:
+    with pytest.raises(AgeGenderError, match="galleries failed"):
+        run_error_bench(rows=0, repeats=1)

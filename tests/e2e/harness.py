@@ -34,6 +34,8 @@ START_SECONDS = 120
 PATIENCE = 120_000
 """Milliseconds: the first answer waits for torch to be imported, on whatever machine this is."""
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+SPILL = """() => Math.max(document.scrollingElement.scrollWidth - innerWidth,
+  ...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')].map(box => box.scrollWidth - box.clientWidth))"""
 
 
 def find_chromium() -> str | None:
@@ -148,8 +150,8 @@ def saved(page: Any, label: str) -> bytes:
 
 
 def overflow(page: Any) -> int:
-    """By how many pixels the page is wider than its window."""
-    return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+    """By how many pixels the page, or a dialog over it, is wider than the place it has: Streamlit scrolls in a box, not in the window."""
+    return page.evaluate(SPILL)
 
 
 def _answers(url: str, server: subprocess.Popen) -> bool:

@@ -80,7 +80,7 @@ def errors(page: Any, url: str) -> Iterator[Row]:
     """The galleries over the default set's shipped reports."""
     started = time.perf_counter()
     page.goto(f"{url}/errors")
-    tile = "[class*='st-key-errors-tile-all'] button"
+    tile = "[class*='st-key-errors-tile-all'] button:visible"
     page.locator(tile).first.wait_for()
     yield timed("Errors: first view of a visit", [1000 * (time.perf_counter() - started)])
     rest(page)

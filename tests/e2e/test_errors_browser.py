@@ -1,30 +1,48 @@
-"""The Errors page in a real browser, over the shipped reports and without pictures: figures taken away."""
+"""The Errors page in a real browser, over the shipped reports and without pictures: from a plot to its pictures, a picture in detail, a
+small screen, the keyboard, a set of one's own, and figures taken away."""
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.e2e.harness import rest, running_app, turn_to, visiting
+from agegender_core.error_analysis import plots_data
+from agegender_core.error_analysis.filters import order
+from agegender_core.error_analysis.table import ErrorTable, read_table
+from tests.e2e.harness import PATIENCE, ROOT, overflow, rest, running_app, turn_to, visiting
 from tests.ui.test_attention_page import write_attention
+from ui import errors_pick
+from ui.errors_link import VIEWS
 
 pytestmark = pytest.mark.e2e
 
+PLACE = """(plot, [x, y]) => {
+  const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
+  return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y), xaxis._length, yaxis._length];
+}"""
+"""Where a point of a plot stands in the window, and how large the plot's field is."""
+OWN = 40
+"""Pictures of the visitor's own set."""
+
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app over the shipped reports, without any pictures."""
     folder = tmp_path_factory.mktemp("errors")
     write_attention(folder)
-    nothing = tmp_path_factory.mktemp("nothing")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AGEGENDER_DATA", str(nothing))
-    with running_app(folder) as address:
-        yield address
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGEGENDER_DATA", str(tmp_path_factory.mktemp("nothing")))
+        patch.delenv("AGEGENDER_PICTURES", raising=False)
+        with running_app(folder) as address:
+            yield address
 
 
 @pytest.fixture
@@ -35,18 +53,244 @@ def visit(browser: Any, url: str) -> Iterator[Any]:
         def go(*size: Any) -> Any:
             page = visits(*size)
             turn_to(page, "Errors")
-            page.locator("[class*='st-key-errors-tile-all'] button").first.wait_for()
+            tiles(page, "all").first.wait_for()
             rest(page)
             return page
 
         yield go
 
 
-def test_figures_are_saved_as_png_and_svg(visit: Any, tmp_path: Path) -> None:
-    page = visit()
-    page.get_by_text("Plots", exact=True).click()
-    page.locator(".js-plotly-plot .scatterlayer").first.wait_for()
+@pytest.fixture(scope="module")
+def table() -> ErrorTable:
+    """What the page opens with."""
+    return read_table(ROOT / "reports", "utkface", ("gra_net_ablation_annex",))
+
+
+def tiles(page: Any, name: str) -> Any:
+    """The visible ones: a button with a hint stands there twice, for large screens and for small ones."""
+    return page.locator(f"[class*='st-key-errors-tile-{name}-'] button:visible")
+
+
+def rows_of(page: Any, name: str) -> list[int]:
+    """Rows of the table that the visible tiles stand for, in order."""
+    found = page.locator(f"[class*='st-key-errors-tile-{name}-']").evaluate_all("tiles => tiles.map(tile => tile.className)")
+    return [int(re.search(rf"errors-tile-{name}-(\d+)", text)[1]) for text in found]
+
+
+def turn(page: Any, view: str) -> None:
+    """Go to a part of the page."""
+    page.locator(".st-key-errors_view").get_by_text(VIEWS[view], exact=True).click()
     rest(page)
+
+
+def choose_plot(page: Any, title: str) -> None:
+    page.get_by_role("combobox", name="Plot").click()
+    page.get_by_role("option", name=title, exact=True).click()
+    rest(page)
+
+
+def press(page: Any, point: tuple[Any, Any], aside: tuple[float, float] = (0, 0)) -> None:
+    """Press a point of the plot, ``aside`` of it by so many pixels."""
+    plot = page.locator(".js-plotly-plot").first
+    plot.scroll_into_view_if_needed()
+    rest(page)
+    x, y, *_ = plot.evaluate(PLACE, list(point))
+    page.mouse.move(x + aside[0], y + aside[1])
+    page.locator(".hoverlayer .hovertext").first.wait_for()
+    page.mouse.click(x + aside[0], y + aside[1])
+    page.get_by_role("button", name="Clear the mark").wait_for()
+    rest(page)
+
+
+def test_a_cell_of_the_confusion_opens_exactly_its_pictures(visit: Any, table: ErrorTable) -> None:
+    page = visit()
+    turn(page, "plots")
+    choose_plot(page, "Confusion of age groups")
+    page.locator(".js-plotly-plot .heatmaplayer .hm").first.wait_for()
+    weights = table.weights[0]
+    counts = plots_data.confusion(table, weights, "decades").counts
+    for true, answer, aside in (("20–29", "30–39", (24, 10)), ("90+", "80–89", (-24, -10))):
+        press(page, (answer, true), aside)
+        cell = errors_pick.pick("cell", "decades", true.replace("–", "-"), answer.replace("–", "-"))
+        mask = errors_pick.mask(cell, table, weights)
+        names = [group.name for group in plots_data.DECADES]
+        count = counts[names.index(true.replace("–", "-")), names.index(answer.replace("–", "-"))]
+        assert 0 < count == mask.sum()
+        page.get_by_role("heading", name=f"{count:,} pictures: labelled {true}, answered {answer}", exact=True).wait_for()
+        assert rows_of(page, "pick") == order(table, "error", weights, mask=mask)[:24].tolist()
+        assert "pick=cell" in page.url
+    page.get_by_role("button", name="Clear the mark").click()
+    tiles(page, "pick").first.wait_for(state="detached")
+    rest(page)
+    assert "pick=" not in page.url
+
+
+def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable) -> None:
+    page = visit()
+    turn(page, "plots")
+    page.locator(".js-plotly-plot .heatmaplayer .hm").first.wait_for()
+    found = plots_data.age_density(table, table.weights[0])
+    true, answer = np.unravel_index(found.counts.argmax(), found.counts.shape)
+    middles = (found.edges[:-1] + found.edges[1:]) / 2
+    press(page, (float(middles[true]), float(middles[answer])))
+    page.get_by_role("heading", name=re.compile(rf"^{found.counts[true, answer]:,} pictures: labelled ")).wait_for()
+    low, high = found.edges[true], found.edges[true + 1]
+    for text in tiles(page, "pick").all_inner_texts():
+        assert low <= int(re.match(r"\s*(\d+) →", text)[1]) < high
+    plot = page.locator(".js-plotly-plot").first
+    plot.scroll_into_view_if_needed()
+    plot.hover()
+    plot.locator("[data-title='Box Select']").click()
+    (left, top, *_), (right, bottom, *_) = (plot.evaluate(PLACE, corner) for corner in ([59.0, 41.0], [81.0, 9.0]))
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
+    page.mouse.move(right, bottom, steps=4)
+    page.mouse.up()
+    page.get_by_role("heading", name="pictures: labelled 59 to 80, answered 9 to 41 years").wait_for()
+    rest(page)
+    ages = [[int(word) for word in re.match(r"\s*(\d+) → (\d+)", text).groups()] for text in tiles(page, "pick").all_inner_texts()]
+    assert ages and all(59 <= true <= 80 and 9 <= answer <= 41 for true, answer in ages)
+
+
+def test_a_picture_in_detail_and_its_address(visit: Any, table: ErrorTable) -> None:
+    page = visit()
+    wanted = order(table, "error", table.weights[0])[:3]
+    assert rows_of(page, "all")[:3] == wanted.tolist()
+    files = [table.labels["file"].iloc[row] for row in wanted]
+    tiles(page, "all").nth(1).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(files[1], exact=True).wait_for()
+    dialog.get_by_text("2 of 3,134", exact=True).wait_for()
+    rest(page)
+    assert f"sample={files[1]}" in page.url
+    dialog.get_by_role("button", name="Next").click()
+    dialog.get_by_text(files[2], exact=True).wait_for()
+    page.wait_for_function(f"location.search.includes('sample={files[2]}')")
+    page.keyboard.press("p")
+    dialog.get_by_text(files[1], exact=True).wait_for()
+    page.keyboard.press("p")
+    dialog.get_by_text(files[0], exact=True).wait_for()
+    assert dialog.get_by_role("button", name="Previous").is_disabled()
+    tiles(page, "near").first.click()
+    dialog.get_by_text(files[0], exact=True).wait_for(state="detached")
+    rest(page)
+    address, said = page.url, dialog.get_by_text("Labelled").inner_text()
+    assert "sample=" in address and files[0] not in address
+    dialog.get_by_role("button", name="Close").click()
+    dialog.wait_for(state="detached")
+    rest(page)
+    assert "sample=" not in page.url
+    again = page.context.new_page()
+    again.set_default_timeout(PATIENCE)
+    again.goto(address)
+    assert again.get_by_role("dialog").get_by_text("Labelled").inner_text() == said
+    again.close()
+
+
+def test_the_keyboard_reaches_a_tile_opens_and_closes_it(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("heading", name="Errors", exact=True).click()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("!!document.activeElement.closest('[class*=\"st-key-errors-tile-all-\"]')"):
+            break
+    else:
+        pytest.fail("no tile was reached with sixty presses of Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_text("Nearest look-alikes in error").wait_for()
+    rest(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    rest(page)
+    assert "sample=" not in page.url
+
+
+MAIN = {
+    "gallery": "[class*='st-key-errors-tile-all-'] button:visible",
+    "plots": ".js-plotly-plot .heatmaplayer .hm",
+    "slices": ".st-key-errors-slices-mae-2 canvas",
+    "compare": "[data-testid=stDataFrame] canvas",
+    "suspects": ".ag-twin img",
+    "take": ".st-key-errors-report button",
+    "own": "[data-testid=stFileUploaderDropzone]",
+}
+"""What each part of the page is there for."""
+
+
+def test_a_phone_scrolls_one_way_only(visit: Any) -> None:
+    page = visit(390, 844, "light")
+    assert set(MAIN) == set(VIEWS)
+    for view, main in MAIN.items():
+        turn(page, view)
+        shown = page.locator(main).first
+        shown.wait_for()
+        shown.scroll_into_view_if_needed()
+        assert overflow(page) <= 0, view
+        box = shown.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 60, view
+    turn(page, "gallery")
+    tiles(page, "all").first.click()
+    page.get_by_role("dialog").get_by_text("Nearest look-alikes in error").wait_for()
+    rest(page)
+    assert overflow(page) <= 0
+    box = page.get_by_role("dialog").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+@pytest.fixture(scope="module")
+def own_files(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of labelled pictures, one misnamed and one that is none, and the same as a zip beside it."""
+    folder = tmp_path_factory.mktemp("own") / "mine"
+    folder.mkdir()
+    small = portrait.resize((144, 144))
+    for index in range(OWN):
+        shade = small.point(lambda value, index=index: value * (100 - index) // 100)
+        shade.save(folder / f"{20 + index}_{index % 2}_0_2017{index:04d}.jpg")
+    small.save(folder / "holiday.jpg")
+    (folder / "33_1_0_20180101.jpg").write_bytes(b"no picture")
+    with zipfile.ZipFile(folder.parent / "mine.zip", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, f"mine/{path.name}")
+    return folder
+
+
+def test_a_set_of_ones_own_is_stopped_and_run_to_its_end(visit: Any, own_files: Path) -> None:
+    page = visit()
+    turn(page, "own")
+    page.set_input_files("input[type=file]", str(own_files.parent / "mine.zip"))
+    page.get_by_text(f"{OWN + 1} labelled pictures can be used").wait_for()
+    page.get_by_text("Left out or incomplete: 1").wait_for()
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text(re.compile(rf"^[2-9] of {OWN + 1} pictures")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    stopped = page.get_by_text(re.compile(r"Stopped after \d+ of")).inner_text()
+    seen = int(re.search(r"after (\d+) of", stopped)[1])
+    assert 2 <= seen < OWN and "The gallery has these" in stopped
+    page.get_by_text(f"{seen} labelled pictures can be used").wait_for()
+    page.get_by_role("button", name="Forget this set").click()
+    page.get_by_role("button", name="Forget this set").wait_for(state="detached")
+    page.get_by_text("mine.zip").wait_for(state="detached")
+    page.locator(".st-key-errors-own-how").get_by_text("Folder", exact=True).click()
+    rest(page)
+    page.set_input_files("input[type=file]", str(own_files))
+    page.get_by_text(f"{OWN + 1} labelled pictures can be used").wait_for()
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Open its gallery").click()
+    tiles(page, "all").first.wait_for()
+    rest(page)
+    assert page.get_by_text(f"1 to 24 of {OWN}.").is_visible() and tiles(page, "all").count() == 24
+    assert tiles(page, "all").locator("img[src^='data:image/jpeg']").count() == 24
+    assert "?" not in page.url, "an own set is in no address"
+    tiles(page, "all").first.click()
+    page.get_by_role("dialog").locator(".st-key-errors-picture img").wait_for()
+    assert page.get_by_role("dialog").get_by_text("attention explorer").count() == 0
+
+
+def test_figures_are_saved_as_png_and_svg(visit: Any) -> None:
+    page = visit()
+    turn(page, "plots")
+    page.locator(".js-plotly-plot .scatterlayer").first.wait_for()
     for name, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
         page.get_by_text(name, exact=True).click()
         rest(page)
@@ -54,6 +298,7 @@ def test_figures_are_saved_as_png_and_svg(visit: Any, tmp_path: Path) -> None:
         page.locator(".js-plotly-plot").first.hover()
         with page.expect_download() as download:
             page.locator(".js-plotly-plot .modebar-btn").first.click()
-        saved = tmp_path / name
-        download.value.save_as(saved)
-        assert saved.read_bytes().startswith(start)
+        content = Path(download.value.path()).read_bytes()
+        assert content.startswith(start)
+        if name == "PNG":
+            assert Image.open(io.BytesIO(content)).width > 800

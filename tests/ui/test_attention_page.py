@@ -131,9 +131,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         seen["look"].append(self.card.name)
         return look(self, *given)
 
-    def answered(self: AttentionNetwork, crop: Any, changes: Any, seed: int = 0) -> Any:
+    def answered(self: AttentionNetwork, crop: Any, changes: Any, seed: int = 0, own: Any = None) -> Any:
         seen["answer"].append((dict(changes), seed))
-        return answer(self, crop, changes, seed)
+        return answer(self, crop, changes, seed, own)
 
     monkeypatch.setattr(MTCNNDetector, "detect", detected)
     monkeypatch.setattr(AttentionNetwork, "look", looked)

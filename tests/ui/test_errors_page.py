@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from agegender_core.error_analysis.bench import drawn_conditions, drawn_predicti
 from agegender_core.error_analysis.filters import Filter
 from agegender_core.error_analysis.plots_data import GROUPINGS
 from agegender_core.error_analysis.table import ErrorTable, read_table
-from agegender_core.errors import ConfigError, DatasetError
+from agegender_core.errors import ConfigError
 from agegender_core.labels import FAIRFACE_GROUPS
 from tests.ui.conftest import APP, Backend
 from tests.ui.test_predict_page import alerts
-from ui import errors_link, errors_own, errors_pick, errors_pictures, errors_plots, errors_sources, errors_take, errors_words
-from ui.errors_data import OWN_TABLE, Scope, titles
-from ui.errors_own_set import Job, read_own
+from ui import errors_link, errors_pick, errors_pictures, errors_plots, errors_take, errors_words
+from ui.errors_data import Scope, titles
 from ui.errors_pictures import NoPictures
 from ui.errors_slices import narrowed
 
@@ -288,7 +286,10 @@ def test_what_was_chosen_in_a_figure() -> None:
     choose = errors_plots.from_selection
     assert choose({"points": [], "box": []}) is None
     assert choose({"points": [{"x": 1}, {"customdata": ["true:5:10", 3]}]}) == "true:5:10"
-    assert choose({"points": [], "box": [{"x": [30, 20], "y": [1.5, 70]}]}) == "box:20:30:1.5:70"
+    assert choose({"points": [], "box": [{"x": [30.2, 19.8], "y": [1.7, 70]}]}) == "box:20:30:2:70"
+    assert choose({"points": [], "box": [{"x": [30.2, 30.1], "y": [7, 8]}]}) == "box:30:31:7:8"
+    assert errors_pick.words("box:20:30:2:70") == "labelled 20 to 29, answered 2 to 70 years"
+    assert errors_pick.words("true:95:100.5") == "labelled 95 and more years" and errors_pick.words("true:7:8") == "labelled 7 years"
     for bad in ("true:5", "true:a:b", "true:nan:5", "taken:0-9:Nobody", "cell:weeks:a:b"):
         with pytest.raises(ConfigError):
             errors_pick.words(bad)
@@ -297,8 +298,11 @@ def test_what_was_chosen_in_a_figure() -> None:
 def test_slices_open_in_the_gallery(reports: Path, open_page: Any) -> None:
     app = open_page(view="slices")
     assert "slices of 30 pictures or more" in texts(app)
-    assert len(app.dataframe) == 1
-    table = app.dataframe[0].value
+    conditions = app.dataframe(key="errors-conditions-mae").value
+    assert "presence of a hat" in texts(app) and conditions["condition"].tolist()[0] == "blurred"
+    assert conditions["blamed in"].tolist()[0] == "Fig. 24, 25, 26" and set(conditions["so"]) <= {
+        "worse", "better", "not sure", "not sure, small", "fewer than 10"}  # fmt: skip
+    table = app.dataframe(key="errors-slices-mae-2").value
     assert {"slice", "n", "value", "95 %", "from the whole", "p, corrected", "so"} <= set(table)
     for metric in app.selectbox(key="errors_metric").options:
         assert metric
@@ -324,12 +328,15 @@ def test_comparison(reports: Path, open_page: Any, scope: Scope) -> None:
     app.segmented_control(key="errors_duel").set_value("only_first").run()
     rows = [int(key.rpartition("-")[2]) for key in tile_keys(app, "duel-only_first")]
     assert all(right[0][row] == 1 and right[1][row] == 0 for row in rows)
+    one, other = (f"{scope.table.of(name)['age_pred'].iloc[rows[0]]:.0f}" for name in ("first", "second"))
+    assert f"→ {one} · {other}" in app.button(key=f"errors-tile-duel-only_first-{rows[0]}").label.replace("\\", "")
 
 
 def test_label_suspects(reports: Path, open_page: Any) -> None:
     app = open_page(view="suspects")
     assert tile_keys(app, "suspects-age")[0] == "errors-tile-suspects-age-7"
     assert "no proof" in texts(app)
+    assert "20 → 78 *3 of 3 agree*" in app.button(key="errors-tile-suspects-age-7").label.replace("\\", "")
     assert "conditions --twins" in alerts(app)
     for task in ("gender", "race"):
         app.segmented_control(key="errors_task").set_value(task).run()
@@ -354,6 +361,23 @@ def test_files_to_take_away(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> No
     assert 'src="http' not in page
 
 
+def test_the_report_on_a_set_of_ranges_has_its_confusion(reports: Path) -> None:
+    table = read_table(reports, "fairface", ("first",))
+    page = errors_take.report(Scope(table, "first", None, Filter(), "test of ranges"))
+    assert "on the diagonal" in page and page.count("<figure>") == 3
+
+
+def test_steps_from_picture_to_picture(reports: Path, open_page: Any) -> None:
+    app = open_page(set="utkface", sample="000007.jpg")
+    assert f"1 of {ROWS}" in texts(app) and app.button(key="errors-previous").disabled
+    second = tile_keys(app)[1].rpartition("-")[2]
+    app.button(key="errors-next").click().run()
+    assert app.query_params["sample"] in (f"{int(second):06d}.jpg", [f"{int(second):06d}.jpg"])
+    assert f"2 of {ROWS}" in texts(app)
+    app = open_page(set="utkface", sample="000007.jpg", view="take")
+    assert "errors-next" not in [button.key for button in app.button], "no gallery is behind it"
+
+
 def test_words(scope: Scope) -> None:
     age, gender = errors_words.tile_words(scope.table, "first", 7)
     assert age == "20 → 80, +60" and gender
@@ -371,140 +395,3 @@ def test_small_pictures() -> None:
     Image.fromarray(noise).save(buffer, "PNG")
     assert errors_pictures.small(buffer.getvalue()).startswith("data:image/jpeg")
     assert NoPictures("gone").read(["a"]) == {}
-
-
-def utkface_zip(files: dict[str, bytes]) -> bytes:
-    """A zip in memory."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-FILES = {
-    "mine/26_1_2_20170117.jpg": png((200, 10, 10), 64),
-    "mine/31_0_0_20170118.jpg": png((10, 200, 10), 64),
-    "mine/40_7_9_20170119.jpg": png((10, 10, 200), 64),
-    "mine/50_0_1_20170120.jpg": b"no picture",
-    "mine/holiday.jpg": png((1, 2, 3), 64),
-    "mine/notes.txt": b"hello",
-    "__MACOSX/mine/26_1_2_20170117.jpg": b"",
-}
-
-
-def test_own_set_by_names_lists_what_is_bad() -> None:
-    own = read_own([("mine.zip", utkface_zip(FILES))])
-    assert [(record.age, record.gender, record.race) for record in own.records] == [
-        (26, "Female", "Asian"), (31, "Male", "White"), (40, None, None), (50, "Male", "Black"),
-    ]  # fmt: skip
-    bad = {skip.file: skip.reason for skip in own.bad}
-    assert "no CSV" in bad["mine/holiday.jpg"] and "neither" in bad["mine/notes.txt"] and "mine/40_7_9_20170119.jpg" in bad
-
-
-def test_own_set_by_csv() -> None:
-    table = "\ufeffFile;Age;Gender\na.jpg;34;f\nsub/b.jpg;20-29;Male\nc.jpg;-3;?\ngone.jpg;5;m\na.jpg;35;f\n"
-    given = {"a.jpg": png((1, 1, 1)), "sub/b.jpg": png((2, 2, 2)), "c.jpg": png((3, 3, 3)), "d.jpg": png((4, 4, 4))}
-    own = read_own([("labels.csv", table.encode()), *given.items()])
-    assert [(record.file, record.age, record.age_range, record.gender) for record in own.records] == [
-        ("a.jpg", 34, None, "Female"), ("sub/b.jpg", None, (20, 29), "Male"),
-    ]  # fmt: skip
-    assert {skip.file for skip in own.bad} == {"a.jpg", "c.jpg", "gone.jpg", "d.jpg"}
-
-
-@pytest.mark.parametrize(
-    "files", [[], [("a.zip", b"junk")], [("t.csv", b"name,years\na.jpg,3\n"), ("a.jpg", b"x")], [("holiday.jpg", b"x")]]
-)  # fmt: skip
-def test_sets_that_cannot_be_used_at_all(files: list[tuple[str, bytes]]) -> None:
-    with pytest.raises(DatasetError, match="CSV"):
-        read_own(files)
-
-
-def test_a_set_stopped_half_way_keeps_what_was_seen() -> None:
-    own = read_own([("mine.zip", utkface_zip(FILES))])
-    job = Job(own, "first")
-    job.step(Backend())
-    job.step(Backend())
-    assert job.left and job.finish()
-    table = own.table()
-    assert len(table) == len(own.records) == 2
-    assert table.of("first")["fairface9_pred"].tolist() == ["30-39", "30-39"]
-    assert table.measured
-    second = Job(own, "second")
-    second.step(Backend())
-    assert not second.finish()
-    assert own.table().weights == ("first",)
-    while second.left:
-        second.step(Backend())
-    assert second.finish() and own.table().weights == ("first", "second")
-
-
-def test_own_set_from_upload_to_gallery(reports: Path, backend: Backend, open_page: Any, tmp_path: Path) -> None:
-    before = sorted(path for path in tmp_path.rglob("*"))
-    app = open_page(view="own")
-    app.file_uploader(key="errors-own-upload").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
-    assert "**4** labelled pictures can be used" in texts(app)
-    app.button(key="errors-own-start").click().run()
-    assert not app.exception
-    assert "**3** labelled pictures" in texts(app)
-    assert backend.runs == 4
-    app.button(key="errors-own-open").click().run()
-    assert app.selectbox(key="errors_set").value == "own"
-    assert len(tile_keys(app)) == 3
-    assert errors_pictures.placeholder() not in app.button(key=tile_keys(app)[0]).label
-    assert not app.query_params
-    for view in errors_link.VIEWS:
-        app.segmented_control(key="errors_view").set_value(view).run()
-        assert not app.exception, view
-    app.segmented_control(key="errors_view").set_value("gallery").run()
-    app.button(key=tile_keys(app)[0]).click().run()
-    assert "Labelled **" in texts(app)
-    app.segmented_control(key="errors_view").set_value("own").run()
-    app.button(key="errors-own-forget").click().run()
-    assert app.selectbox(key="errors_set").value == "utkface"
-    assert all(name not in app.session_state for name in (errors_own.SET, errors_own.JOB, OWN_TABLE))
-    assert sorted(path for path in tmp_path.rglob("*")) == before
-
-
-def test_own_set_without_any_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any) -> None:
-    monkeypatch.setattr("ui.measured.REPORTS", tmp_path)
-    app = open_page()
-    app.file_uploader(key="errors-own-upload").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
-    app.button(key="errors-own-start").click().run()
-    assert app.selectbox(key="errors_set").value == "own"
-    assert len(tile_keys(app)) == 3
-
-
-def test_pictures_from_an_official_folder(
-    reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: Scope
-) -> None:
-    folder = tmp_path / "official"
-    folder.mkdir()
-    names = {f"{index:06d}.jpg": f"{20 + index}_0_1_2017{index:06d}.jpg" for index in range(8)}
-    for name in names.values():
-        (folder / name).write_bytes(png((5, 5, 5)))
-    for weights in ("first", "second", "third"):
-        path = reports / weights / "utkface" / "predictions.parquet"
-        table = pd.read_parquet(path)
-        table["file"] = table["file"].map(lambda file: names.get(file, file))
-        table.to_parquet(path, index=False)
-    monkeypatch.setenv("AGEGENDER_PICTURES", f"utkface={folder}")
-    app = open_page(set="utkface")
-    assert errors_pictures.placeholder() not in app.button(key="errors-tile-all-7").label
-    assert str(folder) not in texts(app)
-    assert not app.text_input(key="errors_file").value
-    assert "errors-source-utkface" not in [item.key for item in app.text_input]  # what the operator names is not for visitors to change
-    monkeypatch.setenv("AGEGENDER_PICTURES", f"any;utkface={tmp_path / 'gone'}")
-    app = open_page(set="utkface")
-    assert errors_pictures.placeholder() in app.button(key="errors-tile-all-7").label
-    assert str(tmp_path) not in texts(app) + alerts(app)
-    app.text_input(key="errors-source-utkface").set_value(str(folder)).run()
-    assert errors_pictures.placeholder() not in app.button(key="errors-tile-all-7").label
-
-
-def test_who_may_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGEGENDER_PICTURES", "utkface=hub:a/b; fairface=/somewhere")
-    assert not errors_sources.may_type()
-    assert errors_sources.named() == {"utkface": "hub:a/b", "fairface": "/somewhere"}
-    monkeypatch.setenv("AGEGENDER_PICTURES", "utkface=hub:a/b;any")
-    assert errors_sources.may_type()
