@@ -114,12 +114,14 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")] = False,
 ) -> None:
-    """Time the network and a whole photo, and report peak memory."""
+    """Time the networks, a whole photo and the error galleries at 20,000 pictures, and report peak memory."""
+    from agegender_core.error_analysis.bench import error_bench_table
     from agegender_core.evaluation.bench import run_bench
     from agegender_core.evaluation.report import speed_table
 
     try:
-        typer.echo(speed_table(run_bench(repeats, threads, ROOT / "reports" if save else None)))
+        result = run_bench(repeats, threads, ROOT / "reports" if save else None)
+        typer.echo(f"{speed_table(result)}\n\n{error_bench_table(result['errors'])}")
     except AgeGenderError as error:
         raise fail(error) from error
 

@@ -106,7 +106,7 @@ def bar(name: str, low: float, high: float) -> str:
 
 
 def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
-    """What the network holds possible before (pale bars) and after (line, or full bars); None where it has no distribution."""
+    """What the network holds possible before (filled, or pale bars) and after (line, or full bars); None where it has no distribution."""
     figure = go.Figure()
     if before.ranges is not None and after.ranges is not None and before.ranges.probs and after.ranges.probs:
         names = [shown(label) for label in before.ranges.labels]
@@ -116,7 +116,9 @@ def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
     elif before.probs is not None and after.probs is not None:
         years = np.arange(len(before.probs))
         figure.add_scatter(x=years, y=100 * np.asarray(after.probs), name="after", mode="lines", line={"width": 3, "shape": "hvh"})
-        figure.add_bar(x=years, y=100 * np.asarray(before.probs), name="before", marker_line_width=0)
+        figure.add_scatter(
+            x=years, y=100 * np.asarray(before.probs), name="before", mode="lines", fill="tozeroy", line={"width": 0, "shape": "hvh"}
+        )
         figure.update_xaxes(range=[-1, 101], dtick=10, title_text="Age in years")
     else:
         return None

@@ -20,7 +20,7 @@ from agegender_core.error_analysis.table import ErrorTable
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.weights import list_weights
 from ui import errors_link as link
-from ui import measured
+from ui import measured, services
 
 KEPT_TABLES, KEPT_RESULTS = 4, 64
 OWN_TABLE, OWN_VERSION, ASKED = "errors-own-table", "errors-own-version", "errors-asked"
@@ -122,6 +122,7 @@ def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, st
     stamp = tuple(_stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names)
     stamp += (_stamp(conditions_path(measured.REPORTS, set_name)),)
     table, left_out = _read(str(measured.REPORTS), set_name, tuple(sorted(names)), weights, stamp)
+    services.settle("tables")
     return table, f"{measured.REPORTS}:{set_name}:{','.join(table.weights)}:{stamp}", left_out
 
 

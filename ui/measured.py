@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ __all__ = [
     "verdicts",
 ]
 
-REPORTS = Path(__file__).resolve().parents[1] / "reports"
+REPORTS = Path(os.environ.get("AGEGENDER_REPORTS") or Path(__file__).resolve().parents[1] / "reports")
 
 METRICS = {
     "mae": "Age: mean absolute error, years (less is better)",

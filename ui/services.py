@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -40,6 +41,7 @@ def predictor(weights: str | None, race: bool) -> Runs:
 
     loaded = load_predictor(weights, race=race)
     _warm(loaded)
+    settle("networks")
     return loaded
 
 
@@ -52,6 +54,14 @@ def _warm(loaded: Predictor) -> None:
     _warm_detector(loaded.find_faces)
     side = loaded.card.input.size
     loaded.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])
+
+
+@cache
+def settle(what: str) -> None:
+    """Once ``what`` is loaded, leave all there is out of every later search for garbage. Streamlit searches after each run of a page; with all of torch's and
+    pandas' objects in it, that held the next click up by 150 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

@@ -128,6 +128,21 @@ def error_bench_table(bench: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", memory])
 
 
+def error_bench_words(bench: Mapping[str, Any]) -> str:
+    """One sentence of what ``run_error_bench`` found: the slowest of each kind."""
+    slowest = {
+        kind: max((row["median_ms"] for row in bench["rows"] if row["what"].startswith(start)), default=0.0)
+        for kind, start in (("filter", "filter"), ("order", "sort"), ("plot", "plot"))
+    }
+    reading, longest = bench["rows"][0], max(bench["rows"], key=lambda row: row["median_ms"])
+    return (
+        f"The error galleries, on drawn answers of three networks on {bench['pictures']:,} pictures: {reading['what']} "
+        f"{reading['median_ms']:.0f} ms; at most {slowest['filter']:.0f} ms for a filter, {slowest['order']:.0f} ms for an order, "
+        f"{slowest['plot']:.0f} ms for a plot's numbers; the longest question ({longest['what']}) {longest['median_ms']:.0f} ms; "
+        f"peak memory {bench['peak_memory_mb']:,} MB."
+    )
+
+
 def measure(rows: int, repeats: int) -> dict[str, Any]:
     """``run_error_bench`` in this process."""
     with tempfile.TemporaryDirectory() as folder:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from PIL import Image
 
 from agegender_core.data.sample import sample_portrait
+from agegender_core.error_analysis.bench import peak_memory_mb, run_error_bench
 from agegender_core.network import run_network
 from agegender_core.predictor import load_predictor
 from agegender_core.transforms import to_batch
@@ -24,7 +23,10 @@ from agegender_core.weights import WeightsEntry, list_weights
 
 
 def run_bench(repeats: int = 60, threads: int | None = None, reports: Path | None = None) -> dict[str, Any]:
-    """Time every installed set of weights on the bundled portrait; write ``bench.json`` into ``reports`` where given."""
+    """Time every installed set of weights on the bundled portrait, and the error galleries on drawn answers.
+
+    ``bench.json`` is written into ``reports`` where given.
+    """
     if threads:
         torch.set_num_threads(threads)
     rows = [row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)]
@@ -32,7 +34,8 @@ def run_bench(repeats: int = 60, threads: int | None = None, reports: Path | Non
         "rows": rows,
         "threads": torch.get_num_threads(),
         "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
+        "errors": run_error_bench(),
     }
     if reports is not None:
         reports.mkdir(parents=True, exist_ok=True)
@@ -70,11 +73,6 @@ def _time(job: Callable[[], object], repeats: int, share: int) -> dict[str, floa
         job()
         times.append(1000 * (time.perf_counter() - started) / share)
     return {"median_ms": round(statistics.median(times), 2), "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2)}
-
-
-def _peak_memory_mb() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
 
 
 def processor() -> str:

@@ -90,8 +90,8 @@ def estimates(values: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 def slice_labels(table: pd.DataFrame) -> Mapping[str, pd.Series]:
     """Slice name by picture: age band (FairFace's own range where no exact age is known), gender, race; None where unlabelled."""
-    bands = [band_name(age) for age in table["age_true"]]
-    band = pd.Series(bands, index=table.index, dtype=object).where(table["age_true"].notna(), table["age_range_true"])
+    ages = table["age_true"].astype(float)
+    band = ages.map({age: band_name(age) for age in ages.dropna().unique()}).astype(object).where(ages.notna(), table["age_range_true"])
     return {"age": band, "gender": table["gender_true"], "race": table["race_true"]}
 
 
@@ -123,8 +123,8 @@ def _match(true: pd.Series, predicted: pd.Series) -> pd.Series:
 
 def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
     """Position of the true group: by exact age, or by the set's own ranges where these are ``groups`` (one shared name is not enough)."""
-    by_age = [None if np.isnan(age) else group_index(age, groups) for age in table["age_true"].to_numpy(float)]
-    exact = pd.Series(by_age, index=table.index, dtype=float)
+    ages = table["age_true"].astype(float)
+    exact = ages.map({age: group_index(age, groups) for age in ages.dropna().unique()}).astype(float)
     ranges = table["age_range_true"]
     if not set(ranges.dropna()) <= set(group_names(groups)):
         return exact

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agegender_core.data.terms import TERMS
+from agegender_core.error_analysis.bench import error_bench_words
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.attention_table import faithful_table
 from agegender_core.evaluation.claims import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
@@ -23,7 +24,7 @@ from agegender_core.evaluation.comparison import (
     shown_claim,
     shown_estimate,
 )
-from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_protocols, read_reports, read_rivals
+from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_pages, read_protocols, read_reports, read_rivals
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -73,6 +74,13 @@ def speed_table(bench: Report) -> str:
     return "\n".join([*lines, "", memory])
 
 
+def pages_table(pages: Report) -> str:
+    """Markdown: what the bench of the pages wrote."""
+    lines = [markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]), markdown_row(["---"] * 4)]
+    lines += [markdown_row([row["what"], f"{row['median_ms']} ms", f"{row['most_ms']} ms", str(row["n"])]) for row in pages["rows"]]
+    return "\n".join([*lines, "", f"Headless Chromium and the app on one machine: {pages['machine']}."])
+
+
 def storage_table(entries: list[WeightsEntry]) -> str:
     """Markdown: how weights are stored and what that costs on the validation split; losses are positive."""
     head = ("weights", "stored", "MB", "cost: age, MAE in years", "gender, points", "9 ranges, points")
@@ -113,6 +121,10 @@ def readme_section(entries: list[WeightsEntry], reports_folder: Path) -> str:
         parts += ["### Speed against the rivals of the multi-task CNN (its Table III)", rivals_table(rivals)]
     if bench:
         parts += ["### Time, from `python -m agegender_core bench`", speed_table(bench)]
+        if "errors" in bench:
+            parts.append(error_bench_words(bench["errors"]))
+    if pages := read_pages(reports_folder):
+        parts += ["### Time in the browser, from `python -m tests.e2e.page_bench`", pages_table(pages)]
     parts += ["### How the weights are stored", storage_table(entries)]
     return "\n\n".join(parts)
 

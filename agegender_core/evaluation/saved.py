@@ -36,6 +36,11 @@ def read_bench(folder: Path) -> Report | None:
     return _read(folder / "bench.json")
 
 
+def read_pages(folder: Path) -> Report | None:
+    """What the bench of the pages in a browser wrote, or None."""
+    return _read(folder / "pages.json")
+
+
 def read_leakage(folder: Path) -> Report | None:
     """What ``leakage`` wrote, or None."""
     return _read(folder / "leakage.json")

@@ -1,6 +1,7 @@
 """How long the pages take, in a browser, from a click or a key to what it shows: ``python -m tests.e2e.page_bench [--save]``.
 
-Measured, never asserted. A fresh server; the networks the app ships; the bundled portrait; the shipped reports.
+Measured, never asserted. A fresh server for each page; the networks the app ships; the bundled portrait; drawn answers of twelve
+networks on 20,000 pictures, without the pictures.
 """
 
 from __future__ import annotations
@@ -9,26 +10,33 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import sync_playwright
 
+from agegender_core.error_analysis.bench import ROWS, write_drawn
 from agegender_core.evaluation.bench import processor
-from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, find_chromium, rest, running_app
+from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, running_app
 
 REPEATS = 12
 WATCH = """wanted => new Promise(resolve => {
   const shown = () => [...document.querySelectorAll(wanted.place)].map(part => part.innerText + (part.getAttribute('src') || '')).join('|');
-  const before = shown(), start = performance.now();
+  const before = shown();
+  let start = null;
+  for (const kind of ['pointerdown', 'keydown'])
+    addEventListener(kind, event => { start ??= event.timeStamp; }, {capture: true, once: true});
   window.watched = new Promise(done => {
     const look = () => shown() !== before ? done(performance.now() - start) : requestAnimationFrame(look);
     look();
   });
   resolve();
 })"""
-"""Notes what stands in a place and when it becomes something else."""
+"""Notes what stands in a place, and how long after a key or the pointer went down it becomes something else."""
 
 Row = dict[str, Any]
 
@@ -77,12 +85,15 @@ def attention(page: Any, url: str) -> Iterator[Row]:
 
 
 def errors(page: Any, url: str) -> Iterator[Row]:
-    """The galleries over the default set's shipped reports."""
+    """The galleries over drawn reports."""
+    page.goto(url)
+    page.get_by_role("tab", name="Upload").wait_for()
+    rest(page)
     started = time.perf_counter()
-    page.goto(f"{url}/errors")
+    page.goto(f"{url}/errors?set=drawn&weights=a")
     tile = "[class*='st-key-errors-tile-all'] button:visible"
     page.locator(tile).first.wait_for()
-    yield timed("Errors: first view of a visit", [1000 * (time.perf_counter() - started)])
+    yield timed(f"Errors, {ROWS:,} pictures: first view", [1000 * (time.perf_counter() - started)])
     rest(page)
     page.wait_for_timeout(2000)
     sort = page.get_by_role("combobox", name="Order")
@@ -91,25 +102,41 @@ def errors(page: Any, url: str) -> Iterator[Row]:
     for index in range(REPEATS):
         sort.click()
         page.get_by_role("option").first.wait_for()
-        options = options or page.get_by_role("option").all_inner_texts()[:4]
+        options = options or page.get_by_role("option").all_inner_texts()[:3]
         wanted = page.get_by_role("option", name=options[(index + 1) % len(options)], exact=True)
         times.append(changes(page, "[class*='st-key-errors-tile-all']", wanted.click))
-    yield timed("Errors: another order", times)
+    yield timed(f"Errors, {ROWS:,} pictures: another order", times)
+    page.get_by_text("Filter: ").click()
+    least = page.get_by_label("Off by at least", exact=True)
+    times = []
+    for years in range(1, 9):
+        least.fill(str(years))
+        times.append(changes(page, "[data-testid=stMarkdownContainer] strong", lambda: least.press("Enter")))
+    yield timed(f"Errors, {ROWS:,} pictures: another bound in the filter", times)
+
+
+def _rows(browser: Any, part: Callable[[Any, str], Iterator[Row]]) -> list[Row]:
+    """The rows of one page, on a server of its own."""
+    rows = []
+    with running_app() as url:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE)
+        for row in part(page, url):
+            rows.append(row)
+            print(f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})", flush=True)
+        page.close()
+    return rows
 
 
 def measure() -> dict[str, Any]:
     """All rows, and the machine."""
-    with running_app() as url, sync_playwright() as driver:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver, pytest.MonkeyPatch.context() as patch:
+        write_drawn(Path(folder), ROWS, 12)
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
-        rows: list[Row] = []
-        for part in (attention, errors):
-            page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-            page.set_default_timeout(PATIENCE)
-            for row in part(page, url):
-                rows.append(row)
-                print(f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})", flush=True)
-            page.locator(QUIET).wait_for()
-            page.close()
+        for part, reports in ((errors, folder), (attention, str(ROOT / "reports"))):
+            patch.setenv("AGEGENDER_REPORTS", reports)
+            rows += _rows(browser, part)
         browser.close()
     return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
 
