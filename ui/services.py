@@ -58,8 +58,10 @@ def _warm(loaded: Predictor) -> None:
 
 @cache
 def settle(what: str) -> None:
-    """Once ``what`` is loaded, leave all there is out of every later search for garbage. Streamlit searches after each run of a page; with all of torch's and
-    pandas' objects in it, that held the next click up by 150 ms."""
+    """Once ``what`` is loaded, leave all there is out of every later search for garbage.
+
+    Streamlit searches after each run of a page: with torch's and pandas' objects in it, that held the next click up by 150 ms.
+    """
     gc.collect()
     gc.freeze()
 
