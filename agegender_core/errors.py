@@ -8,6 +8,7 @@
     │   ├── WeightsMissingError      not installed
     │   ├── WeightsCorruptError      bytes differ from the manifest
     │   └── WeightsMismatchError     tensors do not fit the architecture
+    ├── BusyError                too many are asking at once
     ├── ConfigError              a recipe or a setting is wrong
     └── DatasetError             a data set is absent or not in the expected layout
 
@@ -53,6 +54,10 @@ class WeightsCorruptError(WeightsError):
 
 class WeightsMismatchError(WeightsError):
     """A weights file's tensors do not fit the architecture the manifest names."""
+
+
+class BusyError(AgeGenderError):
+    """Too many are asking at once; later it will work."""
 
 
 class ConfigError(AgeGenderError):

@@ -14,7 +14,7 @@ from PIL import Image
 from agegender_core.alignment import align
 from agegender_core.decoding import decode
 from agegender_core.detection import DetectorConfig, MTCNNDetector
-from agegender_core.imaging import load_image
+from agegender_core.imaging import DEFAULT_LIMITS, ImageLimits, load_image
 from agegender_core.network import run_network
 from agegender_core.transforms import to_batch
 from agegender_core.types import Analysis, Face, Prediction, Timing
@@ -34,12 +34,15 @@ class Predictor:
     """Immutable and thread-safe; the same picture always gives the same answer.
 
     ``card``: manifest entry of the weights. ``race``: whether predictions carry the race head's answer, for audits of labelled sets.
+    ``limits``: what is too big; ``max_faces``: so many of a picture are answered, the largest; None for all.
     """
 
     card: WeightsEntry
     network: nn.Module
     find_faces: Callable[[Image.Image], list[Face]]
     race: bool = False
+    limits: ImageLimits = DEFAULT_LIMITS
+    max_faces: int | None = None
 
     def predict(self, source: Source) -> list[Prediction]:
         """All faces of one picture, largest first; an empty list where there is none. Raises as ``run`` does."""
@@ -51,9 +54,10 @@ class Predictor:
         ``source``: path, bytes, open binary file or Pillow picture. ``faces``: those found in it before, in their order: they are not
         looked for again. Raises ``InvalidImageError`` or ``DetectorError``.
         """
-        image = load_image(source)
+        image = load_image(source, limits=self.limits)
         started = time.perf_counter()
-        faces = self.find_faces(image) if faces is None else list(faces)
+        found = self.find_faces(image) if faces is None else list(faces)
+        faces = found[: self.max_faces]
         detected = time.perf_counter()
         crops = [align(image, face, self.card.input) for face in faces]
         aligned = time.perf_counter()
@@ -61,7 +65,7 @@ class Predictor:
         finished = time.perf_counter()
         timing = Timing(*(1000 * (end - start) for start, end in ((started, detected), (detected, aligned), (aligned, finished))))
         turned = faces[0].turned if faces else 0
-        return Analysis(image, tuple(predictions), self.card.name, timing, turned)
+        return Analysis(image, tuple(predictions), self.card.name, timing, turned, len(found) - len(faces))
 
     def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
         """Aligned crops of ``card.input.size`` pixels a side, and the faces they show, to predictions in the same order."""
@@ -79,14 +83,27 @@ def _detector(min_face: int) -> MTCNNDetector:
     return MTCNNDetector(DetectorConfig(min_face=min_face))
 
 
-def load_predictor(weights: str | None = None, *, race: bool = False, min_face: int = 24) -> Predictor:
-    """Predictor with trained weights, the manifest's default unless named; ``min_face`` in pixels of the shrunk picture.
+def load_predictor(
+    weights: str | None = None,
+    *,
+    race: bool = False,
+    min_face: int = 24,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    max_faces: int | None = None,
+    threads: int | None = None,
+) -> Predictor:
+    """Predictor with trained weights, the manifest's default unless named; ``min_face`` in pixels of the shrunk picture. ``threads``: of
+    torch from now on, in the whole process; None leaves them. The rest as in ``Predictor``.
 
     Raises a ``WeightsError`` where they cannot be used, ``DetectorError`` for an impossible ``min_face``.
     """
     card = find_weights(weights)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     network = load_network(card)
-    return Predictor(card, network, _detector(min_face).detect, race)
+    return Predictor(card, network, _detector(min_face).detect, race, limits, max_faces)
 
 
 @lru_cache(maxsize=2)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agegender_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agegender_core.imaging import ImageLimits
 
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
@@ -16,16 +20,57 @@ class Settings:
     """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the operator answers for it: the European
     Union's AI Act bans inferring race from people's biometrics (Art. 5(1)(g)); auditing labelled data sets is exempt.
 
-    ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
+    ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default. ``offered``: weights visitors may choose
+    (``AGEGENDER_OFFERED``, names with commas between), empty for all that are for use.
+
+    Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one picture (``AGEGENDER_MAX_MEGAPIXELS``);
+    ``max_pictures``: that are answered at once (``AGEGENDER_MAX_PICTURES``); ``max_faces``: the largest of a picture that are answered
+    (``AGEGENDER_MAX_FACES``); ``concurrent``: pictures that are worked on at the same moment for all visitors together
+    (``AGEGENDER_CONCURRENT``); ``waiting``: visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
+    ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
+
+    Where face sets and reports lie is asked by what reads them: ``AGEGENDER_DATA``, ``AGEGENDER_PICTURES``, ``AGEGENDER_REPORTS``.
+    ``turn_urls`` (``AGEGENDER_TURN_URLS``, commas between), ``turn_username`` and ``turn_password`` (``AGEGENDER_TURN_USERNAME``,
+    ``AGEGENDER_TURN_PASSWORD``): the STUN and TURN servers of the live page; none are asked unless named here.
     """
 
     race: bool = False
     weights: str | None = None
+    offered: tuple[str, ...] = ()
+    max_mb: int = 25
+    max_megapixels: int = 40
+    max_pictures: int = 60
+    max_faces: int = 200
+    concurrent: int = 2
+    waiting: int = 40
+    threads: int | None = None
+    turn_urls: tuple[str, ...] = ()
+    turn_username: str | None = None
+    turn_password: str | None = None
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """What ``imaging`` refuses."""
+        from agegender_core.imaging import ImageLimits
+
+        return ImageLimits(max_bytes=self.max_mb * 2**20, max_pixels=self.max_megapixels * 1_000_000)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the environment. Raises ``ConfigError`` for a switch that is neither on nor off."""
-    return Settings(race=_switch(environment, "AGEGENDER_RACE"), weights=environment.get("AGEGENDER_WEIGHTS") or None)
+    """Settings from the environment; a variable that is empty counts as not set. Raises ``ConfigError`` that names the variable."""
+    turn = {name: environment.get(f"AGEGENDER_{name.upper()}") or None for name in ("turn_username", "turn_password")}
+    bounds = {"max_mb": 200, "max_megapixels": 500, "max_pictures": 1000, "max_faces": 10_000, "concurrent": 64}
+    numbers = {name: _number(environment, name, 1, most) for name, most in bounds.items()}
+    numbers["waiting"] = _number(environment, "waiting", 0, 10_000)
+    return Settings(
+        race=_switch(environment, "AGEGENDER_RACE"),
+        weights=environment.get("AGEGENDER_WEIGHTS") or None,
+        offered=_list(environment, "AGEGENDER_OFFERED"),
+        threads=_number(environment, "threads", 1, 256),
+        turn_urls=_turn(environment),
+        **turn,
+        **{name: value for name, value in numbers.items() if value is not None},
+    )
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:
@@ -33,3 +78,25 @@ def _switch(environment: Mapping[str, str], name: str) -> bool:
     if value not in TRUE | FALSE:
         raise ConfigError(f"{name}={value!r}: give 1 or 0")
     return value in TRUE
+
+
+def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    variable = f"AGEGENDER_{name.upper()}"
+    value = environment.get(variable, "").strip()
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        raise ConfigError(f"{variable}={value!r}: give a whole number from {low:,} to {high:,}")
+    return int(value)
+
+
+def _list(environment: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip() for word in environment.get(variable, "").split(",") if word.strip()))
+
+
+def _turn(environment: Mapping[str, str]) -> tuple[str, ...]:
+    urls = _list(environment, "AGEGENDER_TURN_URLS")
+    for url in urls:
+        if not url.startswith(("turn:", "turns:", "stun:", "stuns:")):
+            raise ConfigError(f"AGEGENDER_TURN_URLS={url!r}: addresses begin with turn:, turns:, stun: or stuns:")
+    return urls

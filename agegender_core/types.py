@@ -166,7 +166,7 @@ class Analysis:
     """One picture's answer: the upright RGB ``image`` all boxes refer to, its faces from largest to smallest, and what it took.
 
     ``turned``: degrees counter-clockwise the picture had to be turned before faces were found; 0 for an upright picture.
-    An empty ``predictions`` is a normal answer.
+    ``left_out``: smaller faces that were found and not answered, where a limit says so. An empty ``predictions`` is a normal answer.
     """
 
     image: Image.Image = field(repr=False)
@@ -174,6 +174,7 @@ class Analysis:
     weights: str
     timing: Timing
     turned: int = 0
+    left_out: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping, without pictures."""
@@ -181,6 +182,7 @@ class Analysis:
             "width": self.image.width,
             "height": self.image.height,
             "turned": self.turned,
+            "left_out": self.left_out,
             "weights": self.weights,
             "timing": self.timing.as_dict(),
             "faces": [prediction.as_dict() for prediction in self.predictions],

@@ -54,7 +54,7 @@ if not pictures:
     image_input.offer_sample()
     st.stop()
 try:
-    results = answers.answer_all(pictures[: answers.MAX_PICTURES], entry.name, settings.race, network_card.loading_words(entry))
+    results = answers.answer_all(pictures[: settings.max_pictures], entry.name, settings.race, network_card.loading_words(entry))
     good = [result for result in results if isinstance(result, answers.Answer)]
     messages.failed([(result.picture.name, result.error) for result in results if isinstance(result, answers.Failure)])
     answer = face_picker.pick_answer(good) if good else None

@@ -7,7 +7,7 @@ from ui import measured, messages, network_card, style
 from ui.ready import ready
 
 style.page("Models", "What each network measured here, on pictures it never saw, and what its paper claims.")
-_, entries = ready()
+_, entries = ready(everything=True)
 try:
     reports = measured.reports()
 except AgeGenderError as error:

@@ -51,11 +51,11 @@ if not pictures:
     messages.nothing_yet()
     image_input.offer_sample()
     st.stop()
-if len(pictures) > answers.MAX_PICTURES:
-    messages.too_many(answers.MAX_PICTURES, len(pictures))
+if len(pictures) > settings.max_pictures:
+    messages.too_many(settings.max_pictures, len(pictures))
 try:
     title = network_card.loading_words(entry) if entry else weights
-    results = answers.answer_all(pictures[: answers.MAX_PICTURES], weights, settings.race, title)
+    results = answers.answer_all(pictures[: settings.max_pictures], weights, settings.race, title)
 except AgeGenderError as error:
     messages.cannot_start(error)
     st.stop()

@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from agegender_core.errors import AgeGenderError
+from agegender_core.errors import AgeGenderError, BusyError
 from agegender_core.export import analysis_json, annotate, face_rows
 from agegender_core.imaging import load_image
 from agegender_core.types import Analysis, Face, Prediction, Timing
@@ -24,9 +24,7 @@ from ui.messages import plain
 from ui.overlay import preview
 
 LOG = logging.getLogger(__name__)
-MAX_PICTURES = 60
-"""Pictures one go takes; the rest is left out with a word."""
-KEPT, KEPT_BYTES = 2 * MAX_PICTURES, 64 * 2**20
+KEPT, KEPT_BYTES = 120, 64 * 2**20
 """Answers a session keeps, and bytes of their files; those to the pictures at hand are kept in any case. So are as many
 pictures' faces."""
 
@@ -51,7 +49,7 @@ class Picture:
 class Answer:
     """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content; ``preview`` is a JPEG with numbered boxes.
 
-    ``reused``: the faces were known already, from when another network was asked.
+    ``reused``: the faces were known already, from when another network was asked. ``left_out``: smaller faces beyond the operator's limit.
     """
 
     picture: Picture
@@ -63,6 +61,7 @@ class Answer:
     rows: list[dict[str, Any]] = field(repr=False)
     preview: bytes = field(repr=False)
     reused: bool = False
+    left_out: int = 0
 
     def annotated(self) -> Any:
         """The picture in its own size with everything drawn in, decoded anew from the bytes in memory."""
@@ -91,10 +90,14 @@ def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool, tit
             predictor = services.predictor(weights, race)
         for key, picture in _with_progress(waiting, known):
             kept[key] = _answer(picture, predictor, known)
-        for digest in list(known)[:-KEPT]:
+        for digest in list(known)[: -max(KEPT, len(pictures))]:
             del known[digest]
     _forget(kept, set(keys))
-    return [kept[key] for key in keys]
+    results = [kept[key] for key in keys]
+    for key, result in zip(keys, results, strict=True):
+        if isinstance(result, Failure) and isinstance(result.error, BusyError):
+            kept.pop(key, None)  # the next run of the page asks again
+    return results
 
 
 def _forget(kept: dict[tuple[str, ...], Answer | Failure], at_hand: set[tuple[str, ...]]) -> None:
@@ -122,7 +125,10 @@ def _answer(picture: Picture, predictor: services.Runs, known: Known) -> Answer 
     """What ``predictor`` says; the faces it found are added to ``known``, and those already there are taken as they are."""
     faces = known.get(picture.digest)
     try:
-        analysis = predictor.run(picture.data, faces)
+        line = st.empty()
+        with services.gate().turn(lambda before: line.caption(f":material/hourglass: Others were first: {before} before you.")):
+            line.empty()
+            analysis = predictor.run(picture.data, faces)
         known[picture.digest] = tuple(prediction.face for prediction in analysis.predictions)
         return Answer(
             picture=picture,
@@ -134,6 +140,7 @@ def _answer(picture: Picture, predictor: services.Runs, known: Known) -> Answer 
             rows=face_rows(picture.name, analysis),
             preview=preview(analysis),
             reused=faces is not None,
+            left_out=analysis.left_out,
         )
     except AgeGenderError as error:
         return Failure(picture, error)

@@ -8,12 +8,13 @@ from html import escape
 
 import streamlit as st
 
-from agegender_core.imaging import MAX_BYTES, PICTURE_SUFFIXES
+from agegender_core.imaging import PICTURE_SUFFIXES
+from ui import services
 from ui.answers import Picture
 
 UPLOAD, CAMERA, SAMPLE = ":material/upload: Upload", ":material/photo_camera: Camera", ":material/portrait: Sample"
 SOURCE_KEY = "source"
-FORMATS = f"JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {MAX_BYTES // 1024 // 1024} MB each."
+FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
 
 
 def pictures(race: bool) -> list[Picture]:
@@ -55,7 +56,7 @@ def _uploads() -> list[Picture]:
         accept_multiple_files=True,
         key="uploads",
     )
-    st.caption(f"{FORMATS} Pictures are read in memory and never stored or logged.")
+    st.caption(f"{FORMATS.format(services.settings().max_mb)} Pictures are read in memory and never stored or logged.")
     return [Picture(file.name, file.getvalue()) for file in files]
 
 

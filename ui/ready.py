@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from agegender_core.weights import WeightsEntry
 
 
-def ready() -> tuple[Settings, list[WeightsEntry]]:
-    """The operator's switches and the installed networks, at least one; where they cannot be had the page says why and ends here."""
+def ready(everything: bool = False) -> tuple[Settings, list[WeightsEntry]]:
+    """The operator's switches and the networks on offer, or ``everything`` installed, at least one; where they cannot be had the page says
+    why and ends here."""
     try:
         settings, installed = services.settings(), services.installed_weights()
+        installed = installed if everything else services.offered(installed, settings)
     except AgeGenderError as error:
         messages.cannot_start(error)
         st.stop()

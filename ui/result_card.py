@@ -55,7 +55,8 @@ def timing_words(answer: Answer, title: str) -> str:
         found = f"{faces[0].upper()}{faces[1:]}, found before, read in {time.align_ms + time.network_ms:.0f} ms: {steps}"
     else:
         found = f"Found {faces} in {time.total_ms:.0f} ms: detection {time.detect_ms:.0f}, {steps}"
-    return f"{found}. Answered by {plain(title)}."
+    left = f" {answer.left_out} smaller faces were left out: a picture's largest {count} are answered here." if answer.left_out else ""
+    return f"{found}. Answered by {plain(title)}.{left}"
 
 
 def head(age: AgeEstimate, number: int) -> str:

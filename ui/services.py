@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import streamlit as st
 
+from agegender_core.errors import ConfigError
+from agegender_core.gate import Gate
 from agegender_core.settings import Settings, read_settings
 from agegender_core.types import Analysis, Face
 
@@ -39,7 +41,8 @@ def predictor(weights: str | None, race: bool) -> Runs:
     """
     from agegender_core.predictor import load_predictor
 
-    loaded = load_predictor(weights, race=race)
+    chosen = settings()
+    loaded = load_predictor(weights, race=race, limits=chosen.image_limits, max_faces=chosen.max_faces, threads=chosen.threads)
     _warm(loaded)
     settle("networks")
     return loaded
@@ -78,6 +81,20 @@ def installed_weights() -> list[WeightsEntry]:
     from agegender_core.weights import list_weights
 
     return [entry for entry in list_weights() if entry.installed]
+
+
+def offered(installed: Sequence[WeightsEntry], chosen: Settings) -> list[WeightsEntry]:
+    """Those of ``installed`` that visitors may choose: all unless the operator named some. Raises ``ConfigError`` for an unknown name."""
+    if unknown := [name for name in chosen.offered if name not in {entry.name for entry in installed}]:
+        raise ConfigError(f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are {', '.join(entry.name for entry in installed)}")
+    return [entry for entry in installed if not chosen.offered or entry.name in chosen.offered]
+
+
+@st.cache_resource(show_spinner=False)
+def gate() -> Gate:
+    """The gate all sessions go through with a picture. Raises ``ConfigError``."""
+    chosen = settings()
+    return Gate(chosen.concurrent, chosen.waiting)
 
 
 def settings() -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.detection import MTCNNDetector
+from agegender_core.errors import ConfigError, InvalidImageError
+from agegender_core.settings import Settings
 from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.weights import WeightsEntry
 from tests.fakes import FakePredictor
@@ -114,7 +117,7 @@ def test_loaded_networks_are_bounded_and_shared(installed: list[WeightsEntry], m
     from agegender_core import predictor
 
     loads, load = [], predictor.load_predictor
-    monkeypatch.setattr(predictor, "load_predictor", lambda weights, race: loads.append(weights) or load(weights, race=race))
+    monkeypatch.setattr(predictor, "load_predictor", lambda weights, **how: loads.append(weights) or load(weights, **how))
     for name in [*HEADS, "two_values", "decade_digit", "regression"]:
         services.predictor(name, False)
     assert loads == list(HEADS)  # the last three were still there
@@ -241,3 +244,30 @@ def test_the_table_of_faces_shows_ranges_where_there_are_no_intervals(
     table = app.dataframe[0].value
     assert table["Range"].tolist() == ["30-39", "30-39"] and "From" not in table
     assert "From" in choose(app, "regression").dataframe[0].value
+
+
+def test_the_operators_limits_reach_the_predictor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, portrait: Image.Image) -> None:
+    write_networks(tmp_path)
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("AGEGENDER_MAX_MEGAPIXELS", "1")
+    monkeypatch.setenv("AGEGENDER_MAX_FACES", "1")
+    services.predictor.clear()
+    try:
+        loaded = services.predictor(None, False)
+        two = Image.new("RGB", (portrait.width * 2, portrait.height))
+        two.paste(portrait, (0, 0))
+        two.paste(portrait, (portrait.width, 0))
+        answer = loaded.run(two)
+        assert len(answer.predictions) == 1 and answer.left_out == 1
+        with pytest.raises(InvalidImageError, match="megapixels"):
+            loaded.run(two.resize((1200, 1200)))
+    finally:
+        services.predictor.clear()
+
+
+def test_offered_networks_are_those_the_operator_names() -> None:
+    entries = [entry("one"), entry("two", default=False)]
+    assert services.offered(entries, Settings()) == entries
+    assert services.offered(entries, Settings(offered=("two",))) == entries[1:]
+    with pytest.raises(ConfigError, match="AGEGENDER_OFFERED names three; installed are one, two"):
+        services.offered(entries, Settings(offered=("two", "three")))

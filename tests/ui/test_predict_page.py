@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from typing import Any
 
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.errors import DetectorError, WeightsMissingError
+from agegender_core.gate import Gate
 from agegender_core.imaging import MAX_BYTES
 from agegender_core.types import AgeEstimate, Analysis
 from agegender_core.weights import list_weights
@@ -242,3 +245,48 @@ def test_the_real_predictor_answers_the_sample(open_app: Any, monkeypatch: pytes
     monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
     app = open_tab(open_app(), SAMPLE)
     assert cards(app) == 1 and len(app.get("plotly_chart")) == 1 and not app.error
+
+
+def test_a_full_queue_refuses_politely_and_answers_later(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(1, 0)
+    monkeypatch.setattr("ui.services.gate", lambda: gate)
+    with gate.turn():
+        app = upload(open_app(), png("good.png", photo))
+        assert "Many people are asking right now" in alerts(app) and cards(app) == 0 and backend.runs == 0
+    app.run()
+    assert cards(app) == 1 and backend.runs == 1 and "Many people" not in alerts(app)
+
+
+def test_who_waits_is_told_and_then_answered(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, told = Gate(1, 5), threading.Event()
+    monkeypatch.setattr("ui.services.gate", lambda: gate)
+    caption = DeltaGenerator.caption
+
+    def heard(self: DeltaGenerator, text: str, **how: Any) -> DeltaGenerator:
+        if "1 before you" in text:
+            told.set()
+        return caption(self, text, **how)
+
+    monkeypatch.setattr(DeltaGenerator, "caption", heard)
+    inside = threading.Event()
+
+    def occupy() -> None:
+        with gate.turn():
+            inside.set()
+            told.wait(30)
+
+    other = threading.Thread(target=occupy)
+    other.start()
+    assert inside.wait(30)
+    app = upload(open_app(), png("good.png", photo))
+    other.join(30)
+    assert told.is_set() and cards(app) == 1
+
+
+def test_the_operators_number_of_pictures_counts(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGEGENDER_MAX_PICTURES", "1")
+    monkeypatch.setenv("AGEGENDER_MAX_MB", "7")
+    app = upload(open_app(), png("one.png", photo), png("two.png", photo))
+    assert backend.runs == 1 and any("up to 7 MB" in item.value for item in app.caption)

@@ -1,0 +1,81 @@
+"""The gate before the work: never too many inside, first come first served, a polite refusal, nobody stuck."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from agegender_core.errors import BusyError
+from agegender_core.gate import Gate
+
+SOON = 20.0
+
+
+def until(what: object) -> None:
+    deadline = time.monotonic() + SOON
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_never_more_inside_than_allowed_and_all_get_in() -> None:
+    gate, inside, most, done = Gate(2, 100), [], [], []
+
+    def work(number: int) -> None:
+        with gate.turn():
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+        done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert sorted(done) == list(range(12)) and max(most) == 2
+
+
+def test_first_come_first_served_and_told_where_they_stand() -> None:
+    gate, order, told = Gate(1, 10), [], {}
+    leave = threading.Event()
+
+    def work(number: int) -> None:
+        with gate.turn(lambda before: told.setdefault(number, before)):
+            order.append(number)
+            leave.wait(SOON)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=work, args=(number,)))
+        threads[-1].start()
+        until(lambda number=number: number in told or number in order)
+    leave.set()
+    for thread in threads:
+        thread.join(SOON)
+    assert order == [0, 1, 2, 3] and told == {1: 1, 2: 2, 3: 3}
+
+
+def test_a_full_queue_turns_away_and_lets_in_again() -> None:
+    gate = Gate(1, 0)
+    with gate.turn(), pytest.raises(BusyError, match="try again"), gate.turn():
+        raise AssertionError("nobody else comes in")
+    with gate.turn():
+        pass
+
+
+def test_who_gives_up_or_fails_leaves_room() -> None:
+    gate = Gate(1, 5)
+
+    def leave(before: int) -> None:
+        raise KeyError(before)
+
+    with gate.turn(), pytest.raises(KeyError), gate.turn(leave):
+        raise AssertionError("gave up before")
+    with pytest.raises(ValueError, match="inside"), gate.turn():
+        raise ValueError("inside")
+    with gate.turn():
+        pass
