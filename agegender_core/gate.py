@@ -23,12 +23,13 @@ class Gate:
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, tell: Callable[[int], None] | None = None) -> Iterator[None]:
+    def turn(self, tell: Callable[[int], None] | None = None, begun: bool = False) -> Iterator[None]:
         """Work inside of it. ``tell`` hears how many are before one, again and again until it is one's turn; what it raises ends the wait.
 
-        Raises ``BusyError`` where the queue is full.
+        Raises ``BusyError`` where the queue is full, unless the work has ``begun``: a long job that takes a turn for each of its steps is
+        not broken off halfway.
         """
-        self._enter(tell)
+        self._enter(tell, begun)
         try:
             yield
         finally:
@@ -36,10 +37,10 @@ class Gate:
                 self._busy -= 1
                 self._changed.notify_all()
 
-    def _enter(self, tell: Callable[[int], None] | None) -> None:
+    def _enter(self, tell: Callable[[int], None] | None, begun: bool) -> None:
         me = object()
         with self._changed:
-            if (self._busy >= self.inside or self._queue) and len(self._queue) >= self.waiting:
+            if not begun and (self._busy >= self.inside or self._queue) and len(self._queue) >= self.waiting:
                 raise BusyError("Many people are asking right now. Nothing of yours was lost: try again in a minute.")
             self._queue.append(me)
         try:

@@ -183,7 +183,8 @@ def _run() -> None:
         predictor = services.predictor(job.weights, False)
         while job.left:
             bar.progress(job.done / job.total, text=f"{job.done:,} of {job.total:,} pictures")
-            job.step(predictor)
+            with services.gate().turn(begun=True):
+                job.step(predictor)
     except AgeGenderError as error:
         st.session_state.pop(JOB, None)
         messages.cannot_start(error)

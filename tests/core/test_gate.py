@@ -67,6 +67,21 @@ def test_a_full_queue_turns_away_and_lets_in_again() -> None:
         pass
 
 
+def test_work_that_has_begun_waits_where_others_are_turned_away() -> None:
+    gate, waits, done = Gate(1, 0), threading.Event(), []
+
+    def step() -> None:
+        with gate.turn(lambda before: waits.set(), begun=True):
+            done.append(1)
+
+    with gate.turn():
+        other = threading.Thread(target=step)
+        other.start()
+        assert waits.wait(SOON) and done == []
+    other.join(SOON)
+    assert done == [1]
+
+
 def test_who_gives_up_or_fails_leaves_room() -> None:
     gate = Gate(1, 5)
 
