@@ -130,6 +130,19 @@ def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> 
     return result
 
 
+def check_image(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> None:
+    """Refuse the bytes that ``load_image`` would refuse, with the same error, at a fraction of its cost: a JPEG is decoded at an eighth."""
+    data = _read(data, limits)
+    kind = _kind(data)
+    image = _open(kind, data, limits)
+    _check_size(image, limits)
+    if kind == "JPEG":
+        image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+    _decode(image, kind, limits)
+    if kind != "JPEG":
+        _check_size(image, limits)
+
+
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, limits: ImageLimits) -> bytes:
     """The source's bytes, at least one and at most ``limits.max_bytes``."""
     if isinstance(source, bytes | bytearray | memoryview):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,9 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_app(weights: Path | None = None) -> Iterator[str]:
-    """Address of the app, served on a free port and answering health checks. ``weights``: its weights folder, unless the usual one.
+def running_app(weights: Path | None = None, script: str = "app.py", switches: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Address of the app, served on a free port and answering health checks. ``weights``: its weights folder, unless the usual one;
+    ``script``: «serve.py» for Gradio beside it; ``switches``: the operator's, added to the environment.
 
     Raises ``RuntimeError`` with the app's log where it does not start.
     """
@@ -57,7 +58,8 @@ def running_app(weights: Path | None = None) -> Iterator[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
     if weights is not None:
         environment["AGEGENDER_WEIGHTS_DIR"] = str(weights)
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    environment |= switches or {}
+    command = [sys.executable, "-m", "streamlit", "run", script, *options]
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -1,0 +1,235 @@
+"""The Gradio front end and its typed API over the same core: photo, live, attention, batch. Alone: ``python gradio_app.py``; beside the
+Streamlit app on one port: ``serve.py``.
+
+Pictures that are uploaded pass through a private temporary folder, for that is how Gradio takes them in: the API's are deleted once
+they are answered, the page's when they are replaced, when the page is closed, or after ten minutes. What goes out is inside the answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ui import gradio_parts as parts  # first: it sets where Gradio writes, before Gradio is imported
+
+import gradio as gr  # isort: skip
+
+from agegender_core import endpoints, shared
+from agegender_core.schema import AnalysisJson, AttentionJson, FailureJson
+from ui.gradio_parts import Given, failing
+
+HOST, PORT = "127.0.0.1", 7860
+PROGRESS = gr.Progress()
+LIVE_SECONDS = 120
+"""A live film takes a place from others; after so long it pauses, and starts again at a click."""
+
+
+def photo_answer(given: Given | None, weights: str, request: gr.Request) -> tuple[str, str, Any, Any, Any]:
+    """Picture with boxes, cards, chart of the largest face, table and JSON."""
+    parts.hold(request, "photo", [given])
+    if given is None:
+        return parts.EMPTY, "", None, None, None
+    analysis = endpoints.predict(given.data, weights, begun=True)
+    chart = parts.chart(analysis.predictions[0].age) if analysis.predictions else None
+    table = parts.table([(given.name, analysis)])
+    return parts.marked(analysis, given.name), parts.cards(analysis), chart, table, {"file": given.name, **analysis.as_dict()}
+
+
+def attention_answer(given: Given | None, weights: str, face: float | None, request: gr.Request) -> tuple[str, Any]:
+    """The masks of each block over the face, and JSON."""
+    parts.hold(request, "attention", [given])
+    if given is None:
+        return parts.EMPTY, None
+    maps = endpoints.attention(given.data, weights, int(face or 1) - 1, begun=True)
+    return parts.masks(maps), endpoints.attention_json(given.name, maps)
+
+
+def batch_answer(given: list[Given], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[str, Any, str]:
+    """A summary, the table and links to download it."""
+    parts.hold(request, "batch", given)
+    if not given:
+        return parts.EMPTY, None, ""
+    answers = []
+    for name, outcome in endpoints.predict_batch([(one.name, one.data) for one in given], weights, begun=True):
+        answers.append((name, outcome))
+        progress((len(answers), len(given)), unit="pictures")
+    return parts.batch_words(answers), parts.table(answers), parts.table_links(answers)
+
+
+def live_answer(frame: Any, analyser: Any, weights: str, mirror: bool) -> tuple[Any, str, Any]:
+    """One frame, marked; who is in it; and the film's analyser."""
+    if frame is None:
+        return gr.skip(), gr.skip(), analyser
+    if analyser is None or analyser.predictor.card.name != weights:
+        analyser = parts.live_analyser(weights)
+    told = analyser.analyse(frame.convert("RGB"))
+    return analyser.draw(told, mirror), parts.live_words(told), analyser
+
+
+def api_predict(image: Given, weights: str) -> AnalysisJson:
+    """One picture's faces."""
+    with image.used():
+        return {"file": image.name, **endpoints.predict(image.data, weights, begun=True).as_dict()}
+
+
+def api_batch(files: list[Given], weights: str) -> list[AnalysisJson | FailureJson]:
+    """Many pictures' faces; a bad picture is an entry with its error."""
+    with parts.used(files):
+        answers = endpoints.predict_batch([(one.name, one.data) for one in files], weights, begun=True)
+        return [parts.as_json(name, outcome) for name, outcome in answers]
+
+
+def api_attention(image: Given, weights: str, face: float) -> AttentionJson:
+    """Where a network with masks looked in one face."""
+    with image.used():
+        return endpoints.attention_json(image.name, endpoints.attention(image.data, weights, int(face), begun=True))
+
+
+def build() -> gr.Blocks:
+    """The whole front end. Raises ``ConfigError`` or ``WeightsError`` where it cannot be offered."""
+    settings, names, with_masks = shared.settings(), endpoints.choices(), endpoints.attention_choices()
+    with gr.Blocks(title="Age and gender from faces", analytics_enabled=False, delete_cache=parts.DELETE) as demo:
+        gr.Markdown(parts.HEADING)
+        with gr.Tabs():
+            with gr.Tab("Photo", id="photo"):
+                _photo_tab(names)
+            with gr.Tab("Live", id="live"):
+                _live_tab(names, settings.race, settings.concurrent)
+            if with_masks:
+                with gr.Tab("Attention", id="attention"):
+                    _attention_tab(with_masks)
+            with gr.Tab("Batch", id="batch"):
+                _batch_tab(names, settings.max_pictures)
+        _api(names, with_masks)
+        gr.Markdown(parts.FOOT)
+        demo.unload(parts.leave)
+    return demo.queue(max_size=settings.waiting or 1, default_concurrency_limit=settings.concurrent, api_open=True)
+
+
+def _photo_tab(names: list[str]) -> None:
+    with gr.Row():
+        with gr.Column(scale=5):
+            picture = parts.photo("Picture with faces")
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            with gr.Row():
+                clear = gr.Button("Clear", variant="secondary")
+                ask = gr.Button("Estimate", variant="primary")
+            gr.Examples(parts.examples(), picture, label="Examples", cache_examples=False, api_visibility="private")
+        with gr.Column(scale=6):
+            marked = gr.HTML(parts.EMPTY, label="Faces found")
+            cards = gr.HTML()
+            chart = gr.Plot(label="Age distribution of face 1", visible=True)
+    table = gr.Dataframe(label="All faces", interactive=False, wrap=True, show_search="none")
+    with gr.Accordion("As JSON", open=False):
+        raw = gr.JSON(show_label=False)
+    outputs = [marked, cards, chart, table, raw]
+    run = failing(photo_answer)
+    how: dict[str, Any] = {"inputs": [picture, weights], "outputs": outputs, "api_visibility": "private", "concurrency_id": "network"}
+    gr.on([ask.click, picture.change, weights.input], run, **how, trigger_mode="always_last")
+    clear.click(lambda: (None, parts.EMPTY, "", None, None, None), None, [picture, *outputs], api_visibility="private", queue=False)
+
+
+def _live_tab(names: list[str], race: bool, at_once: int) -> None:
+    gr.Markdown(parts.consent(race))
+    agree = gr.Button("Agree and show the camera", variant="primary")
+    film = gr.State(None, time_to_live=600)
+    with gr.Column(visible=False) as stage:
+        with gr.Row():
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            mirror = gr.Checkbox(True, label="Mirror")
+        with gr.Row():
+            camera = gr.Image(sources=["webcam"], streaming=True, type="pil", label="Camera: press record", webcam_options=parts.CAMERA)
+            seen = parts.film("Faces")
+        words = gr.HTML(parts.LIVE_EMPTY)
+    agree.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [stage, agree], api_visibility="private", queue=False)
+    camera.stream(
+        failing(live_answer),
+        [camera, film, weights, mirror],
+        [seen, words, film],
+        stream_every=0.06,
+        time_limit=LIVE_SECONDS,
+        concurrency_limit=at_once,
+        concurrency_id="live",
+        api_visibility="private",
+        show_progress="hidden",
+    )
+
+
+def _attention_tab(names: list[str]) -> None:
+    with gr.Row():
+        with gr.Column(scale=4):
+            picture = parts.photo("Picture with a face")
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            face = gr.Number(1, label="Face, 1 for the largest", minimum=1, precision=0)
+            ask = gr.Button("Show the masks", variant="primary")
+            gr.Examples(parts.examples()[:1], picture, label="Example", cache_examples=False, api_visibility="private")
+        with gr.Column(scale=7):
+            masks = gr.HTML(parts.EMPTY, label="Masks")
+    with gr.Accordion("As JSON", open=False):
+        raw = gr.JSON(show_label=False)
+    how: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network", "trigger_mode": "always_last"}
+    triggers: list[Callable] = [ask.click, picture.change, weights.input, face.submit]
+    gr.on(triggers, failing(attention_answer), [picture, weights, face], [masks, raw], **how)
+
+
+def _batch_tab(names: list[str], most: int) -> None:
+    files = parts.files(f"Up to {most} pictures")
+    with gr.Row():
+        weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+        ask = gr.Button("Estimate all", variant="primary")
+    words, links = gr.HTML(parts.EMPTY), gr.HTML()
+    table = gr.Dataframe(label="A row a face", interactive=False, wrap=True, show_search="none")
+    run = failing(batch_answer)
+    ask.click(run, [files, weights], [words, table, links], api_visibility="private", concurrency_id="network")
+
+
+def _api(names: list[str], with_masks: list[str]) -> None:
+    """The endpoints that others call. They have components of their own, which no page shows."""
+    with gr.Row(visible=False):
+        weights = gr.Dropdown(names, value=names[0], label="weights", allow_custom_value=True)
+        image, many = parts.photo("image"), parts.files("files")
+        ask = [gr.Button(f"api {number}") for number in range(3)]
+        how: dict[str, Any] = {"api_visibility": "public", "concurrency_id": "network"}
+        one = parts.answer("analysis", AnalysisJson)
+        ask[0].click(
+            failing(api_predict), [image, weights], one, api_name="predict", api_description=parts.API["predict"],
+            validator=parts.validate_one, **how,
+        )  # fmt: skip
+        all_ = parts.answer("answers", list[AnalysisJson | FailureJson])
+        ask[1].click(
+            failing(api_batch), [many, weights], all_, api_name="predict_batch", api_description=parts.API["predict_batch"],
+            validator=parts.validate_many, **how,
+        )  # fmt: skip
+        if with_masks:
+            masked = gr.Dropdown(with_masks, value=with_masks[0], label="weights", allow_custom_value=True)
+            face = gr.Number(0, label="face", precision=0)
+            masks = parts.answer("attention", AttentionJson)
+            ask[2].click(
+                failing(api_attention), [image, masked, face], masks, api_name="attention", api_description=parts.API["attention"],
+                validator=parts.validate_face, **how,
+            )  # fmt: skip
+
+
+def served() -> dict[str, Any]:
+    """How the front end is shown, alone or beside Streamlit."""
+    return {
+        "theme": parts.theme(),
+        "css": parts.CSS,
+        "footer_links": ["api"],
+        "run_history": False,
+        "ssr_mode": False,
+        "max_file_size": f"{shared.settings().max_mb}mb",
+        "show_error": True,
+        "enable_monitoring": False,
+    }
+
+
+def main() -> None:
+    """Serve the front end alone. ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` say where."""
+    host, port = os.environ.get("GRADIO_SERVER_NAME", HOST), int(os.environ.get("GRADIO_SERVER_PORT", PORT))
+    build().launch(server_name=host, server_port=port, share=False, favicon_path=str(parts.ICON), **served())
+
+
+if __name__ == "__main__":
+    main()
