@@ -12,6 +12,7 @@ st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")  # before the
 page = st.navigation(
     [
         st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
+        st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/troubleshoot:"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:"),

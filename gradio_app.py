@@ -124,8 +124,14 @@ def _photo_tab(names: list[str]) -> None:
     with gr.Accordion("As JSON", open=False):
         raw = gr.JSON(show_label=False)
     outputs = [marked, cards, chart, table, raw]
-    run = failing(photo_answer)
-    how: dict[str, Any] = {"inputs": [picture, weights], "outputs": outputs, "api_visibility": "private", "concurrency_id": "network"}
+    run = parts.on_page(photo_answer, 4)
+    how: dict[str, Any] = {
+        "inputs": [picture, weights],
+        "outputs": outputs,
+        "api_visibility": "private",
+        "concurrency_id": "network",
+        "show_progress_on": marked,
+    }
     gr.on([ask.click, picture.change, weights.input], run, **how, trigger_mode="always_last")
     clear.click(lambda: (None, parts.EMPTY, "", None, None, None), None, [picture, *outputs], api_visibility="private", queue=False)
 
@@ -170,7 +176,7 @@ def _attention_tab(names: list[str]) -> None:
         raw = gr.JSON(show_label=False)
     how: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network", "trigger_mode": "always_last"}
     triggers: list[Callable] = [ask.click, picture.change, weights.input, face.submit]
-    gr.on(triggers, failing(attention_answer), [picture, weights, face], [masks, raw], **how)
+    gr.on(triggers, parts.on_page(attention_answer, 1), [picture, weights, face], [masks, raw], show_progress_on=masks, **how)
 
 
 def _batch_tab(names: list[str], most: int) -> None:
@@ -180,8 +186,8 @@ def _batch_tab(names: list[str], most: int) -> None:
         ask = gr.Button("Estimate all", variant="primary")
     words, links = gr.HTML(parts.EMPTY), gr.HTML()
     table = gr.Dataframe(label="A row a face", interactive=False, wrap=True, show_search="none")
-    run = failing(batch_answer)
-    ask.click(run, [files, weights], [words, table, links], api_visibility="private", concurrency_id="network")
+    run = parts.on_page(batch_answer, 2)
+    ask.click(run, [files, weights], [words, table, links], api_visibility="private", concurrency_id="network", show_progress_on=words)
 
 
 def _api(names: list[str], with_masks: list[str]) -> None:

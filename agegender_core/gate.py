@@ -1,8 +1,9 @@
-"""A gate before the work: so many inside at once, so many in the queue, all others are turned away politely."""
+"""A gate before the work: so many inside at once, so many in the queue, all others are turned away politely; places for what lasts."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,3 +71,27 @@ class Gate:
 
     def _may(self, me: object) -> bool:
         return self._queue[0] is me and self._busy < self.inside
+
+
+class Places:
+    """So many places for what lasts, such as films. Who has one says so again and again or loses it after ``lost`` seconds. Thread-safe."""
+
+    def __init__(self, most: int, lost: float = 10.0) -> None:
+        self.most, self.lost = most, lost
+        self._taken: dict[object, float] = {}
+        self._lock = threading.Lock()
+
+    def take(self, who: object, now: float | None = None) -> bool:
+        """Take a place or keep the one ``who`` has; whether there was one. ``now``: by ``time.monotonic``."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            self._taken = {one: seen for one, seen in self._taken.items() if now - seen <= self.lost}
+            if who not in self._taken and len(self._taken) >= self.most:
+                return False
+            self._taken[who] = now
+            return True
+
+    def leave(self, who: object) -> None:
+        """Give the place back, if ``who`` has one."""
+        with self._lock:
+            self._taken.pop(who, None)

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from agegender_core.errors import ConfigError
-from agegender_core.gate import Gate
+from agegender_core.gate import Gate, Places
 from agegender_core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -83,6 +83,16 @@ def gate() -> Gate:
     """The gate that everybody goes through with a picture. Raises ``ConfigError``."""
     chosen = settings()
     return Gate(chosen.concurrent, chosen.waiting)
+
+
+@lru_cache(maxsize=1)
+def films() -> Places:
+    """Places for live films: as many as pictures are worked on at once. Raises ``ConfigError``."""
+    return Places(settings().concurrent)
+
+
+neighbours: dict[str, str] = {}
+"""Front ends beside this one on the same port, by name, and their paths: «gradio» where ``serve.py`` serves both."""
 
 
 def settings() -> Settings:

@@ -1,6 +1,6 @@
 """What the Gradio front end is made of: components that hand pictures over unread, and answers as HTML that needs no file.
 
-Gradio writes a ``.pyi`` beside every subclass of a component, so components of ours are objects with one method replaced, not subclasses.
+Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way; ``_kind`` derives them without.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
+from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -28,6 +29,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 import gradio as gr  # noqa: E402
+from gradio.components.base import Component  # noqa: E402
 from gradio.data_classes import ImageData  # noqa: E402
 
 from agegender_core import endpoints, shared  # noqa: E402
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
 ICON = Path(__file__).parent / "icon.svg"
 DELETE = (60, 600)
 """Every so many seconds, what is older than so many is deleted from the folder."""
-EXAMPLES = "examples"
+EXAMPLES = ("sample portrait", "sample on its side")
+"""Names of the examples, which are never deleted."""
 PREVIEW = 1024
 """Longest side of the picture that is shown, in pixels."""
 CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}})
@@ -75,6 +78,8 @@ API = {
 }
 CSS = """
 .ag-quiet { opacity: .75 } .ag-caution { color: #a33b06 } .dark .ag-caution { color: #ffc58a }
+.ag-wrong { background: #f8e8e1; color: #86290f; padding: .8rem 1rem; border-radius: .6rem }
+.dark .ag-wrong { background: #38211c; color: #f6bbaa }
 .ag-number { padding: .15rem .6rem; border-radius: 1rem; font-weight: 600 }
 .ag-age { display: flex; gap: .4rem; align-items: baseline } .ag-age b { font-size: 2.2rem }
 .ag-card { border: 1px solid var(--border-color-primary); border-radius: .6rem; padding: .8rem 1rem; margin: .5rem 0 }
@@ -106,7 +111,7 @@ class Given:
 
     def forget(self) -> None:
         """Delete the file and the folder it lay in; examples stay."""
-        if self.path is not None and FOLDER in self.path.parents and self.path.parent.name != EXAMPLES:
+        if self.path is not None and FOLDER in self.path.parents and self.path.stem not in EXAMPLES:
             self.path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()
@@ -128,38 +133,37 @@ def used(given: Sequence[Given]) -> Iterator[None]:
             one.forget()
 
 
+def _kind(base: type, **methods: Any) -> Any:
+    """A subclass of a component, made without writing a file beside this one."""
+    return ABCMeta.__new__(type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods})
+
+
+async def _moved(component: Any, path: Any) -> Any:
+    """Gradio's own way of a file into its folder, but an address elsewhere is refused instead of fetched."""
+    if str(path).lower().startswith(("http:", "https:")):
+        raise gr.Error("Upload the picture: this server fetches nothing from elsewhere.", print_exception=False)
+    return await Component.async_move_resource_to_block_cache(component, path)
+
+
 def photo(label: str) -> gr.Image:
     """An image whose functions get a ``Given``: the core opens the picture, not Gradio."""
-    component = gr.Image(label=label, type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360)
-    component.preprocess = _given  # type: ignore[method-assign]
-    component.async_move_resource_to_block_cache = _local(component)  # type: ignore[method-assign]
-    return component
+    return Photo(label=label, type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360)
 
 
 def film(label: str) -> gr.Image:
     """An image that shows one picture after the other; they travel inside the answers and are never a file."""
-    component = gr.Image(label=label, interactive=False, buttons=["fullscreen"])
-    component.postprocess = _inside  # type: ignore[method-assign]
-    return component
-
-
-def _inside(picture: Any) -> ImageData | None:
-    return None if picture is None else ImageData(url=coded(picture, "JPEG"))
+    return Film(label=label, interactive=False, buttons=["fullscreen"])
 
 
 def files(label: str) -> gr.File:
     """Files whose functions get a list of ``Given``."""
-    component = gr.File(label=label, file_count="multiple", type="filepath", height=200)
-    component.preprocess = _all_given  # type: ignore[method-assign]
-    component.async_move_resource_to_block_cache = _local(component)  # type: ignore[method-assign]
-    return component
+    return Files(label=label, file_count="multiple", type="filepath", height=200)
 
 
 def answer(label: str, kind: Any) -> gr.JSON:
     """JSON that documents its shape in the API's description."""
-    component, schema = gr.JSON(label=label), json_schema(kind)
-    component.api_info = lambda: schema  # type: ignore[method-assign]
-    return component
+    schema = json_schema(kind)
+    return _kind(gr.JSON, api_info=lambda self: schema)(label=label)
 
 
 def _given(payload: Any) -> Given | None:
@@ -181,16 +185,26 @@ def _all_given(payload: Any) -> list[Given]:
     return [one for item in getattr(payload, "root", payload if isinstance(payload, list) else [payload]) if (one := _given(item))]
 
 
-def _local(component: Any) -> Callable:
-    """Gradio's own, but an address elsewhere is refused instead of fetched."""
-    move = component.async_move_resource_to_block_cache
+def _inside(picture: Any) -> ImageData | None:
+    return None if picture is None else ImageData(url=coded(picture, "JPEG"))
 
-    async def moved(path: Any) -> Any:
-        if str(path).lower().startswith(("http:", "https:")):
-            raise gr.Error("Upload the picture: this server fetches nothing from elsewhere.", print_exception=False)
-        return await move(path)
 
-    return moved
+Photo = _kind(gr.Image, preprocess=lambda self, payload: _given(payload), async_move_resource_to_block_cache=_moved)
+Film = _kind(gr.Image, postprocess=lambda self, picture: _inside(picture))
+Files = _kind(gr.File, preprocess=lambda self, payload: _all_given(payload), async_move_resource_to_block_cache=_moved)
+
+
+def on_page(function: Callable, blanks: int) -> Callable:
+    """``function`` for a tab: what is wrong stands where the answer would, and the ``blanks`` further outputs are empty."""
+
+    @wraps(function)
+    def told(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except AgeGenderError as error:
+            return (f'<p class="ag-wrong" role="alert">{escape(str(error))}</p>', *[None] * blanks)
+
+    return failing(told)
 
 
 def failing(function: Callable) -> Callable:
@@ -298,12 +312,11 @@ def examples() -> list[list[str]]:
 
     from agegender_core.data.sample import sample_portrait
 
-    folder = FOLDER / EXAMPLES
-    folder.mkdir(exist_ok=True)
     portrait = sample_portrait()
-    portrait.save(folder / "portrait.jpg", quality=92)
-    portrait.transpose(Image.Transpose.ROTATE_90).save(folder / "on its side.jpg", quality=92)
-    return [[str(folder / "portrait.jpg")], [str(folder / "on its side.jpg")]]
+    paths = [FOLDER / f"{name}.jpg" for name in EXAMPLES]
+    for path, picture in zip(paths, (portrait, portrait.transpose(Image.Transpose.ROTATE_90)), strict=True):
+        picture.save(path, quality=92)
+    return [[str(path)] for path in paths]
 
 
 def consent(race: bool) -> str:

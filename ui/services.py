@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from agegender_core.shared import LOADED, gate, installed_weights, offered, predictor, settings, settle
+from agegender_core.shared import LOADED, films, gate, installed_weights, neighbours, offered, predictor, settings, settle
 from agegender_core.types import Analysis, Face
 
 if TYPE_CHECKING:
     from agegender_core.imaging import ImageSource
 
-__all__ = ["LOADED", "Runs", "gate", "installed_weights", "offered", "predictor", "settings", "settle"]
+__all__ = ["LOADED", "Runs", "films", "gate", "installed_weights", "neighbours", "offered", "predictor", "settings", "settle"]
 
 
 class Runs(Protocol):

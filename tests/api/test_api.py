@@ -37,7 +37,7 @@ def picture(tmp_path: Path, two_faces: bytes) -> Path:
 
 def left_over(uploads: Path) -> list[str]:
     """Uploads the server still holds, the examples left out."""
-    return [path.name for path in uploads.rglob("*") if path.is_file() and path.parent.name != "examples"]
+    return [path.name for path in uploads.rglob("*") if path.is_file() and not path.name.startswith("sample ")]
 
 
 def post(server: str, name: str, data: list[Any]) -> httpx.Response:

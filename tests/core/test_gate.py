@@ -8,7 +8,7 @@ import time
 import pytest
 
 from agegender_core.errors import BusyError
-from agegender_core.gate import Gate
+from agegender_core.gate import Gate, Places
 
 SOON = 20.0
 
@@ -94,3 +94,14 @@ def test_who_gives_up_or_fails_leaves_room() -> None:
         raise ValueError("inside")
     with gate.turn():
         pass
+
+
+def test_places_are_given_back_or_lost() -> None:
+    places = Places(2, lost=10)
+    assert places.take("a", 0) and places.take("b", 1) and not places.take("c", 2)
+    assert places.take("a", 9)  # still there
+    assert not places.take("c", 10.5) and places.take("c", 11.5)  # b has not been heard of for ten seconds
+    assert not places.take("b", 12)
+    places.leave("a")
+    places.leave("nobody")
+    assert places.take("b", 12)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from agegender_core.live.bench import film
 from agegender_core.weights import list_weights
 from tests.e2e.harness import FLAGS, NAMES, find_chromium, running_app
 
@@ -30,6 +32,15 @@ def app_url() -> Iterator[str]:
     if not any(entry.installed for entry in list_weights()):
         pytest.skip("no trained weights are installed")
     with running_app() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """Address of the app with Gradio beside it, as ``make app`` serves them."""
+    if not any(entry.installed for entry in list_weights()):
+        pytest.skip("no trained weights are installed")
+    with running_app(script="serve.py") as url:
         yield url
 
 
@@ -59,10 +70,33 @@ def i420(frame: Image.Image) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str, webcam_file: Path) -> Iterator[object]:
-    """One browser for all tests."""
+def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
+    path = tmp_path_factory.mktemp("film") / "people.y4m"
+    frames = b"".join(b"FRAME\n" + i420(frame) for frame in film(2, seconds=4, fps=15))
+    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + frames)
+    return path
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Any]:
+    """Playwright, started once."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"])
-        yield launched
-        launched.close()
+    with playwright.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, webcam_file: Path, driver: Any) -> Iterator[object]:
+    """One browser for all tests whose camera shows the portrait."""
+    launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"])
+    yield launched
+    launched.close()
+
+
+@pytest.fixture(scope="module")
+def cinema(chromium: str, film_file: Path, driver: Any) -> Iterator[object]:
+    """A browser whose camera shows the film of two people."""
+    launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={film_file}"])
+    yield launched
+    launched.close()

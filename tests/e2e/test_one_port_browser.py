@@ -1,0 +1,112 @@
+"""Both front ends of one process on one port, in a browser: the same picture, the same answer, one network in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.harness import stranger, visiting
+
+pytestmark = pytest.mark.e2e
+SLOW = 30_000
+
+
+def gradio(browser: Any, url: str, errors: list[str], **settings: Any) -> Any:
+    """Gradio's page in a context of its own; requests elsewhere and errors are noted."""
+    page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings}).new_page()
+    page.on("request", lambda request: errors.append(f"asked for {request.url}") if stranger(request.url, url) else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(f"{url}/gradio/")
+    page.get_by_role("heading", name="Age and gender from faces").wait_for(timeout=SLOW)
+    return page
+
+
+def test_both_give_the_same_answer_from_one_network(browser: Any, server_url: str, portrait_file: Path) -> None:
+    errors: list[str] = []
+    with visiting(browser, server_url) as go:
+        streamlit = go()
+        streamlit.locator("input[type=file]").set_input_files(portrait_file)
+        card = streamlit.locator("[class*='st-key-face-1']")
+        card.get_by_text("years", exact=True).first.wait_for(timeout=SLOW)
+        first = card.inner_text()
+    page = gradio(browser, server_url, errors)
+    page.locator("input[type=file]").first.set_input_files(portrait_file)
+    page.locator(".ag-card").first.wait_for(timeout=SLOW)
+    second = page.locator(".ag-card").first.inner_text()
+    page.locator("img[alt='portrait.jpg, 1 face marked']").wait_for()
+    facts = re.compile(r"(\d+)\s*years?\s+(\d+–\d+): 80 % .*?Female\s+([\d.]+) %", re.S)
+    assert facts.search(first).groups() == facts.search(second).groups()
+    loaded = httpx.get(f"{server_url}/ready").json()["loaded"]
+    assert len({entry["name"] for entry in loaded}) == len(loaded)
+    page.context.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_gradios_tabs(browser: Any, server_url: str, portrait_file: Path, tmp_path: Path, width: int) -> None:
+    errors: list[str] = []
+    page = gradio(browser, server_url, errors, viewport={"width": width, "height": 900})
+
+    def tab(name: str) -> Any:
+        if not page.get_by_role("tab", name=name).is_visible():
+            page.locator(".overflow-menu button").first.click()
+        page.get_by_role("tab", name=name).click()
+
+    tab("Attention")
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(portrait_file)
+    page.locator("img[alt^='Mean mask of']").nth(2).wait_for(timeout=SLOW)
+    tab("Batch")
+    bad = tmp_path / "notes.txt"
+    bad.write_text("no picture")
+    page.locator("input[type=file][multiple]").first.set_input_files([portrait_file, bad])
+    page.get_by_role("button", name="Estimate all").click()
+    page.get_by_text("2 pictures, 1 faces, 1 failed.").wait_for(timeout=SLOW)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download faces.json").click()
+    rows = json.loads(Path(download.value.path()).read_text())
+    assert [row["file"] for row in rows] == ["portrait.jpg", "notes.txt"] and rows[1]["error"]["reason"] == "not_an_image"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+    assert errors == []
+
+
+def test_a_bad_picture_is_said_and_the_page_goes_on(browser: Any, server_url: str, portrait_file: Path, tmp_path: Path) -> None:
+    errors: list[str] = []
+    page = gradio(browser, server_url, errors)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(portrait_file.read_bytes()[:9000])
+    page.locator("input[type=file]").first.set_input_files(cut)
+    page.get_by_role("alert").get_by_text("The JPEG picture is incomplete or damaged.").wait_for(timeout=SLOW)
+    page.locator("button.gallery-item").first.click()
+    page.locator(".ag-card").first.wait_for(timeout=SLOW)
+    page.context.close()
+    assert errors == []
+
+
+def test_gradios_live_tab_needs_no_webrtc(cinema_one: Any, server_url: str) -> None:
+    errors: list[str] = []
+    page = gradio(cinema_one, server_url, errors, permissions=["camera"])
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_text("ask them first").wait_for()
+    assert not page.get_by_text("Click to Access Webcam").is_visible()
+    page.get_by_role("button", name="Agree and show the camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_role("button", name="capture photo").click()
+    page.get_by_text(re.compile(r"\d+ frames a second")).wait_for(timeout=SLOW)
+    page.locator("li", has_text=re.compile(r"\d+ \(\d+-\d+\)")).first.wait_for(timeout=SLOW)
+    page.locator("img[src^='data:image/jpeg']").first.wait_for()
+    page.get_by_role("button", name="capture photo").click()  # the same button stops
+    page.context.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def cinema_one(browser: Any) -> Any:
+    """The browser whose camera shows the portrait."""
+    return browser

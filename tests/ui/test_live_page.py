@@ -1,0 +1,283 @@
+"""The Live page: consent first, then a camera; what is said while it runs and where it cannot; what a frozen frame becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from agegender_core.errors import DetectorError
+from agegender_core.gate import Places
+from agegender_core.live.analyser import LiveAnalyser
+from agegender_core.settings import Settings
+from tests.core.live_scenes import Cast, Network, person
+from tests.ui.conftest import Backend
+from ui import downloads, live_camera, live_frozen, live_words, services
+from ui.live_stream import LONGEST_SIDE, Seen, Stream
+
+av = pytest.importorskip("av", reason="streamlit-webrtc is not installed")
+PEOPLE = [(person(1), (80.0, 120.0)), (person(2), (240.0, 120.0))]
+
+
+def video(image: Image.Image) -> Any:
+    """A camera's frame."""
+    return av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+
+
+def filmed(frames: int = 12, network: Network | None = None, mirror: bool = False) -> tuple[Stream, Cast]:
+    """A stream that has seen two people for ``frames`` frames, far enough apart to be looked at each time."""
+    cast = Cast(list(PEOPLE))
+    stream = Stream(LiveAnalyser(network or Network(), find_faces=cast.find), mirror)
+    for _ in range(frames):
+        stream.receive(video(cast.picture()))
+        time.sleep(0.05)
+    return stream, cast
+
+
+class Component:
+    """Stands for streamlit-webrtc's: remembers what it was given and plays when told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.playing = self.signalling = False
+
+    def __call__(self, **options: Any) -> Any:
+        self.calls.append(options)
+        return SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=self.signalling))
+
+
+@pytest.fixture
+def component(monkeypatch: pytest.MonkeyPatch) -> Component:
+    """The camera's stand-in."""
+    made = Component()
+    monkeypatch.setattr(live_camera, "component", made)
+    return made
+
+
+@pytest.fixture
+def live(backend: Backend, component: Component, open_app: Callable[[], AppTest], monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page as one finds it."""
+    cast = Cast(list(PEOPLE))
+    monkeypatch.setattr("agegender_core.live.analyser.live_detector", lambda: SimpleNamespace(detect=cast.find))
+    monkeypatch.setattr("ui.services.predictor", lambda weights, race: backend.asked.append((weights, race)) or Network(race=race))
+    return open_app().switch_page("pages/live.py").run()
+
+
+def html(app: AppTest) -> str:
+    return " ".join(item.proto.body for item in app.get("html"))
+
+
+def agree(app: AppTest) -> AppTest:
+    return app.button(key="live-agree").click().run()
+
+
+def stream_of(app: AppTest) -> Stream:
+    return app.session_state["live-stream"][1]
+
+
+def test_people_are_told_before_there_is_a_camera(live: AppTest, component: Component, backend: Backend) -> None:
+    assert not live.exception and live.title[0].value == "Live"
+    assert live_words.consent(race=False) in html(live) and not component.calls and not backend.asked
+    agree(live)
+    assert not live.exception and len(component.calls) == 1 and live_words.consent(race=False) in html(live)
+    assert any("your browser asks" in line.value for line in live.caption)
+    (options,) = component.calls
+    assert options["rtc_configuration"] == {"iceServers": []} and options["media_stream_constraints"]["audio"] is False
+    assert options.get("desired_playing_state") is None and backend.asked == [("fake-weights", False)]
+
+
+def test_race_is_said_and_asked_for_only_where_the_operator_wants_it(
+    live: AppTest, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "race" not in html(live)
+    monkeypatch.setenv("AGEGENDER_RACE", "1")
+    live.run()
+    assert "race category" in html(live)
+    agree(live)
+    assert backend.asked == [("fake-weights", True)]
+
+
+def test_a_network_that_cannot_start_is_told_without_paths(live: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(weights: str | None, race: bool) -> Any:
+        raise DetectorError("no /srv/secret")
+
+    monkeypatch.setattr("ui.services.predictor", fail)
+    agree(live)
+    assert len(live.error) == 1 and "secret" not in live.error[0].value and not live.exception
+
+
+def test_what_is_seen_is_also_said_in_words(live: AppTest, component: Component) -> None:
+    component.playing = True
+    agree(live)
+    assert any("Waiting for the camera's first picture" in line.value for line in live.caption)
+    stream, cast = stream_of(live), Cast(list(PEOPLE))
+    for _ in range(12):
+        stream.receive(video(cast.picture()))
+        time.sleep(0.05)
+    live.run()
+    assert any("2 faces" in line.value and "frames a second" in line.value for line in live.caption)
+    assert "34 years, probably" in html(live) and "Female 90 %" in html(live)
+
+
+def test_a_frozen_frame_becomes_cards_and_goes_away(live: AppTest, component: Component) -> None:
+    component.playing = True
+    agree(live)
+    live.button(key="live-freeze").click().run()
+    assert live.toast[0].value.startswith("There is no picture")
+    stream, cast = stream_of(live), Cast(list(PEOPLE))
+    for _ in range(12):
+        stream.receive(video(cast.picture()))
+        time.sleep(0.05)
+    live.button(key="live-freeze").click().run()
+    assert not live.exception and len(live.get("plotly_chart")) == 2 and "Face 1" in html(live) and len(live.get("download_button")) == 3
+    component.playing = False
+    stream.ended()
+    live.run()
+    assert len(live.image) == 3 and len(live.get("plotly_chart")) == 2
+    live.button(key="live-thaw").click().run()
+    assert "live-frozen" not in live.session_state and not live.get("plotly_chart")
+
+
+def test_a_connection_that_does_not_come_is_explained(live: AppTest, component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_camera, "PATIENCE", 0.0)
+    component.signalling = True
+    agree(live)
+    (warning,) = live.warning
+    assert warning.title == "No connection for the film" and "AGEGENDER_TURN_URLS" in warning.value
+    assert "`make app` serves it" in warning.value  # alone there is nothing to point to
+    monkeypatch.setitem(services.neighbours, "gradio", "/gradio/")
+    (warning,) = live.run().warning
+    assert "[Gradio's live tab](/gradio/)" in warning.value
+    assert live.button(key="live-to-snapshot").label == "Take a snapshot instead"
+
+
+def test_how_a_connection_fares() -> None:
+    stream, attempt = filmed(0)[0], live_camera.Attempt()
+    nothing = Seen(None, 0, None, False)
+    assert attempt.trouble(nothing) is None
+    attempt.note(True, stream)
+    assert attempt.trouble(nothing) is None
+    attempt.offered -= live_camera.PATIENCE + 1
+    assert attempt.trouble(nothing) == "connection"
+    attempt.note(False, stream)
+    assert attempt.failed and attempt.trouble(nothing) == "connection"
+    attempt.note(True, stream)
+    assert attempt.trouble(nothing) is None
+    assert attempt.trouble(Seen(None, 9, 0.1, False)) is None and attempt.trouble(Seen(None, 9, 60.0, False)) == "silence"
+    assert attempt.trouble(Seen(None, 9, 0.1, True)) == "analysis"
+    stream.receive(video(Image.new("RGB", (64, 48))))
+    attempt.note(False, stream)
+    assert not attempt.failed and stream.seen().count == 0
+
+
+def test_turn_servers_are_the_operators_only() -> None:
+    assert live_camera.ice_servers(Settings()) == []
+    given = SimpleNamespace(turn_urls=("turn:turn.example:3478",), turn_username="me", turn_password="word")
+    assert live_camera.ice_servers(given) == [{"urls": ["turn:turn.example:3478"], "username": "me", "credential": "word"}]
+    given = SimpleNamespace(turn_urls=("stun:stun.example:3478",), turn_username=None, turn_password=None)
+    assert live_camera.ice_servers(given) == [{"urls": ["stun:stun.example:3478"]}]
+
+
+def test_frames_come_back_marked_mirrored_and_small() -> None:
+    stream, cast = filmed(1)
+    back = stream.receive(video(cast.picture())).to_ndarray(format="rgb24")
+    assert back.shape == (240, 320, 3) and (back != np.asarray(cast.picture())).any()
+    stream.mirror = True
+    mirrored = stream.receive(video(cast.picture())).to_ndarray(format="rgb24")
+    assert (mirrored != back).any()
+    assert np.array_equal(mirrored[-20:], np.asarray(cast.picture())[-20:, ::-1])
+    large = stream.receive(video(Image.new("RGB", (1280, 722))))
+    assert large.width == LONGEST_SIDE and large.height % 2 == 0
+    assert stream.seen().count == 4 and stream.seen().silent < 5
+
+
+def test_a_held_frame_stands_still_and_the_end_forgets_the_rest() -> None:
+    stream, cast = filmed()
+    frame, marked = stream.hold()
+    cast.people = []
+    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(marked))
+    assert len(frame.answered()) == 2
+    stream.go_on()
+    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24")[:5], np.asarray(cast.picture())[:5])
+    stream.ended()
+    assert stream.seen().frame is None and stream.hold() is None
+
+
+def test_an_error_leaves_the_film_going_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(face: Any) -> tuple[float, float]:
+        raise RuntimeError("cannot")
+
+    stream, cast = filmed(2, Network(says=fail))
+    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(cast.picture()))
+    assert stream.seen().failed and "could not be analysed" in caplog.text
+    stream.use(LiveAnalyser(Network(), find_faces=cast.find))
+    stream.receive(video(cast.picture()))
+    assert not stream.seen().failed
+
+
+def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
+    stream, cast = filmed(mirror=True)
+    frame, marked = stream.hold()
+    frozen = live_frozen.frozen_answer(frame, marked)
+    document = json.loads(downloads.json_text([frozen]))
+    assert document["file"] == "frozen.png" and [face["number"] for face in document["faces"]] == list(frozen.numbers)
+    boxes = sorted(face["face"]["box_xyxy"][0] for face in document["faces"])
+    assert boxes == pytest.approx([50, 210], abs=3)  # both stand 80 pixels from an edge, so they swap places
+    first = document["faces"][0]
+    assert first["looks"] >= 2 and "race" not in first and len(downloads.csv_text([frozen]).splitlines()) == 3
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(downloads.png(frozen)))), np.asarray(marked))
+    assert Image.open(io.BytesIO(frozen.preview)).size == cast.size
+    assert "Looks taken" in live_frozen.averaged(frozen)
+
+
+def test_a_slow_reader_gets_the_newest_frame() -> None:
+    from aiortc.contrib.media import MediaRelay
+    from aiortc.mediastreams import VideoStreamTrack
+
+    class Camera(VideoStreamTrack):
+        count = 0
+
+        async def recv(self) -> Any:
+            await asyncio.sleep(0.01)
+            self.count += 1
+            frame = av.VideoFrame(16, 16, "yuv420p")
+            frame.pts, frame.time_base = self.count, Fraction(1, 100)
+            return frame
+
+    async def lag() -> int:
+        relay, camera = MediaRelay(), Camera()
+        live_camera.newest_only(relay)
+        reader = relay.subscribe(camera)
+        await reader.recv()
+        await asyncio.sleep(0.3)
+        await reader.recv()
+        behind = camera.count - (await reader.recv()).pts
+        reader.stop()
+        camera.stop()
+        return behind
+
+    assert asyncio.run(lag()) <= 2
+
+
+def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
+    places = Places(1)
+    first, second = (Stream(LiveAnalyser(Network(), find_faces=lambda _: []), places=places) for _ in range(2))
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+    first.receive(frame)
+    second.receive(frame)
+    assert not first.seen().busy and second.seen().busy and second.seen().frame is None
+    attempt = live_camera.Attempt(offered=0.0)
+    assert attempt.trouble(second.seen()) == "places"
+    first.ended()
+    second.receive(frame)
+    assert not second.seen().busy and second.seen().frame is not None and attempt.trouble(second.seen()) is None
