@@ -6,6 +6,7 @@ import typer
 
 from agegender_core import commands
 from agegender_core.attention_command import attention, attention_report
+from agegender_core.batch_command import batch
 from agegender_core.conditions_command import conditions
 from agegender_core.datasets_command import datasets_app
 from agegender_core.predict_command import predict
@@ -20,6 +21,7 @@ def main() -> None:
 
 for command in (
     predict,
+    batch,
     attention,
     attention_report,
     commands.train,

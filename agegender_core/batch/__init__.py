@@ -1,0 +1,7 @@
+"""Big folders: many pictures through worker processes or Ray Data into Parquet parts, a job that goes on where it was stopped.
+
+    sources -> items -> workers: load, detect, align -> found -> network over the faces of many pictures -> rows -> parts
+
+An item is a picture's name and where it lies, never its bytes: those are read in the worker and leave it as crops of faces. No picture is
+written to disk, logged, or put into Ray's object store, which may spill to disk.
+"""

@@ -1,0 +1,119 @@
+"""The two halves of an answer: finding faces, picture by picture in workers, and the network, over the faces of many pictures.
+
+Together they do what ``Predictor.run`` does, with the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from agegender_core.batch.loading import Item, Loader
+from agegender_core.errors import AgeGenderError
+from agegender_core.imaging import DEFAULT_LIMITS, ImageLimits
+from agegender_core.types import Analysis, Face, InputSpec, Timing
+
+if TYPE_CHECKING:
+    from agegender_core.predictor import Predictor
+
+FACES, PICTURES = 32, 64
+"""The network is asked when so many faces or pictures have come together."""
+
+
+class Found(NamedTuple):
+    """Faces of one picture, largest first, and their aligned crops (N, S, S, 3) uint8."""
+
+    faces: tuple[Face, ...]
+    crops: np.ndarray
+
+
+class Failure(NamedTuple):
+    """Why a picture has no answer."""
+
+    message: str
+
+
+Outcome = Found | Failure
+
+
+@dataclass(frozen=True)
+class FinderRecipe:
+    """Makes a ``Finder`` in another process: crops by ``spec``, faces down to ``min_face`` pixels, pictures within ``limits``."""
+
+    spec: InputSpec
+    min_face: int
+    limits: ImageLimits = DEFAULT_LIMITS
+
+    def __call__(self) -> Finder:
+        """The finder, its networks loaded. Raises ``DetectorError``."""
+        return Finder(self.spec, self.min_face, self.limits)
+
+
+class Finder:
+    """Loads a picture, finds its faces and cuts them out."""
+
+    def __init__(self, spec: InputSpec, min_face: int, limits: ImageLimits = DEFAULT_LIMITS) -> None:
+        from agegender_core.detection import DetectorConfig, MTCNNDetector
+
+        self.spec, self.limits, self.loader = spec, limits, Loader(limits)
+        self.detect = MTCNNDetector(DetectorConfig(min_face=min_face)).detect
+        self.detect(Image.new("RGB", (32, 32)))  # what is missing shows now, not once a picture
+
+    def __call__(self, item: Item) -> Outcome:
+        """Whatever goes wrong with one picture is an answer too."""
+        from agegender_core.alignment import align
+        from agegender_core.export import error_message
+        from agegender_core.imaging import load_image
+
+        try:
+            image = load_image(self.loader.load(item.place), limits=self.limits)
+            faces = self.detect(image)
+            crops = [np.asarray(align(image, face, self.spec)) for face in faces]
+        except Exception as error:
+            return Failure(error_message(error))
+        side = self.spec.size
+        return Found(tuple(faces), np.stack(crops) if crops else np.empty((0, side, side, 3), np.uint8))
+
+
+class Answerer:
+    """Table rows of found faces. Its predictor's detector is never used, so that it is never loaded."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def __call__(self, found: Sequence[tuple[Item, Outcome]]) -> list[tuple[str, list[dict[str, Any]]]]:
+        """(key, rows) of each picture in the same order; all faces go through the network together."""
+        faces = [face for _, outcome in found if isinstance(outcome, Found) for face in outcome.faces]
+        crops = [Image.fromarray(crop) for _, outcome in found if isinstance(outcome, Found) for crop in outcome.crops]
+        predictions = iter(self.predictor.predict_crops(crops, faces))
+        answers = []
+        for item, outcome in found:
+            if isinstance(outcome, Failure):
+                rows = [failure_row(item, outcome)]
+            else:
+                rows = self._rows(item, outcome, [next(predictions) for _ in outcome.faces])
+            answers.append((item.key, rows))
+        return answers
+
+    def _rows(self, item: Item, found: Found, predictions: list) -> list[dict[str, Any]]:
+        from agegender_core.export import face_rows
+
+        turned = found.faces[0].turned if found.faces else 0
+        nothing = Image.new("RGB", (1, 1))  # rows do not show the picture, which stayed in the worker
+        return face_rows(item.file, Analysis(nothing, tuple(predictions), self.predictor.card.name, Timing(0, 0, 0), turned))
+
+
+def failure_row(item: Item, failure: Failure) -> dict[str, Any]:
+    """The row of a picture that failed, as ``predict`` writes it."""
+    from agegender_core.export import error_row
+
+    return error_row(item.file, AgeGenderError(failure.message))
+
+
+def enough(found: Sequence[tuple[Item, Outcome]]) -> bool:
+    """Whether it is worth asking the network."""
+    return len(found) >= PICTURES or sum(len(outcome.faces) for _, outcome in found if isinstance(outcome, Found)) >= FACES
