@@ -112,18 +112,28 @@ def report(
 def bench(
     repeats: Annotated[int, typer.Option(help="Timed repeats of each job.", min=5)] = 60,
     threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
+    part: Annotated[list[str] | None, typer.Option("--part", help="networks, errors, live or batch; again for more. Default: all.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")] = False,
 ) -> None:
-    """Time the networks, a whole photo and the error galleries at 20,000 pictures, and report peak memory."""
+    """Time the networks and a whole photo, the error galleries, live films and big folders; report peak memory."""
+    from agegender_core.batch.bench import batch_bench_table
     from agegender_core.error_analysis.bench import error_bench_table
-    from agegender_core.evaluation.bench import run_bench
+    from agegender_core.evaluation.bench import PARTS, run_bench
     from agegender_core.evaluation.report import speed_table
+    from agegender_core.live.bench import live_bench_table
 
+    parts = part or PARTS
     try:
-        result = run_bench(repeats, threads, ROOT / "reports" if save else None)
-        typer.echo(f"{speed_table(result)}\n\n{error_bench_table(result['errors'])}")
+        result = run_bench(repeats, threads, ROOT / "reports" if save else None, parts)
     except AgeGenderError as error:
         raise fail(error) from error
+    tables = {
+        "networks": lambda: speed_table(result),
+        "errors": lambda: error_bench_table(result["errors"]),
+        "live": lambda: live_bench_table(result["live"]),
+        "batch": lambda: batch_bench_table(result["batch"]),
+    }
+    typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
 
 
 def leakage(

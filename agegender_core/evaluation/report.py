@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from agegender_core.batch.bench import batch_bench_table
 from agegender_core.data.terms import TERMS
 from agegender_core.error_analysis.bench import error_bench_words
 from agegender_core.errors import ConfigError
@@ -25,6 +26,7 @@ from agegender_core.evaluation.comparison import (
     shown_estimate,
 )
 from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_pages, read_protocols, read_reports, read_rivals
+from agegender_core.live.bench import live_bench_table
 from agegender_core.weights import WeightsEntry, list_weights, write_manifest
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -123,6 +125,10 @@ def readme_section(entries: list[WeightsEntry], reports_folder: Path) -> str:
         parts += ["### Time, from `python -m agegender_core bench`", speed_table(bench)]
         if "errors" in bench:
             parts.append(error_bench_words(bench["errors"]))
+        if "live" in bench:
+            parts += ["### Live films, from the same bench", live_bench_table(bench["live"])]
+        if "batch" in bench:
+            parts += ["### Big folders, from the same bench", batch_bench_table(bench["batch"])]
     if pages := read_pages(reports_folder):
         parts += ["### Time in the browser, from `python -m tests.e2e.page_bench`", pages_table(pages)]
     parts += ["### How the weights are stored", storage_table(entries)]

@@ -1,20 +1,13 @@
-"""How many frames a second a film gets and how much the ages shown jump. Measured, never asserted: machines are noisy.
-
-python -m agegender_core.live.bench [weights] [--save]
-"""
+"""How many frames a second a film gets and how much the ages shown jump. Measured, never asserted: machines are noisy."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,18 +80,33 @@ class Overheard:
         return predictions
 
 
-def run_live_bench(weights: str | None = None, seconds: float = 12.0, reports: Path | None = None) -> dict[str, Any]:
-    """Watch films of one, two and three faces for ``seconds`` each; write ``live.json`` into ``reports`` where given."""
-    from agegender_core.evaluation.bench import processor
+def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> dict[str, Any]:
+    """Watch films of one, two and three faces for ``seconds`` each."""
     from agegender_core.predictor import load_predictor
 
     predictor = load_predictor(weights)
-    rows = [watch(predictor, faces, seconds) for faces in (1, 2, 3)]
-    result = {"rows": rows, "weights": predictor.card.name, "machine": f"{processor()}, {os.cpu_count()} cores"}
-    if reports is not None:
-        reports.mkdir(parents=True, exist_ok=True)
-        (reports / "live.json").write_text(json.dumps(result, indent=1) + "\n")
-    return result
+    return {"rows": [watch(predictor, faces, seconds) for faces in (1, 2, 3)], "weights": predictor.card.name, "film_fps": LOOP_FPS}
+
+
+def live_bench_table(bench: dict[str, Any]) -> str:
+    """Markdown."""
+    jumps = ("age from look to look: shown", "unsmoothed", "largest step: shown", "unsmoothed")
+    head = ("faces", "frames a second", "could be", "slowest frame", *jumps)
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for row in bench["rows"]:
+        cells = (
+            str(row["faces"]),
+            f"{row['fps']:.0f} of {bench['film_fps']}",
+            f"{row['fps_possible']:.0f}",
+            f"{row['slowest_frame_ms']} ms",
+            f"{row['age_jump_shown']:.2f} years",
+            f"{row['age_jump_single_looks']:.2f}",
+            f"{row['largest_jump_shown']:.1f} years",
+            f"{row['largest_jump_single_looks']:.1f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    words = f"Drawn films of {SIZE[0]}x{SIZE[1]}, answered by `{bench['weights']}`, frames analysed and drawn, without browser and network."
+    return "\n".join([*lines, "", words])
 
 
 def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
@@ -158,10 +166,3 @@ def _jump(series: Any) -> float:
 def _largest(series: Any) -> float:
     steps = [abs(after - before) for years in series for before, after in pairwise(years)]
     return round(max(steps, default=0.0), 1)
-
-
-if __name__ == "__main__":
-    names = [word for word in sys.argv[1:] if not word.startswith("--")]
-    where = Path(__file__).resolve().parents[2] / "reports" if "--save" in sys.argv else None
-    for row in run_live_bench(next(iter(names), None), reports=where)["rows"]:
-        print(row, flush=True)

@@ -1,0 +1,53 @@
+"""Many browser sessions of the Streamlit app at once, each with a picture of its own."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from agegender_core.data.sample import sample_portrait
+from tests.e2e.harness import FLAGS, find_chromium
+
+PATIENCE = 180_000
+
+
+def visit_together(url: str, count: int) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+    """(wanted, found) of each session: the picture's name and how many faces it has, which differ from session to session."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+        pages = []
+        for _ in range(count):
+            page = browser.new_context(viewport={"width": 900, "height": 700}).new_page()
+            page.set_default_timeout(PATIENCE)
+            page.goto(url)
+            pages.append(page)
+        for page in pages:
+            page.get_by_role("tab", name="Upload").wait_for()
+        for number, page in enumerate(pages):
+            file = {"name": f"session{number}.jpg", "mimeType": "image/jpeg", "buffer": _picture(faces_of(number))}
+            page.locator("input[type=file]").set_input_files(file)
+        answers = []
+        for number, page in enumerate(pages):
+            page.get_by_text(re.compile(r"Found .* in \d+ ms")).wait_for()
+            shown = page.get_by_role("img", name=re.compile(r"\.jpg, .* marked")).get_attribute("alt")
+            name, count_words = shown.split(", ")
+            answers.append(((f"session{number}.jpg", faces_of(number)), (name, int(count_words.split()[0]))))
+        browser.close()
+    return answers
+
+
+def faces_of(number: int) -> int:
+    """Faces in the picture of a session."""
+    return 1 + number % 3
+
+
+def _picture(faces: int) -> bytes:
+    canvas = Image.new("RGB", (300 * faces, 300), "grey")
+    for index in range(faces):
+        canvas.paste(sample_portrait().resize((290, 290)), (300 * index + 5, 5))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
