@@ -21,6 +21,8 @@ from ui.gradio_parts import Given, failing
 
 HOST, PORT = "127.0.0.1", 7860
 PROGRESS = gr.Progress()
+SESSIONS = 200
+"""Visitors whose page's state is kept; the one longest unused loses it."""
 LIVE_SECONDS = 120
 """A live film takes a place from others; after so long it pauses, and starts again at a click."""
 
@@ -104,6 +106,7 @@ def build() -> gr.Blocks:
         _api(names, with_masks)
         gr.Markdown(parts.FOOT)
         demo.unload(parts.leave)
+    demo.state_session_capacity = SESSIONS  # whoever calls the API without a session counts as a new one, with state of its own
     return demo.queue(max_size=settings.waiting or 1, default_concurrency_limit=settings.concurrent, api_open=True)
 
 

@@ -12,6 +12,7 @@ from agegender_core.errors import ConfigError
 if TYPE_CHECKING:
     from agegender_core.imaging import ImageLimits
 
+PLACES = ("data", "pictures", "reports", "cache", "weights_dir")
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -29,7 +30,11 @@ class Settings:
     (``AGEGENDER_CONCURRENT``); ``waiting``: visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
-    Where face sets and reports lie is asked by what reads them: ``AGEGENDER_DATA``, ``AGEGENDER_PICTURES``, ``AGEGENDER_REPORTS``.
+    Places, None for the usual ones. ``data``: folder with the face sets as Parquet (``AGEGENDER_DATA``); ``pictures``: where the error
+    galleries find the pictures of other sets (``AGEGENDER_PICTURES``, «set=SOURCE;set=SOURCE» or «any»); ``reports``: what was measured
+    (``AGEGENDER_REPORTS``); ``cache``: for aligned training crops (``AGEGENDER_CACHE``); ``weights_dir``: manifest and weights
+    (``AGEGENDER_WEIGHTS_DIR``).
+
     ``turn_urls`` (``AGEGENDER_TURN_URLS``, commas between), ``turn_username`` and ``turn_password`` (``AGEGENDER_TURN_USERNAME``,
     ``AGEGENDER_TURN_PASSWORD``): the STUN and TURN servers of the live page; none are asked unless named here.
     """
@@ -44,6 +49,11 @@ class Settings:
     concurrent: int = 2
     waiting: int = 40
     threads: int | None = None
+    data: str | None = None
+    pictures: str | None = None
+    reports: str | None = None
+    cache: str | None = None
+    weights_dir: str | None = None
     turn_urls: tuple[str, ...] = ()
     turn_username: str | None = None
     turn_password: str | None = None
@@ -68,9 +78,16 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         offered=_list(environment, "AGEGENDER_OFFERED"),
         threads=_number(environment, "threads", 1, 256),
         turn_urls=_turn(environment),
+        **{name: place(name, environment) for name in PLACES},
         **turn,
         **{name: value for name, value in numbers.items() if value is not None},
     )
+
+
+def place(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """One of ``PLACES`` by itself, for what must work although another switch is set wrongly; None where it is not set."""
+    assert name in PLACES
+    return environment.get(f"AGEGENDER_{name.upper()}") or None
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agegender_core.decoding import DecodingSpec
 from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.settings import place
 from agegender_core.types import InputSpec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class WeightsEntry:
 
 def weights_dir() -> Path:
     """Folder of the manifest: ``AGEGENDER_WEIGHTS_DIR``, else ``weights/`` at the repository's top."""
-    named = os.environ.get("AGEGENDER_WEIGHTS_DIR")
+    named = place("weights_dir")
     return Path(named) if named else Path(__file__).resolve().parents[1] / "weights"
 
 

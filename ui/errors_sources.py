@@ -18,6 +18,7 @@ import streamlit as st
 from agegender_core.data import FaceRecord
 from agegender_core.data.layouts import LoadedSet, load_set
 from agegender_core.errors import AgeGenderError, DatasetError
+from agegender_core.settings import place
 from ui.errors_data import set_title
 from ui.errors_pictures import NoPictures, Pictures, local
 from ui.messages import plain
@@ -66,7 +67,7 @@ class LayoutPictures:
 
 def named() -> dict[str, str]:
     """Set to source, from the environment."""
-    parts = [part.strip() for part in os.environ.get(VARIABLE, "").split(";")]
+    parts = [part.strip() for part in (place("pictures") or "").split(";")]
     return {name.strip(): source.strip() for name, _, source in (part.partition("=") for part in parts) if source.strip()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from agegender_core.evaluation.comparison import (
 )
 from agegender_core.evaluation.report import STORAGES
 from agegender_core.evaluation.saved import read_attentions, read_bench, read_leakage, read_protocols, read_reports, read_rivals
+from agegender_core.settings import place
 from agegender_core.weights import WeightsEntry
 from ui.charts import CONFIG
 
@@ -46,7 +46,7 @@ __all__ = [
     "verdicts",
 ]
 
-REPORTS = Path(os.environ.get("AGEGENDER_REPORTS") or Path(__file__).resolve().parents[1] / "reports")
+REPORTS = Path(place("reports") or Path(__file__).resolve().parents[1] / "reports")
 
 METRICS = {
     "mae": "Age: mean absolute error, years (less is better)",
@@ -99,7 +99,7 @@ def chart(entries: Sequence[WeightsEntry], found: Sequence[Report], metric: str)
         rows=max(len(panels), 1), shared_xaxes=True, vertical_spacing=0.9 / max(sum(heights), 1),
         row_heights=heights or None, subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
     )  # fmt: skip
-    for place, rows in enumerate(panels.values(), start=1):
+    for where, rows in enumerate(panels.values(), start=1):
         estimates = [row["metrics"][metric] for row in rows]
         figure.add_scatter(
             x=[item["value"] * scale for item in estimates],

@@ -16,6 +16,7 @@ from PIL import Image
 from agegender_core import alignment
 from agegender_core.data.parquet import iter_images, set_path
 from agegender_core.data.records import FaceRecord
+from agegender_core.settings import place
 from agegender_core.types import Face, InputSpec
 
 Progress = Callable[[int, int], None]
@@ -23,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 def cache_dir() -> Path:
     """Folder for derived pictures: ``AGEGENDER_CACHE`` or the user's cache folder."""
-    named = os.environ.get("AGEGENDER_CACHE")
+    named = place("cache")
     return Path(named) if named else Path.home() / ".cache" / "agegender"
 
 

@@ -5,7 +5,6 @@ The folder is found by the environment variable ``AGEGENDER_DATA``, else ``../sh
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,13 +14,14 @@ import pyarrow.parquet as pq
 from agegender_core.data.records import FaceRecord
 from agegender_core.errors import DatasetError
 from agegender_core.labels import GENDERS, fairface_group
+from agegender_core.settings import place
 
 RACE_SCHEMES = {"utkface": "utkface5", "fairface": "fairface7"}
 
 
 def data_dir() -> Path:
     """Folder that holds the Parquet files. Raises ``DatasetError`` where there is none."""
-    named = os.environ.get("AGEGENDER_DATA")
+    named = place("data")
     repository = Path(__file__).resolve().parents[2]
     candidates = [Path(named)] if named else [Path("../shared/data"), repository.parent / "shared" / "data"]
     for candidate in candidates:

@@ -25,13 +25,19 @@ def test_every_variable_is_read() -> None:
             "AGEGENDER_CONCURRENT": "3",
             "AGEGENDER_WAITING": "0",
             "AGEGENDER_THREADS": "1",
+            "AGEGENDER_DATA": "/sets",
+            "AGEGENDER_PICTURES": "utkface=/pictures",
+            "AGEGENDER_REPORTS": "/reports",
+            "AGEGENDER_CACHE": "/cache",
+            "AGEGENDER_WEIGHTS_DIR": "/weights",
             "AGEGENDER_TURN_URLS": "turn:here:3478, stun:there",
             "AGEGENDER_TURN_USERNAME": "me",
             "AGEGENDER_TURN_PASSWORD": "secret",
         }
     )
+    places = ("/sets", "utkface=/pictures", "/reports", "/cache", "/weights")
     turn = ("turn:here:3478", "stun:there")
-    assert found == Settings(True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, turn, "me", "secret")
+    assert found == Settings(True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, *places, turn, "me", "secret")
     assert found.image_limits.max_bytes == 5 * 2**20 and found.image_limits.max_pixels == 12_000_000
 
 
