@@ -113,7 +113,7 @@ def chart(entries: Sequence[WeightsEntry], found: Sequence[Report], metric: str)
                 "color": POINT,
             },
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
-            row=place,
+            row=where,
             col=1,
         )
     figure.update_layout(height=int(60 + 22 * sum(heights)), margin={"l": 4, "r": 8, "t": 24, "b": 4}, dragmode=False, showlegend=False)

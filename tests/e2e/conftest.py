@@ -57,8 +57,12 @@ def webcam_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory)
     """What the fake webcam sees: the portrait in 640x480, as an uncompressed Y4M film."""
     frame = Image.new("RGB", (640, 480), (90, 100, 110))
     frame.paste(portrait.resize((480, 480)), (80, 0))
-    path = tmp_path_factory.mktemp("webcam") / "portrait.y4m"
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + (b"FRAME\n" + i420(frame)) * 4)
+    return write_film(tmp_path_factory.mktemp("webcam") / "portrait.y4m", [frame] * 4)
+
+
+def write_film(path: Path, frames: list[Image.Image]) -> Path:
+    """640x480 frames as an uncompressed Y4M film of 15 a second, which Chromium shows as its camera."""
+    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + b"".join(b"FRAME\n" + i420(frame) for frame in frames))
     return path
 
 
@@ -72,10 +76,7 @@ def i420(frame: Image.Image) -> bytes:
 @pytest.fixture(scope="session")
 def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
-    path = tmp_path_factory.mktemp("film") / "people.y4m"
-    frames = b"".join(b"FRAME\n" + i420(frame) for frame in film(2, seconds=4, fps=15))
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + frames)
-    return path
+    return write_film(tmp_path_factory.mktemp("film") / "people.y4m", film(2, seconds=4, fps=15))
 
 
 @pytest.fixture(scope="session")

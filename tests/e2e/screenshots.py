@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from agegender_core.live.bench import film
 from agegender_core.weights import list_weights
+from tests.e2e.conftest import write_film
 from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, answered_by, choose_network, find_chromium, running_app
 
 SIZES = ((1280, 900), (390, 844))
@@ -85,6 +88,35 @@ def errors(part: str, page: Any, url: str) -> None:
     page.wait_for_timeout(2500)
 
 
+def live(state: str, page: Any, url: str) -> None:
+    """The Live page: «told», «running» or «frozen»."""
+    page.goto(f"{url}/live")
+    page.get_by_role("button", name="Agree and show the camera").wait_for()
+    if state == "told":
+        return
+    page.get_by_role("button", name="Agree and show the camera").click()
+    page.frame_locator("iframe[title*='webrtc']").get_by_role("button", name="Start the camera").click()
+    page.get_by_text("frames a second").wait_for()
+    page.wait_for_timeout(5000)
+    if state == "frozen":
+        page.get_by_role("button", name="Freeze").click()
+        page.get_by_text("Averaged over the last seconds").wait_for()
+
+
+def gradio(tab: str, page: Any, url: str) -> None:
+    """A tab of the Gradio front end with the sample's answer, where it takes one."""
+    page.goto(f"{url}/gradio/")
+    page.get_by_role("tab", name="Photo").wait_for()
+    page.wait_for_timeout(1500)
+    if tab != "Photo":
+        page.get_by_role("tab", name=tab).or_(page.locator(".overflow-menu button")).first.click()
+        page.wait_for_timeout(500)
+    example = page.locator("[role=tabpanel]:visible button.gallery-item")
+    if example.count():
+        example.first.click()
+        page.wait_for_timeout(6000)
+
+
 def save(page: Any, path: Path, width: int, height: int) -> None:
     """The whole page: Streamlit scrolls inside the window, so the window grows to its content."""
     page.wait_for_timeout(800)
@@ -108,16 +140,20 @@ def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
 
 
 def main(folder: Path, beginning: str, docs: bool) -> None:
-    """Every view whose name begins so, in both schemes and sizes, into ``folder``; with ``docs`` the README's own two."""
+    """Every view whose name begins so, in both schemes and sizes, into ``folder``; with ``docs`` the README's own three."""
     folder.mkdir(parents=True, exist_ok=True)
-    with running_app() as url, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+    with running_app(script="serve.py") as url, sync_playwright() as driver, tempfile.TemporaryDirectory() as place:
+        people = write_film(Path(place) / "people.y4m", film(2, seconds=4, fps=15))
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={people}"]
+        browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
         views: dict[str, View] = {view.__name__: view for view in (empty, sample, card, choosing, models, about)}
         views |= {entry.name: partial(network, entry.title) for entry in list_weights() if not (entry.default or entry.for_comparison)}
         views |= {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS}
         views |= {f"errors-{part}": partial(errors, part) for part in ERRORS}
+        views |= {f"live-{state}": partial(live, state) for state in ("told", "running", "frozen")}
+        views |= {f"gradio-{tab.lower()}": partial(gradio, tab) for tab in ("Photo", "Attention")}
         if docs:
-            for view, name in ((sample, "predict"), (partial(attention, ""), "attention")):
+            for view, name in ((sample, "predict"), (partial(attention, ""), "attention"), (partial(live, "running"), "live")):
                 page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
                 page.set_default_timeout(PATIENCE)
                 view(page, url)
