@@ -62,6 +62,7 @@ def _api(url: str, server: int, clients: int, pictures: int) -> dict:
         "longest_s": round(max(tally.seconds), 2),
         "memory_mb_first": round(tally.memory[0][1]) if tally.memory else None,
         "memory_mb_settled": round(settled[0]),
+        "memory_mb_halfway": round(settled[len(settled) * 3 // 8]),
         "memory_mb_last": round(settled[-1]),
         "memory_mb_most": round(max(settled)),
     }
