@@ -67,6 +67,12 @@ def test_health_and_the_pages_are_on_the_same_port(server: str) -> None:
     assert "gradio" in httpx.get(f"{server}/gradio/").text.lower()
 
 
+def test_behind_a_proxy_gradio_knows_its_own_address(server: str) -> None:
+    there = {"x-forwarded-host": "demo.example", "x-forwarded-proto": "https"}
+    assert httpx.get(f"{server}/gradio/config", headers=there).json()["root"] == "https://demo.example/gradio"
+    assert httpx.get(f"{server}/gradio/config").json()["root"] == f"{server}/gradio"
+
+
 def test_only_the_three_endpoints_are_public(client: Client) -> None:
     assert set(client.view_api(return_format="dict", print_info=False)["named_endpoints"]) == {"/predict", "/predict_batch", "/attention"}
 

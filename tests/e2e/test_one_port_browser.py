@@ -85,6 +85,7 @@ def test_a_bad_picture_is_said_and_the_page_goes_on(browser: Any, server_url: st
     page.get_by_role("alert").get_by_text("The JPEG picture is incomplete or damaged.").wait_for(timeout=SLOW)
     page.locator("button.gallery-item").first.click()
     page.locator(".ag-card").first.wait_for(timeout=SLOW)
+    page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0)")
     page.context.close()
     assert errors == []
 
