@@ -65,6 +65,8 @@ def live_answer(frame: Any, analyser: Any, weights: str, mirror: bool) -> tuple[
         return gr.skip(), gr.skip(), analyser
     if analyser is None or analyser.predictor.card.name != weights:
         analyser = parts.live_analyser(weights)
+    if not shared.films().take(analyser):
+        return frame, parts.LIVE_BUSY, analyser
     told = analyser.analyse(frame.convert("RGB"))
     return analyser.draw(told, mirror), parts.live_words(told), analyser
 
@@ -92,7 +94,7 @@ def build() -> gr.Blocks:
     """The whole front end. Raises ``ConfigError`` or ``WeightsError`` where it cannot be offered."""
     settings, names, with_masks = shared.settings(), endpoints.choices(), endpoints.attention_choices()
     with gr.Blocks(title="Age and gender from faces", analytics_enabled=False, delete_cache=parts.DELETE) as demo:
-        gr.Markdown(parts.HEADING)
+        gr.Markdown(parts.heading())
         with gr.Tabs():
             with gr.Tab("Photo", id="photo"):
                 _photo_tab(names)
@@ -107,7 +109,7 @@ def build() -> gr.Blocks:
         gr.Markdown(parts.FOOT)
         demo.unload(parts.leave)
     demo.state_session_capacity = SESSIONS  # whoever calls the API without a session counts as a new one, with state of its own
-    return demo.queue(max_size=settings.waiting or 1, default_concurrency_limit=settings.concurrent, api_open=True)
+    return demo.queue(max_size=settings.waiting or 1, default_concurrency_limit=settings.concurrent, api_open=False)
 
 
 def _photo_tab(names: list[str]) -> None:

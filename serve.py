@@ -56,12 +56,13 @@ async def ready(request: Request) -> JSONResponse:
 
 
 try:
+    shared.neighbours["gradio"] = f"{GRADIO}/"
     plain = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gradio_side = gr.mount_gradio_app(plain, gradio_app.build(), GRADIO, root_path=GRADIO, **gradio_app.served())
-    shared.neighbours["gradio"] = f"{GRADIO}/"
     mounts = [route for route in gradio_side.routes if getattr(route, "path", "") == GRADIO]
 except AgeGenderError as error:  # the Streamlit pages say what is wrong, and so does /ready
     trouble.append(str(error))
+    shared.neighbours.clear()
     gradio_side, mounts = FastAPI(), []
 
 

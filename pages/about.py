@@ -57,3 +57,8 @@ with st.container(width=760):
             st.markdown(f"**{messages.plain(entry.title)}**")
             st.markdown(messages.plain(f"{entry.summary} {entry.caveats}"))
             st.caption(f"Terms of the training data: {messages.plain(entry.terms)}")
+    if path := services.neighbours.get("gradio"):
+        st.markdown(
+            f"## For programs\n\n[The same in Gradio]({path}) has tabs for photo, live, attention and batch, and an API with "
+            f"[documented answers]({path}gradio_api/info): `/predict`, `/predict_batch` and `/attention`. The README shows how to call it."
+        )

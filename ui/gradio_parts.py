@@ -59,16 +59,13 @@ COLUMNS = {
 TEAL = gr.themes.Color(
     "#F1F7F7", "#E2EDED", "#C3DBDC", "#9CC4C7", "#6BA7AC", "#2F7D85", "#0B5D66", "#0C4951", "#0B3B42", "#0A2F35", "#072227", "teal"
 )  # fmt: skip
-HEADING = (
-    "# Age and gender from faces\nEvery face gets an estimated age with how sure that is, and the gender annotators would have named. "
-    "Estimates, not facts: the main app's page «Models» says how far off they are, and on whom."
-)
 FOOT = (
     "Uploads are kept in a private temporary folder of the computer that runs this, until they are replaced or the page is closed, ten "
     "minutes at most; camera pictures in memory alone. Nothing is logged or passed on."
 )
 EMPTY = '<p class="ag-quiet">Answers appear here.</p>'
 LIVE_EMPTY = '<p class="ag-quiet">Nobody is seen yet.</p>'
+LIVE_BUSY = '<p class="ag-quiet">Others are filming right now: your film is looked at as soon as a place is free.</p>'
 API = {
     "predict": "All faces of one picture: box, age with interval and distribution, gender with probability. Pictures are JPEG, PNG, WebP, "
     "AVIF, HEIC, BMP, TIFF or GIF. The upload is deleted once it is answered.",
@@ -317,6 +314,15 @@ def examples() -> list[list[str]]:
     for path, picture in zip(paths, (portrait, portrait.transpose(Image.Transpose.ROTATE_90)), strict=True):
         picture.save(path, quality=92)
     return [[str(path)] for path in paths]
+
+
+def heading() -> str:
+    """Title, and where it is measured how far off the answers are."""
+    models = "[Models](/models)" if "gradio" in shared.neighbours else "Models"
+    return (
+        "# Age and gender from faces\nEvery face gets an estimated age with how sure that is, and the gender annotators would have named. "
+        f"Estimates, not facts: the main app's page {models} says how far off they are, and on whom."
+    )
 
 
 def consent(race: bool) -> str:

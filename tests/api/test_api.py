@@ -162,6 +162,11 @@ def test_a_face_that_is_not_there_is_said(client: Client, picture: Path) -> None
         client.predict(handle_file(str(picture)), MASKED, 7, api_name="/attention")
 
 
+def test_nobody_goes_past_the_queue(server: str, ready: dict) -> None:
+    answer = httpx.post(f"{server}/gradio/gradio_api/run/predict", json={"data": [None, DEFAULT]}, timeout=30)
+    assert answer.status_code == 404 and "join the queue" in answer.text
+
+
 def test_a_file_that_is_too_large_is_a_413(server: str, ready: dict) -> None:
     answer = httpx.post(f"{server}/gradio/gradio_api/upload", files={"files": ("big.png", b"x" * (3 * 2**20))}, timeout=30)
     assert answer.status_code == 413

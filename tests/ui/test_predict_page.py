@@ -17,6 +17,7 @@ from agegender_core.types import AgeEstimate, Analysis
 from agegender_core.weights import list_weights
 from tests.fakes import FakePredictor
 from tests.ui.conftest import Backend, entry
+from ui import services
 from ui.face_picker import FACES_A_PAGE
 from ui.image_input import CAMERA, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
 
@@ -290,3 +291,10 @@ def test_the_operators_number_of_pictures_counts(backend: Backend, open_app: Any
     monkeypatch.setenv("AGEGENDER_MAX_MB", "7")
     app = upload(open_app(), png("one.png", photo), png("two.png", photo))
     assert backend.runs == 1 and any("up to 7 MB" in item.value for item in app.caption)
+
+
+def test_about_points_to_gradio_where_it_is_served(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_app().switch_page("pages/about.py").run()
+    assert not any("/predict_batch" in block.value for block in app.markdown)
+    monkeypatch.setitem(services.neighbours, "gradio", "/gradio/")
+    assert any("[The same in Gradio](/gradio/)" in block.value for block in app.run().markdown)
