@@ -21,4 +21,5 @@ page = st.navigation(
     position="top",
 )
 st.set_page_config(page_title=f"{page.title} · {NAME}", page_icon=ICON, layout="wide")
+st.session_state["page-before"], st.session_state["page"] = st.session_state.get("page"), page.title
 page.run()

@@ -1,9 +1,13 @@
-"""What all tests share: a portrait, drawn pictures, a tiny labelled set in the hub's image format, and the skip of ``data`` tests."""
+"""What all tests share: a portrait, drawn pictures, a tiny labelled set in the hub's image format, a Chromium with its driver, and the
+skip of ``data`` tests."""
 
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +19,7 @@ from agegender_core.alignment import TEMPLATE
 from agegender_core.data import data_dir
 from agegender_core.data.sample import sample_portrait
 from agegender_core.errors import DatasetError
+from tests.e2e.harness import NAMES, find_chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def portrait() -> Image.Image:
     """scikit-image's portrait, 512x512 RGB: one upright face."""
     return sample_portrait()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; the tests are skipped where there is none."""
+    path = find_chromium()
+    if path is None:
+        named = os.environ.get("AGEGENDER_CHROMIUM")
+        pytest.skip(f"no Chromium: {f'AGEGENDER_CHROMIUM={named} is not a program' if named else f'none of {NAMES} is here'}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Any]:
+    """Playwright, started once: its loop runs in this thread until the last test, so a second one, or ``asyncio.run``, fails here."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        yield started
 
 
 def drawn_chip(rng: np.random.Generator, age: int, male: bool) -> Image.Image:

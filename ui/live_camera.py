@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
+
 from agegender_core.settings import Settings
 from ui.live_stream import Seen, Stream
 
@@ -112,7 +114,18 @@ def component(**options: Any) -> Any:
     from streamlit_webrtc.relay import get_global_relay
 
     newest_only(get_global_relay())
+    if st.session_state.get("page-before") == "Live":
+        keep_open(options["key"])
     return webrtc_streamer(**options)
+
+
+def keep_open(key: str) -> None:
+    """While one stays on the page, its film goes on. streamlit-webrtc closes a camera that a run of the script left out, and tells that by
+    Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two; forgotten, it is not compared.
+    """
+    context = st.session_state.get(key)
+    if context is not None:
+        context._last_rendered_run_count = None
 
 
 def newest_only(relay: MediaRelay) -> None:

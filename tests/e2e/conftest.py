@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,7 @@ from PIL import Image
 
 from agegender_core.live.bench import film
 from agegender_core.weights import list_weights
-from tests.e2e.harness import FLAGS, NAMES, find_chromium, running_app
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of a Chromium; the tests are skipped where there is none."""
-    path = find_chromium()
-    if path is None:
-        named = os.environ.get("AGEGENDER_CHROMIUM")
-        pytest.skip(f"no Chromium: {f'AGEGENDER_CHROMIUM={named} is not a program' if named else f'none of {NAMES} is here'}")
-    return path
+from tests.e2e.harness import FLAGS, running_app
 
 
 @pytest.fixture(scope="session")
@@ -77,14 +66,6 @@ def i420(frame: Image.Image) -> bytes:
 def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
     return write_film(tmp_path_factory.mktemp("film") / "people.y4m", film(2, seconds=4, fps=15))
-
-
-@pytest.fixture(scope="session")
-def driver() -> Iterator[Any]:
-    """Playwright, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import statistics
 import sys
 import time
 
+from playwright.sync_api import sync_playwright
+
 from agegender_core.evaluation.bench import processor
 from tests.e2e.harness import ROOT, running_app
 from tests.load.browsers import visit_together
@@ -70,7 +72,8 @@ def _api(url: str, server: int, clients: int, pictures: int) -> dict:
 
 def _browsers(url: str, server: int, count: int) -> dict:
     started = time.monotonic()
-    answers = visit_together(url, count)
+    with sync_playwright() as driver:
+        answers = visit_together(driver, url, count)
     return {
         "sessions": count,
         "right": sum(found == wanted for wanted, found in answers),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from agegender_core.data.sample import sample_portrait
 from tests.e2e.harness import FLAGS, find_chromium
@@ -14,10 +14,9 @@ from tests.e2e.harness import FLAGS, find_chromium
 PATIENCE = 180_000
 
 
-def visit_together(url: str, count: int) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, int], tuple[str, int]]]:
     """(wanted, found) of each session: the picture's name and how many faces it has, which differ from session to session."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+    with driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS)) as browser:
         pages = []
         for _ in range(count):
             page = browser.new_context(viewport={"width": 900, "height": 700}).new_page()
@@ -35,8 +34,7 @@ def visit_together(url: str, count: int) -> list[tuple[tuple[str, int], tuple[st
             shown = page.get_by_role("img", name=re.compile(r"\.jpg, .* marked")).get_attribute("alt")
             name, count_words = shown.split(", ")
             answers.append(((f"session{number}.jpg", faces_of(number)), (name, int(count_words.split()[0]))))
-        browser.close()
-    return answers
+        return answers
 
 
 def faces_of(number: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -34,8 +36,8 @@ def test_overload_is_refused_politely_and_passes() -> None:
 
 
 @pytest.mark.e2e
-def test_browser_sessions_at_once_are_kept_apart(chromium: str) -> None:
+def test_browser_sessions_at_once_are_kept_apart(chromium: str, driver: Any) -> None:
     with running_app(script="serve.py") as url:
         wait_until_ready(url)
-        for wanted, found in visit_together(url, 6):
+        for wanted, found in visit_together(driver, url, 6):
             assert found == wanted

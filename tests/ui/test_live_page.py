@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -266,7 +267,28 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
         camera.stop()
         return behind
 
-    assert asyncio.run(lag()) <= 2
+    with ThreadPoolExecutor(1) as thread:  # the browser tests' driver keeps a loop running in this one
+        assert thread.submit(asyncio.run, lag()).result() <= 2
+
+
+@pytest.mark.parametrize(("before", "stays"), [("Live", True), ("Predict", False)])
+def test_a_run_that_is_counted_late_closes_no_camera(before: str, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit_webrtc import component as webrtc
+
+    context = webrtc.WebRtcStreamerContext(None, webrtc.WebRtcStreamerState(playing=True, signalling=False))
+    context._last_rendered_run_count = 7
+    monkeypatch.setattr("streamlit.session_state", {live_camera.KEY: context, "page-before": before})
+    monkeypatch.setattr(webrtc, "get_this_session_info", object)
+    monkeypatch.setattr(webrtc, "get_script_run_count", lambda _: 9)
+    monkeypatch.setattr("streamlit_webrtc.relay.get_global_relay", lambda: SimpleNamespace(subscribe=print))
+    monkeypatch.setattr("streamlit_webrtc.webrtc_streamer", lambda key: webrtc._get_or_create_context(key))
+    assert live_camera.component(key=live_camera.KEY).state.playing is stays
+
+
+def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:
+    assert live.session_state["page-before"] == "Predict"
+    assert agree(live).session_state["page-before"] == "Live"
+    assert live.switch_page("pages/about.py").run().switch_page("pages/live.py").run().session_state["page-before"] == "About"
 
 
 def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
