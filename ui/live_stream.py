@@ -53,6 +53,7 @@ class Stream:
         self._held: Image.Image | None = None
         self._count, self._failed, self._busy = 0, False, False
         self._arrived: float | None = None
+        self._held_since, self._paused = 0.0, 0.0
 
     def receive(self, frame: VideoFrame) -> VideoFrame:
         """The frame to send back for the one that came: marked, or the held one. An error leaves the picture unmarked and is kept."""
@@ -60,7 +61,7 @@ class Stream:
 
         with self._lock:
             self._arrived, self._count = time.monotonic(), self._count + 1
-            held, analyser, mirror = self._held, self._analyser, self.mirror
+            held, analyser, mirror, seconds = self._held, self._analyser, self.mirror, self._arrived - self._paused
         if held is not None:
             return VideoFrame.from_ndarray(np.asarray(held), format="rgb24")
         image = _picture(frame)
@@ -69,7 +70,7 @@ class Stream:
                 self._busy, self._frame = True, None
             return VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
         try:
-            told = analyser.analyse(image)
+            told = analyser.analyse(image, seconds)
             marked = draw(told, mirror)
         except Exception:  # the film must go on whatever one frame does; the log says what it was, never what it showed
             LOG.exception("a frame of %dx%d pixels could not be analysed", *image.size)
@@ -106,13 +107,14 @@ class Stream:
         frame = mirrored(frame.settled()) if mirror else frame.settled()
         marked = draw(frame)
         with self._lock:
-            self._held = marked
+            self._held, self._held_since = marked, time.monotonic()
         return frame, marked
 
     def go_on(self) -> None:
-        """Let go of the held frame."""
+        """Let go of the held frame. The film's clock stood still meanwhile, so that faces that are still there keep their numbers."""
         with self._lock:
-            self._held = None
+            if self._held is not None:
+                self._held, self._paused = None, self._paused + time.monotonic() - self._held_since
 
     def alive(self) -> bool:
         """Whether frames are arriving."""

@@ -241,6 +241,20 @@ def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
     assert "Looks taken" in live_frozen.averaged(frozen)
 
 
+def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, cast = filmed()
+    before = [(track.id, track.number) for track in stream.seen().frame.tracks]
+    stream.hold()
+    now = time.monotonic
+    monkeypatch.setattr("ui.live_stream.time.monotonic", lambda: now() + 60)
+    stream.receive(video(cast.picture()))
+    stream.go_on()
+    stream.go_on()
+    stream.receive(video(cast.picture()))
+    frame = stream.seen().frame
+    assert [(track.id, track.number) for track in frame.tracks] == before and all(track.answer is not None for track in frame.tracks)
+
+
 def test_a_slow_reader_gets_the_newest_frame() -> None:
     from aiortc.contrib.media import MediaRelay
     from aiortc.mediastreams import VideoStreamTrack
