@@ -5,6 +5,8 @@ Started by ``streamlit run serve.py``, which finds ``app``. All of it shares one
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,11 +68,30 @@ except AgeGenderError as error:  # the Streamlit pages say what is wrong, and so
     gradio_side, mounts = FastAPI(), []
 
 
+def let_pages_go(stop: asyncio.Event) -> None:
+    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for open connections, of which each of
+    Gradio's pages keeps one for as long as it is open."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        servers = signal.getsignal(number)
+        if callable(servers):
+
+            def told(got: int, frame: Any, servers: Any = servers) -> None:
+                loop.call_soon_threadsafe(stop.set)
+                servers(got, frame)
+
+            signal.signal(number, told)
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Gradio's own start and end, and the first network, loaded beside them."""
     if not trouble:
         threading.Thread(target=load_default, name="load default network", daemon=True).start()
+    for mount in mounts:
+        let_pages_go(mount.app.stop_event)
     async with gradio_side.router.lifespan_context(gradio_side):
         yield
 

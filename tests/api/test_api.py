@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from agegender_core import load_predictor
 from agegender_core.attention import AttentionNetwork
+from tests.e2e.harness import running_app
 
 jsonschema = pytest.importorskip("jsonschema")
 DEFAULT, MASKED = "multitask_cnn_dist", "gra_net_dist"
@@ -65,6 +67,13 @@ def test_health_and_the_pages_are_on_the_same_port(server: str) -> None:
     assert httpx.get(f"{server}/_stcore/health").text == "ok"
     assert "streamlit" in httpx.get(f"{server}/").text.lower()
     assert "gradio" in httpx.get(f"{server}/gradio/").text.lower()
+
+
+def test_an_open_page_does_not_keep_the_server_from_ending(ready: dict) -> None:
+    with ExitStack() as pages, running_app(script="serve.py") as url:  # ends it, and fails where that takes half a minute
+        page = pages.enter_context(httpx.stream("GET", f"{url}/gradio/gradio_api/heartbeat/page", timeout=30))
+        lines = page.iter_lines()
+        assert next(lines) == "data: ALIVE"
 
 
 def test_behind_a_proxy_gradio_knows_its_own_address(server: str) -> None:

@@ -69,7 +69,11 @@ def running_app(weights: Path | None = None, script: str = "app.py", switches: M
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            try:
+                server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
 
 
 def choose_network(page: Any, title: str) -> None:
