@@ -73,6 +73,7 @@ def running_app(weights: Path | None = None, script: str = "app.py", switches: M
                 server.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 server.kill()
+                server.wait()
                 raise
 
 
