@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agegender_core.predict_command import FAILED, INTERRUPTED
+from agegender_core.predict_command import FAILED, INTERRUPTED, MinFaceOption, RaceOption, WeightsOption
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -38,9 +38,9 @@ def batch(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the Parquet parts; given again: go on.")],
     engine: Annotated[Engine, typer.Option(help="«ray»: on all machines of a Ray cluster (pip install 'agegender[ray]').")] = Engine.local,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Worker processes. Default: one a core.")] = None,
-    weights: Annotated[str | None, typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS.")] = None,
-    race: Annotated[bool | None, typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off.")] = None,
-    min_face: Annotated[int, typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels.")] = 24,
+    weights: WeightsOption = None,
+    race: RaceOption = None,
+    min_face: MinFaceOption = 24,
     part_rows: Annotated[int, typer.Option("--part-rows", metavar="N", min=1, help="Rows after which a part is written.")] = 1000,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:

@@ -55,6 +55,11 @@ _MIN_FONT = 11
 """Smallest letters still legible, in pixels."""
 
 
+def estimated(race: bool) -> str:
+    """What is estimated, in words for those who are asked to agree."""
+    return "age, gender and, for an audit, race category" if race else "age and gender"
+
+
 def table_columns(race: bool = False) -> list[str]:
     """Names of a table's columns in order, with or without the race columns."""
     return [name for name in COLUMN_TYPES if race or name not in RACE_COLUMNS]

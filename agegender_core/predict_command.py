@@ -7,7 +7,6 @@ goes on. Data goes to stdout or ``--output``, everything else to stderr. Heavy i
 from __future__ import annotations
 
 import contextlib
-import glob
 import itertools
 import json
 import os
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED = 1, 130
 """Exit codes; 0 is success and 2 is typer's for a usage error."""
+
+WeightsOption = Annotated[str | None, typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS.")]
+RaceOption = Annotated[bool | None, typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off.")]
+MinFaceOption = Annotated[int, typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels.")]
 
 
 class TableFormat(StrEnum):
@@ -47,9 +50,9 @@ def predict(
         Path | None,
         typer.Option("--annotate", metavar="DIR", help="Also write pictures with boxes and labels here; never overwrites a file."),
     ] = None,
-    weights: Annotated[str | None, typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS.")] = None,
-    race: Annotated[bool | None, typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off.")] = None,
-    min_face: Annotated[int, typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels.")] = 24,
+    weights: WeightsOption = None,
+    race: RaceOption = None,
+    min_face: MinFaceOption = 24,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
 ) -> None:
     """Estimate age and gender of every face in pictures.
@@ -108,27 +111,15 @@ def expand_inputs(inputs: Sequence[str]) -> list[str]:
 
 
 def _expand(given: str) -> list[str]:
+    from agegender_core.errors import DatasetError
+    from agegender_core.listing import matched, pictures_below
+
     if os.path.isdir(given):
-        return sorted(_pictures_under(given))
-    if os.path.lexists(given) or not glob.has_magic(given):
-        return [given]
-    matched = sorted(path for path in glob.glob(given, recursive=True) if not os.path.isdir(path))
-    if not matched:
-        raise typer.BadParameter(f"nothing matches {given!r}", param_hint="INPUTS")
-    return matched
-
-
-def _pictures_under(folder: str) -> Iterator[str]:
-    """Pictures in a folder and the folders below it, by suffix; a folder that may not be read is given itself, so that it is reported."""
-    from agegender_core.imaging import PICTURE_SUFFIXES
-
-    closed: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
-                yield os.path.join(parent, name)
-    yield from closed
+        return sorted(pictures_below(given))
+    try:
+        return matched(given)
+    except DatasetError as error:
+        raise typer.BadParameter(str(error), param_hint="INPUTS") from error
 
 
 def choose_format(asked: TableFormat | None, output: Path | None) -> TableFormat:

@@ -34,6 +34,7 @@ from gradio.data_classes import ImageData  # noqa: E402
 
 from agegender_core import endpoints, shared  # noqa: E402
 from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
+from agegender_core.export import estimated  # noqa: E402
 from agegender_core.schema import json_schema  # noqa: E402
 
 if TYPE_CHECKING:
@@ -327,7 +328,7 @@ def heading() -> str:
 
 def consent(race: bool) -> str:
     """What is estimated from the camera, where, and what becomes of it; before the camera opens."""
-    what = "age, gender and, for an audit, race category" if race else "age and gender"
+    what = estimated(race)
     return (
         f"From your camera's film this estimates the {what} of each face in view, yours and everybody else's: ask them first. Frames go "
         "over the connection of this page to the computer that runs it, stay in its memory, one at a time, and are never stored. "

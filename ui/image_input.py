@@ -8,6 +8,7 @@ from html import escape
 
 import streamlit as st
 
+from agegender_core.export import estimated
 from agegender_core.imaging import PICTURE_SUFFIXES
 from ui import services
 from ui.answers import Picture
@@ -42,7 +43,7 @@ def _open_sample() -> None:
 
 def privacy_sentence(race: bool) -> str:
     """What is estimated, where, and what becomes of the picture."""
-    what = "age, gender and, for an audit, race category" if race else "age and gender"
+    what = estimated(race)
     return (
         f"From the snapshot you take, this app estimates the {what} of each face. It happens in the memory of the computer that runs "
         "the app; nothing is stored, logged or passed on, and it is forgotten soon after you close the page."

@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from agegender_core.export import colour_of, text_colour
+from agegender_core.export import colour_of, estimated, text_colour
 from agegender_core.live.types import LiveFrame, LiveTrack
 from ui import services
 from ui.charts import percent_words, shown
@@ -26,7 +26,7 @@ NETWORK_HELP = (
 
 def consent(race: bool) -> str:
     """What is estimated, of whom, where, and what becomes of the film."""
-    what = "age, gender and, for an audit, race category" if race else "age and gender"
+    what = estimated(race)
     return (
         f"From the film of your camera this app estimates the {what} of everybody in sight, many times a second, and writes age and "
         "gender onto the picture. So ask those who may walk into it. It happens in the memory of the computer that runs the app: each "

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from agegender_core.batch.loading import FilePlace, HubPlace, Item, NoPlace, RowPlace, ZipPlace
 from agegender_core.errors import DatasetError
 from agegender_core.imaging import PICTURE_SUFFIXES
+from agegender_core.listing import matched, pictures_below
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -69,7 +70,7 @@ class Sources:
         for path in _shards(Path(folder)):
             if path not in self.files:
                 yield from self._file_items(path, os.path.join(given, os.path.relpath(path, folder)))
-        for path in _pictures(folder, self.folders.keys() - {folder}):
+        for path in pictures_below(folder, self.folders.keys() - {folder}):
             if path not in self.files:
                 yield Item(self._key(path), printable(os.path.join(given, os.path.relpath(path, folder))), FilePlace(path))
 
@@ -86,7 +87,7 @@ def find_sources(inputs: Sequence[str]) -> Sources:
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
     for given in inputs:
-        for path in [] if given.startswith(HUB) else _matched(given):
+        for path in [] if given.startswith(HUB) else matched(given):
             (folders if os.path.isdir(path) else files).setdefault(os.path.abspath(path), path)
     if not (files or folders or hubs):
         raise DatasetError("nothing to read: give pictures, folders, zips, Parquet files, globs or hub:owner/name")
@@ -114,30 +115,9 @@ def _fixed_part(path: str) -> str:
     return path if os.path.isdir(path) else os.path.dirname(path)
 
 
-def _matched(given: str) -> list[str]:
-    if os.path.lexists(given) or not glob.has_magic(given):
-        return [given]
-    matched = sorted(path for path in glob.iglob(given, recursive=True) if not os.path.isdir(path))
-    if not matched:
-        raise DatasetError(f"nothing matches {given!r}")
-    return matched
-
-
 def printable(name: str) -> str:
     """A file's name as valid Unicode; bytes of names that are not UTF-8 are written as escapes."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _pictures(folder: str, others: set[str]) -> Iterator[str]:
-    """Pictures below ``folder``, by suffix, in a fixed order; ``others`` are folders listed on their own. A folder that may not be read is
-    given itself, so that it is reported."""
-    closed: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and os.path.join(parent, name) not in others)
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
-                yield os.path.join(parent, name)
-    yield from closed
 
 
 def _zip_items(path: str, key: str, file: str) -> Iterator[Item]:

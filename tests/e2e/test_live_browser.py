@@ -28,11 +28,16 @@ navigator.mediaDevices.getUserMedia = async wanted => {
 """
 """Every camera that is opened is kept in mind, to see that it is closed again."""
 REFUSED = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));"
-COLOURS = """video => {
+POINTS = """video => {
   const canvas = document.createElement('canvas');
   canvas.width = video.videoWidth; canvas.height = video.videoHeight;
   const pen = canvas.getContext('2d'); pen.drawImage(video, 0, 0);
   const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
+"""
+"""Start of a function of the shown picture: its points are in ``data``, four numbers each."""
+COLOURS = (
+    POINTS
+    + """
   const near = (i, r, g, b) => Math.abs(data[i] - r) + Math.abs(data[i+1] - g) + Math.abs(data[i+2] - b) < 60;
   const found = {first: [0, 0], second: [0, 0]};
   for (let i = 0; i < data.length; i += 4) {
@@ -43,18 +48,18 @@ COLOURS = """video => {
   return {size: [canvas.width, canvas.height], first: found.first[0], second: found.second[0],
           at: found.first[1] / Math.max(1, found.first[0]) / canvas.width};
 }"""
+)
 """How many points of the shown picture have the colours of face 1 and face 2, and how far to the right those of face 1 are."""
 
-PALE = """video => {
-  const canvas = document.createElement('canvas');
-  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-  const pen = canvas.getContext('2d'); pen.drawImage(video, 0, 0);
-  const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
+PALE = (
+    POINTS
+    + """
   let count = 0, sides = 0;
   for (let i = 0; i < data.length; i += 4)
     if (data[i] > 160 && Math.abs(data[i] - data[i + 2]) < 16) { count++; sides += (i / 4) % canvas.width; }
   return count > 1000 ? sides / count / canvas.width : null;
 }"""
+)
 """How far to the right the pale points of the shown picture are: those behind the person on the film's left. The other's are tinted."""
 
 
