@@ -1,9 +1,10 @@
-# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint and the tests that need nothing.  make fix: tidy.
+# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint and the tests that need nothing.
+# make test-fast: for daily use, without browser, Ray, datasets and slow tests.  make types: the type checker.  make fix: tidy.
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
 
-.PHONY: app test check fix clean
+.PHONY: app test test-fast check check-lint types fix clean
 .DELETE_ON_ERROR:
 
 app: .venv/.run
@@ -13,10 +14,18 @@ test: .venv/.dev
 	sh tests/e2e/install_chromium.sh
 	$(BIN)/python -m pytest
 
-check: .venv/.dev
+test-fast: .venv/.dev
+	$(BIN)/python -m pytest -q --durations=5 -m "not data and not e2e and not ray and not slow"
+
+check-lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check: check-lint
 	$(BIN)/python -m pytest -m "not data and not e2e"
+
+types: .venv/.dev
+	$(BIN)/python -m mypy
 
 fix: .venv/.dev
 	$(BIN)/ruff check --fix .
@@ -31,9 +40,9 @@ clean:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv && $(PYTHON) -m venv .venv; } || { rm -rf .venv; echo "install python3-venv first: sudo apt-get install python3-venv"; exit 1; }
 
 # torch first and by itself: torchvision then finds its need met and pulls in nothing larger.
-.venv/.run: requirements.txt | .venv/bin/python
+.venv/.run: requirements.txt pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q $$(grep '^torch==' requirements.txt)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt --editable .
 	touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.run

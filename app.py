@@ -4,11 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.common import uploads
+
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
 
 st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")  # before the pages are named: their icons would be fetched for the tab
 
+uploads.bind_this_server()
 page = st.navigation(
     [
         st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
@@ -16,10 +19,12 @@ page = st.navigation(
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/troubleshoot:"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:"),
+        st.Page("pages/api.py", title="API", icon=":material/code:"),
         st.Page("pages/about.py", title="About", icon=":material/menu_book:"),
     ],
     position="top",
 )
 st.set_page_config(page_title=f"{page.title} · {NAME}", page_icon=ICON, layout="wide")
 st.session_state["page-before"], st.session_state["page"] = st.session_state.get("page"), page.title
-page.run()
+with uploads.watched():
+    page.run()

@@ -1,8 +1,8 @@
 """The Gradio front end and its typed API over the same core: photo, live, attention, batch. Alone: ``python gradio_app.py``; beside the
 Streamlit app on one port: ``serve.py``.
 
-Pictures that are uploaded pass through a private temporary folder, for that is how Gradio takes them in: the API's are deleted once
-they are answered, the page's when they are replaced, when the page is closed, or after ten minutes. What goes out is inside the answer.
+Images that are uploaded are kept in memory, by ``ui/guard``, which stands before Gradio: the API's are forgotten once they are
+answered, the page's when they are replaced, when the page is closed, or after ten minutes. What goes out is inside the answer.
 """
 
 from __future__ import annotations
@@ -11,31 +11,38 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ui import gradio_parts as parts  # first: it sets where Gradio writes, before Gradio is imported
+from ui.gradio import components as parts  # first: it sets where Gradio writes, before Gradio is imported
 
 import gradio as gr  # isort: skip
+import uvicorn
+from fastapi import FastAPI
 
-from agegender_core import endpoints, shared
-from agegender_core.schema import AnalysisJson, AttentionJson, FailureJson
-from ui.gradio_parts import Given, failing
+from agegender_core.errors import AgeGenderError
+from agegender_core.serving import runtime, service
+from agegender_core.serving.api_schema import AnalysisJson, AttentionJson, FailureJson
+from agegender_core.vision.image_io import load_image
+from ui.common import proxies
+from ui.gradio.components import Given, failing
+from ui.gradio.hooks import alone
 
 HOST, PORT = "127.0.0.1", 7860
 PROGRESS = gr.Progress()
+THREADS = 24
+"""Of Gradio's functions. A number of its own: left alone, it takes those in which Streamlit serves its pages."""
 SESSIONS = 200
 """Visitors whose page's state is kept; the one longest unused loses it."""
 LIVE_SECONDS = 120
-"""A live film takes a place from others; after so long it pauses, and starts again at a click."""
+"""A live video takes a place from others; after so long it pauses, and starts again at a click."""
 
 
-def photo_answer(given: Given | None, weights: str, request: gr.Request) -> tuple[str, str, Any, Any, Any]:
-    """Picture with boxes, cards, chart of the largest face, table and JSON."""
+def photo_answer(given: Given | None, weights: str, request: gr.Request) -> tuple[str, str, Any, Any]:
+    """Image with boxes, a card with its own curve for each face, table and JSON."""
     parts.hold(request, "photo", [given])
     if given is None:
-        return parts.EMPTY, "", None, None, None
-    analysis = endpoints.predict(given.data, weights, begun=True)
-    chart = parts.chart(analysis.predictions[0].age) if analysis.predictions else None
-    table = parts.table([(given.name, analysis)])
-    return parts.marked(analysis, given.name), parts.cards(analysis), chart, table, {"file": given.name, **analysis.as_dict()}
+        return parts.EMPTY, "", parts.hidden(), None
+    analysis = service.predict(given.data, weights, already_admitted=True)
+    table = gr.update(value=parts.table([(given.name, analysis)]), visible=True)
+    return parts.marked(analysis, given.name), parts.cards(analysis), table, {"file": given.name, **analysis.as_dict()}
 
 
 def attention_answer(given: Given | None, weights: str, face: float | None, request: gr.Request) -> tuple[str, Any]:
@@ -43,57 +50,59 @@ def attention_answer(given: Given | None, weights: str, face: float | None, requ
     parts.hold(request, "attention", [given])
     if given is None:
         return parts.EMPTY, None
-    maps = endpoints.attention(given.data, weights, int(face or 1) - 1, begun=True)
-    return parts.masks(maps), endpoints.attention_json(given.name, maps)
+    maps = service.attention(given.data, weights, int(face or 1) - 1, already_admitted=True)
+    return parts.masks(maps), service.attention_json(given.name, maps)
 
 
 def batch_answer(given: list[Given], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[str, Any, str]:
     """A summary, the table and links to download it."""
     parts.hold(request, "batch", given)
     if not given:
-        return parts.EMPTY, None, ""
+        return parts.EMPTY, parts.hidden(), ""
     answers = []
-    for name, outcome in endpoints.predict_batch([(one.name, one.data) for one in given], weights, begun=True):
+    for name, outcome in service.predict_batch([(one.name, one.data) for one in given], weights, already_admitted=True):
         answers.append((name, outcome))
-        progress((len(answers), len(given)), unit="pictures")
-    return parts.batch_words(answers), parts.table(answers), parts.table_links(answers)
+        progress((len(answers), len(given)), unit="images")
+    return parts.batch_words(answers), gr.update(value=parts.table(answers), visible=True), parts.table_links(answers)
 
 
-def live_answer(frame: Any, analyser: Any, weights: str, mirror: bool) -> tuple[Any, str, Any]:
-    """One frame, marked; who is in it; and the film's analyser."""
-    if frame is None:
+def live_answer(given: Given | None, analyser: Any, weights: str, mirror: bool) -> tuple[Any, str, Any]:
+    """One frame, marked; who is in it; and the video's analyser."""
+    if given is None or given.upload is None:
         return gr.skip(), gr.skip(), analyser
+    with given.used():
+        frame = load_image(given.data, limits=parts.frame_limits())
     if analyser is None or analyser.predictor.card.name != weights:
         analyser = parts.live_analyser(weights)
-    if not shared.films().take(analyser):
+    if not runtime.video_slots().take(analyser):
         return frame, parts.LIVE_BUSY, analyser
-    told = analyser.analyse(frame.convert("RGB"))
-    return analyser.draw(told, mirror), parts.live_words(told), analyser
+    estimate = analyser.analyse(frame)
+    return analyser.draw(estimate, mirror), parts.live_words(estimate), analyser
 
 
 def api_predict(image: Given, weights: str) -> AnalysisJson:
-    """One picture's faces."""
+    """One image's faces."""
     with image.used():
-        return {"file": image.name, **endpoints.predict(image.data, weights, begun=True).as_dict()}
+        return {"file": image.name, **service.predict(image.data, weights, already_admitted=True).as_dict()}
 
 
 def api_batch(files: list[Given], weights: str) -> list[AnalysisJson | FailureJson]:
-    """Many pictures' faces; a bad picture is an entry with its error."""
+    """Many images' faces; a bad image is an entry with its error."""
     with parts.used(files):
-        answers = endpoints.predict_batch([(one.name, one.data) for one in files], weights, begun=True)
+        answers = service.predict_batch([(one.name, one.data) for one in files], weights, already_admitted=True)
         return [parts.as_json(name, outcome) for name, outcome in answers]
 
 
 def api_attention(image: Given, weights: str, face: float) -> AttentionJson:
     """Where a network with masks looked in one face."""
     with image.used():
-        return endpoints.attention_json(image.name, endpoints.attention(image.data, weights, int(face), begun=True))
+        return service.attention_json(image.name, service.attention(image.data, weights, int(face), already_admitted=True))
 
 
 def build() -> gr.Blocks:
     """The whole front end. Raises ``ConfigError`` or ``WeightsError`` where it cannot be offered."""
-    settings, names, with_masks = shared.settings(), endpoints.choices(), endpoints.attention_choices()
-    with gr.Blocks(title="Age and gender from faces", analytics_enabled=False, delete_cache=parts.DELETE) as demo:
+    settings, names, with_masks = runtime.settings(), service.choices(), service.attention_choices()
+    with gr.Blocks(title="Age and gender from faces", analytics_enabled=False) as demo:
         gr.Markdown(parts.heading())
         with gr.Tabs():
             with gr.Tab("Photo", id="photo"):
@@ -109,14 +118,15 @@ def build() -> gr.Blocks:
         gr.Markdown(parts.FOOT)
         demo.unload(parts.leave)
     demo.state_session_capacity = SESSIONS  # whoever calls the API without a session counts as a new one, with state of its own
-    return demo.queue(max_size=settings.waiting or 1, default_concurrency_limit=settings.concurrent, api_open=False)
+    demo.max_threads = THREADS
+    return demo.queue(max_size=None, default_concurrency_limit=settings.concurrent, api_open=False)  # the guard counts who may wait
 
 
 def _photo_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=5):
-            picture = parts.photo("Picture with faces")
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            picture = parts.photo("Image with faces")
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
             with gr.Row():
                 clear = gr.Button("Clear", variant="secondary")
                 ask = gr.Button("Estimate", variant="primary")
@@ -124,12 +134,11 @@ def _photo_tab(names: list[str]) -> None:
         with gr.Column(scale=6):
             marked = gr.HTML(parts.EMPTY, label="Faces found")
             cards = gr.HTML()
-            chart = gr.Plot(label="Age distribution of face 1", visible=True)
-    table = gr.Dataframe(label="All faces", interactive=False, wrap=True, show_search="none")
+    table = gr.Dataframe(label="All faces", interactive=False, wrap=True, show_search="none", visible=False)
     with gr.Accordion("As JSON", open=False):
         raw = gr.JSON(show_label=False)
-    outputs = [marked, cards, chart, table, raw]
-    run = parts.on_page(photo_answer, 4)
+    outputs = [marked, cards, table, raw]
+    run = parts.on_page(photo_answer, "", parts.hidden, None)
     how: dict[str, Any] = {
         "inputs": [picture, weights],
         "outputs": outputs,
@@ -138,22 +147,28 @@ def _photo_tab(names: list[str]) -> None:
         "show_progress_on": marked,
     }
     gr.on([ask.click, picture.change, weights.input], run, **how, trigger_mode="always_last")
-    clear.click(lambda: (None, parts.EMPTY, "", None, None, None), None, [picture, *outputs], api_visibility="private", queue=False)
+    clear.click(lambda: (None, parts.EMPTY, "", parts.hidden(), None), None, [picture, *outputs], api_visibility="private", queue=False)
 
 
 def _live_tab(names: list[str], race: bool, at_once: int) -> None:
-    gr.Markdown(parts.consent(race))
+    consent = gr.Markdown(parts.consent(race))
     agree = gr.Button("Agree and show the camera", variant="primary")
     film = gr.State(None, time_to_live=600)
     with gr.Column(visible=False) as stage:
         with gr.Row():
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
             mirror = gr.Checkbox(True, label="Mirror")
         with gr.Row():
-            camera = gr.Image(sources=["webcam"], streaming=True, type="pil", label="Camera: press record", webcam_options=parts.CAMERA)
+            camera = parts.camera("Camera: press record")
             seen = parts.film("Faces")
         words = gr.HTML(parts.LIVE_EMPTY)
-    agree.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [stage, agree], api_visibility="private", queue=False)
+    agree.click(
+        lambda: (gr.update(visible=True), parts.hidden(), parts.hidden()),
+        None,
+        [stage, agree, consent],
+        api_visibility="private",
+        queue=False,
+    )
     camera.stream(
         failing(live_answer),
         [camera, film, weights, mirror],
@@ -170,8 +185,8 @@ def _live_tab(names: list[str], race: bool, at_once: int) -> None:
 def _attention_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=4):
-            picture = parts.photo("Picture with a face")
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+            picture = parts.photo("Image with a face")
+            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
             face = gr.Number(1, label="Face, 1 for the largest", minimum=1, precision=0)
             ask = gr.Button("Show the masks", variant="primary")
             gr.Examples(parts.examples()[:1], picture, label="Example", cache_examples=False, api_visibility="private")
@@ -181,17 +196,17 @@ def _attention_tab(names: list[str]) -> None:
         raw = gr.JSON(show_label=False)
     how: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network", "trigger_mode": "always_last"}
     triggers: list[Callable] = [ask.click, picture.change, weights.input, face.submit]
-    gr.on(triggers, parts.on_page(attention_answer, 1), [picture, weights, face], [masks, raw], show_progress_on=masks, **how)
+    gr.on(triggers, parts.on_page(attention_answer, None), [picture, weights, face], [masks, raw], show_progress_on=masks, **how)
 
 
 def _batch_tab(names: list[str], most: int) -> None:
-    files = parts.files(f"Up to {most} pictures")
+    files = parts.files(f"Up to {most} images")
     with gr.Row():
-        weights = gr.Dropdown(parts.named(names), value=names[0], label="Network", filterable=False)
+        weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
         ask = gr.Button("Estimate all", variant="primary")
     words, links = gr.HTML(parts.EMPTY), gr.HTML()
-    table = gr.Dataframe(label="A row a face", interactive=False, wrap=True, show_search="none")
-    run = parts.on_page(batch_answer, 2)
+    table = gr.Dataframe(label="A row a face", interactive=False, wrap=True, show_search="none", visible=False)
+    run = parts.on_page(batch_answer, parts.hidden, "")
     ask.click(run, [files, weights], [words, table, links], api_visibility="private", concurrency_id="network", show_progress_on=words)
 
 
@@ -205,12 +220,12 @@ def _api(names: list[str], with_masks: list[str]) -> None:
         one = parts.answer("analysis", AnalysisJson)
         ask[0].click(
             failing(api_predict), [image, weights], one, api_name="predict", api_description=parts.API["predict"],
-            validator=parts.validate_one, **how,
+            **how,
         )  # fmt: skip
         all_ = parts.answer("answers", list[AnalysisJson | FailureJson])
         ask[1].click(
             failing(api_batch), [many, weights], all_, api_name="predict_batch", api_description=parts.API["predict_batch"],
-            validator=parts.validate_many, **how,
+            **how,
         )  # fmt: skip
         if with_masks:
             masked = gr.Dropdown(with_masks, value=with_masks[0], label="weights", allow_custom_value=True)
@@ -218,7 +233,7 @@ def _api(names: list[str], with_masks: list[str]) -> None:
             masks = parts.answer("attention", AttentionJson)
             ask[2].click(
                 failing(api_attention), [image, masked, face], masks, api_name="attention", api_description=parts.API["attention"],
-                validator=parts.validate_face, **how,
+                **how,
             )  # fmt: skip
 
 
@@ -230,7 +245,7 @@ def served() -> dict[str, Any]:
         "footer_links": ["api"],
         "run_history": False,
         "ssr_mode": False,
-        "max_file_size": f"{shared.settings().max_mb}mb",
+        "max_file_size": f"{runtime.settings().max_mb}mb",
         "show_error": True,
         "enable_monitoring": False,
     }
@@ -239,8 +254,15 @@ def served() -> dict[str, Any]:
 def main() -> None:
     """Serve the front end alone. ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` say where."""
     host, port = os.environ.get("GRADIO_SERVER_NAME", HOST), int(os.environ.get("GRADIO_SERVER_PORT", PORT))
-    build().launch(server_name=host, server_port=port, share=False, favicon_path=str(parts.ICON), **served())
+    with proxies.hidden():
+        outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app = gr.mount_gradio_app(outer, build(), "/", favicon_path=parts.ICON, **served())
+    print(f"Age and gender from faces: http://{host}:{port}", flush=True)
+    uvicorn.run(alone(app), host=host, port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AgeGenderError as error:
+        raise SystemExit(str(error)) from None

@@ -13,17 +13,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agegender_core.attention import AttentionMaps, attention_maps
     from agegender_core.errors import AgeGenderError
-    from agegender_core.predictor import Predictor, analyze, load_predictor
+    from agegender_core.explain.attention import AttentionMaps, attention_maps
+    from agegender_core.inference.predictor import Predictor, analyze, load_predictor
     from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
 
 _HOMES = {
-    "analyze": "predictor",
-    "load_predictor": "predictor",
-    "Predictor": "predictor",
-    "AttentionMaps": "attention",
-    "attention_maps": "attention",
+    "analyze": "inference.predictor",
+    "load_predictor": "inference.predictor",
+    "Predictor": "inference.predictor",
+    "AttentionMaps": "explain.attention",
+    "attention_maps": "explain.attention",
     "AgeGenderError": "errors",
     "AgeEstimate": "types",
     "Analysis": "types",

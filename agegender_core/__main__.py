@@ -1,5 +1,15 @@
-"""Entry of ``python -m agegender_core``."""
+"""Entry of the command line: ``agegender``, and ``python -m agegender_core``."""
 
-from agegender_core.cli import app
+import sys
+from pathlib import Path
 
-app(prog_name="python -m agegender_core")
+from agegender_core.cli.application import app
+
+
+def main() -> None:
+    """Run the command line under the name it was called by."""
+    app(prog_name="python -m agegender_core" if Path(sys.argv[0]).name == "__main__.py" else "agegender")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,16 @@
 """Every error this package raises for outside input.
 
     AgeGenderError
-    ├── InvalidImageError        the bytes are not a picture we accept
+    ├── InvalidImageError        the bytes are not an image we accept
     ├── DetectorError            the face detector failed
-    ├── NoFaceError              the picture shows fewer faces than asked for
+    ├── NoFaceError              the image shows fewer faces than asked for
     ├── WeightsError             weights cannot be used
     │   ├── WeightsMissingError      not installed
     │   ├── WeightsCorruptError      bytes differ from the manifest
     │   └── WeightsMismatchError     tensors do not fit the architecture
     ├── BusyError                too many are asking at once
     ├── ConfigError              a recipe or a setting is wrong
-    └── DatasetError             a data set is absent or not in the expected layout
+    └── DatasetError             a dataset is absent or not in the expected layout
 
 A message says what was wrong and what to do about it; it is fit to be shown to the user as it is.
 """
@@ -21,10 +21,11 @@ class AgeGenderError(Exception):
 
 
 class InvalidImageError(AgeGenderError):
-    """The bytes given are not a picture this package accepts.
+    """The bytes given are not an image this package accepts.
 
-    ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``, ``too_many_bytes``,
-    ``too_many_pixels``, ``too_small``, ``not_found``.
+    ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``, ``unsupported`` (sound, but
+    of a layout that is not read), ``too_many_bytes``, ``too_many_pixels``, ``too_costly`` (far more work than its size warrants),
+    ``too_small``, ``not_found``.
     """
 
     def __init__(self, message: str, reason: str = "not_an_image") -> None:
@@ -33,11 +34,11 @@ class InvalidImageError(AgeGenderError):
 
 
 class DetectorError(AgeGenderError):
-    """The face detector could not run on a valid picture."""
+    """The face detector could not run on a valid image."""
 
 
 class NoFaceError(AgeGenderError):
-    """The picture shows no face, or fewer than asked for."""
+    """The image shows no face, or fewer than asked for."""
 
 
 class WeightsError(AgeGenderError):
@@ -65,4 +66,4 @@ class ConfigError(AgeGenderError):
 
 
 class DatasetError(AgeGenderError):
-    """A data set is absent, unreadable or not in the expected layout."""
+    """A dataset is absent, unreadable or not in the expected layout."""

@@ -1,7 +1,7 @@
 """Names and order of every label. They live here and nowhere else.
 
 Sources: Adience's eight groups, Eidinger et al. 2014; FairFace's nine age ranges and seven races, Karkkainen and Joo 2021;
-UTKFace's five race categories, Zhang et al. 2017. All of them describe what annotators saw in a picture, not who a person is.
+UTKFace's five race categories, Zhang et al. 2017. All of them describe what annotators saw in an image, not who a person is.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class AgeGroup:
 
     @property
     def centre(self) -> float:
-        """Middle of the range in years, counting a person of age n as living through [n, n + 1)."""
-        return (self.lo + self.hi + 1) / 2
+        """Middle of the range in years of labels: a label of n stands for n, as where answers are read."""
+        return (self.lo + self.hi) / 2
 
 
 GENDERS: tuple[str, ...] = ("Female", "Male")
@@ -133,12 +133,12 @@ def adience_group(label: str) -> AgeGroup:
     """Adience's group by the age label of a fold file: «(8, 12)», «29» or one of its odd ranges.
 
     A range or an exact age belongs to the group that holds all of it: «(8, 12)» to 8-13, «(27, 32)» and «29» to 25-32. Two odd ranges are
-    read as well: «(38, 48)», which covers 38-43 and no other group whole, and «(25, 23)», which all pictures of one person have, as a slip
+    read as well: «(38, 48)», which covers 38-43 and no other group whole, and «(25, 23)», which all images of one person have, as a slip
     for «(25, 32)». Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none: authors who move them disagree
     («35» goes to 25-32 or to 38-43). Raises ``KeyError`` for those and for anything that is no age.
     """
     name = _ADIENCE_ODD_RANGES.get(label)
-    years = [int(part) for part in re.findall(r"\d+", label)] if re.fullmatch(r"\d+|\(\d+, *\d+\)", label) else []
+    years = [int(part) for part in re.findall(r"\d{1,3}", label)] if re.fullmatch(r"\d{1,3}|\(\d{1,3}, *\d{1,3}\)", label) else []
     for group in ADIENCE_GROUPS:
         if group.name == name or (years and all(group.lo <= year <= group.hi for year in years)):
             return group

@@ -5,33 +5,41 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agegender_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from agegender_core.imaging import ImageLimits
+    from agegender_core.types import ImageLimits
 
-PLACES = ("data", "pictures", "reports", "cache", "weights_dir")
+PATH_SETTINGS = ("data", "pictures", "reports", "cache", "weights_dir")
+PACKAGE = Path(__file__).resolve().parent
+INSTALLED = (PACKAGE / "shipped").is_dir()
+"""Whether this is an installed package, which carries weights, configs, reports and the app in a folder of its own."""
+ROOT = PACKAGE / "shipped" if INSTALLED else PACKAGE.parent
+"""Folder of weights/, configs/, reports/ and the app: the repository's top, or what the installed package carries."""
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 @dataclass(frozen=True)
 class Settings:
     """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the operator answers for it: the European
-    Union's AI Act bans inferring race from people's biometrics (Art. 5(1)(g)); auditing labelled data sets is exempt.
+    Union's AI Act bans inferring race from people's biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
     ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default. ``offered``: weights visitors may choose
     (``AGEGENDER_OFFERED``, names with commas between), empty for all that are for use.
 
-    Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one picture (``AGEGENDER_MAX_MEGAPIXELS``);
-    ``max_pictures``: that are answered at once (``AGEGENDER_MAX_PICTURES``); ``max_faces``: the largest of a picture that are answered
-    (``AGEGENDER_MAX_FACES``); ``concurrent``: pictures that are worked on at the same moment for all visitors together
+    Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one image (``AGEGENDER_MAX_MEGAPIXELS``);
+    ``max_pictures``: that are answered at once (``AGEGENDER_MAX_PICTURES``); ``max_faces``: the largest of an image that are answered
+    (``AGEGENDER_MAX_FACES``); ``concurrent``: images that are worked on at the same moment for all visitors together
     (``AGEGENDER_CONCURRENT``); ``waiting``: visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
+    ``max_session_mb``: megabytes of files that one visit to the pages may hold in memory (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``:
+    megabytes of all uploads that are kept in memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
-    Places, None for the usual ones. ``data``: folder with the face sets as Parquet (``AGEGENDER_DATA``); ``pictures``: where the error
-    galleries find the pictures of other sets (``AGEGENDER_PICTURES``, «set=SOURCE;set=SOURCE» or «any»); ``reports``: what was measured
+    Paths, None for the usual ones. ``data``: folder with the face datasets as Parquet (``AGEGENDER_DATA``); ``pictures``: where the error
+    galleries find the images of other datasets (``AGEGENDER_PICTURES``, «set=SOURCE;set=SOURCE» or «any»); ``reports``: what was measured
     (``AGEGENDER_REPORTS``); ``cache``: for aligned training crops (``AGEGENDER_CACHE``); ``weights_dir``: manifest and weights
     (``AGEGENDER_WEIGHTS_DIR``).
 
@@ -43,7 +51,7 @@ class Settings:
     weights: str | None = None
     offered: tuple[str, ...] = ()
     max_mb: int = 25
-    max_megapixels: int = 40
+    max_megapixels: int = 65
     max_pictures: int = 60
     max_faces: int = 200
     concurrent: int = 2
@@ -57,37 +65,52 @@ class Settings:
     turn_urls: tuple[str, ...] = ()
     turn_username: str | None = None
     turn_password: str | None = None
+    max_session_mb: int = 160
+    uploads_mb: int = 1500
 
     @property
     def image_limits(self) -> ImageLimits:
         """What ``imaging`` refuses."""
-        from agegender_core.imaging import ImageLimits
+        from agegender_core.types import ImageLimits
 
         return ImageLimits(max_bytes=self.max_mb * 2**20, max_pixels=self.max_megapixels * 1_000_000)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment; a variable that is empty counts as not set. Raises ``ConfigError`` that names the variable."""
-    turn = {name: environment.get(f"AGEGENDER_{name.upper()}") or None for name in ("turn_username", "turn_password")}
-    bounds = {"max_mb": 200, "max_megapixels": 500, "max_pictures": 1000, "max_faces": 10_000, "concurrent": 64}
+    bounds = {"max_mb": 200, "max_megapixels": 500, "max_pictures": 1000, "max_faces": 10_000, "concurrent": 64,
+              "max_session_mb": 4096}  # fmt: skip
     numbers = {name: _number(environment, name, 1, most) for name, most in bounds.items()}
     numbers["waiting"] = _number(environment, "waiting", 0, 10_000)
+    numbers["uploads_mb"] = _number(environment, "uploads_mb", 100, 1_000_000)
+    values: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    values |= {name: path_setting(name, environment) for name in PATH_SETTINGS}
     return Settings(
         race=_switch(environment, "AGEGENDER_RACE"),
         weights=environment.get("AGEGENDER_WEIGHTS") or None,
         offered=_list(environment, "AGEGENDER_OFFERED"),
         threads=_number(environment, "threads", 1, 256),
         turn_urls=_turn(environment),
-        **{name: place(name, environment) for name in PLACES},
-        **turn,
-        **{name: value for name, value in numbers.items() if value is not None},
+        turn_username=environment.get("AGEGENDER_TURN_USERNAME") or None,
+        turn_password=environment.get("AGEGENDER_TURN_PASSWORD") or None,
+        **values,
     )
 
 
-def place(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """One of ``PLACES`` by itself, for what must work although another switch is set wrongly; None where it is not set."""
-    assert name in PLACES
+def path_setting(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """One of ``PATH_SETTINGS`` by itself, for what must work although another switch is set wrongly; None where it is not set."""
+    assert name in PATH_SETTINGS
     return environment.get(f"AGEGENDER_{name.upper()}") or None
+
+
+def weights_dir() -> Path:
+    """Folder of the manifest and the weights: ``AGEGENDER_WEIGHTS_DIR``, else our own."""
+    return Path(path_setting("weights_dir") or ROOT / "weights")
+
+
+def reports_dir() -> Path:
+    """Folder of what was measured: ``AGEGENDER_REPORTS``, else our own."""
+    return Path(path_setting("reports") or ROOT / "reports")
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,17 +12,57 @@ from PIL import Image
 if TYPE_CHECKING:
     import torch
 
+TURNS = {90: Image.Transpose.ROTATE_90, 270: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
+"""Degrees counter-clockwise and how Pillow turns an image by them."""
+
+FULL_SIZE = "full_size"
+"""Key of an image's ``info``: width and height of the upright file, where the image was decoded at half of them."""
+
+MAX_BYTES = 25 * 1024 * 1024
+"""Largest file accepted, 25 MB."""
+MAX_PIXELS = 65_000_000
+"""Largest image accepted, width times height: photographs of 48, 50 and 64 megapixel phones."""
+MIN_SIDE = 20
+"""Shortest side accepted, in pixels; the face detector needs as many."""
+MAX_WORK = 1_200_000_000
+"""Most pixels times scans of a JPEG: about three seconds of one core. A progressive photograph has
+about ten scans."""
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """``max_bytes``: of the file; ``max_pixels``: of the image; ``min_side``: pixels of its shorter
+    side; ``max_work``: pixels times scans of a JPEG; ``reduce_above``: JPEGs of more pixels are
+    decoded at half their width and height; ``kinds``: formats accepted, None for all."""
+
+    max_bytes: int = MAX_BYTES
+    max_pixels: int = MAX_PIXELS
+    min_side: int = MIN_SIDE
+    max_work: int = MAX_WORK
+    reduce_above: int = 40_000_000
+    kinds: frozenset[str] | None = None
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+def scale_of(image: Image.Image) -> float:
+    """Pixels of the file for each pixel of an image from ``load_image``: 1.0 unless it was reduced."""
+    full = image.info.get(FULL_SIZE)
+    return 1.0 if full is None else full[0] / image.width
+
+
 FaceSource = Literal["mtcnn", "whole_frame", "dataset"]
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face found in a picture.
+    """One face found in an image.
 
-    ``box_xyxy``: left, top, right, bottom in pixels of the upright picture; may reach outside it.
+    ``box_xyxy``: left, top, right, bottom in pixels of the upright image; may reach outside it.
     ``score``: detector's confidence in [0, 1]. ``landmarks``: (5, 2) float, x and y in pixels of left eye, right eye, nose,
-    left and right mouth corner as seen in the picture, or None. ``turned``: by how many degrees counter-clockwise the picture had
-    to be turned before the detector found this face (0, 90, 180 or 270); box and landmarks are those of the unturned picture.
+    left and right mouth corner as seen in the image, or None. ``turned``: by how many degrees counter-clockwise the image had
+    to be turned before the detector found this face (0, 90, 180 or 270); box and landmarks are those of the unturned image.
     """
 
     box_xyxy: tuple[float, float, float, float]
@@ -37,6 +77,15 @@ class Face:
         if self.turned not in (0, 90, 180, 270):
             raise ValueError(f"turned must be 0, 90, 180 or 270, got {self.turned}")
 
+    def upright(self, size: tuple[int, int]) -> Face:
+        """The same face in coordinates of the image of ``size`` (width, height) turned by ``turned``; its own ``turned`` is then 0."""
+        if not self.turned:
+            return self
+        corners = _turned_points(np.array(self.box_xyxy, dtype=float).reshape(2, 2), self.turned, size)
+        box = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+        points = None if self.landmarks is None else _turned_points(self.landmarks, self.turned, size)
+        return replace(self, box_xyxy=box, landmarks=points, turned=0)
+
     @property
     def width(self) -> float:
         """Width of the box in pixels."""
@@ -47,6 +96,14 @@ class Face:
         """Height of the box in pixels."""
         return self.box_xyxy[3] - self.box_xyxy[1]
 
+    def scaled(self, factor: float) -> Face:
+        """The same face in an image ``factor`` times as large."""
+        if factor == 1:
+            return self
+        x0, y0, x1, y1 = self.box_xyxy
+        box = (factor * x0, factor * y0, factor * x1, factor * y1)
+        return replace(self, box_xyxy=box, landmarks=None if self.landmarks is None else factor * self.landmarks)
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping."""
         return {
@@ -56,6 +113,12 @@ class Face:
             "source": self.source,
             "turned": self.turned,
         }
+
+
+def _turned_points(points: np.ndarray, degrees: int, size: tuple[int, int]) -> np.ndarray:
+    """(N, 2) points of an image of ``size`` (width, height), where they are once it is turned counter-clockwise by ``degrees``."""
+    (width, height), x, y = size, points[:, 0], points[:, 1]
+    return np.stack({90: (y, width - x), 180: (width - x, height - y), 270: (height - y, x)}[degrees], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +183,7 @@ class Categorical:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Everything said about one face. ``crop`` is the aligned picture the network saw; ``race`` is None unless audits asked for it."""
+    """Everything estimated about one face. ``crop`` is the aligned image the network saw; ``race`` is None unless audits asked for it."""
 
     face: Face
     age: AgeEstimate
@@ -128,6 +191,10 @@ class Prediction:
     weights: str
     crop: Image.Image = field(repr=False)
     race: Categorical | None = None
+
+    def scaled(self, factor: float) -> Prediction:
+        """The same with its face in an image ``factor`` times as large."""
+        return self if factor == 1 else replace(self, face=self.face.scaled(factor))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping, without the crop."""
@@ -144,7 +211,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall-clock milliseconds of one picture's way down the hallway."""
+    """Wall-clock milliseconds of one image's way down the hallway."""
 
     detect_ms: float
     align_ms: float
@@ -163,9 +230,11 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One picture's answer: the upright RGB ``image`` all boxes refer to, its faces from largest to smallest, and what it took.
+    """One image's answer: the RGB ``image`` all boxes refer to, its faces from largest to smallest, and what it took.
 
-    ``turned``: degrees counter-clockwise the picture had to be turned before faces were found; 0 for an upright picture.
+    ``image`` is the image as it was given, with its EXIF orientation applied and no more: whoever has the file can draw the boxes.
+    ``turned``: degrees counter-clockwise (0, 90, 180 or 270) it has to be turned for its faces to stand upright; 0 for nearly all
+    images. ``upright()`` is the same answer turned so, for showing.
     ``left_out``: smaller faces that were found and not answered, where a limit says so. An empty ``predictions`` is a normal answer.
     """
 
@@ -176,16 +245,38 @@ class Analysis:
     turned: int = 0
     left_out: int = 0
 
+    def upright(self) -> Analysis:
+        """The same answer with the image, boxes and landmarks turned by ``turned``, which is 0 then. Itself where nothing is turned."""
+        if not self.turned:
+            return self
+        size = self.image.size
+        predictions = tuple(replace(one, face=one.face.upright(size)) for one in self.predictions)
+        image = self.image.transpose(TURNS[self.turned])
+        if FULL_SIZE in image.info and self.turned != 180:
+            image.info[FULL_SIZE] = image.info[FULL_SIZE][::-1]
+        return replace(self, image=image, predictions=predictions, turned=0)
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the file for each pixel of ``image``: 1.0, or 2.0 for a very large JPEG that was decoded at half its size."""
+        return scale_of(self.image)
+
+    def in_file(self) -> tuple[Prediction, ...]:
+        """The predictions with their faces in pixels of the upright file instead of ``image``."""
+        scale = self.scale
+        return tuple(prediction.scaled(scale) for prediction in self.predictions)
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready mapping, without pictures."""
+        """JSON-ready mapping, without images; all pixels are those of the upright file."""
+        width, height = self.image.info.get(FULL_SIZE, self.image.size)
         return {
-            "width": self.image.width,
-            "height": self.image.height,
+            "width": width,
+            "height": height,
             "turned": self.turned,
             "left_out": self.left_out,
             "weights": self.weights,
             "timing": self.timing.as_dict(),
-            "faces": [prediction.as_dict() for prediction in self.predictions],
+            "faces": [prediction.as_dict() for prediction in self.in_file()],
         }
 
 

@@ -5,64 +5,63 @@ from __future__ import annotations
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import (
-    answers,
-    attention_averages,
-    attention_changes,
-    attention_faithful,
-    attention_viewer,
-    face_picker,
-    image_input,
-    messages,
-    network_card,
-    style,
-)
-from ui import attention_link as link
-from ui import attention_start as start
-from ui.attention_subject import Subject, networks, subject
-from ui.ready import ready
+from ui.attention import cover, faithfulness, finding, interventions, test_set, viewer
+from ui.attention import query_params as link
+from ui.attention import setup as start
+from ui.attention.session import Subject, networks, subject
+from ui.common import messages, model_card, theme
+from ui.common.guards import ready
+from ui.predict import image_input, selectors, session_results
 
+TABS = "attention-tabs"
 PARTS = {
-    "look": attention_viewer.show,
-    "matter": attention_changes.show,
-    "faithful": attention_faithful.show,
-    "set": attention_averages.show,
+    "cover": cover.show,
+    "look": viewer.show,
+    "matter": interventions.show,
+    "faithful": faithfulness.show,
+    "set": test_set.show,
 }
 
 
-def explore(seen: Subject) -> None:
-    """The four parts; only the open one is worked out."""
-    tabs = st.tabs(list(link.TABS.values()), default=link.TABS[link.get("tab")], key="attention-tabs", on_change="rerun")
+def explore(face: Subject) -> None:
+    """The parts; only the open one is computed."""
+    # The open tab lives in the session alone: a ``default`` that changed with each run would be taken as a new choice and
+    # undo the click.
+    st.session_state.setdefault(TABS, link.TABS[link.get("tab")])
+    tabs = st.tabs(list(link.TABS.values()), key=TABS, on_change="rerun")
     for tab, name in zip(tabs, link.TABS, strict=True):
         if tab.open:
             link.put("tab", name)
             with tab:
-                PARTS[name](seen)
+                PARTS[name](face)
 
 
-style.page("Attention", "Watch where a network looks, switch its gaze off, and see whether the answer cares.")
+theme.page("Attention", "Cover the face and watch the age move; see where a model looks, and whether that matters.")
 link.read()
 chosen = start.row_of_a_set()
 settings, installed = ready()
 own, others = networks(installed)
 if not own:
     start.no_masks()
-pictures = chosen or image_input.pictures(settings.race) or start.kept_picture()
-entry = start.pick_network(own, others)
-if not pictures:
-    start.nothing_yet()
-    image_input.offer_sample()
-    st.stop()
+top = st.container(key="attention-top", gap="small")
+with st.expander("Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"):
+    images = chosen or image_input.pictures(settings.race)
+    entry = start.pick_network(own, others)
+images = images or start.kept_picture() or start.sample()
 try:
-    results = answers.answer_all(pictures[: settings.max_pictures], entry.name, settings.race, network_card.loading_words(entry))
-    good = [result for result in results if isinstance(result, answers.Answer)]
-    messages.failed([(result.picture.name, result.error) for result in results if isinstance(result, answers.Failure)])
-    answer = face_picker.pick_answer(good) if good else None
+    loading = model_card.loading_words(entry)
+    results = session_results.answer_all(images[: settings.max_pictures], entry.name, settings.race, loading)
+    good = [result for result in results if isinstance(result, session_results.Answer)]
+    failures = [result for result in results if isinstance(result, session_results.Failure)]
+    messages.failed([(result.picture.name, result.error) for result in failures])
+    answer = selectors.pick_answer(good) if good else None
     if answer is not None and not answer.predictions:
         messages.no_face(answer.picture.name)
     elif answer is not None:
-        seen = subject(entry, answer, start.pick_face(answer), settings.race)
-        explore(seen)
+        face = subject(entry, answer, start.pick_face(answer), settings.race)
+        with top:
+            finding.show(face, cover.age_words)
+        explore(face)
 except AgeGenderError as error:
     messages.cannot_start(error)
 link.write()

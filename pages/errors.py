@@ -1,34 +1,35 @@
-"""Errors: what a network gets wrong, for whom, and why; two networks side by side; labels that may be wrong."""
+"""Errors: what a model gets wrong, for whom, and why; two models side by side; labels that may be wrong."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import errors_data, errors_detail, errors_gallery, errors_own, errors_start, style
-from ui import errors_link as link
-from ui.errors_views import VIEWS
+from ui.common import theme
+from ui.errors import data, detail, gallery, own_set, setup
+from ui.errors import query_params as link
+from ui.errors.views import VIEWS
 
-style.page("Errors", "Find out what a network gets wrong, for whom, and why: picture by picture, group by group.")
-st.html(errors_gallery.CSS)
+theme.page("Errors", "See what a model gets wrong, for whom, and why: image by image, group by group.")
+st.html(gallery.CSS)
 link.read()
-errors_start.address_problems()
-sets = errors_data.sets()
+setup.address_problems()
+sets = data.sets()
 if not sets:
-    errors_start.no_reports()
-    errors_own.show()
+    setup.no_reports()
+    own_set.show()
     st.stop()
 try:
-    scope, pictures = errors_start.pick(sets)
+    scope, image_source = setup.pick(sets)
 except AgeGenderError as error:
-    errors_start.cannot_read(error)
+    setup.cannot_read(error)
     st.stop()
-errors_start.summary(scope)
-view = errors_start.pick_view()
+setup.summary(scope)
+view = setup.pick_view()
 try:
-    VIEWS[view](scope, pictures)
+    VIEWS[view](scope, image_source)
     if link.get("sample"):
-        errors_detail.show(scope, pictures)
+        detail.show(scope, image_source)
 except AgeGenderError as error:
-    errors_start.failed(error)
+    setup.failed(error)
 link.write(scope.filter)

@@ -1,62 +1,95 @@
-"""Predict: pictures in, a card for each face out."""
+"""Predict: an answer first, for the sample or the visitor's own images: a card for each face."""
 
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui import answers, downloads, face_picker, image_input, messages, network_card, result_card, style
-from ui.ready import ready
+from agegender_core.settings import Settings
+from ui.attention import query_params as attention
+from ui.common import messages, model_card, theme
+from ui.common.guards import ready
+from ui.predict import downloads, examples, face_grid, image_input, result_card, selectors, session_results
+from ui.predict.session_results import Answer, Failure
+
+OPEN_ATTENTION = "open-attention"
 
 
-def one_answer(answer: answers.Answer, titles: dict[str, str]) -> None:
-    """The picture and what it took on the left, its faces on the right; below each other on a narrow screen."""
-    left, right = st.columns([5, 6], gap="medium")
-    with left, st.container(key="picture"):
-        found = face_picker.count_words(len(answer.predictions))
-        st.image(answer.preview, width="stretch", alt=f"{answer.picture.name}, {found} marked")
-        st.caption(result_card.timing_words(answer, titles.get(answer.weights, answer.weights)))
-        downloads.buttons([answer])
-    with right:
-        if not answer.predictions:
-            messages.no_face(answer.picture.name)
-        for index in face_picker.faces_page(answer):
-            result_card.show(answer.predictions[index], index + 1)
+def marked_image(answer: Answer) -> None:
+    """The image with its boxes, what it took and whose it is."""
+    found = selectors.count_words(len(answer.predictions))
+    st.image(answer.preview, width="stretch", alt=f"{answer.picture.name}, {found} marked")
+    example = examples.key_of(answer.picture)
+    source = f" · {examples.EXAMPLES[example].source}" if example else ""
+    st.caption(result_card.timing_words(answer) + source, help=result_card.timing_steps(answer))
 
 
-def all_answers(results: list[answers.Answer | answers.Failure], titles: dict[str, str]) -> None:
-    """What failed, what all pictures have in common, and one picture's answer."""
-    good = [result for result in results if isinstance(result, answers.Answer)]
-    failures = [(result.picture.name, result.error) for result in results if isinstance(result, answers.Failure)]
+def faces(answer: Answer) -> None:
+    """A card for each face, or a grid and the card of the chosen one."""
+
+    def explain(number: int) -> None:
+        """Make the next run open Attention with this face and this model: callbacks cannot change the page themselves."""
+        st.session_state[OPEN_ATTENTION] = True
+        image_input.hand_over("Attention", answer.picture)
+        attention.put("weights", answer.weights)
+        attention.put("face", number)
+        attention.put("tab", "look")
+
+    if not answer.predictions:
+        messages.no_face(answer.picture.name)
+    count = len(answer.predictions)
+    for index in range(count) if count <= face_grid.CARDS else [face_grid.grid(answer)]:
+        result_card.show(answer.predictions[index], index + 1, explain)
+
+
+def several(results: list[Answer | Failure]) -> Answer | None:
+    """What failed, what all images have in common; the answer to show, None where there is none."""
+    good = [result for result in results if isinstance(result, Answer)]
+    failures = [(result.picture.name, result.error) for result in results if isinstance(result, Failure)]
     messages.failed(failures)
     if len(results) > 1:
         with st.container(border=True):
-            face_picker.overview(good, unread=len(failures))
+            selectors.overview(good, unread=len(failures))
             downloads.buttons(results)
-    if good:
-        one_answer(face_picker.pick_answer(good), titles)
+    return selectors.pick_answer(good) if good else None
 
 
-style.page("Age and gender from faces", "Every face in your picture gets an estimated age, with how sure that is, and a gender.")
-settings, installed = ready()
-
-pictures = image_input.pictures(settings.race)
-with st.container(key="network", gap="small"):
-    left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")
+def main(settings: Settings) -> None:
+    """Input and image on the left, the answer on the right; below each other on a narrow screen."""
+    left, right = st.columns([5, 6], gap="medium")
     with left:
-        weights = face_picker.pick_weights([entry for entry in installed if not entry.for_comparison] or installed, settings.weights)
-    entry = next((entry for entry in installed if entry.name == weights), None)
-    if entry is not None:
-        right.caption(messages.plain(network_card.summary_line(entry)))
-        network_card.show(entry)
-if not pictures:
-    messages.nothing_yet()
-    image_input.offer_sample()
-    st.stop()
-if len(pictures) > settings.max_pictures:
-    messages.too_many(settings.max_pictures, len(pictures))
-try:
-    title = network_card.loading_words(entry) if entry else weights
-    results = answers.answer_all(pictures[: settings.max_pictures], weights, settings.race, title)
-except AgeGenderError as error:
-    messages.cannot_start(error)
-    st.stop()
-all_answers(results, {entry.name: entry.title for entry in installed})
+        images = image_input.images_or_example(settings.race)
+        image_area = st.container(key="picture")
+    with right:
+        answer_area = st.container()
+        weights, entry = selectors.answered_by(installed, settings.weights)
+        download_area = st.container()
+        image_input.formats_and_privacy()
+    with answer_area:
+        if not images:
+            st.info("Open the camera and take a photo: the answer appears here.", icon=":material/photo_camera:")
+            return
+        if len(images) > settings.max_pictures:
+            messages.too_many(settings.max_pictures, len(images))
+        title = model_card.loading_words(entry) if entry else weights
+        try:
+            results = session_results.answer_all(images[: settings.max_pictures], weights, settings.race, title)
+        except AgeGenderError as error:
+            messages.cannot_start(error)
+            return
+        answer = several(results)
+        if answer is None:
+            return
+        faces(answer)
+    with image_area:
+        marked_image(answer)
+    with download_area:
+        downloads.buttons([answer])
+
+
+if st.session_state.pop(OPEN_ATTENTION, False):
+    st.switch_page("pages/attention.py")
+theme.page(
+    "Age and gender from faces",
+    "See how old each face looks, how certain that is, and which gender people would likely name.",
+)
+settings, installed = ready()
+main(settings)

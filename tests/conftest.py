@@ -1,10 +1,11 @@
-"""What all tests share: a portrait, drawn pictures, a tiny labelled set in the hub's image format, a Chromium with its driver, and the
+"""What all tests share: a portrait, drawn images, a tiny labelled set in the hub's image format, a Chromium with its driver, and the
 skip of ``data`` tests."""
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from agegender_core.alignment import TEMPLATE
-from agegender_core.data import data_dir
-from agegender_core.data.sample import sample_portrait
+from agegender_core.datasets import data_dir
+from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import DatasetError
+from agegender_core.vision.alignment import TEMPLATE
 from tests.e2e.harness import NAMES, find_chromium
+
+MAIN = sys.modules["__main__"]
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """AppTest leaves its page as ``__main__``, which a process started by a later test would run again."""
+    yield
+    sys.modules["__main__"] = MAIN
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def portrait() -> Image.Image:
-    """scikit-image's portrait, 512x512 RGB: one upright face."""
+    """The sample portrait, 512x512 RGB: one upright face."""
     return sample_portrait()
 
 

@@ -1,8 +1,11 @@
 """The same job on Ray Data: on all cores of this machine, or of a cluster that ``RAY_ADDRESS`` names.
 
-Each worker finds faces and asks the network itself, so only places of pictures and rows of answers travel. On a cluster the package, the
-weights and the pictures must lie at the same paths on every machine; parts are written by the process that was started. Ray replaces a
-worker that dies and has its pictures done again, however often; keys see to it that none is written twice.
+Each worker finds faces and asks the network itself, so only places of images and rows of answers travel. On a cluster the package, the
+weights and the images must lie at the same paths on every machine; parts are written by the process that was started.
+
+A worker opens images in a process of its own, as the local engine does: an image that takes it down twice becomes a failure with its
+name. Ray replaces a worker that dies for other reasons and has its images done again, ``RETRIES`` times; keys see to it that none is
+written twice.
 """
 
 from __future__ import annotations
@@ -11,22 +14,23 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from agegender_core.batch.answering import Answerer, FinderRecipe
-from agegender_core.batch.engine import Tick
-from agegender_core.batch.loading import Item
-from agegender_core.batch.parts import Job, Parts, tally_of
-from agegender_core.batch.pool import usable_cores
+from agegender_core.batch.image_refs import Item
+from agegender_core.batch.local_engine import Tick
+from agegender_core.batch.part_writer import Job, Parts, tally_of
+from agegender_core.batch.pipeline import Answerer, FinderRecipe
 from agegender_core.batch.sources import Sources
-from agegender_core.errors import ConfigError, DetectorError
-from agegender_core.settings import read_settings
+from agegender_core.batch.worker_pool import Pool, in_order, usable_cores
+from agegender_core.errors import AgeGenderError, ConfigError, DetectorError
+from agegender_core.settings import PACKAGE, read_settings
 
 BATCH = 16
-"""Pictures a worker takes at once."""
+"""Images a worker takes at once."""
 SLICE = 20_000
-"""Pictures listed at once: Ray keeps the places of a whole data set in memory."""
+"""Images listed at once: Ray keeps the places of a whole dataset in memory."""
+RETRIES = 3
+"""Times that images are given to another worker after theirs died."""
 PINNED = "2.60.0"
 
 
@@ -39,18 +43,18 @@ def require_ray() -> None:
 
 
 class Worker:
-    """Lives in a process of Ray: places of pictures in, rows as JSON out."""
+    """Lives in a process of Ray: places of images in, rows as JSON out."""
 
     def __init__(self, recipe: FinderRecipe, job: Job) -> None:
-        from agegender_core.predictor import load_predictor
+        from agegender_core.inference.predictor import load_predictor
 
-        self.find = recipe()
+        self.pool = Pool(recipe, 1)
         self.answer = Answerer(load_predictor(job.weights, race=job.race, min_face=job.min_face))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """``batch``: a column ``item`` of items; gives the columns ``key`` and ``rows``."""
         items: list[Item] = list(batch["item"])
-        answers = self.answer([(item, self.find(item)) for item in items])
+        answers = self.answer(list(in_order(items, self.pool)))
         return {"key": [key for key, _ in answers], "rows": [json.dumps(rows) for _, rows in answers]}
 
 
@@ -62,10 +66,11 @@ def run_ray(sources: Sources, parts: Parts, workers: int | None, tick: Tick, sto
     import ray
     from ray.exceptions import RayError
 
-    from agegender_core.predictor import load_predictor
+    from agegender_core.inference.predictor import load_predictor
 
     spec = load_predictor(parts.job.weights, min_face=parts.job.min_face).card.input
-    worker_arguments = (FinderRecipe(spec, parts.job.min_face, read_settings().image_limits), parts.job)
+    settings = read_settings()
+    worker_arguments = (FinderRecipe(spec, parts.job.min_face, settings.image_limits, settings.max_faces), parts.job)
     _start(workers)
     try:
         count = workers or int(ray.cluster_resources().get("CPU", 1))
@@ -80,12 +85,20 @@ def run_ray(sources: Sources, parts: Parts, workers: int | None, tick: Tick, sto
             if stop():
                 return
     except RayError as error:
-        raise DetectorError(
-            f"workers keep dying at the same pictures ({type(error).__name__}): try --engine local, it names them"
-        ) from error
+        raise DetectorError(_reason(error)) from error
     finally:
         parts.write()
         ray.shutdown()
+
+
+def _reason(error: BaseException) -> str:
+    """Our own error inside one of Ray's, else that workers died."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, AgeGenderError):
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    if inner is not None:
+        return str(inner)
+    return f"workers died {RETRIES + 1} times at the same images ({type(error).__name__}): try fewer, --workers 1, or --engine local"
 
 
 def _answers(items: list[Item], worker_arguments: tuple[FinderRecipe, Job], count: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -93,15 +106,16 @@ def _answers(items: list[Item], worker_arguments: tuple[FinderRecipe, Job], coun
     import ray.data
 
     blocks = max(count, -(-len(items) // BATCH))
-    told = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(blocks, len(items))).map_batches(
+    answered = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(blocks, len(items))).map_batches(
         Worker,
         fn_constructor_args=worker_arguments,
         batch_size=BATCH,
         compute=ray.data.ActorPoolStrategy(size=min(count, len(items))),
         num_cpus=1,
+        max_task_retries=RETRIES,
     )
     seen: set[str] = set()
-    for row in told.iter_rows():
+    for row in answered.iter_rows():
         if row["key"] not in seen:
             seen.add(row["key"])
             yield row["key"], json.loads(row["rows"])
@@ -116,7 +130,7 @@ def _start(workers: int | None) -> None:
     import ray
     from ray.data import DataContext
 
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(PACKAGE.parent)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
     options: dict[str, Any] = {
         "runtime_env": {"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},

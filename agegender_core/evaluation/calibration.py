@@ -1,25 +1,34 @@
-"""Fit how logits are read, on validation splits only: temperatures, the interval, the point estimate."""
+"""Fit how logits are read, on validation splits only: temperatures, the point estimate, the interval.
+
+The interval is split-conformal within bands of the answered age (Romano, Patterson and Candès, «Conformalized Quantile Regression»,
+NeurIPS 2019; Mondrian bands: Vovk et al. 2005): whatever the network's own quantiles are worth, in every band each end is moved so far
+that the validation split's true ages lie beyond it as seldom as they should. That holds for other images of the same kind, by band of
+the *answered* age; by band of the true age, or on another kind of image, it need not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from agegender_core.data.records import Targets
-from agegender_core.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax, two_class
-from agegender_core.labels import AGE_GROUP_SETS, group_index
+from agegender_core.datasets.records import Targets
+from agegender_core.inference.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax, two_class
+from agegender_core.labels import AGE_BANDS, AGE_GROUP_SETS, group_index
 
 COVERAGE = 0.8
+LEAST = 50
+"""A band of answered ages has at least so many validation images: fewer say too little of its tails."""
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Logits by head of N validation pictures and their labels."""
+    """Logits by head of N validation images and their labels."""
 
     logits: dict[str, torch.Tensor]
     targets: Targets
@@ -27,16 +36,16 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    spec = dataclasses.replace(spec, coverage=COVERAGE, **_class_temperatures(validation))
+    spec = dataclasses.replace(spec, coverage=COVERAGE, half_width=None, margins=(), **_class_temperatures(validation))
     if spec.kind == "distribution":
-        return _fit_distribution(spec, validation)
+        spec = _fit_distribution(spec, validation)
     if spec.kind == "groups":
         spec = dataclasses.replace(spec, age_temperature=_group_temperature(spec, validation))
-    return _fit_half_width(spec, validation)
+    return _fit_margins(spec, validation)
 
 
 def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
-    """Temperature of a head of age groups; pictures whose age, or the start of their range, lies in no group are left out."""
+    """Temperature of a head of age groups; images whose age, or the start of their range, lies in no group are left out."""
     groups = AGE_GROUP_SETS[spec.groups]
     found = [-1 if age < 0 or (index := group_index(int(age), groups)) is None else index for age in validation.targets.age_lo]
     return fit_temperature(validation.logits["age"], np.array(found, dtype=np.int64))
@@ -84,16 +93,46 @@ def fit_interval_temperature(logits: torch.Tensor, age: np.ndarray, coverage: fl
     return round(float(TEMPERATURES[int(np.argmin(gaps))]), 4)
 
 
-def _fit_half_width(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
-    """One number has no distribution: the interval's half-width is the quantile of its absolute errors (split conformal).
-
-    Sets that give only ranges have no errors in years: then there is no interval.
-    """
+def _fit_margins(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
+    """``spec`` with the margins of its interval; sets that give only ranges have no errors in years, and no interval."""
     targets = validation.targets
     exact = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi)
     if not exact.any():
         return dataclasses.replace(spec, coverage=None)
-    years = read_out(validation.logits, spec).years[exact]
-    errors = np.sort(np.abs(years - targets.age_lo[exact]))
-    rank = min(int(np.ceil((len(errors) + 1) * COVERAGE)) - 1, len(errors) - 1)
-    return dataclasses.replace(spec, half_width=round(float(errors[rank]), 2))
+    answers = read_out(validation.logits, spec)
+    years, age = answers.years[exact], targets.age_lo[exact]
+    low, high = (years if end is None else end[exact] for end in (answers.low, answers.high))
+    return dataclasses.replace(spec, margins=conformal_margins(years, low - age, age - high, COVERAGE))
+
+
+def conformal_margins(years: np.ndarray, below: np.ndarray, above: np.ndarray, coverage: float) -> tuple[tuple[float, float, float], ...]:
+    """Margins as ``DecodingSpec`` has them. ``years``: (N,) answered ages. ``below``, ``above``: (N,) years
+    by which the true age lies under the interval's lower end and over its upper one, negative inside."""
+    tail = (1 - coverage) / 2
+    rows = []
+    for start, end in bands_of(years):
+        inside = (years >= start) & (years < end)
+        rows.append((start, _upper_quantile(below[inside], tail), _upper_quantile(above[inside], tail)))
+    return tuple(rows)
+
+
+def bands_of(years: np.ndarray) -> list[tuple[float, float]]:
+    """Bands of answered ages, decades at first; one with fewer than ``LEAST`` of ``years`` joins its smaller neighbour."""
+    edges = [*(float(band.lo) for band in AGE_BANDS), float("inf")]
+    while len(edges) > 2:
+        counts, _ = np.histogram(years, np.array([-1.0, *edges[1:-1], 1e9]))
+        worst = int(counts.argmin())
+        if counts[worst] >= LEAST:
+            break
+        before = counts[worst - 1] if worst else np.inf
+        after = counts[worst + 1] if worst + 1 < len(counts) else np.inf
+        edges.pop(worst if before <= after else worst + 1)
+    return list(pairwise(edges))
+
+
+def _upper_quantile(scores: np.ndarray, tail: float) -> float:
+    """The score that a new one passes with a probability of at most ``tail``: of rank (n + 1)(1 - tail), rounded up."""
+    if not len(scores):  # answers that are no numbers lie in no band
+        return 0.0
+    rank = min(int(np.ceil((len(scores) + 1) * (1 - tail))), len(scores))
+    return round(float(np.sort(scores)[rank - 1]), 2)

@@ -1,6 +1,6 @@
-"""Metrics, each the mean of one value a picture, with a bootstrap interval.
+"""Metrics, each the mean of one value an image, with a bootstrap interval.
 
-A metric is a column of per-picture values; pictures without the label it needs hold NaN and do not count.
+A metric is a column of per-picture values; images without the label it needs hold NaN and do not count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agegender_core.labels import ADIENCE_GROUPS, AGE_BANDS, FAIRFACE_GROUPS, AgeGroup, group_index, group_names
+from agegender_core.labels import (
+    ADIENCE_GROUPS,
+    AGE_BANDS,
+    FAIRFACE_GROUPS,
+    AgeGroup,
+    group_index,
+    group_names,
+)
 
 RESAMPLES = 2000
 METRICS = (
@@ -32,7 +39,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` pictures."""
+    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` images."""
 
     value: float
     low: float
@@ -44,25 +51,41 @@ class Estimate:
         return {"value": round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5), "n": self.n}
 
 
-def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Estimate | None:
-    """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is left."""
+def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, who: np.ndarray | None = None) -> Estimate | None:
+    """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is left.
+
+    ``who``: (n,) person of each image. Images of one person are alike, and drawing them one by one
+    would make the interval too narrow: where it is given, whole persons are drawn.
+    """
     values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    count = len(values)
-    if count == 0:
+    known = ~np.isnan(values)
+    if not known.any():
         return None
-    generator = np.random.default_rng(seed)
+    drawn = bootstrap_draws(values[known], None if who is None else who[known], resamples, seed)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(float(values[known].mean()), float(low), float(high), int(known.sum()))
+
+
+def bootstrap_draws(values: np.ndarray, who: np.ndarray | None = None, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(``resamples``,) means of ``values`` (n,), n > 0 and no NaN, drawn anew with replacement; by
+    person where ``who`` (n,) is given."""
+    if who is None:
+        sums, counts = values, None
+    else:
+        _, person = np.unique(who, return_inverse=True)
+        sums, counts = np.bincount(person, values), np.bincount(person)
+    generator, count = np.random.default_rng(seed), len(sums)
     means = np.empty(resamples)
     block = max(1, 2_000_000 // count)
     for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        means[start : start + size] = values[generator.integers(0, count, (size, count))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high), count)
+        rows = generator.integers(0, count, (min(block, resamples - start), count))
+        drawn = sums[rows]
+        means[start : start + block] = drawn.mean(axis=1) if counts is None else drawn.sum(axis=1) / counts[rows].sum(axis=1)
+    return means
 
 
 def value_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """One column a metric of ``METRICS``, one row a picture of a prediction table (see ``runner.PREDICTION_COLUMNS``)."""
+    """One column a metric of ``METRICS``, one row an image of a prediction table (see ``runner.PREDICTION_COLUMNS``)."""
     error = table["age_pred"] - table["age_true"]
     columns = {
         "mae": error.abs(),
@@ -82,14 +105,20 @@ def value_columns(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)[list(METRICS)]
 
 
-def estimates(values: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Every metric that has at least one picture, JSON-ready."""
-    found = {name: bootstrap_mean(values[name].to_numpy(float)) for name in values.columns}
+def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
+    """Every metric that has at least one image, JSON-ready. ``who``: as in ``bootstrap_mean``."""
+    found = {name: bootstrap_mean(values[name].to_numpy(float), who=who) for name in values.columns}
     return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
 
 
+def persons(table: pd.DataFrame) -> np.ndarray | None:
+    """(n,) who is in each image, where a set tells it of every one and someone is in several; else None."""
+    known = table["subject"].notna().all() and table["subject"].duplicated().any()
+    return table["subject"].to_numpy(str) if known else None
+
+
 def slice_labels(table: pd.DataFrame) -> Mapping[str, pd.Series]:
-    """Slice name by picture: age band (FairFace's own range where no exact age is known), gender, race; None where unlabelled."""
+    """Slice name by image: age band (FairFace's own range where no exact age is known), gender, race; None where unlabelled."""
     ages = table["age_true"].astype(float)
     band = ages.map({age: band_name(age) for age in ages.dropna().unique()}).astype(object).where(ages.notna(), table["age_range_true"])
     return {"age": band, "gender": table["gender_true"], "race": table["race_true"]}
@@ -102,14 +131,18 @@ def band_name(age: float) -> str | None:
     return next(band.name for band in AGE_BANDS if band.lo <= int(age) <= band.hi)
 
 
-def sliced(table: pd.DataFrame, values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """{slicing: {slice: {metric: estimate}}}, slices in natural order."""
+def sliced(table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """{slicing: {slice: {metric: estimate}}}, slices in natural order: those of ``slice_labels``, and
+    «age_answered», the band of the age that was answered, by which intervals are fitted."""
     start = {group.name: group.lo for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
+    answered = table["age_pred"].astype(float).map(band_name).astype(object)
+    answered = answered.where(table["age_true"].notna(), None)
     result: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    for slicing, labels in slice_labels(table).items():
+    for slicing, labels in {**slice_labels(table), "age_answered": answered}.items():
         names = sorted(labels.dropna().unique(), key=lambda name: (start.get(name, 0), name))
         if names:
-            result[slicing] = {name: estimates(values[labels == name]) for name in names}
+            parts = {name: (labels == name).to_numpy(bool) for name in names}
+            result[slicing] = {name: estimates(values[part], None if who is None else who[part]) for name, part in parts.items()}
     return result
 
 
@@ -133,3 +166,7 @@ def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
 
 def _positions(names: pd.Series, groups: tuple[AgeGroup, ...]) -> pd.Series:
     return names.map({name: float(index) for index, name in enumerate(group_names(groups))}).astype(float)
+
+
+YEARS = {"mae", "bias", "interval_width", "balanced_mae"}
+"""Metrics in years; all others are shares in [0, 1]."""

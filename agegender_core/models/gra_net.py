@@ -3,7 +3,7 @@ Learning Model for Classification of Age and Gender From Facial Images», IEEE A
 
 Follows Section V (equations 3 to 6, Table 3) and the annex, which lists the residual block and the gated attention block in Keras
 (p = 1, t = 2, r = 1). The layout between the blocks is a figure we do not have; taken is the usual one of residual attention networks on
-32x32 pictures (Wang et al., «Residual Attention Network for Image Classification», 2017), whose total is the paper's «33 million»:
+32x32 images (Wang et al., «Residual Attention Network for Image Classification», 2017), whose total is the paper's «33 million»:
 
     32x32  5x5 convolution to 32 channels, 2x2 max-pool
     16x16  residual block to 128, attention1 (mask branch pools twice)
@@ -28,9 +28,11 @@ Deviations and choices:
   512 channels hardly leave 0.5.) Equations 4 and 6 contain their sigmoid.
 * The text has bilinear interpolation, the annex Keras' default, nearest neighbour. The text is followed.
 * The two 1x1 convolutions of the mask follow each other without activation, as in the annex. Nothing normalises what reaches them
-  there, and pre-activation blocks let their sums grow: trained like that, over nine tenths of the mask's values stand at 0 or 1 after a
-  hundred steps and stay there (measured at half width with AdamW), so that masks no longer depend on the face. ``mask_norm=True``
-  puts batch norm and ReLU before them, as Wang et al.'s published network does; our own recipes use it, the paper's does not.
+  there, and pre-activation blocks let their sums grow: trained like that, over nine tenths of the mask's values lie within 0.02 of
+  0 or 1 after a hundred steps and stay there (measured at half width with AdamW), so that masks no longer depend on the face.
+  ``mask_norm=True`` puts batch norm and ReLU before them, as Wang et al.'s published network does. That keeps saturation low only at
+  first: nothing normalises what comes out, and its drift grows with rate x channels. ``logit_norm=True`` puts batch norm after them,
+  before the sigmoid, and holds it there. Our own recipes use one of the two, the paper's neither.
 * The annex projects the input of a residual block wherever its bottleneck width is not its output width, so in every block inside an
   attention block; without these projections the total would be 30.9M.
 * Convolutions that only meet batch norm next have no bias (about 0.03M less than in Keras).
@@ -51,7 +53,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agegender_core.errors import ConfigError
-from agegender_core.models.initialise import glorot
+from agegender_core.models.initialization import glorot
 from agegender_core.models.registry import register
 from agegender_core.types import AttentionBlock, ModelOutput
 
@@ -75,7 +77,7 @@ def channel_mask(x: Tensor) -> Tensor:
 
 
 def spatial_mask(x: Tensor) -> Tensor:
-    """Equation 6, U3(x_ic) = 1 / (1 + exp(-(x_ic - mean_c) / std_c)), mean and deviation over the positions of one picture's channel c.
+    """Equation 6, U3(x_ic) = 1 / (1 + exp(-(x_ic - mean_c) / std_c)), mean and deviation over the positions of one image's channel c.
 
     (N, C, H, W) to (N, C, H, W) in [0, 1].
     """
@@ -83,7 +85,15 @@ def spatial_mask(x: Tensor) -> Tensor:
     return torch.sigmoid((x - mean) * torch.rsqrt(variance + 1e-8))  # a constant map has no deviation to divide by
 
 
+def ones_mask(x: Tensor) -> Tensor:
+    """No mask: 1 everywhere, the control of comparisons. (N, C, H, W) to (N, C, H, W); what leads to ``x`` learns nothing."""
+    return torch.ones_like(x)
+
+
 MASKS: dict[str, Callable[[Tensor], Tensor]] = {"mixed": mixed_mask, "channel": channel_mask, "spatial": spatial_mask}
+"""The paper's three kinds."""
+CONTROLS: dict[str, Callable[[Tensor], Tensor]] = {"ones": ones_mask}
+"""Ours, for comparisons: masks that cannot say anything."""
 
 
 class ResidualBlock(nn.Module):
@@ -118,16 +128,17 @@ def quarter_block(channels: int) -> ResidualBlock:
 class MaskBranch(nn.Module):
     """Bottom-up top-down branch, Section V-C: pools ``depth`` times and interpolates back. Gives the mask before its normalisation.
 
-    ``norm``: batch norm and ReLU before the last two convolutions, see the deviations above.
+    ``norm``: batch norm and ReLU before the last two convolutions; ``logit_norm``: batch norm after them, see the deviations above.
     """
 
-    def __init__(self, channels: int, depth: int, norm: bool) -> None:
+    def __init__(self, channels: int, depth: int, norm: bool, logit_norm: bool = False) -> None:
         super().__init__()
         self.down = nn.ModuleList(quarter_block(channels) for _ in range(depth))
         self.skips = nn.ModuleList(quarter_block(channels) for _ in range(depth - 1))
         self.up = nn.ModuleList(quarter_block(channels) for _ in range(depth))
         self.norm = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True)) if norm else nn.Identity()
-        self.out = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1))
+        last = [nn.BatchNorm2d(channels)] if logit_norm else []
+        self.out = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1), *last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W) of any size of values."""
@@ -147,17 +158,28 @@ class MaskBranch(nn.Module):
 class GatedAttention(nn.Module):
     """Annex, ``attention_block``: trunk of two residual blocks, softly weighted by the mask through the gate; one block before, one after.
 
-    ``depth``: poolings of the mask branch. ``mask``: key of ``MASKS``. ``gated``: False for the residual attention network's form.
-    ``mask_norm``: normalises the mask branch before its last convolutions.
+    ``depth``: poolings of the mask branch. ``mask``: key of ``MASKS`` or ``CONTROLS``. ``gated``: False for the residual attention
+    network's form.
+    ``mask_norm``, ``logit_norm``: normalise the mask branch before and after its last convolutions.
     """
 
-    def __init__(self, name: str, channels: int, depth: int, mask: str, gated: bool, gate_start: float, mask_norm: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        depth: int,
+        mask: str,
+        gated: bool,
+        gate_start: float,
+        mask_norm: bool,
+        logit_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.name = name
-        self.normalise = MASKS[mask]
+        self.normalise = (MASKS | CONTROLS)[mask]
         self.before = quarter_block(channels)
         self.trunk = nn.Sequential(quarter_block(channels), quarter_block(channels))
-        self.mask_branch = MaskBranch(channels, depth, mask_norm)
+        self.mask_branch = MaskBranch(channels, depth, mask_norm, logit_norm)
         self.after = quarter_block(channels)
         start = math.log(gate_start / (1 - gate_start))
         self.gate_logit = nn.Parameter(torch.tensor(start)) if gated else None
@@ -185,9 +207,11 @@ def _chosen(intervene: Intervention, key: str, own: Tensor) -> Tensor:
 class GRANet(nn.Module):
     """Three gated attention blocks between residual blocks, then one linear layer a head.
 
-    ``heads``: output size by head name. ``mask``: «mixed», «channel» or «spatial», equations 4 to 6. ``gated``: False for the residual
-    attention network. ``gate_start``: gates before training, in (0, 1). ``dropout``: rate before the heads, in [0, 1). ``width``:
-    factor of all channel counts, in [1/8, 1]. ``mask_norm``: normalises the mask branch before its last convolutions.
+    ``heads``: output size by head name. ``mask``: «mixed», «channel» or «spatial», equations 4 to 6, or «ones», none.
+    ``gated``: False for the residual attention network. ``gate_start``: gates before training, in
+    (0, 1). ``dropout``: rate before the heads, in [0, 1). ``width``: factor of all channel counts, in
+    [1/8, 1]. ``mask_norm``, ``logit_norm``: normalise the mask branch before and after its last
+    convolutions.
     """
 
     def __init__(
@@ -199,10 +223,11 @@ class GRANet(nn.Module):
         dropout: float = 0.0,
         width: float = 1.0,
         mask_norm: bool = False,
+        logit_norm: bool = False,
     ) -> None:
         super().__init__()
-        if mask not in MASKS:
-            raise ConfigError(f"gra_net has no mask {mask!r}: choose one of {', '.join(MASKS)}")
+        if mask not in MASKS | CONTROLS:
+            raise ConfigError(f"gra_net has no mask {mask!r}: choose one of {', '.join(MASKS | CONTROLS)}")
         if not 0 < gate_start < 1:
             raise ConfigError(f"gra_net: gate_start must lie between 0 and 1, got {gate_start}")
         if not 1 / 8 <= width <= 1:
@@ -218,7 +243,7 @@ class GRANet(nn.Module):
             (ResidualBlock(first, one, first), ResidualBlock(one, two, one, stride=2), ResidualBlock(two, three, two, stride=2))
         )
         self.attention = nn.ModuleList(
-            GatedAttention(f"attention{number}", channels, depth, mask, gated, gate_start, mask_norm)
+            GatedAttention(f"attention{number}", channels, depth, mask, gated, gate_start, mask_norm, logit_norm)
             for number, channels, depth in ((1, one, 2), (2, two, 1), (3, three, 1))
         )
         self.tail = nn.Sequential(
@@ -235,7 +260,7 @@ class GRANet(nn.Module):
         self.apply(glorot)
 
     @property
-    def handles(self) -> tuple[str, ...]:
+    def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «attention1.mask», «attention1.gate» and so on."""
         kinds = ("mask",) if self.attention[0].gate_logit is None else ("mask", "gate")
         return tuple(f"{block.name}.{kind}" for block in self.attention for kind in kinds)
@@ -247,9 +272,9 @@ class GRANet(nn.Module):
 
     def forward_features(self, x: Tensor, intervene: Intervention | None = None) -> tuple[Tensor, tuple[AttentionBlock, ...]]:
         """(N, 3, H, W) to (N, 1024) features and what the attention blocks did."""
-        unknown = sorted(set(intervene or ()) - set(self.handles))
+        unknown = sorted(set(intervene or ()) - set(self.intervention_points))
         if unknown:
-            raise ConfigError(f"gra_net has no {', '.join(unknown)} to intervene on; it has {', '.join(self.handles)}")
+            raise ConfigError(f"gra_net has no {', '.join(unknown)} to intervene on; it has {', '.join(self.intervention_points)}")
         x = self.stem(x)  # (N, 32, H/2, W/2)
         blocks = []
         for widen, attention in zip(self.widen, self.attention, strict=True):
@@ -287,17 +312,17 @@ class GRANetTrio(nn.Module):
         return {f"{name}.{block}": gate for name, network in self.networks.items() for block, gate in network.gates.items()}
 
     @property
-    def handles(self) -> tuple[str, ...]:
+    def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «decade.attention1.mask» and so on."""
-        return tuple(f"{name}.{handle}" for name, network in self.networks.items() for handle in network.handles)
+        return tuple(f"{name}.{handle}" for name, network in self.networks.items() for handle in network.intervention_points)
 
     def forward(self, x: Tensor, intervene: Intervention | None = None) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and so on.
 
         ``intervene``: as in ``GRANet``, with the head's name before the block's. Raises ``ConfigError`` for unknown names.
         """
-        if unknown := sorted(set(intervene or ()) - set(self.handles)):
-            raise ConfigError(f"gra_net_trio has no {', '.join(unknown)} to intervene on; it has {', '.join(self.handles)}")
+        if unknown := sorted(set(intervene or ()) - set(self.intervention_points)):
+            raise ConfigError(f"gra_net_trio has no {', '.join(unknown)} to intervene on; it has {', '.join(self.intervention_points)}")
         logits, blocks = {}, []
         for name, network in self.networks.items():
             prefix = f"{name}."

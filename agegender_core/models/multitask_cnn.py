@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from agegender_core.models.initialise import glorot
+from agegender_core.models.initialization import glorot
 from agegender_core.models.registry import register
 from agegender_core.types import ModelOutput
 

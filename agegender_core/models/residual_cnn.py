@@ -13,7 +13,7 @@ Deviations and choices:
   that gives it: widths 64, 128, 256, one convolution and two residual blocks of two 3x3 convolutions a stage, 72x72 px in (9x9x256 =
   20,736 flattened), branches 512 wide: 35,332,690 with the paper's heads. It was the only one at 35.3M in a sweep of widths and branch
   widths that are powers of two, one to three residual blocks a stage and 13 sides from 32 to 224 px.
-* Pictures of another side are pooled to the same 9x9 grid; at ``side`` itself nothing is pooled.
+* Images of another side are pooled to the same 9x9 grid; at ``side`` itself nothing is pooled.
 * Dropout rates are not stated: 0.5. Convolutions have no dropout, «dropout layers» is read as those of the branches.
 * Pooling comes before ReLU, which gives the same numbers on a quarter of the values.
 """

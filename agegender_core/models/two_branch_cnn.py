@@ -10,7 +10,7 @@ branch, which sees both.
 
 Deviations and choices:
 * The input size is not stated. 96 is chosen: all four pools (3, 2, 2, 2) come out even, and the flattened 4x4x16 = 256 features are as
-  wide as the dense layer after them. Pictures of another side are pooled to the same 4x4 grid; at ``side`` itself nothing is pooled.
+  wide as the dense layer after them. Images of another side are pooled to the same 4x4 grid; at ``side`` itself nothing is pooled.
 * Padding is not stated; convolutions keep the side, pools drop what is left over.
 * «Concatenate both the age branch and gender branch»: joined are the 128 features of the gender branch's last hidden layer, what its
   answer is made of. The age loss trains the gender branch through the join, as nothing in the text says otherwise.
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError
-from agegender_core.models.initialise import glorot
+from agegender_core.models.initialization import glorot
 from agegender_core.models.registry import register
 from agegender_core.types import ModelOutput
 

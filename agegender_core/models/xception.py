@@ -15,7 +15,7 @@ Deviations and choices:
   by global average pooling; the report does not say whether it pooled or flattened.
 * Which layers the report fine-tuned is not stated; here all of them can be.
 * «same» padding at stride 2 pads all sides, and batch norm has PyTorch's epsilon, as in timm's port of the Keras weights.
-* Batch norm is not folded by ``prepare``: timm's names keep it apart from its convolutions.
+* Batch norm is not folded by ``optimize_for_inference``: timm's names keep it apart from its convolutions.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
         _fill(model.trunk, _read(path), str(path))
         return f"ImageNet weights from {path.name}"
     try:
-        from agegender_core._torchvision_ops import ensure_torchvision
+        from agegender_core.vision._torchvision_nms import ensure_torchvision
 
         ensure_torchvision()
         import timm

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agegender_core.compact import Storage
-from agegender_core.decoding import decoding_kind
 from agegender_core.errors import ConfigError
+from agegender_core.inference.decoding import decoding_kind
+from agegender_core.inference.quantization import Storage
 from agegender_core.types import InputSpec
 
 
@@ -20,8 +20,8 @@ from agegender_core.types import InputSpec
 class DataConfig:
     """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched.
 
-    ``resplit``: deals the pictures of every set anew, near-duplicates and all, for measuring what a protocol does, never for weights to be
-    used: «random» into splits of the same sizes, «stratified_age_bins» as the third paper did (5,000 pictures, 90/5/5).
+    ``resplit``: deals the images of every set anew, near-duplicates and all, for measuring what a protocol does, never for weights to be
+    used: «random» into splits of the same sizes, «stratified_age_bins» as the third paper did (5,000 images, 90/5/5).
     """
 
     sets: tuple[str, ...] = ("utkface", "all_age_faces", "fairface")
@@ -37,6 +37,7 @@ class ScheduleConfig:
     ``epochs``: full length. ``budget_minutes``: where the clock would run out first, the schedule shrinks to fit it (0: no limit).
     ``warmup``: share of the run in which the learning rate rises. ``cosine``: fall to zero along a cosine, else stay constant.
     ``sizes``: (share of the run from which it holds, side of the crop in pixels): small crops first are faster.
+    ``watch``: training images that are measured after each pass as the validation split is, without augmentation, for learning curves.
     ``cpu_bf16``: bfloat16 on processors that multiply it in hardware, twice as fast for wide networks, no faster for small ones (a GPU
     always uses it).
     """
@@ -48,6 +49,7 @@ class ScheduleConfig:
     cosine: bool = True
     sizes: tuple[tuple[float, int], ...] = ()
     cpu_bf16: bool = False
+    watch: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,11 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of a training crop. Angles in degrees, the rest as fractions; ``p`` is a probability."""
+    """Random changes of a training crop. ``p`` is a probability.
+
+    ``rotate``, ``shear``: largest angles in degrees. ``scale``, ``shift``, ``contrast``, ``colour``: as
+    fractions. ``brightness``: factors lie within so much of ``brightness_middle``.
+    """
 
     flip_p: float = 0.5
     affine_p: float = 1.0
@@ -76,6 +82,7 @@ class AugmentConfig:
     shear: float = 0.0
     shift: float = 0.0
     brightness: float = 0.0
+    brightness_middle: float = 1.0
     contrast: float = 0.0
     colour: float = 0.0
     grey_p: float = 0.0
@@ -101,11 +108,27 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class DistilConfig:
+    """Learning from another network beside the labels (Hinton, Vinyals and Dean 2015).
+
+    ``teacher``: name of installed weights whose heads of the same size are learned from, empty for
+    none. ``age``, ``gender``: weights of the divergence from the teacher's distributions.
+    ``temperature``: both networks' logits are divided by it, > 0.
+    """
+
+    teacher: str = ""
+    age: float = 1.0
+    gender: float = 1.0
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
 class CardConfig:
     """What people read about the weights.
 
     ``title``, ``summary``, ``paper``: for people. ``caveats``: what to know before use. ``default``: whether the app opens with these
-    weights. ``flip``: average with the mirrored crop. ``storage``: half precision, or fewer bits a value for networks too large for that.
+    weights. ``flip``: average with the mirrored crop. ``for_comparison``: made to compare options, not for use. ``storage``: half
+    precision, or fewer bits a value for networks too large for that.
     """
 
     title: str = ""
@@ -114,6 +137,7 @@ class CardConfig:
     caveats: str = ""
     default: bool = False
     flip: bool = True
+    for_comparison: bool = False
     storage: Storage = "half"
 
 
@@ -121,9 +145,10 @@ class CardConfig:
 class Recipe:
     """One training run, whole. ``model``: the architecture's own options.
 
-    ``start_from``: nothing for random values; «imagenet» (xception: by timm where they can be had, else from scratch); «published», the
-    installed weights of the same name; or the path of a safetensors file (for xception of timm's names). ``fresh``: parts that begin at
-    random all the same, by a piece of their tensors' names, such as «mask_branch».
+    ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that carries them; xception: by timm
+    where they can be had, else from scratch); «published», the installed weights of the same name; or the path of a safetensors file (for
+    these two of timm's names). ``fresh``: parts that begin at random all the same, by a piece of their tensors' names, such as
+    «mask_branch».
 
     ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9 (FairFace's ranges) or 1 (years),
     decade (classes) and digit 1, gender 2 or 1, race 7, or targets 2 (age group index and gender as two numbers).
@@ -142,6 +167,7 @@ class Recipe:
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    distil: DistilConfig = DistilConfig()
     card: CardConfig = field(default_factory=CardConfig)
 
     def as_dict(self) -> dict[str, Any]:

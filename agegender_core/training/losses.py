@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agegender_core.data.records import Targets
+from agegender_core.datasets.records import Targets
 from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, MAX_AGE, AgeGroup
 from agegender_core.training.config import LossConfig
 
 
 @dataclass(frozen=True, eq=False)
 class TargetBatch:
-    """Labels of N pictures on the training device: see ``agegender_core.data.records.Targets``."""
+    """Labels of N images on the training device: see ``agegender_core.datasets.records.Targets``."""
 
     age_lo: Tensor
     age_hi: Tensor
@@ -67,13 +67,13 @@ def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfi
 
 
 def class_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy over the pictures whose label is not -1, (N, K) logits and (N,) labels. Two classes 0 and z: that of a sigmoid of z."""
+    """Cross-entropy over the images whose label is not -1, (N, K) logits and (N,) labels. Two classes 0 and z: that of a sigmoid of z."""
     total = functional.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
     return total / (labels >= 0).sum().clamp(min=1)
 
 
 def number_loss(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """Mean squared error over the ``known`` pictures, all (N,)."""
+    """Mean squared error over the ``known`` images, all (N,)."""
     return (((values - labels) ** 2) * known).sum() / known.sum().clamp(min=1)
 
 
@@ -93,7 +93,7 @@ def gaussian_labels(age: Tensor, sigma: float) -> Tensor:
 
 
 def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
-    """Mean over labelled pictures, (N, 101) logits.
+    """Mean over labelled images, (N, 101) logits.
 
     Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years. Ranges: an age known only to lie
     in [lo, hi] is an interval-censored label, whose likelihood is the probability inside the range.
@@ -119,7 +119,7 @@ def race_loss(logits: Tensor, race: Tensor) -> Tensor:
 
 
 def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor]:
-    """(N, 2) vector of age-group index and gender, and (N,) which pictures have both.
+    """(N, 2) vector of age-group index and gender, and (N,) which images have both.
 
     Exact ages in a gap between groups have no index, as in the benchmark; so have ranges that lie in no single group.
     """
@@ -129,7 +129,7 @@ def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor
 
 
 def two_value_loss(values: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
-    """Paper's equation 5: squared L2 distance to (age group index, gender), mean over pictures that have both. (N, 2) values."""
+    """Paper's equation 5: squared L2 distance to (age group index, gender), mean over images that have both. (N, 2) values."""
     wanted, usable = two_value_targets(targets, config.groups)
     squared = ((values - wanted) ** 2).sum(dim=1)
     return (squared * usable).sum() / usable.sum().clamp(min=1)

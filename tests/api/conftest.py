@@ -10,7 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from agegender_core.weights import list_weights
+from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import running_app
 
 SWITCHES = {"AGEGENDER_MAX_PICTURES": "5", "AGEGENDER_MAX_MB": "2", "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist"}

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from agegender_core import load_predictor
-from agegender_core.attention import AttentionNetwork
+from agegender_core.explain.attention import AttentionNetwork
 from tests.e2e.harness import running_app
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -104,7 +104,7 @@ def test_the_default_network_answers_where_none_is_named(client: Client, picture
 
 def test_batch_has_an_entry_for_each_picture(client: Client, picture: Path, tmp_path: Path, uploads: Path) -> None:
     text, cut, empty = tmp_path / "notes.txt", tmp_path / "cut.png", tmp_path / "wall.png"
-    text.write_text("not a picture")
+    text.write_text("not an image")
     cut.write_bytes(picture.read_bytes()[:5000])
     Image.new("RGB", (200, 200), "grey").save(empty)
     answers = client.predict([handle_file(str(path)) for path in (text, picture, cut, empty)], DEFAULT, api_name="/predict_batch")
@@ -120,7 +120,7 @@ def test_attention_gives_the_masks(client: Client, picture: Path, uploads: Path)
     jsonschema.validate(answer, returned(client, "/attention"))
     runner = load_predictor(MASKED)
     face = runner.predict(picture)[1]
-    maps = AttentionNetwork(runner.card, runner.network).look(face.crop)
+    maps = AttentionNetwork(runner.card, runner.network).explain(face.crop)
     assert [block["name"] for block in answer["blocks"]] == [block.name for block in maps.blocks]
     for there, here in zip(answer["blocks"], maps.blocks, strict=True):
         assert there["shape"] == list(here.mask.shape) and there["gate"] == pytest.approx(here.gate, abs=1e-3)
@@ -136,11 +136,11 @@ def png(size: tuple[int, int]) -> bytes:
 
 
 BAD: list[tuple[str, Callable[[bytes], bytes], str]] = [
-    ("text", lambda _: b"hello there, this is text", "This is a text file, not a picture"),
+    ("text", lambda _: b"hello there, this is text", "This is a text file, not an image"),
     ("cut", lambda good: good[:5000], "incomplete or damaged"),
     ("empty", lambda _: b"", "The file is empty"),
     ("small", lambda _: png((10, 10)), "both sides need 20"),
-    ("pixels", lambda _: png((8000, 6000)), "more than 40 megapixels"),
+    ("pixels", lambda _: png((9000, 8000)), "more than 65 megapixels"),
 ]
 
 
@@ -156,18 +156,18 @@ def test_a_bad_picture_is_a_422_that_says_why(
 
 
 def test_a_missing_picture_an_unknown_network_and_a_bad_number_are_422(server: str, ready: dict, two_faces: bytes, uploads: Path) -> None:
-    assert "No picture was given" in (answer := post(server, "predict", [None, DEFAULT])).text and answer.status_code == 422
+    assert "No image was given" in (answer := post(server, "predict", [None, DEFAULT])).text and answer.status_code == 422
     answer = post(server, "predict", [uploaded(server, "a.png", two_faces), "xception"])
     assert answer.status_code == 422 and "is not on offer here: choose one of multitask_cnn_dist, gra_net_dist" in answer.text
     answer = post(server, "attention", [uploaded(server, "a.png", two_faces), MASKED, -1])
     assert answer.status_code == 422 and "faces count from 0" in answer.text
     answer = post(server, "predict_batch", [[uploaded(server, f"{n}.png", two_faces) for n in range(6)], DEFAULT])
-    assert answer.status_code == 422 and "give 1 to 5 pictures, not 6" in answer.text
+    assert answer.status_code == 422 and "give 1 to 5 images, not 6" in answer.text
     assert left_over(uploads) == []
 
 
 def test_a_face_that_is_not_there_is_said(client: Client, picture: Path) -> None:
-    with pytest.raises(Exception, match="face 7 is not in the picture: there are 2"):
+    with pytest.raises(Exception, match="face 7 is not in the image: there are 2"):
         client.predict(handle_file(str(picture)), MASKED, 7, api_name="/attention")
 
 
@@ -199,7 +199,7 @@ def test_a_picture_in_a_data_address_needs_no_upload(server: str, ready: dict, t
 
 
 def test_callers_at_once_get_their_own_answers(server: str, ready: dict, portrait: Image.Image, tmp_path: Path, uploads: Path) -> None:
-    """Each caller's picture has a width of its own; answers may not be mixed up."""
+    """Each caller's image has a width of its own; answers may not be mixed up."""
 
     def ask(number: int) -> tuple[int, list[int]]:
         path = tmp_path / f"{number}.jpg"

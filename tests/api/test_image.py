@@ -16,7 +16,8 @@ import httpx
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 USER = 1000
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agegender_core.live.bench import film
-from agegender_core.weights import list_weights
+from agegender_core.benchmarks.video import film
+from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import FLAGS, running_app
 
 
@@ -43,14 +43,14 @@ def portrait_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def webcam_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake webcam sees: the portrait in 640x480, as an uncompressed Y4M film."""
+    """What the fake webcam sees: the portrait in 640x480, as an uncompressed Y4M video."""
     frame = Image.new("RGB", (640, 480), (90, 100, 110))
     frame.paste(portrait.resize((480, 480)), (80, 0))
     return write_film(tmp_path_factory.mktemp("webcam") / "portrait.y4m", [frame] * 4)
 
 
 def write_film(path: Path, frames: list[Image.Image]) -> Path:
-    """640x480 frames as an uncompressed Y4M film of 15 a second, which Chromium shows as its camera."""
+    """640x480 frames as an uncompressed Y4M video of 15 a second, which Chromium shows as its camera."""
     path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + b"".join(b"FRAME\n" + i420(frame) for frame in frames))
     return path
 
@@ -64,7 +64,7 @@ def i420(frame: Image.Image) -> bytes:
 
 @pytest.fixture(scope="session")
 def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
+    """A video of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
     return write_film(tmp_path_factory.mktemp("film") / "people.y4m", film(2, seconds=4, fps=15))
 
 
@@ -78,7 +78,7 @@ def browser(chromium: str, webcam_file: Path, driver: Any) -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def cinema(chromium: str, film_file: Path, driver: Any) -> Iterator[object]:
-    """A browser whose camera shows the film of two people."""
+    """A browser whose camera shows the video of two people."""
     launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={film_file}"])
     yield launched
     launched.close()

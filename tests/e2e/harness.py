@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--headless",
@@ -45,9 +46,12 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_app(weights: Path | None = None, script: str = "app.py", switches: Mapping[str, str] | None = None) -> Iterator[str]:
+def running_app(
+    weights: Path | None = None, script: str = "app.py", switches: Mapping[str, str] | None = None, base: str = "", log: Path | None = None
+) -> Iterator[str]:
     """Address of the app, served on a free port and answering health checks. ``weights``: its weights folder, unless the usual one;
-    ``script``: «serve.py» for Gradio beside it; ``switches``: the operator's, added to the environment.
+    ``script``: «serve.py» for Gradio beside it; ``switches``: the operator's, added to the environment; ``base``: a path such as
+    «/name» that the app is served below; ``log``: where its log goes, to be read afterwards.
 
     Raises ``RuntimeError`` with the app's log where it does not start.
     """
@@ -55,18 +59,19 @@ def running_app(weights: Path | None = None, script: str = "app.py", switches: M
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
+    options += ["--server.baseUrlPath", base] if base else []
     environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
     if weights is not None:
         environment["AGEGENDER_WEIGHTS_DIR"] = str(weights)
     environment |= switches or {}
     command = [sys.executable, "-m", "streamlit", "run", script, *options]
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    with log.open("w+b") if log else tempfile.TemporaryFile() as stream:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
         try:
-            if not _answers(f"http://127.0.0.1:{port}/_stcore/health", server):
-                log.seek(0)
-                raise RuntimeError(f"the app did not start:\n{log.read().decode()[-3000:]}")
-            yield f"http://127.0.0.1:{port}"
+            if not _answers(f"http://127.0.0.1:{port}{base}/_stcore/health", server):
+                stream.seek(0)
+                raise RuntimeError(f"the app did not start:\n{stream.read().decode()[-3000:]}")
+            yield f"http://127.0.0.1:{port}{base}"
         finally:
             server.terminate()
             try:
@@ -78,14 +83,21 @@ def running_app(weights: Path | None = None, script: str = "app.py", switches: M
 
 
 def choose_network(page: Any, title: str) -> None:
-    """Choose ``title`` in the list of networks."""
-    page.get_by_role("combobox", name="Network").click()
+    """Choose ``title`` in the list of models, which a page may keep behind «change»."""
+    change = page.locator(".st-key-answered-by").get_by_text("change", exact=True)
+    folded = change.count() and not page.get_by_role("combobox", name="Model").is_visible()
+    if folded:
+        change.click()
+    page.get_by_role("combobox", name="Model").or_(page.get_by_role("combobox", name="Network")).click()
     page.get_by_role("option", name=title, exact=True).click()
+    if folded:
+        page.locator(QUIET).wait_for()
+        page.keyboard.press("Escape")
 
 
 def answered_by(page: Any, title: str) -> None:
     """Wait until the answer shown is that of the network called ``title`` and the page is at rest."""
-    page.get_by_text(f"Answered by {title}.").wait_for()
+    page.locator(".st-key-answered-by", has_text=f"Answered by {title}").wait_for()
     page.locator(QUIET).wait_for()
 
 
@@ -117,7 +129,7 @@ def visiting(browser: Any, url: str, **settings: Any) -> Iterator[Callable[..., 
         page.on("console", heard)
         page.goto(url)
         page.get_by_role("heading", name="Age and gender from faces").wait_for()
-        page.get_by_role("tab", name="Upload").wait_for()
+        page.get_by_test_id("stFileUploaderDropzone").wait_for()
         return page
 
     yield go

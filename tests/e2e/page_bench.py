@@ -1,7 +1,7 @@
 """How long the pages take, in a browser, from a click or a key to what it shows: ``python -m tests.e2e.page_bench [--save]``.
 
 Measured, never asserted. A fresh server for each page; the networks the app ships; the bundled portrait; drawn answers of twelve
-networks on 20,000 pictures, without the pictures.
+networks on 20,000 images, without the images.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from agegender_core.error_analysis.bench import ROWS, write_drawn
-from agegender_core.evaluation.bench import processor
+from agegender_core.benchmarks.error_analysis import ROWS, write_drawn
+from agegender_core.benchmarks.networks import processor
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, running_app
 
 REPEATS = 12
@@ -58,7 +58,15 @@ def timed(what: str, times: list[float]) -> Row:
 def attention(page: Any, url: str) -> Iterator[Row]:
     """The explorer's controls with the network it opens with, after each was used once."""
     page.goto(f"{url}/attention?picture=sample")
-    page.locator(".ag-said").wait_for()
+    page.locator(".stage img").wait_for()
+    rest(page)
+    page.locator(".stage").focus()
+    page.keyboard.press("ArrowRight")
+    rest(page)
+    move = lambda: page.keyboard.press("ArrowRight")  # noqa: E731
+    yield timed("Attention: the patch moved by a pixel", [changes(page, ".ag-moved", move) for _ in range(REPEATS)])
+    page.goto(f"{url}/attention?picture=sample&tab=look&details=1")
+    page.locator(".ag-map-title").wait_for()
     rest(page)
     page.wait_for_timeout(2000)
     step = lambda: page.keyboard.press("n")  # noqa: E731
@@ -87,13 +95,13 @@ def attention(page: Any, url: str) -> Iterator[Row]:
 def errors(page: Any, url: str) -> Iterator[Row]:
     """The galleries over drawn reports."""
     page.goto(url)
-    page.get_by_role("tab", name="Upload").wait_for()
+    page.get_by_test_id("stFileUploaderDropzone").wait_for()
     rest(page)
     started = time.perf_counter()
     page.goto(f"{url}/errors?set=drawn&weights=a")
     tile = "[class*='st-key-errors-tile-all'] button:visible"
     page.locator(tile).first.wait_for()
-    yield timed(f"Errors, {ROWS:,} pictures: first view", [1000 * (time.perf_counter() - started)])
+    yield timed(f"Errors, {ROWS:,} images: first view", [1000 * (time.perf_counter() - started)])
     rest(page)
     page.wait_for_timeout(2000)
     sort = page.get_by_role("combobox", name="Order")
@@ -105,14 +113,14 @@ def errors(page: Any, url: str) -> Iterator[Row]:
         options = options or page.get_by_role("option").all_inner_texts()[:3]
         wanted = page.get_by_role("option", name=options[(index + 1) % len(options)], exact=True)
         times.append(changes(page, "[class*='st-key-errors-tile-all']", wanted.click))
-    yield timed(f"Errors, {ROWS:,} pictures: another order", times)
+    yield timed(f"Errors, {ROWS:,} images: another order", times)
     page.get_by_text("Filter: ").click()
     least = page.get_by_label("Off by at least", exact=True)
     times = []
     for years in range(1, 9):
         least.fill(str(years))
         times.append(changes(page, "[data-testid=stMarkdownContainer] strong", lambda: least.press("Enter")))
-    yield timed(f"Errors, {ROWS:,} pictures: another bound in the filter", times)
+    yield timed(f"Errors, {ROWS:,} images: another bound in the filter", times)
 
 
 def _rows(browser: Any, part: Callable[[Any, str], Iterator[Row]]) -> list[Row]:

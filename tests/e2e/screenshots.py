@@ -1,4 +1,4 @@
-"""Pictures of every page: ``python -m tests.e2e.screenshots FOLDER [HOW A VIEW BEGINS]``; ``--docs`` renews the README's own."""
+"""Images of every page: ``python -m tests.e2e.screenshots FOLDER [HOW A VIEW BEGINS]``; ``--docs`` renews the README's own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from agegender_core.live.bench import film
-from agegender_core.weights import list_weights
+from agegender_core.benchmarks.video import film
+from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.conftest import write_film
 from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, answered_by, choose_network, find_chromium, running_app
 
 SIZES = ((1280, 900), (390, 844))
 
-PARTS = ("", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
+PARTS = ("", "cover=12.20.8.32", "tab=look", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
 """Views of the Attention page, by their settings."""
-ERRORS = ("gallery", "plots", "slices", "compare", "suspects", "take", "own")
+ERRORS = ("gallery", "plots", "slices", "conditions", "compare", "suspects", "duplicates", "take", "own")
 """Parts of the Errors page."""
 View = Callable[[Any, str], None]
 
@@ -28,21 +28,22 @@ View = Callable[[Any, str], None]
 def sample(page: Any, url: str) -> None:
     """The Predict page with the sample's answer."""
     page.goto(url)
-    page.get_by_role("button", name="Try it with the sample portrait").click()
     page.locator("[class*='st-key-face-'] .js-plotly-plot .bars").first.wait_for()
 
 
 def card(page: Any, url: str) -> None:
     """The picker with its card open, over the sample's answer."""
     sample(page, url)
-    page.get_by_text("About this network").click()
+    page.locator(".st-key-answered-by").get_by_text("change", exact=True).click()
+    page.get_by_text("About this model").click()
     page.locator(".ag-facts").wait_for()
 
 
 def choosing(page: Any, url: str) -> None:
     """The picker's list open."""
-    empty(page, url)
-    page.get_by_role("combobox", name="Network").click()
+    sample(page, url)
+    page.locator(".st-key-answered-by").get_by_text("change", exact=True).click()
+    page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option").first.wait_for()
 
 
@@ -53,10 +54,13 @@ def network(title: str, page: Any, url: str) -> None:
     answered_by(page, title)
 
 
-def empty(page: Any, url: str) -> None:
-    """The Predict page as one finds it."""
-    page.goto(url)
-    page.get_by_role("button", name="Try it with the sample portrait").wait_for()
+def crowd(page: Any, url: str) -> None:
+    """The grid of a crowd's faces."""
+    sample(page, url)
+    page.locator(".st-key-example-crowd button").click()
+    page.get_by_text("12 faces, ").wait_for()
+    page.locator(QUIET).wait_for()
+    page.wait_for_timeout(1500)
 
 
 def about(page: Any, url: str) -> None:
@@ -69,13 +73,13 @@ def about(page: Any, url: str) -> None:
 def models(page: Any, url: str) -> None:
     """The Models page."""
     page.goto(f"{url}/models")
-    page.locator(".js-plotly-plot .points").first.wait_for()
+    page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
 
 
 def attention(query: str, page: Any, url: str) -> None:
     """A part of the Attention page over the sample, by its settings in the address."""
     page.goto(f"{url}/attention?picture=sample&{query}")
-    page.locator(".ag-said").wait_for()
+    page.locator(".ag-said").first.wait_for()
     page.locator(QUIET).wait_for()
     page.wait_for_timeout(2500)
 
@@ -96,11 +100,11 @@ def live(state: str, page: Any, url: str) -> None:
         return
     page.get_by_role("button", name="Agree and show the camera").click()
     page.frame_locator("iframe[title*='webrtc']").get_by_role("button", name="Start the camera").click()
-    page.get_by_text("frames a second").wait_for()
+    page.get_by_text(" fps ").wait_for()
     page.wait_for_timeout(5000)
     if state == "frozen":
         page.get_by_role("button", name="Freeze").click()
-        page.get_by_text("Averaged over the last seconds").wait_for()
+        page.get_by_text("Averaged over").wait_for()
 
 
 def gradio(tab: str, page: Any, url: str) -> None:
@@ -146,7 +150,7 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
         people = write_film(Path(place) / "people.y4m", film(2, seconds=4, fps=15))
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={people}"]
         browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
-        views: dict[str, View] = {view.__name__: view for view in (empty, sample, card, choosing, models, about)}
+        views: dict[str, View] = {view.__name__: view for view in (sample, crowd, card, choosing, models, about)}
         views |= {entry.name: partial(network, entry.title) for entry in list_weights() if not (entry.default or entry.for_comparison)}
         views |= {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS}
         views |= {f"errors-{part}": partial(errors, part) for part in ERRORS}

@@ -1,4 +1,4 @@
-"""The Errors page in a real browser, over the shipped reports and without pictures: from a plot to its pictures, a picture in detail, a
+"""The Errors page in a real browser, over the shipped reports and without images: from a plot to its images, an image in detail, a
 small screen, the keyboard, a set of one's own, and figures taken away."""
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agegender_core.error_analysis import plots_data
-from agegender_core.error_analysis.filters import order
-from agegender_core.error_analysis.table import ErrorTable, read_table
+from agegender_core.analysis import plot_data
+from agegender_core.analysis.filters import order
+from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from tests.e2e.harness import PATIENCE, ROOT, overflow, rest, running_app, turn_to, visiting
 from tests.ui.test_attention_page import write_attention
-from ui import errors_pick
-from ui.errors_link import VIEWS
+from ui.errors import selection
+from ui.errors.query_params import VIEWS
 
 Timeout = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").TimeoutError
 pytestmark = pytest.mark.e2e
@@ -31,12 +31,12 @@ PLACE = """(plot, [x, y]) => {
 }"""
 """Where a point of a plot stands in the window, and how large the plot's field is."""
 OWN = 40
-"""Pictures of the visitor's own set."""
+"""Images of the visitor's own set."""
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app over the shipped reports, without any pictures."""
+    """Address of the app over the shipped reports, without any images."""
     folder = tmp_path_factory.mktemp("errors")
     write_attention(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ def choose_plot(page: Any, title: str) -> None:
 
 
 def press(page: Any, point: tuple[Any, Any], heading: Any, aside: tuple[float, float] = (0, 0)) -> None:
-    """Press a point of the plot, ``aside`` of it by so many pixels, until ``heading`` stands over its pictures: a press is lost where the
+    """Press a point of the plot, ``aside`` of it by so many pixels, until ``heading`` stands over its images: a press is lost where the
     plot is drawn anew just between pointing and pressing, and a person presses again."""
     plot = page.locator(".js-plotly-plot").first
     opened = page.get_by_role("heading", name=heading, exact=isinstance(heading, str))
@@ -119,15 +119,17 @@ def test_a_cell_of_the_confusion_opens_exactly_its_pictures(visit: Any, table: E
     choose_plot(page, "Confusion of age groups")
     page.locator(".js-plotly-plot .heatmaplayer .hm").first.wait_for()
     weights = table.weights[0]
-    counts = plots_data.confusion(table, weights, "decades").counts
+    counts = plot_data.confusion(table, weights, "decades").counts
     for true, answer, aside in (("20–29", "30–39", (24, 10)), ("90+", "80–89", (-24, -10))):
-        cell = errors_pick.pick("cell", "decades", true.replace("–", "-"), answer.replace("–", "-"))
-        mask = errors_pick.mask(cell, table, weights)
-        names = [group.name for group in plots_data.DECADES]
+        cell = selection.pick("cell", "decades", true.replace("–", "-"), answer.replace("–", "-"))
+        mask = selection.mask(cell, table, weights)
+        names = [group.name for group in plot_data.DECADES]
         count = counts[names.index(true.replace("–", "-")), names.index(answer.replace("–", "-"))]
         assert 0 < count == mask.sum()
-        press(page, (answer, true), f"{count:,} pictures: labelled {true}, answered {answer}", aside)
+        press(page, (answer, true), f"{count:,} images: labelled {true}, answered {answer}", aside)
         assert rows_of(page, "pick") == order(table, "error", weights, mask=mask)[:24].tolist()
+        sign = page.get_by_text(f"{count:,} images: labelled {true}, answered {answer}. They are below.")
+        assert sign.bounding_box()["y"] < page.locator(".js-plotly-plot").first.bounding_box()["y"], "above the plot that was pressed"
         assert "pick=cell" in page.url
     page.get_by_role("button", name="Clear the mark").click()
     tiles(page, "pick").first.wait_for(state="detached")
@@ -139,10 +141,10 @@ def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable)
     page = visit()
     turn(page, "plots")
     page.locator(".js-plotly-plot .heatmaplayer .hm").first.wait_for()
-    found = plots_data.age_density(table, table.weights[0])
+    found = plot_data.age_density(table, table.weights[0])
     true, answer = np.unravel_index(found.counts.argmax(), found.counts.shape)
     middles = (found.edges[:-1] + found.edges[1:]) / 2
-    press(page, (float(middles[true]), float(middles[answer])), re.compile(rf"^{found.counts[true, answer]:,} pictures: labelled "))
+    press(page, (float(middles[true]), float(middles[answer])), re.compile(rf"^{found.counts[true, answer]:,} images: labelled "))
     low, high = found.edges[true], found.edges[true + 1]
     for text in tiles(page, "pick").all_inner_texts():
         assert low <= int(re.match(r"\s*(\d+) →", text)[1]) < high
@@ -156,7 +158,7 @@ def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable)
     page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
     page.mouse.move(right, bottom, steps=4)
     page.mouse.up()
-    page.get_by_role("heading", name="pictures: labelled 59 to 80, answered 9 to 41 years").wait_for()
+    page.get_by_role("heading", name="images: labelled 59 to 80, answered 9 to 41 years").wait_for()
     rest(page)
     ages = [[int(word) for word in re.match(r"\s*(\d+) → (\d+)", text).groups()] for text in tiles(page, "pick").all_inner_texts()]
     assert ages and all(59 <= true <= 80 and 9 <= answer <= 41 for true, answer in ages)
@@ -207,7 +209,7 @@ def test_the_keyboard_reaches_a_tile_opens_and_closes_it(visit: Any) -> None:
     else:
         pytest.fail("no tile was reached with sixty presses of Tab")
     page.keyboard.press("Enter")
-    page.get_by_role("dialog").get_by_text("Nearest look-alikes in error").wait_for()
+    page.get_by_role("dialog").get_by_text("Similar mistakes").wait_for()
     rest(page)
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
@@ -215,12 +217,51 @@ def test_the_keyboard_reaches_a_tile_opens_and_closes_it(visit: Any) -> None:
     assert "sample=" not in page.url
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_doors_lead_to_the_images_their_numbers_count(visit: Any, table: ErrorTable, width: int) -> None:
+    page = visit(width, 900, "light")
+    cards = page.locator("[class*='st-key-errors-door-card-']")
+    cards.nth(3).wait_for(state="attached")
+    assert cards.count() == 4 and overflow(page) <= 0
+    box = page.locator(".st-key-errors-doors").bounding_box()
+    assert box["y"] < page.get_by_role("combobox", name="Dataset").bounding_box()["y"], "before the controls"
+    assert box["height"] < 330, "one row of cards, beside each other"
+    weights = table.weights[0]
+    child = (table.labels["age_true"] < 10).to_numpy()
+    wrong = child & (table.predictions_for(weights)["gender_right"] == 0).to_numpy()
+    card = page.locator(".st-key-errors-door-card-children")
+    assert f"{100 * wrong.sum() / child.sum():.0f} %" in card.inner_text() and f"{child.sum():,} children" in card.inner_text()
+    card.get_by_role("button", name="Show me").click()
+    page.locator(".st-key-errors-doors-line").wait_for()
+    rest(page)
+    assert rows_of(page, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist()
+    assert "age=0-9" in page.url and "gender_is=wrong" in page.url
+    address = page.url
+    page.locator(".st-key-errors-doors-line").get_by_role("button", name="Same photo, two labels").click()
+    page.locator(".ag-twin img").first.wait_for()
+    rest(page)
+    assert "view=duplicates" in page.url and "age=" not in page.url
+    page.get_by_role("button", name="All findings").click()
+    cards.nth(3).wait_for(state="attached")
+    rest(page)
+    assert "view=" not in page.url
+    again = page.context.new_page()
+    again.set_default_timeout(PATIENCE)
+    again.goto(address)
+    tiles(again, "all").first.wait_for()
+    rest(again)
+    assert rows_of(again, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist(), "a door is a link"
+    again.close()
+
+
 MAIN = {
     "gallery": "[class*='st-key-errors-tile-all-'] button:visible",
     "plots": ".js-plotly-plot .heatmaplayer .hm",
-    "slices": ".st-key-errors-slices-mae-2 canvas",
+    "slices": ".js-plotly-plot .scatterlayer .point",
+    "conditions": ".st-key-errors-conditions-mae canvas",
     "compare": "[data-testid=stDataFrame] canvas",
-    "suspects": ".ag-twin img",
+    "suspects": "[class*='st-key-errors-tile-suspects-'] button:visible",
+    "duplicates": ".ag-twin img",
     "take": ".st-key-errors-report button",
     "own": "[data-testid=stFileUploaderDropzone]",
 }
@@ -237,10 +278,10 @@ def test_a_phone_scrolls_one_way_only(visit: Any) -> None:
         shown.scroll_into_view_if_needed()
         assert overflow(page) <= 0, view
         box = shown.bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 60, view
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > (8 if view == "slices" else 60), view
     turn(page, "gallery")
     tiles(page, "all").first.click()
-    page.get_by_role("dialog").get_by_text("Nearest look-alikes in error").wait_for()
+    page.get_by_role("dialog").get_by_text("Similar mistakes").wait_for()
     rest(page)
     assert overflow(page) <= 0
     box = page.get_by_role("dialog").bounding_box()
@@ -249,7 +290,7 @@ def test_a_phone_scrolls_one_way_only(visit: Any) -> None:
 
 @pytest.fixture(scope="module")
 def own_files(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of labelled pictures, one misnamed and one that is none, and the same as a zip beside it."""
+    """A folder of labelled images, one misnamed and one that is none, and the same as a zip beside it."""
     folder = tmp_path_factory.mktemp("own") / "mine"
     folder.mkdir()
     small = portrait.resize((144, 144))
@@ -257,7 +298,7 @@ def own_files(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -
         shade = small.point(lambda value, index=index: value * (100 - index) // 100)
         shade.save(folder / f"{20 + index}_{index % 2}_0_2017{index:04d}.jpg")
     small.save(folder / "holiday.jpg")
-    (folder / "33_1_0_20180101.jpg").write_bytes(b"no picture")
+    (folder / "33_1_0_20180101.jpg").write_bytes(b"no image")
     with zipfile.ZipFile(folder.parent / "mine.zip", "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, f"mine/{path.name}")
@@ -268,22 +309,22 @@ def test_a_set_of_ones_own_is_stopped_and_run_to_its_end(visit: Any, own_files: 
     page = visit()
     turn(page, "own")
     page.set_input_files("input[type=file]", str(own_files.parent / "mine.zip"))
-    page.get_by_text(f"{OWN + 1} labelled pictures can be used").wait_for()
+    page.get_by_text(f"{OWN + 1} labelled images can be used").wait_for()
     page.get_by_text("Left out or incomplete: 1").wait_for()
     page.get_by_role("button", name="Start").click()
-    page.get_by_text(re.compile(rf"^[2-9] of {OWN + 1} pictures")).wait_for()
+    page.get_by_text(re.compile(rf"^[2-9] of {OWN + 1} images")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     stopped = page.get_by_text(re.compile(r"Stopped after \d+ of")).inner_text()
     seen = int(re.search(r"after (\d+) of", stopped)[1])
     assert 2 <= seen < OWN and "The gallery has these" in stopped
-    page.get_by_text(f"{seen} labelled pictures can be used").wait_for()
-    page.get_by_role("button", name="Forget this set").click()
-    page.get_by_role("button", name="Forget this set").wait_for(state="detached")
+    page.get_by_text(f"{seen} labelled images can be used").wait_for()
+    page.get_by_role("button", name="Remove this dataset").click()
+    page.get_by_role("button", name="Remove this dataset").wait_for(state="detached")
     page.get_by_text("mine.zip").wait_for(state="detached")
     page.locator(".st-key-errors-own-how").get_by_text("Folder", exact=True).click()
     rest(page)
     page.set_input_files("input[type=file]", str(own_files))
-    page.get_by_text(f"{OWN + 1} labelled pictures can be used").wait_for()
+    page.get_by_text(f"{OWN + 1} labelled images can be used").wait_for()
     page.get_by_role("button", name="Start").click()
     page.get_by_role("button", name="Open its gallery").click()
     tiles(page, "all").first.wait_for()
@@ -293,7 +334,7 @@ def test_a_set_of_ones_own_is_stopped_and_run_to_its_end(visit: Any, own_files: 
     assert "?" not in page.url, "an own set is in no address"
     tiles(page, "all").first.click()
     page.get_by_role("dialog").locator(".st-key-errors-picture img").wait_for()
-    assert page.get_by_role("dialog").get_by_text("attention explorer").count() == 0
+    assert page.get_by_role("dialog").get_by_text("Why this answer?").count() == 0
 
 
 def test_figures_are_saved_as_png_and_svg(visit: Any) -> None:

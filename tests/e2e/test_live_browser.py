@@ -1,4 +1,4 @@
-"""The Live page in Chromium, whose camera shows a film of two people: boxed, frozen, mirrored, stopped; and where it cannot be."""
+"""The Live page in Chromium, whose camera shows a video of two people: boxed, frozen, mirrored, stopped; and where it cannot be."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POINTS = """video => {
   const pen = canvas.getContext('2d'); pen.drawImage(video, 0, 0);
   const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
 """
-"""Start of a function of the shown picture: its points are in ``data``, four numbers each."""
+"""Start of a function of the shown image: its points are in ``data``, four numbers each."""
 COLOURS = (
     POINTS
     + """
@@ -49,7 +49,7 @@ COLOURS = (
           at: found.first[1] / Math.max(1, found.first[0]) / canvas.width};
 }"""
 )
-"""How many points of the shown picture have the colours of face 1 and face 2, and how far to the right those of face 1 are."""
+"""How many points of the shown image have the colours of face 1 and face 2, and how far to the right those of face 1 are."""
 
 PALE = (
     POINTS
@@ -60,7 +60,7 @@ PALE = (
   return count > 1000 ? sides / count / canvas.width : null;
 }"""
 )
-"""How far to the right the pale points of the shown picture are: those behind the person on the film's left. The other's are tinted."""
+"""How far to the right the pale points of the shown image are: those behind the person on the video's left. The other's are tinted."""
 
 
 def camera(page: Any) -> Any:
@@ -70,7 +70,7 @@ def camera(page: Any) -> Any:
 def agreed(page: Any) -> Any:
     """The Live page after consent; no camera is open before its own button is pressed."""
     turn_to(page, "Live")
-    page.get_by_text("ask those who may walk into it").wait_for()
+    page.get_by_text("Ask anyone who may appear on camera").wait_for()
     assert page.locator("iframe[title*='webrtc']").count() == 0
     page.get_by_role("button", name="Agree and show the camera").click()
     camera(page).get_by_role("button", name="Start the camera").wait_for(timeout=SLOW)
@@ -80,7 +80,7 @@ def agreed(page: Any) -> Any:
 def started(page: Any) -> Any:
     agreed(page)
     camera(page).get_by_role("button", name="Start the camera").click()
-    page.get_by_text(re.compile("2 faces. .* frames a second")).wait_for(timeout=SLOW)
+    page.get_by_text(re.compile("2 faces · .* fps")).wait_for(timeout=SLOW)
     page.locator(".ag-interval", has_text="Face 2").get_by_text(re.compile(r"Face 2.*years")).wait_for(timeout=SLOW)
     return page
 
@@ -100,14 +100,14 @@ def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None
         assert seen["size"] == [640, 480] and seen["first"] > 200 and seen["second"] > 200
         before = frames(page)
         page.wait_for_timeout(2000)
-        assert frames(page) - before >= 10  # the film has thirty in that time; how many there are on a quiet machine is in the bench
+        assert frames(page) - before >= 10  # the video has thirty in that time; how many there are on a quiet machine is in the bench
 
         said = page.locator(".ag-interval", has_text="Face 1").inner_text()
         ages = [int(age) for age in re.findall(r"(\d+) years", said)]
         assert len(ages) == 2 and all(15 <= age <= 55 for age in ages)
 
         page.get_by_role("button", name="Freeze").click()
-        page.get_by_text("Averaged over the last seconds").wait_for()
+        page.get_by_text("Averaged over").wait_for()
         page.get_by_role("heading", name="Face 1").wait_for()
         page.get_by_role("heading", name="Face 2").wait_for()
         page.get_by_role("button", name=re.compile("JSON")).first.wait_for()
@@ -115,8 +115,8 @@ def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None
         still = shown(page)["at"]
         page.wait_for_timeout(600)
         assert shown(page)["at"] == pytest.approx(still, abs=0.01)
-        page.get_by_role("button", name="Go on").click()
-        page.get_by_text(re.compile("frames a second")).wait_for()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_text(re.compile(" fps ")).wait_for()
 
         camera(page).get_by_role("button", name="Stop the camera").click()
         page.get_by_text("The camera is off.").wait_for()
@@ -128,14 +128,14 @@ def test_a_mirror_can_be_left_out(cinema: Any, server_url: str) -> None:
         page = started(go(390, 844))
         assert overflow(page) <= 0
         page.get_by_role("button", name="Freeze").click()
-        page.get_by_role("button", name="Go on").wait_for()
+        page.get_by_role("button", name="Resume").wait_for()
         page.wait_for_timeout(500)
         mirrored = camera(page).locator("video").evaluate(PALE)
         page.locator("label", has_text="Mirror").click()
-        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Resume").click()
         page.wait_for_timeout(1000)
         page.get_by_role("button", name="Freeze").click()
-        page.get_by_role("button", name="Go on").wait_for()
+        page.get_by_role("button", name="Resume").wait_for()
         page.wait_for_timeout(500)
         plain = camera(page).locator("video").evaluate(PALE)
         assert mirrored > 0.55 and plain < 0.45
@@ -146,7 +146,7 @@ def test_where_webrtc_cannot_connect_two_ways_are_shown(cinema: Any, server_url:
     with visiting(cinema, server_url, permissions=["camera"]) as go:
         page = agreed(go(before=RELAYS_ONLY))
         camera(page).get_by_role("button", name="Start the camera").click()
-        page.get_by_text("No connection for the film").wait_for(timeout=SLOW)
+        page.get_by_text("No connection for the video").wait_for(timeout=SLOW)
         assert page.get_by_role("link", name="Gradio's live tab").get_attribute("href").endswith("/gradio/")
         page.get_by_role("button", name="Take a snapshot instead").click()
         page.get_by_role("button", name="Open the camera").wait_for(timeout=PATIENCE)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from agegender_core.weights import list_weights
-from tests.e2e.harness import answered_by, choose_network, overflow, running_app, saved, visiting
-from tests.networks import write_networks
-from ui.image_input import privacy_sentence
+from agegender_core.inference.model_zoo import list_weights
+from tests.e2e.harness import QUIET, answered_by, choose_network, overflow, running_app, saved, visiting
+from tests.support.networks import write_networks
+from ui.predict.image_input import privacy_sentence
 
 pytestmark = pytest.mark.e2e
 
@@ -42,7 +42,7 @@ def cards(page: Any) -> Any:
 
 def upload(page: Any, *files: Path) -> None:
     page.set_input_files("input[type=file]", [str(path) for path in files])
-    page.locator(".st-key-picture img").wait_for()
+    page.get_by_role("img", name=f"{files[-1].name}, ").wait_for()
 
 
 def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) -> None:
@@ -51,16 +51,16 @@ def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) ->
     cards(page).first.locator(".js-plotly-plot .bars").first.wait_for()
     assert cards(page).count() == 1
     text = cards(page).first.inner_text()
-    assert "years" in text and "of such intervals hold the true age" in text and "Female" in text
+    assert "years" in text and "80 % interval" in text and "Female" in text
     document = json.loads(saved(page, "JSON"))
     assert document["file"] == "portrait.jpg" and len(document["faces"]) == 1 and "race" not in document["faces"][0]
     assert len(saved(page, "CSV").decode().splitlines()) == 2
-    assert Image.open(io.BytesIO(saved(page, "Picture"))).size == (512, 512)
+    assert Image.open(io.BytesIO(saved(page, "Image"))).size == (512, 512)
 
 
 def test_webcam_is_asked_for_only_after_the_button(visit: Any) -> None:
     page = visit()
-    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Camera", exact=True).click()
     page.get_by_text(privacy_sentence(race=False)).wait_for()
     page.get_by_role("button", name="Open the camera").wait_for()
     page.wait_for_timeout(1500)
@@ -92,18 +92,54 @@ def test_a_phone_scrolls_one_way_only(visit: Any, portrait_file: Path, scheme: s
 
 def test_everything_is_within_reach_of_the_tab_key(visit: Any) -> None:
     page = visit()
-    page.get_by_role("button", name="Try it with the sample portrait").wait_for()
+    cards(page).first.wait_for()
     reached = set()
-    for _ in range(30):
+    for _ in range(40):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(FOCUSED).split("\n")[-1])
-    assert {"About", "Upload", "Try it with the sample portrait"} <= reached
-    page.get_by_role("tab", name="Upload").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    assert {"About", "Upload", "Camera", "Astronaut", "Why this answer?"} <= reached
+    page.get_by_role("button", name="Pioneer").focus()
     page.keyboard.press("Enter")
-    cards(page).first.wait_for()
-    assert cards(page).count() == 1
+    page.get_by_role("img", name="grace_hopper.jpg, 1 face marked").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_samples_answer_stands_on_the_first_screen_of_a_phone(visit: Any, scheme: str) -> None:
+    page = visit(390, 844, scheme)
+    image, age = page.get_by_role("img", name="eileen_collins.png, 1 face marked"), cards(page).first.locator(".ag-age")
+    image.wait_for()
+    page.wait_for_function("[...document.querySelectorAll('.st-key-picture img')].every(one => one.complete && one.naturalWidth)")
+    page.locator(QUIET).wait_for()
+    for part in (image, age):
+        box = part.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 844 and box["height"] > 20, box
+    assert image.bounding_box()["height"] > 150 and AGE.search(age.inner_text()) and overflow(page) <= 0
+
+
+def test_a_crowd_is_a_grid_whose_rows_open_cards(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("button", name="Twelve").click()
+    page.get_by_text(re.compile(r"^12 faces, \d+–\d+, median \d+$")).wait_for()
+    page.locator(QUIET).wait_for()
+    grid = page.get_by_test_id("stDataFrame")
+    assert cards(page).count() == 1 and "Face 1\n" in cards(page).first.inner_text()
+    grid.click(position={"x": 20, "y": 36 + 52 * 3 + 26})
+    page.get_by_role("heading", name="Face 4").wait_for()
+    assert cards(page).count() == 1 and overflow(page) <= 0
+
+
+def test_why_this_answer_leads_into_attention_with_that_face(visit: Any) -> None:
+    page = visit()
+    page.get_by_role("button", name="Two").click()
+    page.get_by_role("heading", name="Face 2").wait_for()
+    page.locator(QUIET).wait_for()
+    age = AGE.search(cards(page).nth(1).locator(".ag-age").inner_text())[0].split()[0]
+    page.get_by_role("button", name="Why this answer?").nth(1).click()
+    page.get_by_role("heading", name="Attention", exact=True).wait_for()
+    page.locator(".ag-said").first.wait_for()
+    page.locator(QUIET).wait_for()
+    assert "face=2" in page.url, page.url
+    assert f"{int(age)}" in page.locator(".ag-said").first.inner_text()
 
 
 def test_every_network_for_use_answers(visit: Any, portrait_file: Path) -> None:
@@ -123,7 +159,6 @@ def test_every_network_for_use_answers(visit: Any, portrait_file: Path) -> None:
             cards(page).first.locator(".js-plotly-plot .bars path").first.wait_for(state="attached")
         else:
             assert cards(page).first.locator("[data-testid=stPlotlyChart]").count() == 0, entry.name
-        assert ("found before" in page.locator(".st-key-picture").inner_text()) == (number > 0), entry.name
 
 
 def test_ranges_fit_a_phone(browser: Any, portrait_file: Path, tmp_path: Path) -> None:
@@ -149,7 +184,8 @@ def test_the_card_opens_on_a_phone_and_links_to_the_models(visit: Any) -> None:
     page = visit(390, 844)
     card = page.locator(".st-key-network-card")
     assert not card.locator(".ag-facts").is_visible()
-    page.get_by_text("About this network").click()
+    page.locator(".st-key-answered-by").get_by_text("change", exact=True).click()
+    page.get_by_text("About this model").click()
     card.locator(".ag-facts").wait_for()
     text = card.inner_text()
     assert "parameters" in text and "Trained on" in text and "Measured on" in text and "Terms" in text

@@ -1,4 +1,4 @@
-"""Many browser sessions of the Streamlit app at once, each with a picture of its own."""
+"""Many browser sessions of the Streamlit app at once, each with an image of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from PIL import Image
 
-from agegender_core.data.sample import sample_portrait
+from agegender_core.datasets.sample_image import sample_portrait
 from tests.e2e.harness import FLAGS, find_chromium
 
 PATIENCE = 180_000
 
 
 def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    """(wanted, found) of each session: the picture's name and how many faces it has, which differ from session to session."""
+    """(wanted, found) of each session: the image's name and how many faces it has, which differ from session to session."""
     with driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS)) as browser:
         pages = []
         for _ in range(count):
@@ -24,7 +24,7 @@ def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, i
             page.goto(url)
             pages.append(page)
         for page in pages:
-            page.get_by_role("tab", name="Upload").wait_for()
+            page.get_by_test_id("stFileUploaderDropzone").wait_for()
         for number, page in enumerate(pages):
             file = {"name": f"session{number}.jpg", "mimeType": "image/jpeg", "buffer": _picture(faces_of(number))}
             page.locator("input[type=file]").set_input_files(file)
@@ -38,7 +38,7 @@ def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, i
 
 
 def faces_of(number: int) -> int:
-    """Faces in the picture of a session."""
+    """Faces in the image of a session."""
     return 1 + number % 3
 
 

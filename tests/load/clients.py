@@ -1,4 +1,4 @@
-"""Many at once: API clients over plain HTTP, each with pictures of its own size, so that an answer that is somebody else's shows."""
+"""Many at once: API clients over plain HTTP, each with images of its own size, so that an answer that is somebody else's shows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from agegender_core.data.sample import sample_portrait
+from agegender_core.datasets.sample_image import sample_portrait
 
 API = "/gradio/gradio_api"
 LEAST = 260
-"""Width in pixels of the first picture; the others are a pixel wider each."""
+"""Width in pixels of the first image; the others are a pixel wider each."""
 
 
 @dataclass
 class Tally:
-    """What came of it. ``seconds``: of each answer; ``memory``: (pictures answered, MB of the server) as it went."""
+    """What came of it. ``seconds``: of each answer; ``memory``: (images answered, MB of the server) as it went; ``open``: (open
+    descriptors, threads) of the server at the same moments."""
 
     answered: int = 0
     refused: int = 0
@@ -32,6 +33,7 @@ class Tally:
     errors: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     memory: list[tuple[int, float]] = field(default_factory=list)
+    open: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Crowd:
@@ -44,14 +46,16 @@ class Crowd:
         self.portrait = sample_portrait().resize((LEAST - 10, LEAST - 10))
 
     def run(self) -> Tally:
-        """Until all pictures were asked for."""
+        """Until all images were asked for."""
         with ThreadPoolExecutor(self.clients) as pool:
-            for _ in range(self.clients):
-                pool.submit(self._client)
+            for number in range(self.clients):
+                pool.submit(self._client, number)
         return self.tally
 
-    def _client(self) -> None:
-        with httpx.Client(timeout=120) as http:
+    def _client(self, number: int) -> None:
+        """One client, with an address of its own."""
+        transport = httpx.HTTPTransport(local_address=f"127.0.1.{number % 250 + 1}")
+        with httpx.Client(timeout=120, transport=transport) as http:
             while (number := self._take()) is not None:
                 try:
                     self._ask(http, number)
@@ -87,6 +91,7 @@ class Crowd:
                 self.tally.mixed_up.append(f"asked for {number}.jpg of {width}, got {answer['file']} of {answer['width']}")
             if self.server is not None and self.tally.answered % 25 == 0:
                 self.tally.memory.append((self.tally.answered, memory_mb(self.server)))
+                self.tally.open.append(held_open(self.server))
 
     def _join(self, http: httpx.Client, number: int, width: int) -> str | None:
         """The event to wait for, or None where the queue is full."""
@@ -108,6 +113,11 @@ def memory_mb(process: int) -> float:
     """Resident memory of a process in MB."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+def held_open(process: int) -> tuple[int, int]:
+    """Open descriptors and threads of a process."""
+    return tuple(len(list(Path(f"/proc/{process}/{what}").iterdir())) for what in ("fd", "task"))
 
 
 def wait_until_ready(url: str, seconds: float = 120) -> None:

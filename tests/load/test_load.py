@@ -7,13 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-from agegender_core.weights import list_weights
+from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import running_app
 from tests.load.browsers import visit_together
 from tests.load.clients import Crowd, wait_until_ready
 from tests.load.server import process_of
 
-pytestmark = pytest.mark.skipif(not any(entry.installed for entry in list_weights()), reason="no trained weights are installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not any(entry.installed for entry in list_weights()), reason="no trained weights are installed"),
+]
 
 
 def test_many_clients_get_their_own_answers_and_memory_stays() -> None:
@@ -22,7 +25,7 @@ def test_many_clients_get_their_own_answers_and_memory_stays() -> None:
         tally = Crowd(url, clients=20, pictures=120, server=process_of(url)).run()
         assert tally.errors == [] and tally.mixed_up == [] and tally.answered == 120
         first, last = tally.memory[0][1], tally.memory[-1][1]
-        assert last - first < 250, f"{first:.0f} MB after {tally.memory[0][0]} pictures, {last:.0f} after {tally.memory[-1][0]}"
+        assert last - first < 250, f"{first:.0f} MB after {tally.memory[0][0]} images, {last:.0f} after {tally.memory[-1][0]}"
 
 
 def test_overload_is_refused_politely_and_passes() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,31 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from agegender_core.alignment import align
-from agegender_core.attention import AttentionNetwork
-from agegender_core.compact import pack, unpack
-from agegender_core.data import read_row
-from agegender_core.data.crops import chip_face
-from agegender_core.detection import MTCNNDetector
+from agegender_core.datasets import read_row
+from agegender_core.datasets.crop_cache import chip_face
+from agegender_core.explain import patch_search
+from agegender_core.explain.attention import AttentionNetwork
+from agegender_core.inference.model_zoo import ModelInfo, sha256, write_manifest
+from agegender_core.inference.quantization import pack, unpack
 from agegender_core.types import AgeEstimate, Categorical, Face, InputSpec
-from agegender_core.weights import WeightsEntry, sha256, write_manifest
-from tests.networks import write_network
+from agegender_core.vision.alignment import align
+from agegender_core.vision.face_detector import MTCNNDetector
+from tests.support.networks import write_network
 from tests.ui.conftest import APP
 from tests.ui.test_predict_page import alerts, html, png, upload
-from ui import attention_changes, attention_faithful, attention_figures, attention_layers, attention_link, attention_subject, services
-from ui.attention_averages import areas
-from ui.attention_export import npz
-from ui.attention_export import png as view_png
-from ui.attention_subject import Subject
-from ui.image_input import SAMPLE, SOURCE_KEY
+from ui.attention import faithfulness, figures, interventions, layers, query_params, session
+from ui.attention.export import npz
+from ui.attention.export import png as view_png
+from ui.attention.session import Subject
+from ui.attention.test_set import areas
+from ui.common import services
 
 PAGE = "pages/attention.py"
 HEADS = {"age": 101, "gender": 2}
 SMALL: dict[str, Any] = {"input": InputSpec(size=32), "flip": True}
 
 
-def write(
-    folder: Path, name: str, architecture: str, heads: dict[str, int], change: Callable[[dict], None], **changes: Any
-) -> WeightsEntry:
+def write(folder: Path, name: str, architecture: str, heads: dict[str, int], change: Callable[[dict], None], **changes: Any) -> ModelInfo:
     """A small network whose tensors are changed by hand after they were made."""
     made = write_network(folder, name, architecture, heads, title=f"Network {name}", **changes)
     tensors = unpack(load_file(folder / made.files[0]))
@@ -68,7 +68,7 @@ def flat(tensors: dict[str, torch.Tensor]) -> None:
             value.zero_()
 
 
-def write_attention(folder: Path) -> dict[str, WeightsEntry]:
+def write_attention(folder: Path) -> dict[str, ModelInfo]:
     """A network of each kind the page tells apart, by name."""
     gra: dict[str, Any] = {**SMALL, "options": {"width": 0.125, "gate_start": 0.3}}
     entries = [
@@ -83,25 +83,25 @@ def write_attention(folder: Path) -> dict[str, WeightsEntry]:
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, WeightsEntry]:
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelInfo]:
     return write_attention(tmp_path_factory.mktemp("attention"))
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[bytes, list[Face]]:
-    """Faces by the pixels they were found in: the detector is real, but sees each picture of these tests once."""
+    """Faces by the pixels they were found in: the detector is real, but sees each image of these tests once."""
     return {}
 
 
 @pytest.fixture
 def installed(
-    networks: dict[str, WeightsEntry], found: dict[bytes, list[Face]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[dict[str, WeightsEntry]]:
+    networks: dict[str, ModelInfo], found: dict[bytes, list[Face]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[dict[str, ModelInfo]]:
     """The real services with these networks, and no reports."""
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(networks["gated"].folder))
     monkeypatch.delenv("AGEGENDER_RACE", raising=False)
     monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
-    monkeypatch.setattr("ui.measured.REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path / "reports")
     detect = MTCNNDetector.detect
 
     def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
@@ -118,9 +118,9 @@ def installed(
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """What was looked for and looked at: sizes of pictures searched for faces, and weights whose masks were made."""
+    """What was looked for and looked at: sizes of images searched for faces, and weights whose masks were made."""
     seen: dict[str, list[Any]] = {"detect": [], "look": [], "answer": []}
-    detect, look, answer = MTCNNDetector.detect, AttentionNetwork.look, AttentionNetwork.answer
+    detect, explain, answer = MTCNNDetector.detect, AttentionNetwork.explain, AttentionNetwork.answer
 
     def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
         if min(image.size) > 64:  # the smaller one is the warm-up's
@@ -129,14 +129,14 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 
     def looked(self: AttentionNetwork, *given: Any) -> Any:
         seen["look"].append(self.card.name)
-        return look(self, *given)
+        return explain(self, *given)
 
     def answered(self: AttentionNetwork, crop: Any, changes: Any, seed: int = 0, own: Any = None) -> Any:
         seen["answer"].append((dict(changes), seed))
         return answer(self, crop, changes, seed, own)
 
     monkeypatch.setattr(MTCNNDetector, "detect", detected)
-    monkeypatch.setattr(AttentionNetwork, "look", looked)
+    monkeypatch.setattr(AttentionNetwork, "explain", looked)
     monkeypatch.setattr(AttentionNetwork, "answer", answered)
     return seen
 
@@ -150,7 +150,8 @@ def opened(**params: str) -> AppTest:
 
 
 def sample(**params: str) -> AppTest:
-    return opened(picture="sample", **params)
+    """The bundled portrait, by default at the viewer behind «Where it looks»."""
+    return opened(picture="sample", **({"tab": "look", "details": "1"} | params))
 
 
 def checked(app: AppTest) -> AppTest:
@@ -191,9 +192,9 @@ def address(app: AppTest) -> dict[str, str]:
     return {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
 
 
-def subject(entry: WeightsEntry, portrait: Image.Image) -> Subject:
+def subject(entry: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
-    from ui.answers import Answer, Picture
+    from ui.predict.session_results import Answer, Picture
 
     predictor: Any = services.predictor(entry.name, False)
     buffer = io.BytesIO()
@@ -203,28 +204,93 @@ def subject(entry: WeightsEntry, portrait: Image.Image) -> Subject:
     return Subject(entry, predictor, Answer(picture, analysis.predictions, entry.name, analysis.timing, 0, {}, [], b""), 0)
 
 
-def test_the_empty_page_says_what_comes(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+def test_the_page_opens_with_the_sample_to_cover(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
     app = opened()
-    text = "\n".join(item.value for item in app.markdown)
-    assert "Where it looks" in text and "Does it matter?" in text and "Is it faithful?" in text
-    assert app.selectbox(key="attention_weights").value == "gated" and work == {"detect": [], "look": [], "answer": []}
-    press(app, "try_sample")
-    assert app.session_state[SOURCE_KEY] == SAMPLE and cells(heatmap(app)) == 16
+    assert "Click the face, or drag over it: the age follows." in html(app) and work["detect"] == [(512, 512)]
+    assert app.session_state["attention-tabs"] == "Cover the face" and "attention-go-on" not in {button.key for button in app.button}
+    assert "Not measured yet" in markdown(app) and not app.get("plotly_chart")
 
 
-def test_every_block_says_what_it_is(installed: dict[str, WeightsEntry]) -> None:
+def test_covering_the_face_moves_the_answer(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
+    whole = sample(tab="cover", details="0")
+    assert work["answer"] == [] and "cover" not in address(whole)
+    years = set()
+    for word in ("0.0.12.32", "10.10.12.32"):
+        app = sample(tab="cover", details="0", cover=word)
+        assert "14 % of the face covered:" in html(app) and address(app)["cover"] == word
+        years.add(attention_answers(app))
+    assert len(years) == 2
+    app.session_state["attention_cover"] = None
+    assert "Click the face" in html(checked(app.run()))
+
+
+def test_the_patch_that_moves_the_age_most_is_found(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = sample(tab="cover", details="0")
+    searched = []
+    search = patch_search.patch_effects
+    monkeypatch.setattr(patch_search, "patch_effects", lambda *given: searched.append(given[3]) or search(*given))
+    press(app, "attention-find-older")
+    left, top, side, _ = map(int, address(app)["cover"].split("."))
+    said = re.search(r"([+−]\d+\.\d) years: the patch that makes this face look oldest of 49 places tried", html(app))
+    assert said and float(said[1].replace("−", "-")) == pytest.approx(attention_answers(app) - whole_years(app), abs=0.1)
+    assert side == 8 and 0 <= left <= 24 and 0 <= top <= 24
+    press(app, "attention-find-younger")
+    # every place ages this face by this model: the patch stays where it is
+    assert "none of them makes this face look younger" in html(app) and address(app)["cover"] == f"{left}.{top}.{side}.32"
+    assert searched == [8], "one search for both, kept"
+
+
+def whole_years(app: AppTest) -> float:
+    (answer,) = app.session_state["answers"].values()
+    return answer.predictions[0].age.years
+
+
+def markdown(app: AppTest) -> str:
+    return "\n".join(item.value for item in app.markdown).replace("\\", "")
+
+
+def test_the_switch_flattens_every_mask(installed: dict[str, ModelInfo], tmp_path: Path, work: dict[str, list]) -> None:
+    write_averages(tmp_path / "reports", installed["gated"])
+    app = sample(tab="cover", details="0")
+    assert "**Flatten every mask and this model's error grows by 0.40 years: where it looks matters.**" in markdown(app)
+    assert "40 faces of UTKFace, test, 95 % interval +0.30 to +0.50 years." in markdown(app)
+    checked(app.toggle(key="attention-flatten").set_value(True).run())
+    assert "with every mask flattened" in html(app) and "Masks changed:" in html(app)
+    assert work["answer"] == [({f"attention{number}": "mean" for number in (1, 2, 3)}, 0)]
+    app.session_state["attention-tabs"] = query_params.TABS["matter"]
+    checked(app.run())
+    assert all(app.button_group(key=f"attention-change-attention{number}").value == "mean" for number in (1, 2, 3))
+    press(app, "attention-all-own")
+    assert not app.toggle(key="attention-flatten").value and "with every mask flattened" not in html(app)
+
+
+def test_masks_of_all_blocks_stand_side_by_side_first(installed: dict[str, ModelInfo]) -> None:
+    app = opened(picture="sample", tab="look")
+    (row,) = [item.value for item in app.html if "ag-maps ag-overview" in item.value]
+    assert [f"<b>Block {number}</b>" in row for number in (1, 2, 3)] == [True] * 3 and row.count("data:image/jpeg") == 3
+    assert not app.get("plotly_chart") and "attention-next" not in {button.key for button in app.button}
+    rows = [item.value for item in sample(weights="trio").html if "ag-maps ag-overview" in item.value]
+    assert len(rows) == 3 and all(row.count("<figure>") == 3 for row in rows)
+
+
+def test_old_links_to_the_viewer_still_open_it(installed: dict[str, ModelInfo]) -> None:
+    app = opened(picture="sample", block="attention2")
+    assert cells(heatmap(app)) == 8 and "<b>Block 2</b>" in html(app)
+
+
+def test_every_block_says_what_it_is(installed: dict[str, ModelInfo]) -> None:
     app = sample()
     for number, (side, pixels) in enumerate(((16, 2), (8, 4), (4, 8)), start=1):
         pick(app, "attention_block", f"attention{number}")
         text = html(app)
         assert f"<b>Block {number}</b>, mean over" in text and f"{side} × {side} cells: each covers {pixels} × {pixels} pixels" in text
-        assert "Gate 0.30: 70% of the mask gets through" in text and "<b>Trunk</b>" in text and "<b>Output</b>" in text
+        assert "Gate 0.30: the mask can suppress features by up to 70 %." in text and "<b>Trunk</b>" in text and "<b>Output</b>" in text
         trace = heatmap(app)
         assert cells(trace) == side and trace["dx"] == pixels and trace["zsmooth"] is False and "%{z:.3f}" in trace["hovertemplate"]
     assert "No gate" in html(checked(app.selectbox(key="attention_weights").select("open").run()))
 
 
-def test_all_nine_blocks_of_a_trio(installed: dict[str, WeightsEntry]) -> None:
+def test_all_nine_blocks_of_a_trio(installed: dict[str, ModelInfo]) -> None:
     app = sample(weights="trio", block="digit.attention2")
     options = [option.content for option in app.button_group(key="attention_block").proto.options]
     assert len([option for option in options if "block" in option]) == 9 and "<b>Digit, block 2</b>" in html(app)
@@ -233,7 +299,7 @@ def test_all_nine_blocks_of_a_trio(installed: dict[str, WeightsEntry]) -> None:
     assert "one number and no distribution" in "\n".join(line.value for line in app.caption)
 
 
-def test_no_control_detects_or_looks_again(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+def test_no_control_detects_or_looks_again(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
     app = sample()
     for name, value in (
         ("attention_block", "attention2"),
@@ -249,7 +315,7 @@ def test_no_control_detects_or_looks_again(installed: dict[str, WeightsEntry], w
     trace = heatmap(app)
     assert trace["opacity"] == 0.2 and trace["zsmooth"] == "best" and (trace["zmin"], trace["zmax"]) == (0, 1)
     press(app, "attention-next")
-    for tab in attention_link.TABS.values():
+    for tab in query_params.TABS.values():
         app.session_state["attention-tabs"] = tab
         checked(app.run())
     assert work["detect"] == [(512, 512)] and work["look"] == ["gated"] and work["answer"] == []
@@ -257,7 +323,7 @@ def test_no_control_detects_or_looks_again(installed: dict[str, WeightsEntry], w
     assert work["detect"] == [(512, 512)]
 
 
-def test_keys_and_buttons_step_through_the_blocks(installed: dict[str, WeightsEntry]) -> None:
+def test_keys_and_buttons_step_through_the_blocks(installed: dict[str, ModelInfo]) -> None:
     app = sample()
     assert [app.button(key=f"attention-{way}").proto.shortcut.lower() for way in ("back", "next")] == ["p", "n"]
     stops = []
@@ -267,9 +333,9 @@ def test_keys_and_buttons_step_through_the_blocks(installed: dict[str, WeightsEn
     assert stops == ["attention2", "attention3", "attention1", "attention3"]
 
 
-def test_playing_goes_round_and_stops(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_playing_goes_round_and_stops(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("ui.attention_viewer.monotonic", lambda: now[0])
+    monkeypatch.setattr("ui.attention.viewer.monotonic", lambda: now[0])
     app = press(sample(), "attention-play-button")
     assert app.button(key="attention-play-button").label == "Pause"
     stops = []
@@ -278,14 +344,14 @@ def test_playing_goes_round_and_stops(installed: dict[str, WeightsEntry], monkey
         stops.append(checked(app.run()).session_state["attention_block"])
     assert stops == ["attention2", "attention3", "attention1", "attention2"]
     pick(app, "attention_colours", "magma")
-    assert app.session_state["attention_block"] == "attention2"  # a control in between does not push the film on
+    assert app.session_state["attention_block"] == "attention2"  # a control in between does not push the video on
     for _ in range(10):
         now[0] += 2
         checked(app.run())
     assert app.button(key="attention-play-button").label == "Play" and app.session_state["attention-play"] is None
 
 
-def test_channels_are_chosen_from_small_pictures(installed: dict[str, WeightsEntry]) -> None:
+def test_channels_are_chosen_from_small_pictures(installed: dict[str, ModelInfo]) -> None:
     app = pick(sample(), "attention_view", "channel")
     buttons = [button for button in app.button if button.key.startswith("attention-channel-")]
     assert len(buttons) == 16 and all("data:image/png;base64," in button.label for button in buttons)
@@ -300,7 +366,7 @@ def test_channels_are_chosen_from_small_pictures(installed: dict[str, WeightsEnt
     assert not first & {button.key for button in app.button if "channel" in button.key}
 
 
-def test_flat_masks_are_called_flat(installed: dict[str, WeightsEntry]) -> None:
+def test_flat_masks_are_called_flat(installed: dict[str, ModelInfo]) -> None:
     app = sample(weights="flat")
     assert "Flat: 0.500 everywhere" in html(app) and "None of its 16 channels varies over the face" in html(app)
     assert (heatmap(app)["zmin"], heatmap(app)["zmax"]) == (0, 1)
@@ -309,7 +375,7 @@ def test_flat_masks_are_called_flat(installed: dict[str, WeightsEntry]) -> None:
     assert "Next to nothing moves" in html(app)
 
 
-def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, WeightsEntry]) -> None:
+def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, ModelInfo]) -> None:
     wanted = {
         "weights": "open",
         "block": "attention2",
@@ -320,7 +386,7 @@ def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, WeightsEntr
         "scale": "full",
     }
     app = sample(**wanted)
-    assert address(app) == wanted | {"picture": "sample"}
+    assert address(app) == wanted | {"picture": "sample", "tab": "look", "details": "1"}
     trace = heatmap(app)
     assert cells(trace) == 8 and trace["opacity"] == 0.35 and trace["colorscale"][0][1] == "rgb(0, 0, 4)" and trace["zmax"] == 1
     assert "<b>Block 2</b>, maximum over" in html(app)
@@ -332,16 +398,16 @@ def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, WeightsEntr
 @pytest.mark.parametrize(
     "params", [{"opacity": "900"}, {"opacity": "٣"}, {"block": "attention9"}, {"weights": "../x"}, {"view": "<b>", "face": "7"}]
 )
-def test_a_wrong_address_does_no_harm(installed: dict[str, WeightsEntry], params: dict[str, str]) -> None:
+def test_a_wrong_address_does_no_harm(installed: dict[str, ModelInfo], params: dict[str, str]) -> None:
     app = sample(**params)
     assert app.session_state["attention_opacity"] == 60 and app.session_state["attention_weights"] == "gated"
     assert cells(heatmap(app)) == 16 and app.session_state["attention_face"] == 1
 
 
 def test_a_row_of_a_set_is_opened_by_address_with_its_label(
-    installed: dict[str, WeightsEntry], work: dict[str, list], drawn_sets: Path
+    installed: dict[str, ModelInfo], work: dict[str, list], drawn_sets: Path
 ) -> None:
-    app = opened(set="utkface", row="12", tab="look")
+    app = opened(set="utkface", row="12", tab="look", details="1")
     record, encoded = read_row("utkface", 12)
     words = " ".join(item.value for item in app.markdown)
     assert f"**UTKFace**, row 12 ({record.split}): labelled {record.age} years, {record.gender}" in words
@@ -353,7 +419,7 @@ def test_a_row_of_a_set_is_opened_by_address_with_its_label(
         wanted = align(chip.convert("RGB"), chip_face(chip, record), card.input)
     assert answer.predictions[0].crop.tobytes() == wanted.tobytes(), "what the reports were measured on"
     app.button(key="attention-leave-row").click().run()
-    assert "row" not in app.query_params and not app.get("plotly_chart")
+    assert "row" not in app.query_params and "eileen_collins" in html(app)
 
 
 @pytest.mark.parametrize(
@@ -365,19 +431,19 @@ def test_a_row_of_a_set_is_opened_by_address_with_its_label(
         ("fgnet", "3", "is not installed"),
     ],
 )
-def test_a_row_that_is_not_here_is_named(installed: dict[str, WeightsEntry], drawn_sets: Path, name: str, row: str, complaint: str) -> None:
+def test_a_row_that_is_not_here_is_named(installed: dict[str, ModelInfo], drawn_sets: Path, name: str, row: str, complaint: str) -> None:
     app = opened(set=name, row=row)
     assert not app.exception and complaint in alerts(app) and "cannot be opened" in " ".join(item.proto.title for item in app.warning)
     assert any(item.key == "uploads" for item in app.file_uploader)
 
 
-def test_a_row_without_any_set_here(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_row_without_any_set_here(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AGEGENDER_DATA", str(tmp_path / "nowhere"))
     app = opened(set="utkface", row="1")
     assert not app.exception and "AGEGENDER_DATA" in alerts(app)
 
 
-def test_masks_switched_off_move_the_answer(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+def test_masks_switched_off_move_the_answer(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
     app = sample(tab="matter")
     before = ages(app)
     assert before[0] == before[1] and "Nothing is changed yet" in html(app) and work["answer"] == []
@@ -395,7 +461,7 @@ def test_masks_switched_off_move_the_answer(installed: dict[str, WeightsEntry], 
     assert ages(app) == before
 
 
-def test_another_shuffle_is_another_answer(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
+def test_another_shuffle_is_another_answer(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
     app = sample(tab="matter")
     assert app.button(key="attention-reshuffle").disabled
     press(app, "attention-all-shuffled")
@@ -410,21 +476,20 @@ def attention_answers(app: AppTest) -> float:
     return list(app.session_state["attention-answers"].values())[-1][0].years
 
 
-def test_a_covered_face_answers_differently(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
-    app = checked(sample(tab="matter").toggle(key="attention-cover").set_value(True).run())
-    one = attention_answers(app)
-    checked(app.slider(key="attention-patch-left-31").set_value(16).run())
-    two = attention_answers(app)
-    checked(app.slider(key="attention-patch-size-32").set_value(20).run())
-    assert len({one, two, attention_answers(app)}) == 3 and work["detect"] == [(512, 512)] and work["answer"] == []
+def test_a_covered_face_and_changed_masks_are_one_answer(installed: dict[str, ModelInfo], work: dict[str, list]) -> None:
+    app = sample(tab="matter", cover="8.8.8.32")
+    assert "6 % of the face is covered too" in "\n".join(line.value for line in app.caption)
+    covered = attention_answers(app)
     pick(app, "attention-change-attention2", "off")
-    assert work["answer"] == [({"attention2": "off"}, 0)]
+    assert work["answer"] == [({"attention2": "off"}, 0)] and attention_answers(app) != covered
+    press(app, "attention-uncover")
+    assert "cover" not in address(app) and "is covered too" not in "\n".join(line.value for line in app.caption)
 
 
-def test_other_networks_get_saliency_by_that_name(installed: dict[str, WeightsEntry]) -> None:
+def test_other_networks_get_saliency_by_that_name(installed: dict[str, ModelInfo]) -> None:
     app = sample(weights="plain")
     text = html(app)
-    assert "it is not the network&#x27;s own mask" in text and "Gate" not in text and "Trunk" not in text
+    assert "it is not the model&#x27;s own mask" in text and "Gate" not in text and "Trunk" not in text
     assert "Network plain (saliency, not its own mask)" in app.selectbox(key="attention_weights").options
     assert [option.content for option in app.button_group(key="attention_block").proto.options] == [
         "Grad-CAM (saliency)",
@@ -433,16 +498,16 @@ def test_other_networks_get_saliency_by_that_name(installed: dict[str, WeightsEn
     pick(app, "attention_block", "occlusion")
     assert cells(heatmap(app)) == 8 and "Occlusion" in html(app)
     pick(app, "attention_target", "gender")
-    assert "for the gender" in html(app) and len(app.session_state["attention-saliency"]) == 3
-    app.session_state["attention-tabs"] = attention_link.TABS["matter"]
+    assert "for the gender" in html(app) and len(app.session_state["attention-saliency"]) == 4
+    app.session_state["attention-tabs"] = query_params.TABS["matter"]
     checked(app.run())
     assert "no masks of its own" in alerts(app)
-    checked(app.toggle(key="attention-cover").set_value(True).run())
-    assert [len(plot["data"]) for plot in plots(app)] == [2]
+    app = sample(weights="plain", tab="cover", cover="20.20.20.64")
+    assert "no attention masks" in markdown(app) and [len(plot["data"]) for plot in plots(app)] == [2]  # age ranges, before and after
 
 
 def test_without_masked_networks_it_is_said_how_to_get_one(
-    installed: dict[str, WeightsEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed: dict[str, ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_manifest([write_network(tmp_path, "plain", "multitask_cnn", HEADS, default=True)], tmp_path)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
@@ -454,21 +519,23 @@ def test_without_masked_networks_it_is_said_how_to_get_one(
     assert not app.exception and "No trained weights are installed" in alerts(app)
 
 
-def test_a_face_is_picked_where_there_are_several(installed: dict[str, WeightsEntry], portrait: Image.Image, work: dict[str, list]) -> None:
+def test_a_face_is_picked_where_there_are_several(installed: dict[str, ModelInfo], portrait: Image.Image, work: dict[str, list]) -> None:
     two = Image.new("RGB", (900, 512))
     two.paste(portrait.crop((100, 0, 512, 512)))
     two.paste(portrait.resize((400, 400)), (450, 60))
     buffer = io.BytesIO()
     two.save(buffer, "PNG")
-    app = upload(opened(), png("two.png", buffer.getvalue()))
+    app = upload(opened(tab="look", details="1"), png("two.png", buffer.getvalue()))
     first = html(app)
     pick(app, "attention_face", 2)
-    assert address(app)["face"] == "2" and html(app) != first and work["look"] == ["gated", "gated"] and len(work["detect"]) == 1
+    assert (
+        address(app)["face"] == "2" and html(app) != first and work["look"] == ["gated"] * 3 and len(work["detect"]) == 2
+    )  # with the sample
     pick(app, "attention_face", 1)
-    assert len(work["look"]) == 2 and html(app) == first
+    assert len(work["look"]) == 3 and html(app) == first
 
 
-def test_pictures_without_a_face_and_broken_ones(installed: dict[str, WeightsEntry], photo: bytes) -> None:
+def test_pictures_without_a_face_and_broken_ones(installed: dict[str, ModelInfo], photo: bytes) -> None:
     app = opened()
     app.file_uploader[0].set_value([png("wall.png", photo)]).run()
     assert not app.exception and "No face found in wall.png" in alerts(app)
@@ -476,38 +543,67 @@ def test_pictures_without_a_face_and_broken_ones(installed: dict[str, WeightsEnt
     assert not app.exception and "No answer for a.jpg" in alerts(app)
 
 
-def test_a_picture_from_the_predict_page_goes_on(installed: dict[str, WeightsEntry], work: dict[str, list]) -> None:
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
-    app.button(key="try_sample").click().run()
+def test_an_image_from_the_predict_page_is_offered(installed: dict[str, ModelInfo], portrait: Image.Image, work: dict[str, list]) -> None:
+    buffer = io.BytesIO()
+    portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(buffer, "PNG")
+    app = upload(AppTest.from_file(str(APP), default_timeout=120).run(), png("mine.png", buffer.getvalue()))
     checked(app.switch_page(PAGE).run())
-    if "attention-go-on" in {button.key for button in app.button}:
-        press(app, "attention-go-on")
-    assert cells(heatmap(app)) == 16 and work["detect"] == [(512, 512)]
+    assert app.button(key="attention-go-on").label.replace("\\", "") == "Explore mine.png" and "eileen_collins" in html(app)
+    press(app, "attention-go-on")
+    assert "mine.png. Estimate:" in html(app)
 
 
-def test_faithfulness_of_one_face(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention_faithful, "RANDOM", 2)
+def finished(app: AppTest) -> AppTest:
+    """The page once its running test has ended."""
+    assert app.session_state["attention-job"][1].wait(100)
+    return checked(app.run())
+
+
+def test_faithfulness_of_one_face(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faithfulness, "RANDOM", 2)
     app = sample(weights="flat", tab="faithful")
-    assert not app.dataframe
-    press(app, "attention-curves-button")
-    said = "\n".join(item.value for item in app.markdown).replace("\\", "")
+    assert not app.dataframe and app.button(key="attention-curves-button").label.startswith("Run the test on this face (about")
+    finished(press(app, "attention-curves-button"))
     for number in (1, 2, 3):
-        assert f"The mask of block {number} does no better than random on this face." in said
+        assert f"The mask of block {number} does no better than random on this face." in markdown(app)
     table = app.dataframe[0].value
     assert table["map"].tolist()[:2] == ["Block 1, its mask", "Block 2, its mask"] and table["deletion"].iloc[-1] == "the map to beat"
     assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [6, 6]
-    monkeypatch.setattr(attention_faithful, "work_out", lambda *_: pytest.fail("worked out again"))
+    monkeypatch.setattr(faithfulness, "run_test", lambda *_: pytest.fail("run again"))
     checked(app.run())
     assert len(app.dataframe) == 1
     pick(app, "attention_target", "gender")
     assert not app.dataframe and "attention-curves-button" in {button.key for button in app.button}
 
 
+def test_a_running_test_shows_its_progress_and_can_be_cancelled(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+
+    def slow(*given: Any) -> None:
+        given[-1](30, 120)
+        held.wait(60)
+        given[-1](60, 120)
+        pytest.fail("went on")
+
+    monkeypatch.setattr(faithfulness, "run_test", slow)
+    app = press(sample(tab="faithful"), "attention-curves-button")
+    job = app.session_state["attention-job"][1]
+    while job.done < 30:
+        assert job.running
+    checked(app.run())
+    (bar,) = app.get("progress")
+    assert bar.proto.value == 25 and re.fullmatch(r"25 % done, about \d+ s left", bar.proto.text)
+    press(app, "attention-curves-cancel")
+    assert "attention-job" not in app.session_state and "attention-curves-button" in {button.key for button in app.button}
+    held.set()
+    assert job.wait(20) and job.result is None and job.error is None
+
+
 def around(value: float, spread: float) -> dict[str, float]:
     return {"value": value, "low": value - spread, "high": value + spread, "n": 40}
 
 
-def write_averages(folder: Path, entry: WeightsEntry, lost: float = 0.1) -> None:
+def write_averages(folder: Path, entry: ModelInfo, lost: float = 0.1) -> None:
     """Averages as «attention-report» leaves them, with numbers set by hand. ``lost``: half the interval of what flat masks cost."""
     groups = {"all": {"all": 300}, "age": {"0-9": 100, "10-19": 200}, "gender_answer": {"right": 250, "wrong": 50}}
     arrays: dict[str, np.ndarray] = {"all/all/face": np.full((32, 32, 3), 90, np.uint8)}
@@ -534,7 +630,7 @@ def write_averages(folder: Path, entry: WeightsEntry, lost: float = 0.1) -> None
     np.savez_compressed(folder / entry.name / "attention" / "utkface.npz", **arrays)
 
 
-def test_averages_over_a_test_set(installed: dict[str, WeightsEntry], tmp_path: Path) -> None:
+def test_averages_over_a_test_set(installed: dict[str, ModelInfo], tmp_path: Path) -> None:
     app = sample(tab="set")
     assert "No averages over a test set are here" in alerts(app) and "attention-report gated" in alerts(app)
     write_averages(tmp_path / "reports", installed["gated"])
@@ -548,17 +644,17 @@ def test_averages_over_a_test_set(installed: dict[str, WeightsEntry], tmp_path: 
     table = next(frame.value for frame in app.dataframe if "map" in frame.value.columns)
     assert table["deletion, area"].iloc[0] == "0.400 (0.350 to 0.450)" and table["deletion, so"].iloc[2] == "the map to beat"
     assert not app.warning
-    assert "38 % of all values stand at 0 or 1; it is the same for every face" in html(app)
-    assert "changes by +0.40 (+0.30 to +0.50) years: where its masks look does matter" in said
+    assert "38 % of values are saturated (within 0.02 of 0 or 1); it is the same for every face" in html(app)
+    assert "error grows by 0.40 years: where it looks matters" in said
     changes = next(frame.value for frame in app.dataframe if "its mask becomes" in frame.value.columns)
     assert changes["block"].tolist() == ["Block 1", "all blocks"] and changes["gender, points"].iloc[0] == "-2.0 (-3.0 to -1.0)"
     write_averages(tmp_path / "reports", dataclasses.replace(installed["open"], sha256="0"), lost=0.5)
     app = sample(tab="set", weights="open")
     assert "earlier version of the weights" in alerts(app)
-    assert "**where its masks look does not matter**" in "\n".join(item.value for item in app.markdown)
+    assert "too uncertain to say whether where it looks matters" in markdown(app)
 
 
-def test_raw_masks_can_be_taken_away(installed: dict[str, WeightsEntry], portrait: Image.Image) -> None:
+def test_raw_masks_can_be_taken_away(installed: dict[str, ModelInfo], portrait: Image.Image) -> None:
     seen = subject(installed["gated"], portrait)
     with np.load(io.BytesIO(npz(seen))) as arrays:
         assert arrays["attention2.mask"].shape == (32, 8, 8) and arrays["crop"].shape == (32, 32, 3)
@@ -567,24 +663,24 @@ def test_raw_masks_can_be_taken_away(installed: dict[str, WeightsEntry], portrai
         assert {"crop", "grad_cam.age", "occlusion.gender"} <= set(arrays) and not any("mask" in name for name in arrays)
 
 
-def test_the_view_can_be_taken_away(installed: dict[str, WeightsEntry], portrait: Image.Image) -> None:
+def test_the_view_can_be_taken_away(installed: dict[str, ModelInfo], portrait: Image.Image) -> None:
     seen = subject(installed["gated"], portrait)
     settings = {"colours": "magma", "scale": "full", "cells": "blocks", "opacity": 100, "under": "crop"}
-    shown = attention_layers.layer(seen, "attention3")
+    shown = layers.layer(seen, "attention3")
     picture = Image.open(io.BytesIO(view_png(seen, shown, settings)))
     cell = picture.crop((24, 24, 24 + 512, 24 + 512)).reduce(128)  # 4x4 cells of one colour each
-    expected = attention_figures.coloured(shown.values, "magma", 0, 1)
+    expected = figures.coloured(shown.values, "magma", 0, 1)
     np.testing.assert_array_equal(np.asarray(cell), np.asarray(expected))
-    smooth = view_png(seen, attention_layers.layer(seen, "grad_cam"), settings | {"cells": "smooth", "under": "sharp"})
+    smooth = view_png(seen, layers.layer(seen, "grad_cam"), settings | {"cells": "smooth", "under": "sharp"})
     assert Image.open(io.BytesIO(smooth)).format == "PNG"
 
 
-def test_downloads_are_on_the_page(installed: dict[str, WeightsEntry]) -> None:
+def test_downloads_are_on_the_page(installed: dict[str, ModelInfo]) -> None:
     assert {button.proto.label for button in sample().get("download_button")} == {"PNG", "NPZ"}
 
 
-def test_what_a_session_keeps_is_bounded(installed: dict[str, WeightsEntry], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(attention_subject.MOST, "answers", 2)
+def test_what_a_session_keeps_is_bounded(installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(session.MOST, "answers", 2)
     app = sample(tab="matter")
     for block in (1, 2, 3):
         pick(app, f"attention-change-attention{block}", "off")
@@ -593,28 +689,28 @@ def test_what_a_session_keeps_is_bounded(installed: dict[str, WeightsEntry], mon
 
 def test_colours_run_from_low_to_high() -> None:
     for name, (low, high) in {"viridis": ((68, 1, 84), (253, 231, 37)), "cividis": ((0, 34, 78), (254, 232, 56))}.items():
-        table = attention_figures.table(name)
+        table = figures.table(name)
         assert np.abs(table[0].astype(int) - low).max() <= 3 and np.abs(table[-1].astype(int) - high).max() <= 3
         luma = table @ np.array([0.2126, 0.7152, 0.0722])
         assert (np.diff(luma) > -0.5).all(), name
     values = np.array([[0.0, 0.5], [1.0, 2.0]])
-    assert attention_figures.coloured(values, "viridis", 0, 1).getpixel((1, 1)) == tuple(attention_figures.table("viridis")[255])
-    assert all("#" not in stop for stops in attention_figures.STOPS.values() for stop in stops)
+    assert figures.coloured(values, "viridis", 0, 1).getpixel((1, 1)) == tuple(figures.table("viridis")[255])
+    assert all("#" not in stop for stops in figures.STOPS.values() for stop in stops)
 
 
 def test_limits_do_not_stretch_what_is_flat() -> None:
-    assert attention_figures.limits(np.array([[0.4, 0.405]]), "own") == (0, 1)
-    assert attention_figures.limits(np.array([[0.25, 0.5]]), "own") == (0.25, 0.5)
-    assert attention_figures.limits(np.array([[0.25, 0.5]]), "full") == (0, 1)
+    assert figures.limits(np.array([[0.4, 0.405]]), "own") == (0, 1)
+    assert figures.limits(np.array([[0.25, 0.5]]), "own") == (0.25, 0.5)
+    assert figures.limits(np.array([[0.25, 0.5]]), "full") == (0, 1)
 
 
 def test_moved_words() -> None:
     woman, man = Categorical(("Female", "Male"), 0, (0.971, 0.029)), Categorical(("Female", "Male"), 1, (0.4, 0.6))
-    words = attention_changes.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(33.24), man))
+    words = interventions.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(33.24), man))
     assert words == "3.2 years older. Female from 97.1 % to 40.0 %, so the answer turns into Male."
-    assert "does not matter" in attention_changes.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(30.05), woman))
+    assert "does not matter" in interventions.moved_words((AgeEstimate(30.0), woman), (AgeEstimate(30.05), woman))
     young = Categorical(("0-2", "3-9"), 0, (0.9, 0.1))
-    moved = attention_changes.moved_words(
+    moved = interventions.moved_words(
         (AgeEstimate(1.0, ranges=young), None), (AgeEstimate(1.0, ranges=dataclasses.replace(young, index=1)), None)
     )
     assert moved == "The likeliest range moves from 0–2 to 3–9."
@@ -622,7 +718,7 @@ def test_moved_words() -> None:
 
 def test_verdicts_need_both_a_lead_and_a_margin() -> None:
     peers = [{"deletion_area": 0.5, "insertion_area": 0.5}, {"deletion_area": 0.45, "insertion_area": 0.55}]
-    judge = attention_faithful.verdict
+    judge = faithfulness.verdict
     assert judge({"deletion_area": 0.3, "insertion_area": 0.3}, peers, "deletion") == "better than random"
     assert judge({"deletion_area": 0.445, "insertion_area": 0.3}, peers, "deletion") == "no better than random"
     assert judge({"deletion_area": 0.6, "insertion_area": 0.3}, peers, "deletion") == "worse than random"
@@ -631,7 +727,7 @@ def test_verdicts_need_both_a_lead_and_a_margin() -> None:
 
 
 def test_titles_of_layers() -> None:
-    assert [attention_layers.title(name) for name in ("attention1", "decade.attention3", "grad_cam", "random")] == [
+    assert [layers.title(name) for name in ("attention1", "decade.attention3", "grad_cam", "random")] == [
         "Block 1", "Decade, block 3", "Grad-CAM", "Random",
     ]  # fmt: skip
     assert areas({}).empty

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from agegender_core.analysis import user_upload
+from agegender_core.analysis.user_set import Job
+from agegender_core.analysis.user_upload import read_own
 from agegender_core.errors import DatasetError, DetectorError
 from tests.ui.conftest import Backend
 from tests.ui.test_errors_page import open_page, png, reports, texts, tile_keys  # noqa: F401
-from ui import errors_link, errors_own, errors_own_files, errors_pictures
-from ui.errors_data import OWN_TABLE
-from ui.errors_own_files import read_own
-from ui.errors_own_set import Job
+from ui.errors import images, own_set, query_params
+from ui.errors.data import OWN_TABLE
 
 
 def utkface_zip(files: dict[str, bytes]) -> bytes:
@@ -32,7 +33,7 @@ FILES = {
     "mine/26_1_2_20170117.jpg": png((200, 10, 10), 64),
     "mine/31_0_0_20170118.jpg": png((10, 200, 10), 64),
     "mine/40_7_9_20170119.jpg": png((10, 10, 200), 64),
-    "mine/50_0_1_20170120.jpg": b"no picture",
+    "mine/50_0_1_20170120.jpg": b"no image",
     "mine/holiday.jpg": png((1, 2, 3), 64),
     "mine/notes.txt": b"hello",
     "__MACOSX/mine/26_1_2_20170117.jpg": b"",
@@ -74,7 +75,7 @@ def test_a_set_stopped_half_way_keeps_what_was_seen() -> None:
     assert job.left and job.finish()
     table = own.table()
     assert len(table) == len(own.records) == 2
-    assert table.of("first")["fairface9_pred"].tolist() == ["30-39", "30-39"]
+    assert table.predictions_for("first")["fairface9_pred"].tolist() == ["30-39", "30-39"]
     assert table.measured
     second = Job(own, "second")
     second.step(Backend())
@@ -92,7 +93,7 @@ def test_a_picture_the_detector_fails_on_is_listed_and_the_run_goes_on() -> None
     class Stumbles(Backend):
         def run(self, source: Any, faces: Any = None) -> Any:
             if source == own.contents[first]:
-                raise DetectorError("the face detector failed on a picture of 64x64 px")
+                raise DetectorError("the face detector failed on an image of 64x64 px")
             return super().run(source, faces)
 
     job = Job(own, "first")
@@ -103,14 +104,16 @@ def test_a_picture_the_detector_fails_on_is_listed_and_the_run_goes_on() -> None
 
 
 def test_too_much_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.errors_own_files.MAX_TOTAL", 4000)
+    monkeypatch.setattr("agegender_core.analysis.user_upload.MAX_TOTAL", 4000)
     read: list[str] = []
-    member = errors_own_files._member
-    monkeypatch.setattr("ui.errors_own_files._member", lambda archive, item: read.append(item.filename) or member(archive, item))
+    member = user_upload._member
+    monkeypatch.setattr(
+        "agegender_core.analysis.user_upload._member", lambda archive, item: read.append(item.filename) or member(archive, item)
+    )
     bomb = {f"{age}_0_0_20170101.jpg": bytes(3000) for age in (20, 30, 40)}
     own = read_own([("mine.zip", utkface_zip(bomb))])
     assert len(own.records) == len(read) == 1 and len(own.bad) == 2 and "give a part of the set" in own.bad[0].reason
-    monkeypatch.setattr("ui.errors_own_files.MAX_BYTES", 2000)
+    monkeypatch.setattr("agegender_core.analysis.user_upload.MAX_BYTES", 2000)
     with pytest.raises(DatasetError, match="larger than"):
         read_own([("mine.zip", utkface_zip(bomb))])
 
@@ -122,9 +125,9 @@ def test_damaged_uploads_are_named() -> None:
     own = read_own([("mine.zip", bytes(broken)), ("half.zip", whole[: len(whole) // 2])])
     assert [record.age for record in own.records] == [30]
     assert {skip.file: skip.reason for skip in own.bad} == {
-        "20_0_0_20170101.jpg": "cannot be unpacked: damaged or with a password", "half.zip": "not a zip, or a damaged one",
+        "20_0_0_20170101.jpg": "cannot be unpacked: the zip is damaged there", "half.zip": "not a zip, or a damaged one",
     }  # fmt: skip
-    with pytest.raises(DatasetError, match="CSV cannot be read"):
+    with pytest.raises(DatasetError, match="line of more than 20,000 characters"):
         read_own([("labels.csv", b"file,age\n" + b"a" * 200_000 + b",3\n"), ("a.jpg", png((1, 2, 3)))])
 
 
@@ -132,17 +135,17 @@ def test_own_set_from_upload_to_gallery(reports: Path, backend: Backend, open_pa
     before = sorted(path for path in tmp_path.rglob("*"))
     app = open_page(view="own")
     app.file_uploader(key="errors-own-upload-0").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
-    assert "**4** labelled pictures can be used" in texts(app)
+    assert "**4** labelled images can be used" in texts(app)
     app.button(key="errors-own-start").click().run()
     assert not app.exception
-    assert "**3** labelled pictures" in texts(app)
+    assert "**3** labelled images" in texts(app)
     assert backend.runs == 4
     app.button(key="errors-own-open").click().run()
     assert app.selectbox(key="errors_set").value == "own"
     assert len(tile_keys(app)) == 3
-    assert errors_pictures.placeholder() not in app.button(key=tile_keys(app)[0]).label
+    assert images.placeholder() not in app.button(key=tile_keys(app)[0]).label
     assert not app.query_params
-    for view in errors_link.VIEWS:
+    for view in query_params.VIEWS:
         app.segmented_control(key="errors_view").set_value(view).run()
         assert not app.exception, view
     app.segmented_control(key="errors_view").set_value("gallery").run()
@@ -150,14 +153,14 @@ def test_own_set_from_upload_to_gallery(reports: Path, backend: Backend, open_pa
     assert "Labelled **" in texts(app)
     app.segmented_control(key="errors_view").set_value("own").run()
     app.button(key="errors-own-forget").click().run()
-    assert not any(place[0].startswith("own-") for place in app.session_state[errors_pictures.THUMBNAILS])
+    assert not any(place[0].startswith("own-") for place in app.session_state[images.THUMBNAILS])
     assert app.selectbox(key="errors_set").value == "utkface"
-    assert all(name not in app.session_state for name in (errors_own.SET, errors_own.JOB, OWN_TABLE, errors_own.GIVEN))
+    assert all(name not in app.session_state for name in (own_set.SET, own_set.JOB, OWN_TABLE, own_set.GIVEN))
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
 def test_own_set_without_any_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any) -> None:
-    monkeypatch.setattr("ui.measured.REPORTS", tmp_path)
+    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path)
     app = open_page()
     app.file_uploader(key="errors-own-upload-0").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
     app.button(key="errors-own-start").click().run()

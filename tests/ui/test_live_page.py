@@ -18,13 +18,17 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.errors import DetectorError
-from agegender_core.gate import Places
-from agegender_core.live.analyser import LiveAnalyser
+from agegender_core.serving.admission import SlotLeases
 from agegender_core.settings import Settings
-from tests.core.live_scenes import Cast, Network, person
+from agegender_core.video.analyzer import LiveAnalyser
+from tests.support.video_scenes import Cast, Network, person
 from tests.ui.conftest import Backend
-from ui import downloads, live_camera, live_frozen, live_words, services
-from ui.live_stream import LONGEST_SIDE, Seen, Stream
+from ui.common import services
+from ui.live import camera as live_camera
+from ui.live import snapshot as live_frozen
+from ui.live import text
+from ui.live.stream import LONGEST_SIDE, Seen, Stream
+from ui.predict import downloads
 
 av = pytest.importorskip("av", reason="streamlit-webrtc is not installed")
 PEOPLE = [(person(1), (80.0, 120.0)), (person(2), (240.0, 120.0))]
@@ -69,8 +73,8 @@ def component(monkeypatch: pytest.MonkeyPatch) -> Component:
 def live(backend: Backend, component: Component, open_app: Callable[[], AppTest], monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page as one finds it."""
     cast = Cast(list(PEOPLE))
-    monkeypatch.setattr("agegender_core.live.analyser.live_detector", lambda: SimpleNamespace(detect=cast.find))
-    monkeypatch.setattr("ui.services.predictor", lambda weights, race: backend.asked.append((weights, race)) or Network(race=race))
+    monkeypatch.setattr("agegender_core.video.analyzer.live_detector", lambda: SimpleNamespace(detect=cast.find))
+    monkeypatch.setattr("ui.common.services.predictor", lambda weights, race: backend.asked.append((weights, race)) or Network(race=race))
     return open_app().switch_page("pages/live.py").run()
 
 
@@ -88,9 +92,12 @@ def stream_of(app: AppTest) -> Stream:
 
 def test_people_are_told_before_there_is_a_camera(live: AppTest, component: Component, backend: Backend) -> None:
     assert not live.exception and live.title[0].value == "Live"
-    assert live_words.consent(race=False) in html(live) and not component.calls and not backend.asked
+    assert text.consent(race=False) in html(live) and not component.calls
+    backend.asked.clear()  # Predict, where one came from, has answered its sample
     agree(live)
-    assert not live.exception and len(component.calls) == 1 and live_words.consent(race=False) in html(live)
+    assert not live.exception and len(component.calls) == 1 and text.consent(race=False) not in html(live)
+    assert any("Ask anyone who may appear on camera" in line.value for line in live.caption)
+    assert not any(button.key == "live-freeze" for button in live.button), "nothing to freeze before the camera runs"
     assert any("your browser asks" in line.value for line in live.caption)
     (options,) = component.calls
     assert options["rtc_configuration"] == {"iceServers": []} and options["media_stream_constraints"]["audio"] is False
@@ -105,14 +112,14 @@ def test_race_is_said_and_asked_for_only_where_the_operator_wants_it(
     live.run()
     assert "race category" in html(live)
     agree(live)
-    assert backend.asked == [("fake-weights", True)]
+    assert backend.asked[-1] == ("fake-weights", True)
 
 
 def test_a_network_that_cannot_start_is_told_without_paths(live: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(weights: str | None, race: bool) -> Any:
         raise DetectorError("no /srv/secret")
 
-    monkeypatch.setattr("ui.services.predictor", fail)
+    monkeypatch.setattr("ui.common.services.predictor", fail)
     agree(live)
     assert len(live.error) == 1 and "secret" not in live.error[0].value and not live.exception
 
@@ -120,21 +127,21 @@ def test_a_network_that_cannot_start_is_told_without_paths(live: AppTest, monkey
 def test_what_is_seen_is_also_said_in_words(live: AppTest, component: Component) -> None:
     component.playing = True
     agree(live)
-    assert any("Waiting for the camera's first picture" in line.value for line in live.caption)
+    assert any("Waiting for the camera's first image" in line.value for line in live.caption)
     stream, cast = stream_of(live), Cast(list(PEOPLE))
     for _ in range(12):
         stream.receive(video(cast.picture()))
         time.sleep(0.05)
     live.run()
-    assert any("2 faces" in line.value and "frames a second" in line.value for line in live.caption)
-    assert "34 years, probably" in html(live) and "Female 90 %" in html(live)
+    assert any("2 faces" in line.value and " fps · faces detected" in line.value for line in live.caption)
+    assert "34 years, likely" in html(live) and "Female 90 %" in html(live)
 
 
 def test_a_frozen_frame_becomes_cards_and_goes_away(live: AppTest, component: Component) -> None:
     component.playing = True
     agree(live)
     live.button(key="live-freeze").click().run()
-    assert live.toast[0].value.startswith("There is no picture")
+    assert live.toast[0].value.startswith("There is no image")
     stream, cast = stream_of(live), Cast(list(PEOPLE))
     for _ in range(12):
         stream.receive(video(cast.picture()))
@@ -154,9 +161,9 @@ def test_a_connection_that_does_not_come_is_explained(live: AppTest, component: 
     component.signalling = True
     agree(live)
     (warning,) = live.warning
-    assert warning.title == "No connection for the film" and "AGEGENDER_TURN_URLS" in warning.value
+    assert warning.title == "No connection for the video" and "AGEGENDER_TURN_URLS" in warning.value
     assert "`make app` serves it" in warning.value  # alone there is nothing to point to
-    monkeypatch.setitem(services.neighbours, "gradio", "/gradio/")
+    monkeypatch.setitem(services.mounted_apps, "gradio", "/gradio/")
     (warning,) = live.run().warning
     assert "[Gradio's live tab](/gradio/)" in warning.value
     assert live.button(key="live-to-snapshot").label == "Take a snapshot instead"
@@ -238,7 +245,7 @@ def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
     assert first["looks"] >= 2 and "race" not in first and len(downloads.csv_text([frozen]).splitlines()) == 3
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(downloads.png(frozen)))), np.asarray(marked))
     assert Image.open(io.BytesIO(frozen.preview)).size == cast.size
-    assert "Looks taken" in live_frozen.averaged(frozen)
+    assert live_frozen.averaged(frozen).startswith("Averaged over ") and "(face 1)" in live_frozen.averaged(frozen)
 
 
 def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +253,7 @@ def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.Monk
     before = [(track.id, track.number) for track in stream.seen().frame.tracks]
     stream.hold()
     now = time.monotonic
-    monkeypatch.setattr("ui.live_stream.time.monotonic", lambda: now() + 60)
+    monkeypatch.setattr("ui.live.stream.time.monotonic", lambda: now() + 60)
     stream.receive(video(cast.picture()))
     stream.go_on()
     stream.go_on()
@@ -306,7 +313,7 @@ def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:
 
 
 def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
-    places = Places(1)
+    places = SlotLeases(1)
     first, second = (Stream(LiveAnalyser(Network(), find_faces=lambda _: []), places=places) for _ in range(2))
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
     first.receive(frame)

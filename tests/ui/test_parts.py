@@ -14,14 +14,16 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import InvalidImageError
-from agegender_core.export import analysis_json, face_rows, relative_luminance
+from agegender_core.output.drawing import relative_luminance
+from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
-from tests.fakes import FakePredictor, fake_age
-from ui import charts, downloads, messages, result_card
-from ui.answers import Answer, Failure, Picture
-from ui.overlay import PREVIEW_SIDE, preview
+from tests.support import ROOT
+from tests.support.fakes import FakePredictor, fake_age
+from ui.common import charts, messages
+from ui.predict import downloads, result_card
+from ui.predict.preview import PREVIEW_SIDE, preview
+from ui.predict.session_results import Answer, Failure, Picture
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "ui").glob("*.py")])
 CROP = Image.new("RGB", (48, 48))
 
@@ -49,8 +51,8 @@ def test_chart_shows_every_age_once_and_splits_at_the_interval() -> None:
 
 
 def test_interval_words() -> None:
-    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6), 0.8)) == "27–43: 80 % of such intervals hold the true age."
-    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6))) == "Probably 27–43."
+    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6), 0.8)) == "Likely 27–43 (80 % interval)"
+    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6))) == "Likely 27–43"
     assert result_card.interval_words(AgeEstimate(34)).startswith("No interval")
 
 
@@ -58,8 +60,9 @@ def test_cautions_name_their_reasons() -> None:
     good = prediction(gender=Categorical(("Female", "Male"), 0, (0.97, 0.03)))
     assert result_card.cautions(good) == []
     doubtful = prediction(face=Face((0, 0, 30, 90), 0.91), gender=Categorical(("Female", "Male"), 0, (0.55, 0.45)))
-    assert [line.split()[1] for line in result_card.cautions(doubtful)] == ["detector", "face", "two"]
-    assert "whole picture" in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
+    sure, small, even = result_card.cautions(doubtful)
+    assert "detector is not sure" in sure and "face is small" in small and even == "Gender: too close to call."
+    assert "whole image" in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
 
 
 def test_labels_are_escaped_and_may_lack_probabilities() -> None:
@@ -83,10 +86,10 @@ def test_preview_is_small_and_survives_boxes_outside() -> None:
 
 def test_downloads_of_one_and_of_many(photo: bytes) -> None:
     one, other = make_answer("a.png", photo), make_answer("b.png", photo, faces=2)
-    failure = Failure(Picture("c.jpg", b"text"), InvalidImageError("no picture"))
+    failure = Failure(Picture("c.jpg", b"text"), InvalidImageError("no image"))
     assert len(json.loads(downloads.json_text([one]))["faces"]) == 1
     documents = json.loads(downloads.json_text([one, other, failure]))
-    assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2]["error"]["message"] == "no picture"
+    assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2]["error"]["message"] == "no image"
     assert len(downloads.csv_text([one, other, failure]).splitlines()) == 1 + 1 + 2 + 1
     assert Image.open(io.BytesIO(downloads.png(one))).size == (320, 240)
     archive = zipfile.ZipFile(io.BytesIO(downloads.pictures_zip([one, other])))
@@ -104,7 +107,7 @@ def test_imports_run_one_way(path: Path) -> None:
     roots = {name.split(".")[0] for name in names}
     assert roots.isdisjoint({"torch", "torchvision", "facenet_pytorch", "pages", "app"})
     if path.parent.name == "pages":
-        assert "agegender_core.predictor" not in names
+        assert "agegender_core.inference.predictor" not in names
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""The Predict page from a visitor's side: what is shown for good, bad, many and missing pictures."""
+"""The Predict page from a visitor's side: what is shown for good, bad, many and missing images."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.errors import DetectorError, WeightsMissingError
-from agegender_core.gate import Gate
-from agegender_core.imaging import MAX_BYTES
+from agegender_core.inference.model_zoo import list_weights
+from agegender_core.serving.admission import AdmissionQueue
 from agegender_core.types import AgeEstimate, Analysis
-from agegender_core.weights import list_weights
-from tests.fakes import FakePredictor
-from tests.ui.conftest import Backend, entry
-from ui import services
-from ui.face_picker import FACES_A_PAGE
-from ui.image_input import CAMERA, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
+from agegender_core.vision.image_io import MAX_BYTES
+from tests.support.fakes import FakePredictor
+from tests.ui.conftest import Backend, entry, own_answers
+from ui.common import services
+from ui.predict import examples, face_grid
+from ui.predict.image_input import CAMERA, KEPT, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
 
 File = tuple[str, bytes, str]
 
@@ -54,42 +54,78 @@ def png(name: str, data: bytes) -> File:
     return (name, data, "image/png")
 
 
-def test_empty_page_says_what_comes_and_loads_nothing(backend: Backend, open_app: Any) -> None:
+def test_the_samples_answer_stands_there_on_the_first_load(backend: Backend, open_app: Any) -> None:
     app = open_app()
     assert not app.exception
     assert app.title[0].value == "Age and gender from faces"
-    assert "What you get for every face" in [item.value for item in app.subheader]
-    assert cards(app) == 0 and backend.asked == []
-
-
-def test_sample_shows_one_card(backend: Backend, open_app: Any) -> None:
-    app = open_tab(open_app(), SAMPLE)
-    assert cards(app) == 1
-    assert len(app.get("plotly_chart")) == 1
+    assert cards(app) == 1 and len(app.get("plotly_chart")) == 1 and backend.shipped_runs == 1
     text = html(app)
-    assert "<b>34</b><span>years</span>" in text and "80 % of such intervals hold the true age" in text
+    assert "<b>34</b><span>years</span>" in text and "Likely " in text and "(80 % interval)" in text
     assert "Female" in text and "97.0 %" in text and "Detection score 0.99" in text
-    assert any(line.value.startswith("Found 1 face in ") and "Fake network" in line.value for line in app.caption)
+    (line,) = [line for line in app.caption if line.value.startswith("1 face · 0.01 s")]
+    assert "NASA" in line.value and line.help == "Detection 5 ms, alignment 0 ms, model 4 ms"
+    assert "Answered by **Fake network**" in captions(app)
 
 
-def test_the_sample_button_opens_the_sample(backend: Backend, open_app: Any) -> None:
+def test_the_next_visitor_waits_for_no_network(backend: Backend, open_app: Any) -> None:
+    open_app()
+    asked = len(backend.asked)
+    assert cards(open_app()) == 1 and backend.shipped_runs == 1 and len(backend.asked) == asked
+
+
+def test_every_example_is_answered_by_a_click(backend: Backend, open_app: Any) -> None:
     app = open_app()
-    app.button(key="try_sample").click().run()
-    assert cards(app) == 1 and app.session_state[SOURCE_KEY] == SAMPLE
+    for number, (key, example) in enumerate(examples.EXAMPLES.items(), start=1):
+        app.button(key=f"example-{key}").click().run()
+        assert not app.exception and cards(app) == 1 and backend.shipped_runs == number
+        assert example.source in captions(app).replace("\\", "")
+
+
+def test_an_example_takes_the_place_of_uploads_and_the_other_way_round(backend: Backend, open_app: Any, photo: bytes) -> None:
+    app = upload(open_app(), png("a.png", photo))
+    assert "a.png" in downloads_of(app)
+    app.button(key="example-hopper").click().run()
+    assert "a.png" not in downloads_of(app) and "Hopper" in captions(app)
+    upload(app, png("b.png", photo))
+    assert "Hopper" not in captions(app) and "b-faces.json" in downloads_of(app)
+
+
+def downloads_of(app: AppTest) -> str:
+    """File names of the download buttons."""
+    return " ".join(str(button.proto.help) + str(button.key) for button in app.get("download_button")).replace("a-faces", "a.png")
+
+
+def test_why_this_answer_opens_attention_with_that_face_and_model(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(faces=3)
+    app = upload(open_app(), png("three.png", photo))
+    app.button(key="why-2").click().run()
+    app.switch_page("pages/attention.py").run()  # AppTest does not follow st.switch_page; the browser test does
+    assert app.session_state["page"] == "Attention"
+    assert app.session_state["attention_face"] == 2 and app.session_state["attention_weights"] == "fake-weights"
+    (image,) = app.session_state[KEPT]["Attention"]
+    assert image.name == "three.png" and image.data == photo
+    assert backend.runs == 1, "the answer is the one of the card"
+
+
+def test_why_on_the_sample_opens_the_sample_there(backend: Backend, open_app: Any) -> None:
+    app = open_app()
+    app.button(key="why-1").click().run()
+    app.switch_page("pages/attention.py").run()
+    assert app.session_state["page"] == "Attention" and app.session_state[SOURCE_KEY] == SAMPLE and backend.shipped_runs == 1
 
 
 def test_uploads_outlive_a_look_at_another_tab(backend: Backend, open_app: Any, photo: bytes) -> None:
     app = upload(open_app(), png("a.png", photo))
     open_tab(app, SAMPLE)
     open_tab(app, UPLOAD)
-    assert cards(app) == 1 and backend.runs == 2  # one for each picture, none for the way back
+    assert cards(app) == 1 and (backend.runs, backend.shipped_runs) == (1, 1)  # one for each image, none for the way back
 
 
 def test_one_bad_file_leaves_the_others_alone(backend: Backend, open_app: Any, photo: bytes) -> None:
-    app = upload(open_app(), ("notes_[draft].jpg", b"not a picture", "image/jpeg"), png("good.png", photo))
+    app = upload(open_app(), ("notes_[draft].jpg", b"not an image", "image/jpeg"), png("good.png", photo))
     assert "No answer for notes_[draft].jpg" in alerts(app) and "This is a text file" in alerts(app)
     assert cards(app) == 1
-    assert "**2 pictures, 1 face, 1 not read**" in [item.value for item in app.markdown]
+    assert "**2 images, 1 face, 1 not read**" in [item.value for item in app.markdown]
 
 
 def test_an_unexpected_error_is_one_pictures_own(backend: Backend, open_app: Any, photo: bytes) -> None:
@@ -107,7 +143,7 @@ def test_an_unexpected_error_is_one_pictures_own(backend: Backend, open_app: Any
 
 def test_many_bad_files_share_one_card(backend: Backend, open_app: Any) -> None:
     app = upload(open_app(), *[(f"{number}.jpg", b"text", "image/jpeg") for number in range(9)])
-    assert len(app.error) == 1 and "No answer for 9 pictures" in alerts(app)
+    assert len(app.error) == 1 and "No answer for 9 images" in alerts(app)
 
 
 def test_no_face_comes_with_advice(backend: Backend, open_app: Any, photo: bytes) -> None:
@@ -124,15 +160,52 @@ def test_too_large_a_file_is_told_its_limit(backend: Backend, open_app: Any) -> 
 
 def test_a_turned_picture_is_noted(backend: Backend, open_app: Any, photo: bytes) -> None:
     backend.predictor = FakePredictor(turned=90)
-    assert "Found after turning the picture by 90 degrees." in html(upload(open_app(), png("side.png", photo)))
+    assert "The image is shown turned by 90°" in html(upload(open_app(), png("side.png", photo)))
 
 
-def test_crowded_pictures_are_paged(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_another_network_says_as_well_how_many_faces_were_left_out(backend: Backend, open_app: Any, photo: bytes) -> None:
+    class Cuts(FakePredictor):
+        def run(self, source: Any) -> Analysis:
+            return dataclasses.replace(super().run(source), left_out=7 if backend.detections == 1 and backend.runs == 1 else 0)
+
+    backend.predictor, backend.installed = Cuts(), [entry(), entry("other", "Other network", default=False)]
+    app = upload(open_app(), png("crowd.png", photo))
+    assert "7 smaller faces were left out" in captions(app)
+    app.selectbox[0].select("other").run()
+    assert backend.runs == 2 and backend.detections == 1
+    assert "7 smaller faces were left out" in captions(app)
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.caption)
+
+
+def test_a_crowd_is_a_grid_to_sort_with_one_line_of_summary(backend: Backend, open_app: Any, photo: bytes) -> None:
+    backend.predictor = FakePredictor(faces=face_grid.CARDS)
+    app = upload(open_app(), png("six.png", photo))
+    assert cards(app) == len(app.get("plotly_chart")) == face_grid.CARDS and not app.dataframe
     backend.predictor = FakePredictor(faces=20)
     app = upload(open_app(), png("crowd.png", photo))
-    assert cards(app) == len(app.get("plotly_chart")) == FACES_A_PAGE
-    app.pagination[0].select(4).run()
-    assert cards(app) == 2 and "Face 20" in html(app)
+    (table,) = [frame.value for frame in app.dataframe]
+    assert len(table) == 20 and list(table.columns) == ["", "Face", "Age", "Interval", "Gender"]
+    assert cards(app) == 1 == len(app.get("plotly_chart")) and "Face 1" in html(app)
+    ages = table["Age"]
+    assert f"**20 faces, {ages.min():.0f}–{ages.max():.0f}, median {ages.median():.0f}**" in [item.value for item in app.markdown]
+    assert table["Face"].str.startswith("data:image/jpeg").all() and table["Interval"].str.startswith("data:image/svg").all()
+
+
+def test_faces_are_numbered_from_left_to_right(backend: Backend, open_app: Any, photo: bytes) -> None:
+    class RightFirst(FakePredictor):
+        def run(self, source: Any) -> Analysis:
+            analysis = super().run(source)
+            return dataclasses.replace(analysis, predictions=analysis.predictions[::-1])
+
+    backend.predictor = RightFirst(faces=4)
+    app = upload(open_app(), png("row.png", photo))
+    (answer,) = own_answers(app)
+    lefts = [one.face.box_xyxy[0] for one in answer.predictions]
+    assert lefts == sorted(lefts) == pytest.approx([face["face"]["box_xyxy"][0] for face in answer.document["faces"]], abs=0.1)
+    assert [row["face"] for row in answer.rows] == [1, 2, 3, 4]
 
 
 def test_many_pictures_show_one_at_a_time(backend: Backend, open_app: Any, photo: bytes) -> None:
@@ -148,19 +221,19 @@ def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(backend: Backend, open_a
     app = upload(open_app(), png("a.png", photo))
     app.run()
     assert backend.runs == 1
-    (answer,) = app.session_state["answers"].values()
+    (answer,) = own_answers(app)
     assert not hasattr(answer, "image") and len(answer.preview) < 100_000
 
 
 def test_memory_for_answers_is_bounded(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.answers.KEPT", 3)
+    monkeypatch.setattr("ui.predict.session_results.KEPT", 3)
     app = open_app()
     for number in range(5):
         upload(app, png(f"{number}.png", photo))
     assert len(app.session_state["answers"]) == 3
     upload(app, *[png(f"{number}.png", photo) for number in range(6)])
     assert len(app.session_state["answers"]) == 6  # what is at hand stays
-    monkeypatch.setattr("ui.answers.KEPT_BYTES", 0)
+    monkeypatch.setattr("ui.predict.session_results.KEPT_BYTES", 0)
     upload(app, png("last.png", photo))
     assert [key[1] for key in app.session_state["answers"]] == ["last.png"]
 
@@ -169,7 +242,7 @@ def test_race_is_hidden_unless_the_operator_wants_it(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = upload(open_app(), png("a.png", photo))
-    assert backend.asked == [("fake-weights", False)] and "White" not in html(app)
+    assert set(backend.asked) == {("fake-weights", False)} and "White" not in html(app)
     monkeypatch.setenv("AGEGENDER_RACE", "1")
     backend.predictor = FakePredictor(race=True)
     app = upload(open_app(), png("a.png", photo))
@@ -184,8 +257,8 @@ def test_people_are_told_before_the_camera_opens(backend: Backend, open_app: Any
     assert not app.camera_input
     app.button(key="camera_button").click().run()
     assert len(app.camera_input) == 1 and privacy_sentence(race=False) in html(app)
-    order = [element.type for element in app.tabs[1]]
-    assert order.index("html") < order.index("button") < order.index("camera_input")
+    order = [element.type for element in app.columns[0]]
+    assert order.index("html") < order.index("camera_input")
     app.camera_input[0].upload("shot.jpg", photo).run()
     assert cards(app) == 1
     app.button(key="camera_button").click().run()
@@ -230,7 +303,7 @@ def test_a_network_without_a_distribution_gets_no_curve(backend: Backend, open_a
     backend.predictor = TwoValues()
     app = upload(open_app(), png("a.png", photo))
     assert not app.get("plotly_chart") and any("no distribution" in line.value for line in app.caption)
-    assert "30–53: 80 % of such intervals" in html(app)
+    assert "Likely 30–53 (80 % interval)" in html(app)
 
 
 def test_about_page_opens(backend: Backend, open_app: Any) -> None:
@@ -251,9 +324,9 @@ def test_the_real_predictor_answers_the_sample(open_app: Any, monkeypatch: pytes
 def test_a_full_queue_refuses_politely_and_answers_later(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(1, 0)
-    monkeypatch.setattr("ui.services.gate", lambda: gate)
-    with gate.turn():
+    gate = AdmissionQueue(1, 0)
+    monkeypatch.setattr("ui.common.services.admission", lambda: gate)
+    with gate.admit():
         app = upload(open_app(), png("good.png", photo))
         assert "Many people are asking right now" in alerts(app) and cards(app) == 0 and backend.runs == 0
     app.run()
@@ -261,12 +334,12 @@ def test_a_full_queue_refuses_politely_and_answers_later(
 
 
 def test_who_waits_is_told_and_then_answered(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, told = Gate(1, 5), threading.Event()
-    monkeypatch.setattr("ui.services.gate", lambda: gate)
+    gate, told = AdmissionQueue(1, 5), threading.Event()
+    monkeypatch.setattr("ui.common.services.admission", lambda: gate)
     caption = DeltaGenerator.caption
 
     def heard(self: DeltaGenerator, text: str, **how: Any) -> DeltaGenerator:
-        if "1 before you" in text:
+        if "You are number 2 in the queue" in text:
             told.set()
         return caption(self, text, **how)
 
@@ -274,7 +347,7 @@ def test_who_waits_is_told_and_then_answered(backend: Backend, open_app: Any, ph
     inside = threading.Event()
 
     def occupy() -> None:
-        with gate.turn():
+        with gate.admit():
             inside.set()
             told.wait(30)
 
@@ -296,5 +369,13 @@ def test_the_operators_number_of_pictures_counts(backend: Backend, open_app: Any
 def test_about_points_to_gradio_where_it_is_served(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_app().switch_page("pages/about.py").run()
     assert not any("/predict_batch" in block.value for block in app.markdown)
-    monkeypatch.setitem(services.neighbours, "gradio", "/gradio/")
+    monkeypatch.setitem(services.mounted_apps, "gradio", "/gradio/")
     assert any("[The same in Gradio](/gradio/)" in block.value for block in app.run().markdown)
+
+
+def test_about_says_when_gradio_could_not_start(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_app().switch_page("pages/about.py").run()
+    assert not app.warning
+    monkeypatch.setitem(services.missing, "gradio", "ValueError, see the server's log")
+    (warning,) = app.run().warning
+    assert "log says why" in warning.value and not any("/predict_batch" in block.value for block in app.markdown)

@@ -1,0 +1,244 @@
+"""The detector's own loop against facenet-pytorch's: the same faces, and in what time.
+
+``python -m agegender_core.benchmarks.detection`` writes ``reports/detection.json``. Both detectors
+are timed in turns in one process, so that a busy machine slows both; what counts are the ratios.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from agegender_core.benchmarks.networks import processor
+from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.types import TURNS, Face
+from agegender_core.vision._torchvision_nms import ensure_torchvision
+from agegender_core.vision.cascade import THRESHOLDS, Detections
+from agegender_core.vision.face_detector import Finds, MTCNNDetector
+from agegender_core.vision.image_io import load_image
+
+NOTHING = Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
+SAME_IOU = 0.9
+"""Boxes that overlap by so much are the same."""
+
+
+def load_networks() -> SimpleNamespace:
+    """facenet-pytorch's three networks with their weights: ``pnet``, ``rnet``, ``onet``."""
+    with warnings.catch_warnings():  # the import rewrites the global filters
+        ensure_torchvision()
+        from facenet_pytorch import MTCNN
+    nets = MTCNN(device=torch.device("cpu")).eval()
+    return SimpleNamespace(pnet=nets.pnet, rnet=nets.rnet, onet=nets.onet)
+
+
+def original(nets: SimpleNamespace) -> Finds:
+    """facenet-pytorch's own loop over ``nets``, one image after the other."""
+    from facenet_pytorch.models.utils.detect_face import detect_face
+    from threadpoolctl import ThreadpoolController
+
+    threads, device = ThreadpoolController(), torch.device("cpu")
+
+    def find(pixels: np.ndarray, min_face: int) -> Detections:
+        try:
+            found = detect_face(pixels, min_face, nets.pnet, nets.rnet, nets.onet, list(THRESHOLDS), 0.709, device)
+        except (RuntimeError, ValueError) as error:
+            if "non-empty" in str(error):  # it cannot say that nothing survived the first network
+                return NOTHING
+            raise
+        boxes, points = (np.asarray(one[0], dtype=np.float32) for one in found)
+        return Detections(boxes, points) if boxes.size else NOTHING
+
+    def finds(images: Sequence[np.ndarray], min_faces: Sequence[int]) -> list[Detections]:
+        with torch.inference_mode(), threads.limit(limits=1, user_api="openmp"):
+            return [find(image, size) for image, size in zip(images, min_faces, strict=True)]
+
+    return finds
+
+
+class OriginalDetector(MTCNNDetector):
+    """The detector as it is, with facenet-pytorch's loop in place of ours."""
+
+    def _networks(self) -> Finds:
+        with self._lock:
+            if self._run is None:
+                self._run = original(load_networks())
+            return self._run
+
+
+def scene(wide: int, high: int, faces: int) -> Image.Image:
+    """The portrait ``faces`` times, from 1, side by side on grey."""
+    image = Image.new("RGB", (wide, high), (110, 120, 110))
+    side = min(high, wide // faces)
+    for number in range(faces):
+        image.paste(sample_portrait().resize((side, side)), (wide * number // faces + (wide // faces - side) // 2, 0))
+    return image
+
+
+def scenes() -> dict[str, Image.Image]:
+    """What is timed, by name."""
+    return {
+        "640x480, one face": scene(640, 480, 1),
+        "640x480, three faces": scene(640, 480, 3),
+        "640x480, nothing": Image.new("RGB", (640, 480), "navy"),
+        "640x480, on its side": scene(480, 640, 1).transpose(Image.Transpose.ROTATE_90),
+        "320x240, one face": scene(320, 240, 1),
+        "1920x1080, two faces": scene(1920, 1080, 2),
+    }
+
+
+def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
+    """Wall clock and processor time in ms of each, least and median; called in turns."""
+    wall: dict[str, list[float]] = {name: [] for name in callables}
+    used: dict[str, list[float]] = {name: [] for name in callables}
+    for turn in range(repeats + 1):
+        for name, call in callables.items():
+            started, before = time.perf_counter(), time.process_time()
+            call()
+            if turn:  # the first is for warming up
+                wall[name].append(1000 * (time.perf_counter() - started))
+                used[name].append(1000 * (time.process_time() - before))
+    return {
+        name: {
+            "wall_least_ms": round(min(wall[name]), 1),
+            "wall_median_ms": round(statistics.median(wall[name]), 1),
+            "processor_least_ms": round(min(used[name]), 1),
+            "processor_median_ms": round(statistics.median(used[name]), 1),
+        }
+        for name in callables
+    }
+
+
+def speed(repeats: int = 15) -> list[dict[str, Any]]:
+    """A row a scene: facenet-pytorch's loop, ours on one thread, ours on two, and ratios to the first."""
+    before, now, rows = OriginalDetector(), MTCNNDetector(), []
+    threads = torch.get_num_threads()
+
+    def search(detector: MTCNNDetector, image: Image.Image, count: int) -> list[Face]:
+        torch.set_num_threads(count)
+        return detector.detect(image)
+
+    try:
+        for name, image in scenes().items():
+            calls: dict[str, Callable[[], Any]] = {
+                "before": lambda image=image: search(before, image, 1),
+                "now": lambda image=image: search(now, image, 1),
+                "now_two_threads": lambda image=image: search(now, image, 2),
+            }
+            times = timed(calls, repeats)
+            ratio = times["before"]["processor_median_ms"] / times["now"]["processor_median_ms"]
+            rows.append({"scene": name, **times, "times_as_fast": round(ratio, 2)})
+    finally:
+        torch.set_num_threads(threads)
+    return rows
+
+
+def whole_way(repeats: int = 15) -> dict[str, dict[str, float]]:
+    """From the bytes of a 640x480 JPEG with one face to its answer, with the default network."""
+    from agegender_core.inference.predictor import Predictor, load_predictor
+
+    buffer = io.BytesIO()
+    scene(640, 480, 1).save(buffer, "JPEG", quality=90)
+    now = load_predictor()
+    before = Predictor(now.card, now.network, OriginalDetector().detect)
+    data = buffer.getvalue()
+    return timed({"before": lambda: before.run(data), "now": lambda: now.run(data)}, repeats)
+
+
+def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
+    """How far two answers to one image are apart: ``faces`` of the first, how many have the ``same`` box in the second, how many are
+    ``missing`` there or ``new``; the least ``iou`` of same ones, and the largest distance of their ``landmarks`` in pixels."""
+    left, same, least, apart = list(other), 0, 1.0, 0.0
+    for face in one:
+        best = max(left, key=lambda candidate: iou(face, candidate), default=None)
+        if best is None or iou(face, best) < SAME_IOU:
+            continue
+        left.remove(best)
+        same += 1
+        least = min(least, iou(face, best))
+        apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
+    return {"faces": len(one), "same": same, "missing": len(one) - same, "new": len(left), "iou": least, "landmarks": apart}
+
+
+def iou(one: Face, other: Face) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    a, b = np.array(one.box_xyxy), np.array(other.box_xyxy)
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return float(overlap / max(one.width * one.height + other.width * other.height - overlap, 1e-9))
+
+
+def summary(differences: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over images."""
+    faces = sum(one["faces"] for one in differences)
+    same = sum(one["same"] for one in differences)
+    return {
+        "images": len(differences),
+        "faces": faces,
+        "same_percent": round(100 * same / max(faces, 1), 3),
+        "missing": faces - same,
+        "new": sum(one["new"] for one in differences),
+        "least_iou": round(min((one["iou"] for one in differences), default=1.0), 5),
+        "farthest_landmark_px": round(max((one["landmarks"] for one in differences), default=0.0), 4),
+    }
+
+
+def drawn_images(count: int) -> Iterator[Image.Image]:
+    """Groups, tiny images, faces cut by the edge, tilted and turned ones, of odd sizes, made from the portrait with a fixed seed."""
+    rng, head = np.random.default_rng(11), sample_portrait().crop((110, 0, 350, 240))
+    for number in range(count):
+        wide, high = (int(side) for side in (rng.integers(20, 90, 2) if number % 5 == 0 else rng.integers(90, 460, 2)))
+        image = Image.new("RGB", (wide, high), tuple(int(value) for value in rng.integers(60, 190, 3)))
+        for _ in range(int(rng.integers(1, 7))):
+            side = int(rng.integers(20, max(21, min(wide, high) + 30)))
+            face = head.resize((side, side), Image.Resampling.LANCZOS).rotate(float(rng.uniform(-25, 25)), Image.Resampling.BICUBIC)
+            image.paste(
+                face, (int(rng.integers(-side // 3, max(1, wide - side // 2))), int(rng.integers(-side // 3, max(1, high - side // 2))))
+            )
+        yield image.transpose(TURNS[(90, 180, 270)[number % 3]]) if number % 4 == 3 else image
+
+
+def photographs(count: int) -> Iterator[Image.Image]:
+    """FG-NET's first photographs, each in four positions. Raises ``DatasetError``."""
+    from agegender_core.datasets import iter_images
+
+    for _, data in iter_images("fgnet", range(count)):
+        image = load_image(data)
+        yield image
+        yield from (image.transpose(turn) for turn in TURNS.values())
+
+
+def equality(images: Iterator[Image.Image]) -> list[dict[str, Any]]:
+    """One entry an image: the answers of facenet-pytorch's loop and of ours, upright only: every position is an image of its own."""
+    before, now = OriginalDetector(), MTCNNDetector()
+    return [difference(before.search_upright(image), now.search_upright(image)) for image in images]
+
+
+def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> dict[str, Any]:
+    """Measure all of it and write ``detection.json``."""
+    report = {
+        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "load_at_start": round(os.getloadavg()[0], 1),
+        "speed": speed(repeats),
+        "bytes_to_answer": whole_way(repeats),
+        "equality": {
+            "drawn": summary(equality(drawn_images(drawn))),
+            "fgnet_in_four_positions": summary(equality(photographs(real))),
+        },
+    }
+    (folder / "detection.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path("reports")), indent=1))

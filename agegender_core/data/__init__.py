@@ -1,6 +1,0 @@
-"""Labelled faces: records, readers, and aligned crops kept in memory for training."""
-
-from agegender_core.data.parquet import data_dir, iter_images, read_records, read_row
-from agegender_core.data.records import FaceRecord, labelled_targets
-
-__all__ = ["FaceRecord", "data_dir", "iter_images", "labelled_targets", "read_records", "read_row"]

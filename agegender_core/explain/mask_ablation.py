@@ -1,0 +1,139 @@
+"""Whether masks are alive, and whether answers hang on them: measured over many faces, without looking at where they point.
+
+Two questions before faithfulness. A mask whose values lie within ``EDGE`` of 0 or 1 and are the same for every face selects channels,
+not places. And a network whose errors stay the same when its masks are flattened or shuffled does not need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE
+from agegender_core.explain.attention import CHANGES, Change, intervention
+from agegender_core.inference.decoding import Answers, read_out
+from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.types import AttentionBlock
+from agegender_core.vision.preprocessing import normalise
+
+SINGLE = 3
+"""Up to so many blocks are also changed one by one."""
+BATCH = 128
+
+
+@dataclass
+class _Sums:
+    """Of one block over the faces seen so far. ``values``, ``squares``: (C, h, w) float64 sums over faces."""
+
+    faces: int
+    saturated: float
+    over_face: float
+    values: Tensor
+    squares: Tensor
+
+
+class Activity:
+    """Gathers how alive the masks of a network are, batch by batch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, _Sums] = {}
+
+    def add(self, blocks: Iterable[AttentionBlock]) -> None:
+        """Count the (N, C, h, w) masks of a batch in."""
+        for block in blocks:
+            mask = block.mask.double()
+            new = _Sums(
+                len(mask),
+                float(((mask < EDGE) | (mask > 1 - EDGE)).double().mean()) * len(mask),
+                float(mask.std(dim=(2, 3), correction=0).mean()) * len(mask),
+                mask.sum(dim=0),
+                mask.square().sum(dim=0),
+            )
+            old = self._sums.get(block.name)
+            if old is not None:
+                new = _Sums(*(getattr(old, name) + getattr(new, name) for name in ("faces", "saturated", "over_face", "values", "squares")))
+            self._sums[block.name] = new
+
+    def found(self) -> dict[str, dict[str, float]]:
+        """By block: «saturated», the share of values nearer than ``EDGE`` to 0 or 1; «over_face», how much a channel varies over a face,
+        and «between_faces», how much one place of a channel varies from face to face: standard deviations, means over all channels."""
+        result = {}
+        for name, sums in self._sums.items():
+            mean = sums.values / sums.faces
+            spread = (sums.squares / sums.faces - mean.square()).clamp_min(0).sqrt().mean()
+            result[name] = {
+                "saturated": round(sums.saturated / sums.faces, 4),
+                "over_face": round(sums.over_face / sums.faces, 4),
+                "between_faces": round(float(spread), 4),
+            }
+        return result
+
+
+@torch.inference_mode()
+def changed_answers(
+    network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Callable[[int], object] | None = None
+) -> tuple[Answers, dict[tuple[str, Change], Answers]]:
+    """Answers for (N, H, W, 3) uint8 crops by the network as it is, and by block (or ``ALL_BLOCKS``) and change of its masks.
+
+    Blocks are changed one by one where there are no more than ``SINGLE``, and all at once in any case. ``progress``: is told how many
+    crops are done.
+    """
+    logits: dict[Any, dict[str, list[Tensor]]] = {}
+    for start in range(0, len(crops), BATCH):
+        images = normalise(torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2), entry.input)
+        views = torch.cat([images, images.flip(3)]) if entry.flip else images
+        views = views.contiguous(memory_format=torch.channels_last)
+        own = network(views)
+        _keep(logits.setdefault(None, {}), own.logits, len(images))
+        for name, change in variants([block.name for block in own.attention]):
+            changes = {block.name: change for block in own.attention if name in (ALL_BLOCKS, block.name)}
+            _keep(logits.setdefault((name, change), {}), network(views, intervention(own, changes)).logits, len(images))
+        if progress:
+            progress(start + len(images))
+    answers = {
+        variant: read_out({head: torch.cat(batches) for head, batches in parts.items()}, entry.decoding)
+        for variant, parts in logits.items()
+    }
+    return answers.pop(None), answers
+
+
+def variants(blocks: list[str]) -> list[tuple[str, Change]]:
+    """What ``changed_answers`` asks of a network with these blocks."""
+    names = [*(blocks if len(blocks) <= SINGLE else []), *([ALL_BLOCKS] if blocks else [])]
+    return [(name, change) for name in names for change in CHANGES if change != "own"]
+
+
+def _keep(parts: dict[str, list[Tensor]], logits: Mapping[str, Tensor], count: int) -> None:
+    """Add a batch's logits, the mean of both views where there are two."""
+    for head, value in logits.items():
+        parts.setdefault(head, []).append(value.reshape(-1, count, *value.shape[1:]).mean(dim=0))
+
+
+def effects(own: Answers, changed: Mapping[tuple[str, Change], Answers], ages: np.ndarray, genders: np.ndarray) -> list[dict[str, Any]]:
+    """JSON-ready rows: what each change does. ``ages``: (N,) true years, nan where unknown; ``genders``: (N,) true index, -1 where unknown.
+
+    «moved»: mean absolute change of the age in years. «mae»: rise of the mean absolute error in years, and «gender_accuracy»: rise of the
+    share of right genders, with paired 95 % bootstrap intervals; None where the set does not tell.
+    """
+    exact, known = ~np.isnan(ages), genders >= 0
+    error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)
+    rows = []
+    for (block, change), answers in changed.items():
+        worse = bootstrap_mean((np.abs(answers.years - ages) - error)[exact]) if exact.any() else None
+        better = bootstrap_mean(((answers.gender == genders).astype(float) - right)[known]) if known.any() else None
+        rows.append(
+            {
+                "block": block,
+                "change": change,
+                "moved": round(float(np.abs(answers.years - own.years).mean()), 4),
+                "mae": None if worse is None else worse.as_dict(),
+                "gender_accuracy": None if better is None else better.as_dict(),
+            }
+        )
+    return rows

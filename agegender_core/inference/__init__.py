@@ -1,0 +1,1 @@
+"""From a crop to an answer: model zoo, forward pass, read-out, predictor."""

@@ -1,0 +1,273 @@
+"""Trained weights: what is installed, what it needs, what it measured. ``weights/manifest.toml`` is the one list of them.
+
+A missing file shows as not installed. Random weights are never served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from agegender_core.errors import ConfigError, WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.inference.decoding import DecodingSpec, decoding_dict
+from agegender_core.settings import weights_dir
+from agegender_core.types import InputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Made = TypeVar("Made")
+PART_BYTES = 45_000_000
+"""A file in the repository may have 50 MB."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One entry of the manifest.
+
+    ``title``, ``summary``: for people. ``files``: names beside the manifest, several where one would be too large for a repository;
+    ``sha256``: of their bytes, one after the other. ``architecture``, ``options``, ``heads``: what ``create_model`` takes. ``flip``:
+    answers average the crop and its mirror image. ``parameters``: trainable values. ``for_comparison``: made to
+    compare options on a small budget, not for use. ``training``: data, split, recipe, commit, device,
+    minutes, images seen. ``measured``: our own numbers by «set/metric»; ``claimed``: the paper's, never mixed with ours. ``terms``:
+    terms of the training data. ``caveats``: what to know before use. ``paper``: where the system comes from.
+    """
+
+    name: str
+    title: str
+    summary: str
+    files: tuple[str, ...]
+    sha256: str
+    architecture: str
+    heads: Mapping[str, int]
+    paper: str
+    terms: str
+    folder: Path
+    caveats: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: InputSpec = InputSpec()
+    decoding: DecodingSpec = DecodingSpec()
+    flip: bool = False
+    parameters: int = 0
+    default: bool = False
+    for_comparison: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    claimed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The weights' files."""
+        return tuple(self.folder / name for name in self.files)
+
+    @property
+    def installed(self) -> bool:
+        """Whether the weights' files are there."""
+        return bool(self.files) and all(path.is_file() for path in self.paths)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, of what is there."""
+        return sum(path.stat().st_size for path in self.paths if path.is_file())
+
+
+def list_weights(folder: Path | None = None) -> list[ModelInfo]:
+    """All entries, the default first and those made for comparisons last; a missing manifest has none.
+
+    Raises ``WeightsError`` for one that cannot be read.
+    """
+    folder = folder or weights_dir()
+    manifest = folder / "manifest.toml"
+    if not manifest.is_file():
+        return []
+    try:
+        tables = tomllib.loads(manifest.read_text(encoding="utf-8")).get("weights", {})
+        if not isinstance(tables, dict):
+            raise TypeError("«weights» is no table")
+        entries = [_entry(name, table, folder) for name, table in tables.items()]
+    except (OSError, ValueError, TypeError, RecursionError) as error:  # what is no TOML or no UTF-8 is a ValueError
+        raise WeightsError(f"{manifest} cannot be read ({error}): restore it from the repository") from error
+    return sorted(entries, key=lambda entry: (not entry.default, entry.for_comparison))
+
+
+def _entry(name: str, table: Any, folder: Path) -> ModelInfo:
+    if not isinstance(table, dict):
+        raise TypeError(f"«{name}» is no table")
+    values = dict(table)
+    values["input"] = _made(InputSpec, values.get("input", {}), f"{name}.input")
+    values["decoding"] = _made(DecodingSpec, values.get("decoding", {}), f"{name}.decoding")
+    entry = _made(ModelInfo, {**values, "name": name, "folder": folder}, name)
+    if outside := next((file for file in entry.files if Path(file).name != file), None):
+        raise ValueError(f"{name}.files: {outside!r} is no name of a file in this folder")
+    return entry
+
+
+def _made(kind: type[Made], values: Any, where: str) -> Made:
+    """A dataclass of ``values`` from TOML. Raises ``TypeError`` for one of another type than the field's, unknown and absent ones."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{where} is no table")
+    values = {key: _tuples(value) for key, value in values.items()}
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise TypeError(f"{where} has an unknown key {key!r}")
+        if not _fits(value, hints[key]):
+            raise TypeError(f"{where}.{key} cannot be {str(value)[:60]!r}")
+    return kind(**values)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, at every depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is of a type as the fields of our dataclasses have them."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if kind is Literal:
+        return value in inner
+    if kind is tuple:
+        wanted = [inner[0]] * len(value) if isinstance(value, tuple) and inner[-1] is ... else inner
+        return isinstance(value, tuple) and len(value) == len(wanted) and all(map(_fits, value, wanted))
+    if kind is Mapping:
+        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
+    number = hint in (int, float) and not isinstance(value, bool)
+    return isinstance(value, (int, float) if hint is float else hint) if number or hint not in (int, float) else False
+
+
+def find_weights(name: str | None = None, folder: Path | None = None) -> ModelInfo:
+    """The entry called ``name``, or the default one. Raises ``WeightsMissingError`` for an unknown name or an empty manifest."""
+    entries = list_weights(folder)
+    if not entries:
+        raise WeightsMissingError(f"no weights in {folder or weights_dir()}: get the repository with its weights folder, or train a recipe")
+    if name is None:
+        return entries[0]
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise WeightsMissingError(f"no weights called {name!r}: choose one of {', '.join(entry.name for entry in entries)}")
+
+
+def stages_of(entry: ModelInfo) -> list[dict[str, Any]]:
+    """Stages of training behind ``entry``, first to last: «start», «minutes», «images», «pictures_seen», «commit» and «teacher», as far
+    as they are known. Entries written before stages were kept have the last one alone."""
+    if "stages" in entry.training:
+        return [dict(stage) for stage in entry.training["stages"]]
+    keys = ("start", "minutes", "pictures", "pictures_seen", "commit")
+    found = {key: entry.training[key] for key in keys if key in entry.training}
+    return [found] if found else []
+
+
+def verify(entry: ModelInfo) -> None:
+    """Raise ``WeightsMissingError`` where a file is absent, ``WeightsCorruptError`` where the bytes differ from the manifest."""
+    if not entry.installed:
+        missing = next((path for path in entry.paths if not path.is_file()), entry.folder / entry.name)
+        raise WeightsMissingError(f"weights {entry.name!r} are not installed: {missing} is missing")
+    found = sha256(*entry.paths)
+    if found != entry.sha256:
+        raise WeightsCorruptError(
+            f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…; "
+            "restore it from the repository"
+        )
+
+
+def _named(entry: ModelInfo) -> str:
+    return f"{entry.paths[0]} is" if len(entry.paths) == 1 else f"one of {', '.join(map(str, entry.paths))} is"
+
+
+def load_network(entry: ModelInfo) -> nn.Module:
+    """The network with its trained weights, ready for inference. Raises a ``WeightsError``."""
+    from agegender_core.inference.forward import optimize_for_inference
+    from agegender_core.inference.quantization import unpack
+    from agegender_core.models import create_model
+
+    tensors = load_tensors(entry)
+    try:
+        model = create_model(entry.architecture, entry.heads, **entry.options)
+        model.load_state_dict(unpack(tensors))
+    except (ConfigError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise WeightsMismatchError(f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}") from error
+    return optimize_for_inference(model)
+
+
+def load_tensors(entry: ModelInfo) -> dict[str, Tensor]:
+    """The entry's tensors as they are stored, after ``verify``. Raises a ``WeightsError``."""
+    verify(entry)
+    return read_tensors(entry.paths)
+
+
+def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """All tensors of safetensors files. Raises ``WeightsMissingError`` or ``WeightsCorruptError``."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        if not path.is_file():
+            raise WeightsMissingError(f"weights {path} are missing")
+        try:
+            tensors |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsCorruptError(f"{path} cannot be read ({error}): restore it from the repository") from error
+    return tensors
+
+
+def sha256(*paths: Path) -> str:
+    """Hex digest of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            while block := handle.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def save_parts(tensors: Mapping[str, Tensor], folder: Path, name: str, largest: int = PART_BYTES) -> tuple[str, ...]:
+    """Write ``tensors`` to ``name``.safetensors in ``folder``, or where they have more than ``largest`` bytes to several files named like
+    ``name``-00001-of-00002.safetensors; returns the names. One tensor is never split."""
+    from safetensors.torch import save_file
+
+    parts: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for key, tensor in tensors.items():
+        if parts[-1] and filled + tensor.nbytes > largest:
+            parts.append({})
+            filled = 0
+        parts[-1][key] = tensor
+        filled += tensor.nbytes
+    count = len(parts)
+    names = (f"{name}.safetensors",) if count == 1 else tuple(f"{name}-{i + 1:05}-of-{count:05}.safetensors" for i in range(count))
+    for file, part in zip(names, parts, strict=True):
+        save_file(part, folder / file)
+    return names
+
+
+def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
+    """Write ``manifest.toml``, atomically."""
+    import tomli_w
+
+    tables = {entry.name: _table(entry) for entry in entries}
+    head = "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed: the paper's, on its own data.\n\n"
+    partial = folder / "manifest.toml.tmp"
+    partial.write_text(head + tomli_w.dumps({"weights": tables}), encoding="utf-8")
+    partial.replace(folder / "manifest.toml")
+
+
+def _table(entry: ModelInfo) -> dict[str, Any]:
+    table = {key: value for key, value in dataclasses.asdict(entry).items() if key not in ("name", "folder")}
+    table |= {"files": list(entry.files), "decoding": decoding_dict(entry.decoding)}
+    return {key: _without_none(value) for key, value in table.items()}
+
+
+def _without_none(value: Any) -> Any:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value

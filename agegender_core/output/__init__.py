@@ -1,0 +1,1 @@
+"""Answers as files: tables, drawn boxes, attention maps, Markdown."""

@@ -1,0 +1,139 @@
+"""The one painter of face boxes and their labels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from agegender_core.types import Analysis, Prediction
+
+PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+"""Okabe and Ito's colours, told apart by colour-blind people too; face number n has ``PALETTE[(n - 1) % 7]``."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole pixels; the right and bottom pixels belong to it."""
+
+_MIN_FONT = 11
+"""Smallest letters still legible, in pixels."""
+
+
+def colour_of(number: int) -> str:
+    """Colour of face ``number``, counted from 1."""
+    return PALETTE[(number - 1) % len(PALETTE)]
+
+
+def annotate(analysis: Analysis) -> Image.Image:
+    """A copy of the image with a numbered box and a label such as «1  34 (27-43)  Female 97%» on every face.
+
+    It is as large as the image, and turned by ``analysis.turned`` so that the faces stand upright.
+    Lines and letters grow with the image. Labels lie inside the image and keep off each other where there is room; where the whole
+    label does not fit across a small image it is shortened, down to the number.
+    """
+    analysis = analysis.upright()
+    picture = analysis.image.convert("RGB") if analysis.image.mode != "RGB" else analysis.image.copy()
+    draw = ImageDraw.Draw(picture)
+    boxes = [_clamped(prediction.face.box_xyxy, picture.size) for prediction in analysis.predictions]
+    font = label_font(_font_size(picture.size, boxes))
+    line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
+    for number, box in enumerate(boxes, 1):
+        draw.rectangle([box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline="black", width=line + 2)
+        draw.rectangle(box, outline=colour_of(number), width=line)
+    taken: list[Box] = []
+    for number, prediction in enumerate(analysis.predictions, 1):
+        text = _fitting(label_texts(number, prediction), draw, font, picture.width)
+        taken.append(_draw_label(draw, text, font, number, boxes, taken))
+    return picture
+
+
+def label_texts(number: int, prediction: Prediction) -> list[str]:
+    """What to write on a face, from the whole to the shortest form."""
+    age, gender = prediction.age, prediction.gender
+    years = f"{age.years:.0f}"
+    interval = "" if age.interval is None else f"{age.interval[0]:.0f}-{age.interval[1]:.0f}"
+    spread = interval or age.group or ""
+    full_age = f"{years} ({spread})" if spread else years
+    label = "" if gender is None else gender.label
+    percent = "" if gender is None or gender.confidence is None else f" {gender.confidence:.0%}"
+    forms = [(full_age, label + percent), (years, label + percent), (years, label), (years,), ()]
+    return ["  ".join(part for part in (str(number), *form) if part) for form in forms]
+
+
+def _clamped(box: tuple[float, float, float, float], size: tuple[int, int]) -> Box:
+    """The part of a box inside the image, in whole pixels, corners in order."""
+    (width, height), (x0, y0, x1, y1) = size, box
+    left, right = sorted(min(max(round(value), 0), width - 1) for value in (x0, x1))
+    top, bottom = sorted(min(max(round(value), 0), height - 1) for value in (y0, y1))
+    return left, top, right, bottom
+
+
+def _font_size(size: tuple[int, int], boxes: list[Box]) -> int:
+    """Letter height in pixels: an eighth of the typical face, within 1/80 and 1/30 of the image, never too small to read."""
+    side = (size[0] * size[1]) ** 0.5
+    widths = sorted(right - left for left, _, right, _ in boxes) or [0]
+    typical = widths[len(widths) // 2] / 8
+    return max(_MIN_FONT, round(min(max(typical, side / 80), side / 30)))
+
+
+@lru_cache(maxsize=16)
+def label_font(size: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, ``size`` pixels high."""
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # all of Pillow's wheels have FreeType
+    return font
+
+
+def _fitting(texts: list[str], draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """The first, longest text that fits across ``width`` pixels, else the last."""
+    padding = 2 * _padding(font)
+    return next((text for text in texts if draw.textlength(text, font=font) + padding <= width), texts[-1])
+
+
+def _padding(font: ImageFont.FreeTypeFont) -> int:
+    return max(2, round(font.size / 4))
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, number: int, boxes: list[Box], taken: list[Box]) -> Box:
+    """Write the label of face ``number`` and return the rectangle it covers."""
+    padding = _padding(font)
+    ascent, descent = font.getmetrics()
+    size = (int(draw.textlength(text, font=font)) + 1 + 2 * padding, ascent + descent + padding)
+    place = _label_place(size, draw.im.size, boxes[number - 1], boxes, taken)
+    draw.rectangle(place, fill=colour_of(number))
+    draw.text((place[0] + padding, place[1] + padding // 2), text, font=font, fill=text_colour(colour_of(number)))
+    return place
+
+
+def _label_place(size: tuple[int, int], picture: tuple[int, int], box: Box, boxes: list[Box], taken: list[Box]) -> Box:
+    """Rectangle of ``size`` inside the image: above ``box``, below or within it, whichever hides least of other labels, then of faces."""
+    left = min(box[0], max(picture[0] - size[0], 0))
+    lowest = max(picture[1] - size[1], 0)
+    tops = (min(max(top, 0), lowest) for top in (box[1] - size[1], box[3] + 1, box[3] - size[1], box[1]))
+    places = [(left, top, left + size[0] - 1, top + size[1] - 1) for top in tops]
+    return min(places, key=lambda place: (_covered(place, taken), _covered(place, boxes)))
+
+
+def _covered(place: Box, others: list[Box]) -> int:
+    """Pixels of ``place`` on ``others``."""
+    return sum(_overlap(place, other) for other in others)
+
+
+def _overlap(a: Box, b: Box) -> int:
+    """Pixels two rectangles share; right and bottom edges belong to them."""
+    return max(0, min(a[2], b[2]) - max(a[0], b[0]) + 1) * max(0, min(a[3], b[3]) - max(a[1], b[1]) + 1)
+
+
+def text_colour(background: str) -> str:
+    """Black or white, whichever stands out more from ``background``, by WCAG's contrast ratio."""
+    luminance = relative_luminance(background)
+    return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
+
+
+def relative_luminance(colour: str) -> float:
+    """WCAG 2 relative luminance in [0, 1] of a colour Pillow knows."""
+    red, green, blue = (_linear(value / 255) for value in ImageColor.getrgb(colour)[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

@@ -1,0 +1,315 @@
+"""Tables for people, made from ``reports/`` and the manifest and from nothing else. Claims never stand among measured numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from agegender_core.benchmarks.batch import batch_bench_table
+from agegender_core.benchmarks.error_analysis import error_bench_words
+from agegender_core.benchmarks.video import live_bench_table
+from agegender_core.datasets.registry import TERMS
+from agegender_core.errors import ConfigError
+from agegender_core.evaluation.decade_digit import decade_digit_words
+from agegender_core.evaluation.published_results import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
+from agegender_core.evaluation.report_store import (
+    read_attentions,
+    read_bench,
+    read_leakage,
+    read_pages,
+    read_protocols,
+    read_reports,
+    read_rivals,
+)
+from agegender_core.inference.decoding import decoding_dict
+from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
+from agegender_core.output.files import write_json, write_text
+from agegender_core.output.markdown import markdown_row
+from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
+from agegender_core.publishing.attention_tables import faithful_table
+from agegender_core.publishing.comparison_tables import (
+    ablation_rows,
+    ablation_table,
+    comparison_rows,
+    comparison_table,
+    leakage_table,
+    long_rows,
+    rivals_table,
+)
+from agegender_core.publishing.headline import headline_table
+from agegender_core.publishing.rival_claims import rival_claims_table
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+COLUMNS = (
+    ("mae", METRIC_FORMATS["mae"].column),
+    ("cs5", "CS@5"),
+    ("fairface9_accuracy", "9 ranges, exact"),
+    ("fairface9_one_off", "one-off"),
+    ("adience8_accuracy", "8 groups, exact"),
+    ("adience8_one_off", "one-off"),
+    ("gender_accuracy", "gender"),
+    ("interval_coverage", "80 % interval holds"),
+    ("balanced_mae", "MAE, all age bands alike"),
+    ("gender_gap", "gender, women less men"),
+    ("gender_ece", "gender, calibration error"),
+)
+
+Report = dict[str, Any]
+
+
+def measured_table(entries: list[ModelInfo], reports: list[Report]) -> str:
+    """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap interval."""
+    head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    for entry in entries:
+        for report in (item for item in reports if item["weights"] == entry.name):
+            missed = f", no face in {report['no_face']}" if report["no_face"] else ""
+            where = f"{TERMS[report['set']].title}, {report['split']}, {report['n']:,}{missed}"
+            lines.append(markdown_row([f"`{entry.name}`", where, *(shown_estimate(report["metrics"].get(key), key) for key, _ in COLUMNS)]))
+    return "\n".join(lines)
+
+
+def claims_table(entry: ModelInfo) -> str:
+    """Markdown: what the paper of ``entry`` claims, and on what."""
+    lines = [markdown_row(["claimed on", "metric", "claimed", "where", "the same set here"]), markdown_row(["---"] * 5)]
+    for claim in claims_of(entry.architecture):
+        here = "not run: its images are not here" if claim.set in NOT_HERE else "above, where it was run, by our split"
+        where = f"{SET_TITLES[claim.set]}, {claim.protocol}"
+        lines.append(markdown_row([where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]))
+    return "\n".join(lines)
+
+
+def speed_table(bench: Report) -> str:
+    """Markdown: what ``bench`` wrote."""
+    lines = [markdown_row(["weights", "what", "median", "90th percentile"]), markdown_row(["---"] * 4)]
+    for item in bench["rows"]:
+        lines.append(markdown_row([f"`{item['weights']}`", item["what"], f"{item['median_ms']:.1f} ms", f"{item['p90_ms']:.1f} ms"]))
+    memory = f"Peak memory of the process: {bench['peak_memory_mb']:,} MB. Machine: {bench['machine']}, {bench['threads']} threads."
+    return "\n".join([*lines, "", memory])
+
+
+def pages_table(pages: Report) -> str:
+    """Markdown: what the bench of the pages wrote."""
+    lines = [markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]), markdown_row(["---"] * 4)]
+    lines += [markdown_row([row["what"], f"{row['median_ms']} ms", f"{row['most_ms']} ms", str(row["n"])]) for row in pages["rows"]]
+    return "\n".join([*lines, "", f"Headless Chromium and the app on one machine: {pages['machine']}."])
+
+
+def storage_table(entries: list[ModelInfo]) -> str:
+    """Markdown: how weights are stored and what that costs on the validation split; losses are positive."""
+    head = ("weights", "stored", "MB", "cost: age, MAE in years", "gender, points", "9 ranges, points")
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    for entry in entries:
+        cost = entry.training.get("storage_cost", {})
+        shown = [_cost(key, cost.get(key)) for key in STORAGE_COSTS]
+        lines.append(markdown_row([f"`{entry.name}`", STORAGES[entry.training.get("storage", "half")], f"{entry.size / 1e6:.1f}", *shown]))
+    return "\n".join(lines)
+
+
+STORAGE_COSTS = ("mae", "gender_accuracy", "fairface9_accuracy")
+STORAGES = {"half": "half precision", "int8": "8 bits", "int6": "6 bits", "int5": "5 bits", "int4": "4 bits"}
+
+
+def _cost(metric: str, change: float | None) -> str:
+    """A change in years or points of per cent, one decimal more than the metric itself has."""
+    shown = METRIC_FORMATS[metric]
+    return "–" if change is None else f"{shown.factor * change:+.{shown.digits + 1}f}"
+
+
+def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
+    """Everything between the markers of docs/results.md."""
+    reports, bench = read_reports(reports_folder), read_bench(reports_folder)
+    rows = comparison_rows(entries, reports, read_protocols(reports_folder), bench)
+    parts = [
+        comparison_table(rows),
+        "MAE: mean absolute error. 9 ranges: FairFace's; 8 groups: Adience's (ages in its gaps left out). In brackets: 95 % bootstrap "
+        "interval of the measured number. Crops are aligned by the datasets' landmarks; FG-NET goes through detection as whole "
+        "photographs and is never trained on, except by leave-one-person-out. A claim and a measurement in one row are about the same "
+        "dataset, never about the same images. ms a face: the network alone as the app runs it, on two cores.",
+        "### Why the claims are not reached here, or not comparable",
+        "\n".join(f"* **{system.title}.** {system.verdict}" for system in SYSTEMS.values()),
+    ]
+    if apart := [report for report in reports if report.get("decade_digit")]:
+        parts += ["### Decade and digit apart", "\n".join(_apart(report) for report in apart)]
+    parts += ["### What the papers say of other methods", rival_claims_table()]
+    if leakage := read_leakage(reports_folder):
+        parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
+    attentions = read_attentions(reports_folder)
+    ablation = ablation_rows(entries, reports, attentions)
+    if ablation := [row for row in ablation if row["set"] == "utkface"]:  # what they were trained on
+        parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
+    if attentions:
+        parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
+    if rivals := read_rivals(reports_folder):
+        parts += ["### Speed against the rivals of the multi-task CNN (its Table III)", rivals_table(rivals)]
+    if bench:
+        parts += ["### Time, from `agegender bench`", speed_table(bench)]
+        if "errors" in bench:
+            parts.append(error_bench_words(bench["errors"]))
+        if "live" in bench:
+            parts += ["### Live video, from the same bench", live_bench_table(bench["live"])]
+        if "batch" in bench:
+            parts += ["### Big folders, from the same bench", batch_bench_table(bench["batch"])]
+    if pages := read_pages(reports_folder):
+        parts += ["### Time in the browser, from `python -m tests.e2e.page_bench`", pages_table(pages)]
+    parts += ["### How the weights are stored", storage_table(entries)]
+    return "\n\n".join(parts)
+
+
+def _apart(report: Report) -> str:
+    where = f"{TERMS[report['set']].title}, {report['split']}, n {report['metrics']['mae']['n']:,}"
+    return f"* `{report['weights']}`, {where}: {decade_digit_words(report['decade_digit'])}."
+
+
+def replace_section(text: str, section: str) -> str:
+    """``text`` with what stands between the markers replaced. Raises ``ConfigError`` where a marker is missing."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ConfigError(f"one line {BEGIN!r} and one line {END!r} are needed around the measured tables")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
+
+
+def model_card(entry: ModelInfo, reports: list[Report]) -> str:
+    """Markdown card of one entry."""
+    training = entry.training
+    facts = [
+        ("System", entry.paper),
+        ("Parameters", f"{entry.parameters:,}"),
+        ("Input", f"{entry.input.size}x{entry.input.size} RGB crop aligned by five landmarks, margin {entry.input.margin}"),
+        ("Heads", ", ".join(f"{name} ({size})" for name, size in entry.heads.items())),
+        ("Trained on", f"{', '.join(TERMS[name].title for name in training['sets'])}, split {training['split']}"),
+        ("Stages", stages_words(entry)),
+        ("Recipe, commit, device", f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}"),
+        ("Calibrated on", calibration_words(entry)),
+        ("Terms of the training data", entry.terms),
+        ("Before you use it", entry.caveats),
+    ]
+    own = [report for report in reports if report["weights"] == entry.name]
+    lines = [f"# {entry.title}", "", entry.summary, "", *(f"* **{name}**: {value}" for name, value in facts)]
+    lines += ["", "## Measured", "", measured_table([entry], own)]
+    if covered := coverage_table(own):
+        lines += ["", "## Where the interval holds", "", covered]
+    if claims_of(entry.architecture):
+        lines += ["", "## Claimed by the paper", "", claims_table(entry)]
+    lines += ["", "## Not for", "", NOT_FOR, ""]
+    return "\n".join(lines)
+
+
+def stages_words(entry: ModelInfo) -> str:
+    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights came about, stage by stage."""
+    said = []
+    for number, stage in enumerate(stages := stages_of(entry), start=1):
+        seen, whole = stage.get("pictures_seen"), stage.get("pictures", entry.training.get("pictures"))
+        parts = [
+            "" if stage.get("minutes") is None else f"{stage['minutes']:g} minutes",
+            "passes not kept" if seen is None else f"{seen:,} images, {seen / whole:.1f} passes over {whole:,}",
+            f"taught by `{stage['teacher']}`" if stage.get("teacher") else "",
+        ]
+        words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
+        said.append(words if len(stages) == 1 else f"{number}. {words}")
+    return "; ".join(said) or "not kept"
+
+
+def calibration_words(entry: ModelInfo) -> str:
+    """What was fitted on the validation splits, with its numbers."""
+    spec = entry.decoding
+    heats = {"age": spec.age_temperature, "gender": spec.gender_temperature, "race": spec.race_temperature}
+    shown = ", ".join(f"{name} {heats[name]:g}" for name in entry.heads if name in heats)
+    words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
+    if spec.margins:
+        parts = ", ".join(f"from {start:g} {low:+.1f} and {high:+.1f}" for start, low, high in spec.margins)
+        return f"{words} 80 % interval: split-conformal within bands of the answered age; its ends move outwards by years: {parts}"
+    if spec.half_width is not None:
+        return f"{words} 80 % interval: {spec.half_width:g} years to both sides, for all ages alike"
+    return f"{words} 80 % interval: the network's own quantiles at the age's temperature, for all ages alike" if spec.coverage else words
+
+
+def coverage_table(reports: list[Report]) -> str:
+    """Markdown: how often the 80 % interval holds, and how wide it is, by band of the answered age, of the true age, and by gender; empty
+    where no report tells."""
+    lines: list[str] = []
+    for report in reports:
+        for slicing, title in COVERED.items():
+            parts = {name: part for name, part in report["slices"].get(slicing, {}).items() if "interval_coverage" in part}
+            shown = [
+                f"{name}: {shown_estimate(part['interval_coverage'], 'interval_coverage')}, "
+                f"{part['interval_width']['value']:.0f} years, n {part['interval_coverage']['n']:,}"
+                for name, part in parts.items()
+            ]
+            if shown:
+                lines.append(markdown_row([TERMS[report["set"]].title, title, "<br>".join(shown)]))
+    head = [markdown_row(["set", "by", "80 % interval holds, %; mean width; n"]), markdown_row(["---"] * 3)]
+    return "\n".join([*head, *lines]) if lines else ""
+
+
+COVERED = {"age_answered": "answered age", "age": "true age", "gender": "gender"}
+"""Slices of reports in which intervals are looked at, in words."""
+
+NOT_FOR = (
+    "Decisions about people: hiring, policing, access, insurance, proof of age. The networks guess from appearance, are wrong by "
+    "years, and are less accurate for some groups than for others: see the slices in `reports/`. Gender here means what annotators "
+    "saw in an image."
+)
+
+
+def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
+    """Rewrite the README's headline numbers, the tables of docs/results.md, the cards and the manifest's measured numbers.
+
+    Returns the files written.
+
+    Raises ``ConfigError`` where a report was made with other weights than the manifest's.
+    """
+    entries, reports = list_weights(weights_folder), read_reports(reports_folder)
+    _refuse_stale(entries, reports, "evaluate")
+    _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
+    entries = [_refreshed(entry, reports) for entry in entries]
+    write_manifest(sorted(entries, key=lambda entry: entry.name), weights_folder)
+    written = [weights_folder / "manifest.toml"]
+    for entry in entries:
+        card = weights_folder / f"{entry.name}.md"
+        write_text(card, model_card(entry, reports))
+        written.append(card)
+    readme, results = root / "README.md", root / "docs" / "results.md"
+    write_text(readme, replace_section(readme.read_text(), headline_table(entries, reports, read_bench(reports_folder))))
+    write_text(results, replace_section(results.read_text(), results_section(entries, reports_folder)))
+    comparison = reports_folder / "comparison.json"
+    write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
+    return [*written, readme, results, comparison]
+
+
+def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[Report]:
+    """The first table of docs/results.md as flat rows, a metric each: what ``comparison.json`` holds."""
+    return long_rows(comparison_rows(entries, read_reports(reports_folder), read_protocols(reports_folder), read_bench(reports_folder)))
+
+
+def _refreshed(entry: ModelInfo, reports: list[Report]) -> ModelInfo:
+    """``entry`` with its measured numbers as in the reports and its claims as in ``claims``."""
+    numbers: dict[str, Any] = {}
+    for report in reports:
+        if report["weights"] == entry.name:
+            numbers[f"{report['set']} {report['split']}"] = {
+                "n": report["n"],
+                **{key: item["value"] for key, item in report["metrics"].items()},
+            }
+    return dataclasses.replace(entry, measured=numbers, claimed={claim.key: claim.value for claim in claims_of(entry.architecture)})
+
+
+def _other_reading(report: Report, readings: dict[str, Any]) -> bool:
+    """Whether ``report`` says how it read answers, and not as the manifest does now."""
+    return "decoding" in report and report["decoding"] != readings.get(report["weights"])
+
+
+def _refuse_stale(entries: list[ModelInfo], reports: list[Report], command: str) -> None:
+    digests = {entry.name: entry.sha256 for entry in entries}
+    readings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
+    stale = sorted(
+        {
+            f"{item['weights']} on {item['set']}"
+            for item in reports
+            if digests.get(item["weights"]) != item["weights_sha256"] or _other_reading(item, readings)
+        }
+    )
+    if stale:
+        raise ConfigError(f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}» again")

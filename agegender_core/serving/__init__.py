@@ -1,0 +1,1 @@
+"""Predictors shared by all visitors, admission, and the functions behind the API."""

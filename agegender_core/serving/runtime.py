@@ -1,0 +1,191 @@
+"""What all front ends of one process have in common: its models, the admission queue and the operator's settings. Thread-safe.
+
+Nothing here knows a web framework, and torch is not imported before the first network is loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agegender_core.errors import ConfigError
+from agegender_core.forking import renewed_after_fork
+from agegender_core.serving.admission import AdmissionQueue, SlotLeases
+from agegender_core.serving.decoding_pool import Pool
+from agegender_core.settings import Settings, read_settings, weights_dir
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from agegender_core.inference.model_zoo import ModelInfo
+    from agegender_core.inference.predictor import Predictor
+
+LOADED = 3
+"""Networks kept in memory for all visitors; the one longest unused makes room. The largest of them holds 400 MB."""
+
+
+class Predictors:
+    """Loads a network when it is first asked for and keeps the last ``most``. Who asks for one that is being loaded waits for it."""
+
+    def __init__(self, most: int = LOADED) -> None:
+        self.most = most
+        self._kept: OrderedDict[str, Future[Predictor]] = OrderedDict()
+        self._lock = threading.Lock()
+        renewed_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """In a forked process: nobody is loading what was being loaded, and nobody is inside or waiting at the gate."""
+        self._lock = threading.Lock()
+        self._kept = OrderedDict((name, promise) for name, promise in self._kept.items() if promise.done())
+        admission.cache_clear()
+        video_slots.cache_clear()
+
+    def __call__(self, weights: str | None, race: bool = False) -> Predictor:
+        """The predictor for weights by name (None: the manifest's default). Raises ``WeightsError`` or ``DetectorError``."""
+        name = _entry(weights).name
+        with self._lock:
+            promise = self._kept.get(name)
+            new = promise is None
+            if promise is None:
+                promise = self._kept[name] = Future()
+            self._kept.move_to_end(name)
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
+        if new:
+            self._fulfil(name, promise)
+        loaded = promise.result()
+        return replace(loaded, race=True) if race else loaded
+
+    def loaded(self) -> list[str]:
+        """Names of the networks in memory, the one longest unused first."""
+        with self._lock:
+            return [name for name, promise in self._kept.items() if promise.done() and promise.exception() is None]
+
+    def clear(self) -> None:
+        """Forget all networks."""
+        with self._lock:
+            self._kept.clear()
+
+    def _fulfil(self, name: str, promise: Future[Predictor]) -> None:
+        try:
+            promise.set_result(_load(name))
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get(name) is promise:
+                    del self._kept[name]
+            promise.set_exception(error)
+
+
+predictor = Predictors()
+"""The networks of this process: ``predictor(weights, race)``."""
+
+
+@lru_cache(maxsize=1)
+def admission() -> AdmissionQueue:
+    """The gate that everybody goes through with an image. Raises ``ConfigError``."""
+    chosen = settings()
+    return AdmissionQueue(chosen.concurrent, chosen.waiting)
+
+
+@lru_cache(maxsize=1)
+def decoders() -> Pool:
+    """Threads in which images are decoded before they wait at the gate: as many as images are worked on at once, two at most, for
+    each may take as many bytes as its pixels. Raises ``ConfigError``."""
+    chosen = settings()
+    return Pool(min(2, chosen.concurrent), chosen.waiting, "decoder")
+
+
+@lru_cache(maxsize=1)
+def video_slots() -> SlotLeases:
+    """SlotLeases for live videos: as many as images are worked on at once. Raises ``ConfigError``."""
+    return SlotLeases(settings().concurrent)
+
+
+mounted_apps: dict[str, str] = {}
+"""Front ends beside this one on the same port, by name, and their paths: «gradio» where ``serve.py`` serves both."""
+
+missing: dict[str, str] = {}
+"""Front ends that belong beside this one and could not start, by name, and why."""
+
+
+def settings() -> Settings:
+    """The operator's switches. Raises ``ConfigError``."""
+    return read_settings()
+
+
+def installed_weights() -> list[ModelInfo]:
+    """Weights whose file is there, the default first and those made for comparisons last. Raises ``WeightsError`` for a broken manifest."""
+    return [entry for entry in manifest() if entry.installed]
+
+
+def manifest() -> tuple[ModelInfo, ...]:
+    """All entries of the manifest, the default first; parsed again only after the file has changed. Raises ``WeightsError``."""
+    folder = weights_dir()
+    try:
+        found = (folder / "manifest.toml").stat()
+    except OSError:
+        return _parsed(folder, None)
+    return _parsed(folder, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=2)
+def _parsed(folder: Path, stamp: tuple[int, int, int] | None) -> tuple[ModelInfo, ...]:
+    """``stamp``: of the manifest's file, which makes a changed one another key."""
+    from agegender_core.inference.model_zoo import list_weights
+
+    return tuple(list_weights(folder))
+
+
+def _entry(weights: str | None) -> ModelInfo:
+    """The entry called ``weights``, or the default one. Raises ``WeightsError``."""
+    from agegender_core.inference.model_zoo import find_weights
+
+    found = next((entry for entry in manifest() if weights in (None, entry.name)), None)
+    return found or find_weights(weights)  # which says what there is instead
+
+
+def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]:
+    """Those of ``installed`` that visitors may choose: all unless the operator named some. Raises ``ConfigError`` for an unknown name."""
+    if unknown := [name for name in chosen.offered if name not in {entry.name for entry in installed}]:
+        raise ConfigError(f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are {', '.join(entry.name for entry in installed)}")
+    return [entry for entry in installed if not chosen.offered or entry.name in chosen.offered]
+
+
+@cache
+def freeze_gc(what: str) -> None:
+    """Once ``what`` is loaded, leave all there is out of every later search for garbage.
+
+    Streamlit searches after each run of a page: with torch's and pandas' objects in it, that held the next click up by 150 ms.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _load(name: str) -> Predictor:
+    """A network that has done its slow first passes: the detector's, which all networks share, and its own."""
+    from PIL import Image
+
+    from agegender_core.inference import predictor as core
+    from agegender_core.types import Face
+
+    chosen = settings()
+    loaded = core.load_predictor(name, limits=chosen.image_limits, max_faces=chosen.max_faces, threads=chosen.threads)
+    _warm_detector(loaded.find_faces)
+    side = loaded.card.input.size
+    loaded.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])
+    freeze_gc("networks")
+    return loaded
+
+
+@cache
+def _warm_detector(find_faces: Callable[[Image.Image], object]) -> None:
+    from PIL import Image
+
+    find_faces(Image.new("RGB", (64, 64)))

@@ -1,0 +1,76 @@
+"""Learning curves of published weights: what the log of each stage said, kept in ``reports/<weights>/curve.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agegender_core.errors import ConfigError
+from agegender_core.inference.model_zoo import ModelInfo
+
+Row = dict[str, float]
+
+
+def keep_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
+    """Write the curve of ``entry``, just published from ``run``, into ``reports``; None where the run kept no log.
+
+    A run that started from published weights goes on from their curve. Its rows are those of ``log.jsonl``:
+    «epoch» (passes of this stage), «minutes», «loss» (on training images as augmentation leaves them,
+    running mean), «val_loss», and «set/metric» of the validation split, «train set/metric» of training
+    images where the recipe watches some. Raises ``ConfigError`` for a damaged log.
+    """
+    if not (run / "log.jsonl").is_file():
+        return None
+    start = entry.training.get("start", "from scratch")
+    stage = {"start": start, "pictures": entry.training.get("pictures"), "rows": read_log(run)}
+    path = reports / entry.name / "curve.json"
+    earlier = _stages(path) if "published weights" in start else []
+    return _write(path, {"weights": entry.name, "weights_sha256": entry.sha256, "stages": [*earlier, stage]})
+
+
+def keep_experiment(run: Path, reports: Path) -> Path:
+    """Write the curve of a run that is not to be published, such as one on a division of its own, into ``reports``.
+
+    Raises ``ConfigError`` where ``run`` holds no finished run or no log.
+    """
+    try:
+        details = json.loads((run / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{run} holds no finished run ({error}): train first") from error
+    recipe = details["recipe"]
+    stage = {"start": details["start"], "pictures": details["pictures"], "rows": read_log(run)}
+    curve = {"experiment": recipe["card"]["title"] or recipe["name"], "weights": recipe["name"], "stages": [stage]}
+    return _write(reports / recipe["name"] / "curve.json", curve)
+
+
+def read_log(run: Path) -> list[Row]:
+    """Rows of ``log.jsonl``. Raises ``ConfigError`` for a log that is missing or damaged."""
+    log = run / "log.jsonl"
+    try:
+        return [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise ConfigError(f"{log} is missing: no curve was kept of {run.name}") from error
+    except ValueError as error:
+        raise ConfigError(f"{log} is damaged ({error}): the curve of {run.name} cannot be kept") from error
+
+
+def _write(path: Path, curve: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(curve, indent=1) + "\n")
+    return path
+
+
+def _stages(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text())["stages"] if path.is_file() else []
+
+
+def joined(curve: dict[str, Any]) -> list[Row]:
+    """Rows of all stages one after the other, «epoch» and «minutes» counted through, with «stage» from 1."""
+    rows: list[Row] = []
+    passes = minutes = 0.0
+    for number, stage in enumerate(curve["stages"], start=1):
+        rows += [{**row, "stage": number, "epoch": row["epoch"] + passes, "minutes": row["minutes"] + minutes} for row in stage["rows"]]
+        if stage["rows"]:
+            passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
+    return rows

@@ -1,0 +1,122 @@
+"""Learning from a teacher: its logits for every training image, asked once, and the loss that follows them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from agegender_core.errors import ConfigError, WeightsError
+from agegender_core.inference.forward import run_network
+from agegender_core.inference.model_zoo import ModelInfo, find_weights, load_network
+from agegender_core.training.augmentation import centre
+from agegender_core.training.config import DistilConfig, Recipe
+from agegender_core.training.crop_dataset import CropSet
+from agegender_core.vision.preprocessing import normalise
+
+TAUGHT = ("age", "gender")
+BATCH = 200
+
+
+def teacher_entry(recipe: Recipe) -> ModelInfo | None:
+    """The installed weights that ``recipe`` learns from, None where it has no teacher.
+
+    Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for age
+    and gender have other sizes, or that sees faces in another frame.
+    """
+    name = recipe.distil.teacher
+    if not name:
+        return None
+    try:
+        entry = find_weights(name)
+    except WeightsError as error:
+        raise ConfigError(f"{recipe.name}: its teacher cannot be used: {error}") from error
+    if not entry.installed:
+        raise ConfigError(
+            f"{recipe.name}: its teacher {name} is not installed: train and publish it, or name another one under distil.teacher"
+        )
+    for head in TAUGHT:
+        if getattr(recipe.distil, head) and entry.heads.get(head) != recipe.heads.get(head):
+            raise ConfigError(
+                f"{recipe.name}: its teacher {name} has {_said(entry.heads, head)}, the recipe has "
+                f"{_said(recipe.heads, head)}: name a teacher with the same heads under distil.teacher"
+            )
+    if abs(entry.input.margin - recipe.input.margin) > 1e-6:
+        raise ConfigError(
+            f"{recipe.name}: its teacher {name} sees faces with margin {entry.input.margin}, the "
+            f"recipe with {recipe.input.margin}: both must be the same"
+        )
+    return entry
+
+
+def _said(heads: Mapping[str, int], head: str) -> str:
+    return f"{head} = {heads[head]}" if head in heads else f"no head {head}"
+
+
+def teacher_logits(recipe: Recipe, crops: CropSet, out: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
+    """(N, K) half-precision logits by head of the teacher of ``recipe`` for ``crops``, without
+    augmentation, the mean of the crop and its mirror image; empty where there is no teacher.
+
+    Kept in ``out`` as ``teacher.safetensors``, so that a resumed run need not ask again. Raises
+    ``ConfigError`` as ``teacher_entry`` does, ``WeightsError`` for damaged weights.
+    """
+    entry = teacher_entry(recipe)
+    if entry is None:
+        return {}
+    path, key = out / "teacher.safetensors", _key(entry, crops)
+    kept = _kept(path, key)
+    if kept is None:
+        say(f"asking the teacher {entry.name} about {len(crops):,} images")
+        kept = _ask(entry, crops)
+        save_file(kept | {"key": key}, path)
+    return {name: value.to(crops.wide.device) for name, value in kept.items()}
+
+
+def _key(entry: ModelInfo, crops: CropSet) -> Tensor:
+    """(8,) What the kept logits belong to: these weights and these images, in this order."""
+    rows = [(record.dataset, record.row) for record in crops.records]
+    digest = hashlib.sha256(repr((entry.sha256, tuple(crops.wide.shape), rows)).encode()).digest()
+    return torch.tensor(list(digest[:8]), dtype=torch.uint8)
+
+
+def _kept(path: Path, key: Tensor) -> dict[str, Tensor] | None:
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    return found if torch.equal(found.pop("key", key[:0]), key) else None
+
+
+@torch.inference_mode()
+def _ask(entry: ModelInfo, crops: CropSet) -> dict[str, Tensor]:
+    device = crops.wide.device
+    model = load_network(entry).to(device)
+    parts: list[dict[str, Tensor]] = []
+    for wide in crops.wide.split(BATCH):
+        images = normalise(centre(wide, entry.input.size, crops.view), entry.input)
+        logits = run_network(model, images, flip=True).logits
+        parts.append({name: logits[name].half().cpu() for name in TAUGHT if name in logits})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def distillation_loss(logits: Mapping[str, Tensor], taught: Mapping[str, Tensor], config: DistilConfig) -> Tensor:
+    """Scalar: weighted sum over the heads of KL(teacher ‖ student), mean over images.
+
+    ``logits`` and ``taught``: (N, K) by head. Times the square of the temperature, so that gradients
+    keep their size (Hinton, Vinyals and Dean 2015).
+    """
+    heat = config.temperature
+    total = torch.zeros((), device=next(iter(logits.values())).device)
+    for name, weight in (("age", config.age), ("gender", config.gender)):
+        if weight and name in taught:
+            student = functional.log_softmax(logits[name] / heat, dim=1)
+            teacher = functional.log_softmax(taught[name] / heat, dim=1)
+            divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+            total = total + weight * heat**2 * divergence
+    return total

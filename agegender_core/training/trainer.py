@@ -1,0 +1,313 @@
+"""The training loop: resumable, seeded, CPU or CUDA by what is there."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from agegender_core.errors import ConfigError
+from agegender_core.models import count_parameters, create_model
+from agegender_core.training.augmentation import augment
+from agegender_core.training.batchnorm import settle
+from agegender_core.training.config import OptimizerConfig, Recipe, recipe_from_dict
+from agegender_core.training.crop_dataset import CropSet, load_split
+from agegender_core.training.distil import distillation_loss, teacher_logits
+from agegender_core.training.initialization import centre_years, check_start, load_initial
+from agegender_core.training.losses import total_loss
+from agegender_core.training.validation import mixed_precision, quick_metrics
+from agegender_core.vision.preprocessing import normalise
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class TrainState:
+    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier runs included.
+
+    ``started_from``: in words, for the model card.
+    """
+
+    model: nn.Module
+    ema: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+    elapsed: float = 0.0
+    progress: float = 0.0
+    started_from: str = "from scratch"
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write atomically: a kill leaves the previous checkpoint whole."""
+        partial = path.with_suffix(".tmp")
+        torch.save(
+            {
+                "recipe": recipe.as_dict(),
+                "model": self.model.state_dict(),
+                "ema": None if self.ema is None else self.ema.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(),
+                "counters": (self.step, self.elapsed),
+                "started_from": self.started_from,
+            },
+            partial,
+        )
+        partial.replace(path)
+
+    def load(self, path: Path, recipe: Recipe) -> None:
+        """Go on from a checkpoint; the schedule may have become longer, so progress is worked out anew.
+
+        Raises ``ConfigError`` where it belongs to another recipe.
+        """
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if _identity(recipe_from_dict(saved["recipe"], str(path)).as_dict()) != _identity(
+            recipe.as_dict()
+        ):  # settings added since have defaults
+            raise ConfigError(f"{path} was made by another recipe: give --out another folder, or --restart to begin anew")
+        self.model.load_state_dict(saved["model"])
+        if self.ema is not None:
+            self.ema.load_state_dict(saved["ema"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"])
+        self.step, self.elapsed = saved["counters"]
+        self.started_from = saved.get("started_from", self.started_from)
+
+
+def _identity(recipe: dict[str, Any]) -> str:
+    """A recipe without its length and its card: a longer run may go on from a shorter one's checkpoint."""
+    schedule = {key: value for key, value in recipe["schedule"].items() if key not in ("epochs", "budget_minutes", "watch")}
+    return json.dumps({**recipe, "schedule": schedule, "card": None}, sort_keys=True, default=list)
+
+
+def train(
+    recipe: Recipe, out: Path, *, resume: bool = True, device: str | None = None, checkpoint_seconds: float = 120, say: Say = print
+) -> dict[str, Any]:
+    """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and ``run.json`` in ``out``.
+
+    Returns what ``run.json`` holds. Raises ``ConfigError`` or ``DatasetError``.
+    """
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    checkpoint = out / "checkpoint.pt"
+    resumed = resume and checkpoint.is_file()
+    if not resumed:
+        check_start(recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    commit = git_commit()
+    _keep_heap()
+    torch.manual_seed(recipe.seed)
+    crops = load_split(recipe, recipe.data.split, say).to(chosen)
+    val = load_split(recipe, recipe.data.val_split, say)
+    crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, out, say))
+    state = start(recipe, chosen)
+    if resumed:
+        state.load(checkpoint, recipe)
+        say(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
+    else:
+        (out / "log.jsonl").unlink(missing_ok=True)
+        centre_years(state.model, crops.targets.age_lo)
+        state.started_from = load_initial(state.model, recipe)
+        if state.ema is not None:
+            state.ema.load_state_dict(state.model.state_dict())
+        say(f"starts {state.started_from}")
+    say(f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,} images")
+    metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
+    if state.ema is None:  # an average of the weights brings its own, averaged statistics
+        settle(state.model, recipe, crops)
+        metrics = quick_metrics(state.model, val, recipe, recipe.input.size)
+    return _finish(recipe, state, crops, metrics, out, commit)
+
+
+def start(recipe: Recipe, device: torch.device) -> TrainState:
+    """Untrained network, its average and its optimizer on ``device``, seeded by the caller."""
+    model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(device, memory_format=torch.channels_last)
+    ema = copy.deepcopy(model).eval().requires_grad_(False) if recipe.optimizer.ema else None
+    generator = torch.Generator(device=device)
+    generator.manual_seed(recipe.seed)
+    return TrainState(model, ema, _optimizer(model, recipe.optimizer), generator)
+
+
+def _optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Only weights decay: biases and batch norm are left alone."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    free = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
+    options = {} if config.name == "nadam" else {"fused": True}  # NAdam has no fused form
+    return kinds[config.name](groups, lr=config.lr, eps=config.eps, **options)
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """Rate at ``progress`` in [0, 1]: linear warm-up, then constant or down a cosine."""
+    schedule, peak = recipe.schedule, recipe.optimizer.lr
+    if schedule.warmup and progress < schedule.warmup:
+        return peak * (0.04 + 0.96 * progress / schedule.warmup)
+    if not schedule.cosine:
+        return peak
+    after = (progress - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
+    return peak * max(0.5 * (1 + math.cos(math.pi * min(after, 1.0))), 1e-3)
+
+
+def crop_size(recipe: Recipe, progress: float) -> int:
+    """Side of the training crop in pixels at ``progress``."""
+    size = recipe.input.size
+    for start, value in recipe.schedule.sizes:
+        if progress >= start:
+            size = value
+    return size
+
+
+def _run(
+    recipe: Recipe, state: TrainState, crops: CropSet, val: CropSet, out: Path, checkpoint_seconds: float, say: Say
+) -> dict[str, float]:
+    from tqdm import tqdm
+
+    steps_per_epoch = len(crops) // recipe.schedule.batch_size
+    if steps_per_epoch == 0:
+        raise ConfigError(f"{len(crops)} images do not fill one batch of {recipe.schedule.batch_size}")
+    started, saved = time.monotonic() - state.elapsed, time.monotonic()
+    bar = tqdm(total=1000, initial=int(1000 * state.progress), unit="‰", disable=not sys.stderr.isatty(), desc=recipe.name)
+    running, metrics, order = 0.0, {}, torch.empty(0, dtype=torch.long)
+    watched = crops.some(recipe.schedule.watch) if recipe.schedule.watch else None
+    size = recipe.schedule.batch_size
+    state.progress = _progress(recipe, state, steps_per_epoch)
+    while state.progress < 1:
+        if len(order) < size:
+            order = torch.randperm(len(crops), generator=state.generator, device=crops.wide.device)
+        batch, order = order[:size], order[size:]
+        loss = step(recipe, state, crops, batch)
+        running = loss if running == 0 else 0.98 * running + 0.02 * loss
+        state.step += 1
+        state.elapsed = time.monotonic() - started
+        state.progress = _progress(recipe, state, steps_per_epoch)
+        bar.n = int(1000 * state.progress)
+        bar.set_postfix(epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{running:.3f}", refresh=False)
+        bar.update(0)
+        if len(order) < size or state.progress >= 1:
+            side = crop_size(recipe, state.progress)
+            metrics = quick_metrics(state.ema or state.model, val, recipe, side)
+            seen = quick_metrics(state.ema or state.model, watched, recipe, side) if watched else {}
+            _log(out, state, steps_per_epoch, running, metrics | {f"train {key}": value for key, value in seen.items()}, say)
+        if time.monotonic() - saved > checkpoint_seconds:
+            state.save(out / "checkpoint.pt", recipe)
+            saved = time.monotonic()
+    bar.close()
+    state.save(out / "checkpoint.pt", recipe)
+    return metrics or quick_metrics(state.ema or state.model, val, recipe, recipe.input.size)
+
+
+def _progress(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
+    """Share of the run done, by steps or by the clock, whichever is further: a budget shrinks the schedule instead of cutting it."""
+    by_steps = state.step / (steps_per_epoch * recipe.schedule.epochs)
+    budget = recipe.schedule.budget_minutes * 60
+    by_clock = state.elapsed / budget if budget else 0.0
+    return min(max(by_steps, by_clock, state.progress), 1.0)
+
+
+def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> float:
+    """One step on the images of ``batch``, (B,) positions in ``crops``. Returns the loss."""
+    device = crops.wide.device
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, state.progress)
+    images = augment(crops.wide[batch], crop_size(recipe, state.progress), crops.view, recipe.augment, state.generator)
+    images = normalise(images, recipe.input).contiguous(memory_format=torch.channels_last)
+    targets = crops.targets.each(lambda tensor: tensor[batch])
+    with mixed_precision(recipe, device):
+        logits = state.model(images).logits
+    logits = {name: value.float() for name, value in logits.items()}
+    loss = total_loss(logits, targets, recipe.loss)
+    if crops.teacher:
+        taught = {name: value[batch].float() for name, value in crops.teacher.items()}
+        loss = loss + distillation_loss(logits, taught, recipe.distil)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.optimizer.clip_norm:
+        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimizer.clip_norm)
+    state.optimizer.step()
+    if state.ema is not None:
+        update_ema(state.ema, state.model, min(recipe.optimizer.ema, (1 + state.step) / (10 + state.step)))
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the averaged weights towards ``model``; batch-norm statistics are averaged too, counters copied."""
+    for average, value in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, 1 - decay)
+        else:
+            average.copy_(value)
+
+
+def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metrics: dict[str, float], say: Say) -> None:
+    row = {
+        "epoch": round(state.step / steps_per_epoch, 2),
+        "minutes": round(state.elapsed / 60, 1),
+        "progress": round(state.progress, 4),
+        "loss": round(loss, 4),
+    }
+    row.update({_named(key): round(value, 4) for key, value in metrics.items()})
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(row) + "\n")
+    say("  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def _named(key: str) -> str:
+    """«val_loss» for the validation split's loss, beside the running one of training."""
+    return "val_loss" if key == "loss" else key
+
+
+def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in (state.ema or state.model).state_dict().items()}
+    save_file(tensors, out / "model.safetensors")
+    device = crops.wide.device
+    run = {
+        "recipe": recipe.as_dict(),
+        "commit": commit,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "minutes": round(state.elapsed / 60, 1),
+        "pictures": len(crops),
+        "pictures_seen": state.step * recipe.schedule.batch_size,
+        "start": state.started_from,
+        "torch": torch.__version__,
+        "val": {key: round(value, 4) for key, value in metrics.items()},
+    }
+    (out / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    return run
+
+
+def git_commit() -> str:
+    """Commit of the working tree, marked where it has changes; «unknown» outside a repository."""
+    here = Path(__file__).resolve().parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _keep_heap() -> None:
+    """Ask glibc to keep freed memory: handing large activations back to the kernel each step cost a fifth of the time on two cores."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+        for option, value in ((m_mmap_max, 0), (m_trim_threshold, 2**31 - 1), (m_top_pad, 2**28)):
+            libc.mallopt(option, value)
+    except (OSError, AttributeError):
+        return

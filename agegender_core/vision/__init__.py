@@ -1,0 +1,1 @@
+"""From an image file to an aligned crop and its tensor: decoding, face detection, alignment, preprocessing."""

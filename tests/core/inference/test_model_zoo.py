@@ -1,0 +1,179 @@
+"""The manifest: what is shipped verifies, what is damaged is refused, nothing random is served."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from agegender_core.cli.application import app
+from agegender_core.datasets.registry import TERMS
+from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.inference.model_zoo import (
+    find_weights,
+    list_weights,
+    load_network,
+    save_parts,
+    sha256,
+    verify,
+    weights_dir,
+    write_manifest,
+)
+from agegender_core.models import count_parameters, create_model
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder of its own with the default entry and its file."""
+    entry = find_weights()
+    (tmp_path / entry.files[0]).write_bytes(entry.paths[0].read_bytes())
+    write_manifest([dataclasses.replace(entry, folder=tmp_path)], tmp_path)
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_shipped_weights_verify_and_say_what_they_are() -> None:
+    entries = list_weights()
+    assert {"multitask_cnn_dist", "multitask_cnn_paper"} <= {entry.name for entry in entries}
+    assert [entry.default for entry in entries].count(True) == 1 and entries[0].default
+    for entry in entries:
+        network = load_network(entry)
+        assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
+        assert entry.parameters == count_parameters(create_model(entry.architecture, entry.heads, **entry.options))
+        assert entry.title and entry.summary and entry.paper and entry.training["commit"]
+        assert all(TERMS[name].title in entry.terms for name in entry.training["sets"])
+        assert entry.measured, "no measured numbers: run evaluate and report"
+        assert not set(entry.claimed) & set(entry.measured)
+
+
+def test_weights_made_for_comparison_are_marked_as_in_their_recipes() -> None:
+    from agegender_core.settings import ROOT
+    from agegender_core.training.config import load_recipe
+
+    marked = {entry.name: entry.for_comparison for entry in list_weights()}
+    assert marked == {name: load_recipe(ROOT / "configs" / f"{name}.toml").card.for_comparison for name in marked}
+    assert any(marked.values()) and not all(marked.values())
+
+
+def test_shipped_files_are_small() -> None:
+    sizes = [path.stat().st_size for path in weights_dir().glob("*.safetensors")]
+    assert sizes and max(sizes) < 50 * 2**20 and sum(sizes) < 160 * 2**20
+
+
+def test_manifest_survives_a_round_trip(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    original = find_weights(None, Path(weights_dir()))
+    assert entry == original
+    write_manifest([entry], copied)
+    assert list_weights(copied) == [entry] and not list(copied.glob("*.tmp"))
+
+
+def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    (path,) = entry.paths
+    tensors = load_file(path)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(WeightsCorruptError, match="sha256"):
+        load_network(entry)
+    with pytest.raises(WeightsCorruptError, match="cannot be read"):
+        load_network(dataclasses.replace(entry, sha256=sha256(path)))
+    tensors["heads.age.weight"] = torch.zeros(7, 512)
+    save_file(tensors, path)
+    with pytest.raises(WeightsMismatchError, match="multitask_cnn"):
+        load_network(dataclasses.replace(entry, sha256=sha256(path)))
+    path.unlink()
+    assert not entry.installed
+    with pytest.raises(WeightsMissingError, match="not installed"):
+        verify(entry)
+
+
+def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> None:
+    (entry,) = list_weights(copied)
+    tensors = load_file(entry.paths[0])
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    files = save_parts(tensors, copied, "large", largest=total // 3)
+    assert len(files) > 2 and files[0] == f"large-00001-of-{len(files):05}.safetensors"
+    whole = dataclasses.replace(entry, name="large", default=False, files=files, sha256=sha256(*(copied / file for file in files)))
+    write_manifest([entry, whole], copied)
+    (found,) = (item for item in list_weights(copied) if item.name == "large")
+    one, two = load_network(entry).state_dict(), load_network(found).state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one) and found.size > total
+    last = copied / files[-1]
+    last.write_bytes(last.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsCorruptError, match=r"one of .*large-00001"):
+        verify(found)
+    last.unlink()
+    with pytest.raises(WeightsMissingError, match=files[-1]):
+        verify(found)
+    assert not found.installed
+
+
+def test_unknown_names_and_broken_manifests_are_named(copied: Path) -> None:
+    with pytest.raises(WeightsMissingError, match="multitask_cnn_dist"):
+        find_weights("nonsense")
+    (copied / "manifest.toml").write_text("[weights.x]\nfile = 3")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        list_weights()
+    (copied / "manifest.toml").unlink()
+    with pytest.raises(WeightsMissingError, match="no weights"):
+        find_weights()
+
+
+ODD = {
+    "weights = 3": "«weights» is no table",
+    "weights = []": "«weights» is no table",
+    "[weights]\nmine = 3": "«mine» is no table",
+    "[weights.mine]": "missing",
+    "TEXT\nfiles = 'a'": "mine.files cannot be 'a'",
+    "TEXT\nfiles = [3]": "mine.files cannot be",
+    "TEXT\nfiles = ['../../a']\nheads = {}": "'../../a' is no name of a file",
+    "TEXT\nfiles = ['a']\nheads = 3": "mine.heads cannot be '3'",
+    "TEXT\nfiles = ['a']\nheads = {age = 'x'}": "mine.heads cannot be",
+    "TEXT\nfiles = ['a']\nheads = {age = true}": "mine.heads cannot be",
+    "TEXT\nfiles = ['a']\nheads = {}\ninput = 3": "mine.input is no table",
+    "TEXT\nfiles = ['a']\nheads = {}\ninput = {size = '64'}": "mine.input.size cannot be '64'",
+    "TEXT\nfiles = ['a']\nheads = {}\ninput = {mean = [1.0]}": "mine.input.mean cannot be",
+    "TEXT\nfiles = ['a']\nheads = {}\ndecoding = {kind = 'x'}": "mine.decoding.kind cannot be 'x'",
+    "TEXT\nfiles = ['a']\nheads = {}\ndecoding = []": "mine.decoding is no table",
+    "TEXT\nfiles = ['a']\nheads = {}\nflip = 'yes'": "mine.flip cannot be 'yes'",
+    "TEXT\nfiles = ['a']\nheads = {}\nfolder = 'x'\nwheels = 4": "unknown key 'wheels'",
+    "x = " + "[" * 100_000: "manifest.toml cannot be read",
+    "\xff": "manifest.toml cannot be read",
+}
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: text[:60])
+def test_an_odd_manifest_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    texts = "".join(f"{name} = 'x'\n" for name in ("title", "summary", "sha256", "architecture", "paper", "terms"))
+    (tmp_path / "manifest.toml").write_text(text.replace("TEXT", f"[weights.mine]\n{texts}"), encoding="latin-1")
+    with pytest.raises(WeightsError) as failure:
+        list_weights(tmp_path)
+    assert ODD[text] in str(failure.value) and "restore it from the repository" in str(failure.value)
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
+    result = runner.invoke(app, ["weights", "list"])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+
+
+def test_an_odd_architecture_or_option_is_a_misfit(copied: Path) -> None:
+    entry = find_weights()
+    for changes in ({"architecture": "nothing"}, {"options": {"wheels": 4}}, {"heads": {"age": -1, "gender": 2}}):
+        with pytest.raises(WeightsError):
+            load_network(dataclasses.replace(entry, **changes))
+
+
+def test_commands_list_and_verify(copied: Path) -> None:
+    listed = runner.invoke(app, ["weights", "list"])
+    assert listed.exit_code == 0 and "multitask_cnn_dist" in listed.output and "default" in listed.output
+    assert runner.invoke(app, ["weights", "verify"]).exit_code == 0
+    (entry,) = list_weights(copied)
+    entry.paths[0].write_bytes(b"not weights")
+    broken = runner.invoke(app, ["weights", "verify"])
+    assert broken.exit_code == 1 and "damaged" in broken.output
+    entry.paths[0].unlink()
+    assert "not installed" in runner.invoke(app, ["weights", "list"]).output

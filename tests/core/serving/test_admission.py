@@ -1,0 +1,107 @@
+"""The gate before the work: never too many inside, first come first served, a polite refusal, nobody stuck."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from agegender_core.errors import BusyError
+from agegender_core.serving.admission import AdmissionQueue, SlotLeases
+
+SOON = 20.0
+
+
+def until(what: object) -> None:
+    deadline = time.monotonic() + SOON
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_never_more_inside_than_allowed_and_all_get_in() -> None:
+    gate, inside, most, done = AdmissionQueue(2, 100), [], [], []
+
+    def work(number: int) -> None:
+        with gate.admit():
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+        done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert sorted(done) == list(range(12)) and max(most) == 2
+
+
+def test_first_come_first_served_and_told_where_they_stand() -> None:
+    gate, order, told = AdmissionQueue(1, 10), [], {}
+    leave = threading.Event()
+
+    def work(number: int) -> None:
+        with gate.admit(lambda before: told.setdefault(number, before)):
+            order.append(number)
+            leave.wait(SOON)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=work, args=(number,)))
+        threads[-1].start()
+        until(lambda number=number: number in told or number in order)
+    leave.set()
+    for thread in threads:
+        thread.join(SOON)
+    assert order == [0, 1, 2, 3] and told == {1: 1, 2: 2, 3: 3}
+
+
+def test_a_full_queue_turns_away_and_lets_in_again() -> None:
+    gate = AdmissionQueue(1, 0)
+    with gate.admit(), pytest.raises(BusyError, match="try again"), gate.admit():
+        raise AssertionError("nobody else comes in")
+    with gate.admit():
+        pass
+
+
+def test_work_that_has_begun_waits_where_others_are_turned_away() -> None:
+    gate, waits, done = AdmissionQueue(1, 0), threading.Event(), []
+
+    def step() -> None:
+        with gate.admit(lambda before: waits.set(), already_admitted=True):
+            done.append(1)
+
+    with gate.admit():
+        other = threading.Thread(target=step)
+        other.start()
+        assert waits.wait(SOON) and done == []
+    other.join(SOON)
+    assert done == [1]
+
+
+def test_who_gives_up_or_fails_leaves_room() -> None:
+    gate = AdmissionQueue(1, 5)
+
+    def leave(before: int) -> None:
+        raise KeyError(before)
+
+    with gate.admit(), pytest.raises(KeyError), gate.admit(leave):
+        raise AssertionError("gave up before")
+    with pytest.raises(ValueError, match="inside"), gate.admit():
+        raise ValueError("inside")
+    with gate.admit():
+        pass
+
+
+def test_places_are_given_back_or_lost() -> None:
+    places = SlotLeases(2, lost=10)
+    assert places.take("a", 0) and places.take("b", 1) and not places.take("c", 2)
+    assert places.take("a", 9)  # still there
+    assert not places.take("c", 10.5) and places.take("c", 11.5)  # b has not been heard of for ten seconds
+    assert not places.take("b", 12)
+    places.leave("a")
+    places.leave("nobody")
+    assert places.take("b", 12)

@@ -1,0 +1,150 @@
+"""One face and the network that looks at it: what is asked of them, each question once for the session.
+
+Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name; whatever control is moved, neither the
+detector nor that pass runs again. What is kept is bounded and lives in the session's own state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import streamlit as st
+
+from agegender_core.types import AgeEstimate, Categorical, Prediction
+from ui.attention.covers import Cover
+from ui.common import services
+from ui.predict.session_results import Answer
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from agegender_core.explain.attention import AttentionMaps, AttentionNetwork, Change
+    from agegender_core.inference.model_zoo import ModelInfo
+
+MOST = {"maps": 12, "answers": 400, "saliency": 60, "faces": 24, "curves": 24, "own": 4, "searches": 24}
+"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a megabyte."""
+SHARP_SIDE = 256
+"""Side of the face drawn under a mask, in pixels."""
+
+Estimate = tuple[AgeEstimate, Categorical | None]
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Face ``index`` (from 0) of ``answer``, and the network ``card`` describes. ``predictor``: the one behind the answer."""
+
+    card: ModelInfo
+    predictor: Any
+    answer: Answer
+    index: int
+
+    @property
+    def prediction(self) -> Prediction:
+        """What was said about the face."""
+        return self.answer.predictions[self.index]
+
+    @property
+    def own_masks(self) -> bool:
+        """Whether the network has attention masks; others are only asked from outside."""
+        from agegender_core.explain.attention import ARCHITECTURES
+
+        return self.card.architecture in ARCHITECTURES
+
+    @property
+    def network(self) -> AttentionNetwork:
+        """The network, ready to be looked into; for those with masks."""
+        from agegender_core.explain.attention import AttentionNetwork
+
+        return AttentionNetwork(self.card, self.predictor.network)
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """Name of the weights and digest of the crop."""
+        return self.card.name, hashlib.sha256(self.prediction.crop.tobytes()).hexdigest()
+
+    def maps(self) -> AttentionMaps:
+        """Masks of the face, and all that comes with them."""
+        return kept("maps", self.key, lambda: self.network.explain(self.prediction.crop, self.prediction.face))
+
+    def saliency(self, method: str, target: str) -> np.ndarray:
+        """(h, w) map in [0, 1] that ``method`` makes of the network from outside: not its own mask."""
+        from agegender_core.explain.saliency import normalised, saliency_map
+
+        def make() -> np.ndarray:
+            with st.spinner("Asking the network from outside. Once for each face …"):
+                return normalised(saliency_map(self.predictor.network, self.card, self.prediction.crop, method, target))
+
+        return kept("saliency", (*self.key, method, target), make)
+
+    def answered(self, changes: Mapping[str, Change], seed: int = 0, cover: Cover | None = None) -> Estimate:
+        """The answer with ``changes`` made to the masks, by block, and a ``cover`` over the crop."""
+        chosen = {name: change for name, change in changes.items() if change != "own"}
+        covered = b"" if cover is None or not cover.pixels.any() else np.packbits(cover.pixels).tobytes()
+        if not chosen and not covered:
+            return self.prediction.age, self.prediction.gender
+        seed = seed if "shuffled" in chosen.values() else 0
+        return kept("answers", (*self.key, tuple(sorted(chosen.items())), seed, covered), lambda: self._ask(chosen, seed, cover, covered))
+
+    def _ask(self, changes: Mapping[str, Change], seed: int, cover: Cover | None, covered: bytes) -> Estimate:
+        crop = self.covered(cover) if covered else self.prediction.crop
+        if changes:
+            network = self.network
+            own = kept("own", (*self.key, covered), lambda: network.own(crop)) if set(changes.values()) != {"off"} else None
+            return network.answer(crop, changes, seed, own)
+        (answer,) = self.predictor.predict_crops([crop], [self.prediction.face])
+        return answer.age, answer.gender
+
+    def covered(self, cover: Cover | None) -> Image.Image:
+        """The crop with ``cover`` over it."""
+        from agegender_core.explain.attention import with_covered_pixels
+
+        return self.prediction.crop if cover is None else with_covered_pixels(self.prediction.crop, cover.pixels)
+
+    def sharp(self) -> bytes:
+        """The crop's part of the image with more pixels than the network sees, as JPEG; in grey, so that all colours are the map's."""
+        return kept("faces", self.key, self._sharp)
+
+    def _sharp(self) -> bytes:
+        from agegender_core.types import InputSpec
+        from agegender_core.vision.alignment import align
+        from agegender_core.vision.image_io import load_image
+
+        face = align(
+            load_image(self.answer.picture.data, limits=services.settings().image_limits),
+            self.prediction.face,
+            InputSpec(SHARP_SIDE, self.card.input.margin),
+        )
+        buffer = io.BytesIO()
+        face.convert("L").save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
+
+def subject(card: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:
+    """Face ``index`` of an answer by ``card``. Raises ``WeightsError`` or ``DetectorError``."""
+    return Subject(card, services.predictor(card.name, race), answer, index)
+
+
+def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[ModelInfo]]:
+    """Those of ``installed`` with masks of their own, those for use before those made for comparisons, and the others."""
+    from agegender_core.explain.attention import attention_entries
+
+    order = [entry.name for entry in attention_entries()]
+    own = sorted((entry for entry in installed if entry.name in order), key=lambda entry: order.index(entry.name))
+    return own, [entry for entry in installed if entry.name not in order]
+
+
+def kept(kind: str, key: tuple[Any, ...], make: Callable[[], Kept]) -> Kept:
+    """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
+    store: dict[tuple[Any, ...], Kept] = st.session_state.setdefault(f"attention-{kind}", {})
+    if key not in store:
+        store[key] = make()
+        for old in list(store)[: -MOST[kind]]:
+            del store[old]
+    return store[key]

@@ -1,0 +1,118 @@
+"""What a model is, beside the widget that chooses it: one line for everybody, the rest behind a click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from agegender_core.datasets.registry import TERMS
+from agegender_core.labels import AGE_GROUP_SETS
+
+if TYPE_CHECKING:
+    from agegender_core.inference.model_zoo import ModelInfo
+
+LINK = "[All measurements, and what the papers claim](models) (opens in a new tab)"
+SHARES = {"fairface9_accuracy": "9 ranges", "adience8_accuracy": "8 groups"}
+"""Shares of ages put into the right one of a benchmark's ranges, in words."""
+
+
+def show(entry: ModelInfo) -> None:
+    """The card, folded away."""
+    with st.expander("About this model", icon=":material/info:", key="network-card"):
+        st.html(card(entry))
+        st.caption(LINK)
+
+
+def loading_words(entry: ModelInfo) -> str:
+    """What is being loaded: title and size."""
+    return f"{entry.title} ({millions(entry.parameters)} parameters)" if entry.parameters else entry.title
+
+
+def millions(count: int) -> str:
+    """«0.9M», «33M»."""
+    return f"{count / 1e6:.1f}M" if count < 10e6 else f"{count / 1e6:.0f}M"
+
+
+def summary_line(entry: ModelInfo) -> str:
+    """Size, what it answers, and its numbers on the test split of the dataset it was trained on most, or the first it was measured on."""
+    parts = [f"{millions(entry.parameters)} parameters", _answers(entry)]
+    learned = [where for name in entry.training.get("sets", ()) for where in entry.measured if where.startswith(f"{name} ")]
+    for where in [*learned, *entry.measured][:1]:
+        numbers = entry.measured[where]
+        age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
+        said = f"age off by {age} on average" if age.endswith("years") else f"right age range for {age.partition(' in ')[0]}"
+        found = [*([said] if age else []), *([f"gender correct {gender} of the time"] if gender else [])]
+        parts.append(f"{_where(where)}: {', '.join(found)}")
+    return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
+
+
+def card(entry: ModelInfo) -> str:
+    """Title, facts and measured numbers as HTML."""
+    facts = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in _facts(entry) if text)
+    title = f'<p class="ag-card-title"><b>{escape(entry.title)}</b> <code>{escape(entry.name)}</code></p>'
+    summary = f'<p class="ag-card-summary">{escape(entry.summary)}</p>'
+    return f'{title}{summary}<div class="ag-card"><dl class="ag-facts">{facts}</dl><div>{_measured(entry)}</div></div>'
+
+
+def _facts(entry: ModelInfo) -> Iterator[tuple[str, str]]:
+    side, training = entry.input.size, entry.training
+    yield "System", entry.paper
+    yield "Answers", _answers(entry).capitalize() + "."
+    yield "Size", f"{entry.parameters:,} parameters"
+    yield "Input", f"A face at {side} × {side} pixels" + (", as it is and mirrored" if entry.flip else "")
+    if training:
+        sets = ", ".join(_set_title(name) for name in training["sets"])
+        yield "Trained on", f"{sets}: {training['pictures']:,} images, {training['minutes']:.0f} minutes on {training['device']}"
+    yield "Caveats", entry.caveats
+    yield "Terms", entry.terms
+
+
+def _answers(entry: ModelInfo) -> str:
+    spec = entry.decoding
+    if spec.kind == "distribution":
+        return "an age with its distribution, and gender"
+    if spec.kind == "groups":
+        return f"one of {len(AGE_GROUP_SETS[spec.groups])} age ranges with its probability, and gender"
+    return "one number for age, without a distribution, and gender"
+
+
+def _measured(entry: ModelInfo) -> str:
+    """A row for each set: age as mean error in years, or the share in the right range where the network knows ranges only."""
+    if not entry.measured:
+        return '<p class="ag-quiet">Not measured yet.</p>'
+    rows = ""
+    for where, numbers in entry.measured.items():
+        cells = (_where(where), f"{numbers['n']:,}", age_words(numbers, entry.decoding.kind) or "–", _gender_words(numbers) or "–")
+        rows += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+    head = "<tr><th>Measured on</th><th>Faces</th><th>Age</th><th>Gender</th></tr>"
+    note = "Age: mean absolute error in years, or the share put into the right range. Gender: share right."
+    return f'<table class="ag-measured"><thead>{head}</thead><tbody>{rows}</tbody></table><p class="ag-quiet ag-small">{note}</p>'
+
+
+def age_words(numbers: Mapping[str, Any], kind: str) -> str:
+    """«4.7 years», or «61.4 % in 9 ranges» for a network of ranges and for sets that know no years; empty where age was not measured."""
+    shares = [f"{_percent(numbers[key])} in {words}" for key, words in SHARES.items() if key in numbers]
+    if "mae" in numbers and (kind != "groups" or not shares):
+        return f"{numbers['mae']:.1f} years"
+    return shares[0] if shares else ""
+
+
+def _gender_words(numbers: Mapping[str, Any]) -> str:
+    return _percent(numbers["gender_accuracy"]) if "gender_accuracy" in numbers else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _where(key: str) -> str:
+    """«UTKFace, test» for «utkface test»."""
+    name, _, split = key.rpartition(" ")
+    return f"{_set_title(name)}, {split}" if name else key
+
+
+def _set_title(name: str) -> str:
+    return TERMS[name].title if name in TERMS else name

@@ -1,0 +1,545 @@
+"""What the Gradio front end is made of: components that hand images over unread, and answers as HTML that needs no file.
+
+Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way; ``_kind`` derives them without.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+import threading
+from abc import ABCMeta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, wraps
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ui.common import proxies
+
+FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
+"""Where Gradio may write, and finds the examples. Uploads are never here: they are kept in memory."""
+# Gradio reads these when it is imported, which is why that comes so late.
+os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+
+def tidy() -> None:
+    """Take the folder away, at the end of the process."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+atexit.register(tidy)
+
+with proxies.hidden():
+    import gradio as gr
+    from gradio.data_classes import ImageData
+
+from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
+from agegender_core.output.tables import describe_attributes  # noqa: E402
+from agegender_core.serving import runtime, service  # noqa: E402
+from agegender_core.serving.api_schema import json_schema  # noqa: E402
+from agegender_core.settings import ROOT  # noqa: E402
+from ui.gradio.figures import age_curve, block_title  # noqa: E402
+from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agegender_core.explain.attention import AttentionMaps
+    from agegender_core.types import AgeEstimate, Analysis
+    from agegender_core.video import LiveAnalyser, LiveFrame
+    from agegender_core.vision.image_io import ImageLimits
+
+ICON = ROOT / "ui" / "icon.svg"
+EXAMPLES = ("sample portrait", "sample on its side")
+PREVIEW = 1024
+"""Longest side of the image that is shown, in pixels."""
+CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}})
+COLUMNS = {
+    "file": "Image", "face": "Face", "age": "Age", "age_low": "From", "age_high": "To", "age_group": "Range", "gender": "Gender",
+    "gender_probability": "Probability", "race": "Race", "error": "Error",
+}  # fmt: skip
+TEAL = gr.themes.Color(
+    "#F1F7F7", "#E2EDED", "#C3DBDC", "#9CC4C7", "#6BA7AC", "#2F7D85", "#0B5D66", "#0C4951", "#0B3B42", "#0A2F35", "#072227", "teal"
+)  # fmt: skip
+FOOT = (
+    "Uploads and camera images are kept in the memory of the computer that runs this, never on its disk: uploads until they are "
+    "replaced or the page is closed, ten minutes at most after they were last used. Nothing is logged or passed on."
+)
+EMPTY = '<p class="ag-quiet">Answers appear here.</p>'
+LIVE_EMPTY = '<p class="ag-quiet">No face in sight yet.</p>'
+LIVE_BUSY = '<p class="ag-quiet">All video slots are in use: yours starts as soon as one is free.</p>'
+API = {
+    "predict": "All faces of one image: box, age with interval and distribution, gender with probability. Images are JPEG, PNG, WebP, "
+    "AVIF, HEIC, BMP, TIFF or GIF. The upload is deleted once it is answered.",
+    "predict_batch": "The same for many images: a list in their order; an image that cannot be read is an entry with its error.",
+    "attention": "The masks of a gated residual attention network over one face (0 for the largest): mean and maximum over the channels of "
+    "each block, with its gate.",
+}
+CSS = """
+.ag-quiet { opacity: .75 } .ag-caution { color: #a33b06 } .dark .ag-caution { color: #ffc58a }
+.ag-wrong { background: #f8e8e1; color: #86290f; padding: .8rem 1rem; border-radius: .6rem }
+.dark .ag-wrong { background: #38211c; color: #f6bbaa }
+.ag-number { padding: .15rem .6rem; border-radius: 1rem; font-weight: 600 }
+.ag-age { display: flex; gap: .4rem; align-items: baseline } .ag-age b { font-size: 2.2rem }
+.ag-card { border: 1px solid var(--border-color-primary); border-radius: .6rem; padding: .8rem 1rem; margin: .5rem 0 }
+.ag-rows { display: grid; grid-template-columns: auto 1fr auto; gap: .3rem .8rem; align-items: center; margin-top: .5rem }
+.ag-bar { height: .5rem; border-radius: .25rem; background: var(--border-color-primary); overflow: hidden }
+.ag-bar i { display: block; height: 100%; background: #8fa0a0 } .ag-bar i.ag-chosen { background: #3c8c94 }
+.ag-curve { width: 100%; max-width: 30rem; margin: .4rem 0 } .ag-curve text { fill: currentColor; font-size: 11px }
+.ag-curve line { stroke: currentColor; stroke-opacity: .35 } .ag-curve .ag-stem { stroke: #a33b06; stroke-width: 2.5; stroke-opacity: 1 }
+.dark .ag-curve .ag-stem { stroke: #ffc58a } .ag-in { fill: #3c8c94 } .ag-out { fill: #8fa0a0 }
+h1, h2 { font-family: "Source Serif", "Source Serif 4", Georgia, serif !important }
+.ag-picture { max-width: 100%; border-radius: .4rem } .ag-masks { display: flex; flex-wrap: wrap; gap: 1rem }
+.ag-masks figure { margin: 0; max-width: 20rem; flex: 1 1 14rem }
+"""
+
+
+@cache
+def uploads() -> UploadStore:
+    """All uploads, in memory. Raises ``ConfigError``."""
+    most = runtime.settings().uploads_mb * 2**20
+    return UploadStore(str(FOLDER), most, most // 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """An image as it came: its file's ``name`` and the upload, None where it is gone."""
+
+    name: str
+    upload: Upload | None
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes. Raises ``InvalidImageError`` where it is gone."""
+        if self.upload is None:
+            raise InvalidImageError(UNKNOWN, "not_found")
+        return self.upload.content
+
+    def forget(self) -> None:
+        """Forget the upload; examples stay."""
+        if self.upload is not None:
+            uploads().drop(self.upload)
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Forget it afterwards."""
+        with used([self]):
+            yield
+
+
+@contextlib.contextmanager
+def used(given: Sequence[Given]) -> Iterator[None]:
+    """Forget all of them afterwards."""
+    try:
+        yield
+    finally:
+        for one in given:
+            one.forget()
+
+
+def _kind(base: type, **methods: Any) -> Any:
+    """A subclass of a component, made without writing a file beside this one."""
+    return ABCMeta.__new__(type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods})
+
+
+async def _moved(component: Any, path: Any) -> Any:
+    """Gradio would copy or fetch what a path names. Ours name uploads in memory, and nothing else comes this far."""
+    return str(path)
+
+
+def photo(label: str) -> gr.Image:
+    """An image whose functions get a ``Given``: the core opens the image, not Gradio."""
+    return Photo(label=label, type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360)
+
+
+def camera(label: str) -> gr.Image:
+    """A webcam whose frames functions get as a ``Given``, too."""
+    return Camera(sources=["webcam"], streaming=True, type="filepath", label=label, webcam_options=CAMERA)
+
+
+def film(label: str) -> gr.Image:
+    """An image that shows one image after the other; they travel inside the answers and are never a file."""
+    return Film(label=label, interactive=False, buttons=["fullscreen"])
+
+
+def files(label: str) -> gr.File:
+    """Files whose functions get a list of ``Given``."""
+    return Files(label=label, file_count="multiple", type="filepath", height=200)
+
+
+def answer(label: str, kind: Any) -> gr.JSON:
+    """JSON that documents its shape in the API's description."""
+    schema = json_schema(kind)
+    return _kind(gr.JSON, api_info=lambda self: schema)(label=label)
+
+
+def _given(payload: Any) -> Given | None:
+    if payload is None or not payload.path:
+        return None
+    upload = uploads().find(payload.path)
+    return Given(payload.orig_name or (upload.name if upload else "image"), upload)
+
+
+def _all_given(payload: Any) -> list[Given]:
+    if payload is None:
+        return []
+    return [one for item in getattr(payload, "root", payload if isinstance(payload, list) else [payload]) if (one := _given(item))]
+
+
+def _inside(picture: Any) -> ImageData | None:
+    return None if picture is None else ImageData(url=coded(picture, "JPEG"))
+
+
+def _local(name: str) -> dict[str, Any]:
+    """A file of the caller's, for the API page's own snippets: Gradio's would name an address, and this server fetches none."""
+    return {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+Photo = _kind(
+    gr.Image,
+    preprocess=lambda self, payload: _given(payload),
+    async_move_resource_to_block_cache=_moved,
+    example_payload=lambda self: _local("photo.jpg"),
+    example_value=lambda self: "photo.jpg",
+)
+Camera = _kind(gr.Image, preprocess=lambda self, payload: _given(payload), async_move_resource_to_block_cache=_moved)
+Film = _kind(gr.Image, postprocess=lambda self, picture: _inside(picture))
+Files = _kind(
+    gr.File,
+    preprocess=lambda self, payload: _all_given(payload),
+    async_move_resource_to_block_cache=_moved,
+    example_payload=lambda self: [_local("photo.jpg"), _local("another.jpg")],
+    example_value=lambda self: ["photo.jpg", "another.jpg"],
+)
+
+
+def hidden() -> dict[str, Any]:
+    """For a table without rows: Gradio would show columns called 1, 2 and 3."""
+    return gr.update(visible=False)
+
+
+def on_page(function: Callable, *blanks: Any) -> Callable:
+    """``function`` for a tab: what is wrong stands where the answer would, and the further outputs are ``blanks``; a callable among
+    them is called."""
+
+    @wraps(function)
+    def guarded(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except AgeGenderError as error:
+            return (
+                f'<p class="ag-wrong" role="alert">{escape(str(error))}</p>',
+                *(blank() if callable(blank) else blank for blank in blanks),
+            )
+
+    return failing(guarded)
+
+
+def failing(function: Callable) -> Callable:
+    """``function`` with errors of ours as messages; others are logged by Gradio and reported as «something went wrong»."""
+
+    @wraps(function)
+    def guarded(*given: Any, **named: Any) -> Any:
+        try:
+            with runtime.admission().covered():
+                return function(*given, **named)
+        except AgeGenderError as error:
+            raise gr.Error(str(error), print_exception=False, duration=None) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error("Something went wrong here. The log says what; your image is not in it.") from error
+
+    return guarded
+
+
+def validate_one(image: Upload | None, weights: str | None) -> list[dict]:
+    """What is wrong with an image or a network's name, before it waits."""
+    return _verdicts(_picture(image), _network(weights, service.choices()))
+
+
+def validate_face(image: Upload | None, weights: str | None, face: float | None) -> list[dict]:
+    """The same, and what is wrong with the face's number."""
+    number = None if face is not None and face >= 0 else "faces count from 0 for the largest"
+    return _verdicts(_picture(image), _network(weights, service.attention_choices()), number)
+
+
+def validate_many(given: list[Upload] | None, weights: str | None) -> list[dict]:
+    """Whether there are images, and not too many; each is looked at in its turn."""
+    most = runtime.settings().max_pictures
+    number = None if given and len(given) <= most else f"give 1 to {most} images, not {len(given or ())}"
+    return _verdicts(number, _network(weights, service.choices()))
+
+
+CHECKS: dict[str, Callable[..., list[dict]]] = {"predict": validate_one, "predict_batch": validate_many, "attention": validate_face}
+"""By an endpoint's name, what says whether its arguments are right, before anybody waits."""
+
+
+def _verdicts(*wrong: str | None) -> list[dict]:
+    """A verdict for each argument."""
+    return [gr.validate(message is None, message or "") for message in wrong]
+
+
+def _picture(image: Upload | None) -> str | None:
+    if image is None:
+        return "No image was given: upload one first and hand over what the upload answered."
+    from agegender_core.vision.image_io import check_image
+
+    try:  # in a thread of the decoding pool already
+        check_image(image.content, limits=runtime.settings().image_limits)
+    except AgeGenderError as error:
+        return str(error)
+    return None
+
+
+def _network(weights: str | None, names: Sequence[str]) -> str | None:
+    return None if weights is None or weights in names else f"{weights!r} is not on offer here: choose one of {', '.join(names)}"
+
+
+_held: dict[str, dict[str, list[str]]] = {}
+"""By session and tab, paths of the uploads it shows. The uploads themselves are kept in one place only."""
+_holding = threading.Lock()
+
+
+def hold(request: gr.Request, tab: str, given: Sequence[Given | None]) -> None:
+    """A tab of a visitor's page now shows these uploads: those it showed before are forgotten."""
+    new = [one.upload.path for one in given if one is not None and one.upload is not None]
+    with _holding:
+        before = _held.setdefault(request.session_hash or "", {}).get(tab, [])
+        _held[request.session_hash or ""][tab] = new
+    _let_go(before)
+
+
+def leave(request: gr.Request) -> None:
+    """A visitor closed the page: all uploads of theirs are forgotten."""
+    left(request.session_hash or "")
+
+
+def left(session: str) -> None:
+    """A session is over: all uploads of its are forgotten."""
+    with _holding:
+        tabs = _held.pop(session, {})
+    _let_go([path for there in tabs.values() for path in there])
+
+
+def _let_go(paths: Sequence[str]) -> None:
+    """Forget uploads no tab shows any more."""
+    with _holding:
+        kept = {path for tabs in _held.values() for there in tabs.values() for path in there}
+    for path in paths:
+        if path not in kept:
+            uploads().forget(path)
+
+
+def theme() -> gr.themes.Base:
+    """Colours of the main app, fonts that are there: nothing is fetched."""
+    fonts = ["Source Sans 3", "Source Sans Pro", "system-ui", "sans-serif"]
+    return gr.themes.Soft(primary_hue=TEAL, neutral_hue="stone", font=fonts, font_mono=["ui-monospace", "monospace"]).set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        body_background_fill="#FBFAF7",
+        body_background_fill_dark="#10181B",
+        background_fill_primary="#FFFFFF",
+        background_fill_primary_dark="#10181B",
+        background_fill_secondary="#F1EEE7",
+        background_fill_secondary_dark="#1A262A",
+        block_background_fill="#FFFFFF",
+        block_background_fill_dark="#1A262A",
+        block_border_width="1px",
+        block_border_width_dark="1px",
+        block_border_color="#DBD6CA",
+        block_border_color_dark="#2E3D42",
+        block_shadow="none",
+        block_shadow_dark="none",
+        input_background_fill_dark="#10181B",
+        button_secondary_background_fill="#F1EEE7",
+        button_secondary_background_fill_dark="#2E3D42",
+        link_text_color="#0B5D66",
+        link_text_color_dark="#8ADAD7",
+        body_text_color="#1D2B2E",
+        body_text_color_dark="#E7ECEA",
+    )
+
+
+def named(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Networks with their titles, for people to choose from."""
+    titles = {entry.name: entry.title for entry in runtime.installed_weights()}
+    return [(titles.get(name, name), name) for name in names]
+
+
+@cache
+def examples() -> list[list[str]]:
+    """The sample portrait, and it lying on its side."""
+    from PIL import Image
+
+    from agegender_core.datasets.sample_image import sample_file
+
+    paths = [FOLDER / f"{name}.png" for name in EXAMPLES]
+    for path, turn in zip(paths, (None, Image.Transpose.ROTATE_90), strict=True):
+        path.write_bytes(sample_file(turn))
+        uploads().fix(str(path), path.name, path.read_bytes())
+    return [[str(path)] for path in paths]
+
+
+def heading() -> str:
+    """Title, and where it is measured how far off the answers are."""
+    models = "[Models](../models)" if "gradio" in runtime.mounted_apps else "Models"
+    return (
+        "# Age and gender from faces\nSee how old each face looks, how certain that is, and which gender people would likely name. "
+        f"Estimates, not facts: the main app's page {models} says how far off they are, and on whom."
+    )
+
+
+def consent(race: bool) -> str:
+    """What is estimated from the camera, where, and what becomes of it; before the camera opens."""
+    what = describe_attributes(race)
+    return (
+        f"From your camera's video this estimates the {what} of each face in view. Ask anyone who may appear on camera. Frames go "
+        "over the connection of this page to the computer that runs it, stay in its memory, one at a time, and are never stored. "
+        "The camera opens when you press its record button, and closes when you press stop."
+    )
+
+
+def inline(picture: Any, words: str, kind: str = "JPEG") -> str:
+    """The image inside the answer itself."""
+    return f'<img class="ag-picture" src="{coded(picture, kind)}" alt="{escape(words)}">'
+
+
+def coded(picture: Any, kind: str) -> str:
+    """The image as a data: address."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def marked(analysis: Analysis, name: str) -> str:
+    """The image with its faces boxed and numbered."""
+    from agegender_core.output.drawing import annotate
+
+    picture = annotate(analysis)
+    picture.thumbnail((PREVIEW, PREVIEW))
+    count = len(analysis.predictions)
+    return inline(picture, f"{name}, {count} face{'' if count == 1 else 's'} marked")
+
+
+def cards(analysis: Analysis) -> str:
+    """A card for each face, with its own curve."""
+    from ui.predict import result_card
+
+    if not analysis.predictions:
+        return "<p><b>No face was found.</b> A face needs to be seen from the front or nearly so, and be 24 pixels wide at least.</p>"
+    turned = f"<p>The image is shown turned by {analysis.turned}°: its faces stand upright that way.</p>" if analysis.turned else ""
+    left = f"<p>{analysis.left_out} smaller faces were left out.</p>" if analysis.left_out else ""
+    drawn = []
+    for number, prediction in enumerate(analysis.predictions, 1):
+        choices = "".join(result_card.choice(one) for one in (prediction.gender, prediction.race) if one is not None)
+        curve = ranges(prediction.age) or age_curve(prediction.age)
+        inner = result_card.head(prediction.age, number) + curve + choices + result_card.notes(prediction)
+        drawn.append(f'<div class="ag-card">{inner}</div>')
+    return turned + left + "".join(drawn)
+
+
+def ranges(age: AgeEstimate) -> str:
+    """A bar for each age range, where the model answers with ranges; else empty."""
+    from ui.predict import result_card
+
+    return "" if age.ranges is None else result_card.choice(age.ranges)
+
+
+def table(answers: Sequence[tuple[str, Analysis | Exception]]) -> pd.DataFrame:
+    """A row a face, an image without one, or a failure."""
+    import pandas as pd
+
+    rows = _rows(answers)
+    columns = [name for name in COLUMNS if name == "file" or any(row.get(name) is not None for row in rows)]
+    found = pd.DataFrame([{COLUMNS[name]: _cell(row.get(name)) for name in columns} for row in rows])
+    return found.astype(object)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
+    """Links that hold the whole table as CSV and as JSON."""
+    import json
+
+    from agegender_core.output.tables import table_csv
+
+    csv = table_csv(_rows(answers)).encode()
+    documents = json.dumps([as_json(name, outcome) for name, outcome in answers], ensure_ascii=False).encode()
+    links = [("faces.csv", "text/csv", csv), ("faces.json", "application/json", documents)]
+    return " · ".join(
+        f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">Download {name}</a>'
+        for name, kind, data in links
+    )
+
+
+def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
+    """How many images, faces and failures."""
+    failed = sum(isinstance(outcome, Exception) for _, outcome in answers)
+    faces = sum(len(outcome.predictions) for _, outcome in answers if not isinstance(outcome, Exception))
+    return f"<p><b>{len(answers)} images, {faces} faces, {failed} failed.</b></p>"
+
+
+def masks(maps: AttentionMaps) -> str:
+    """An image for each block, with its gate in words."""
+    from agegender_core.explain.attention_images import block_picture
+
+    figures = "".join(
+        f"<figure>{inline(block_picture(maps.crop, block), f'Mean mask of {block_title(block.name)} over the face', 'PNG')}"
+        f"<figcaption><b>{escape(block_title(block.name))}</b> {escape(block.gate_words())}</figcaption></figure>"
+        for block in maps.blocks
+    )
+    return f'<p>Estimated age: {maps.age.years:.0f} years.</p><div class="ag-masks">{figures}</div>'
+
+
+def frame_limits() -> ImageLimits:
+    """What is no frame of a camera: more than the page asks of one."""
+    from agegender_core.vision.image_io import ImageLimits
+
+    return ImageLimits(max_bytes=3 * 2**20, max_pixels=1920 * 1080)
+
+
+def live_analyser(weights: str) -> LiveAnalyser:
+    """One video's analyser, its network loaded and warm."""
+    from agegender_core.video import LiveAnalyser
+
+    race = runtime.settings().race
+    analyser = LiveAnalyser(runtime.predictor(weights, race), race)
+    analyser.warm()
+    return analyser
+
+
+def live_words(frame: LiveFrame) -> str:
+    """Who is in the frame, for those who cannot see it, and the pace."""
+    from agegender_core.video.overlay import words
+
+    lines = "".join(f"<li>{escape(words(track))}</li>" for track in frame.tracks)
+    return f'<ul>{lines}</ul><p class="ag-quiet">{frame.fps:.0f} fps</p>' if lines else LIVE_EMPTY
+
+
+def as_json(name: str, outcome: Analysis | Exception) -> dict[str, Any]:
+    """One image's answer or error."""
+    from agegender_core.output.tables import analysis_json, error_json
+
+    return error_json(name, outcome) if isinstance(outcome, Exception) else analysis_json(name, outcome)
+
+
+def _rows(answers: Sequence[tuple[str, Analysis | Exception]]) -> list[dict[str, Any]]:
+    from agegender_core.output.tables import error_row, face_rows
+
+    rows: list[dict[str, Any]] = []
+    for name, outcome in answers:
+        rows += [error_row(name, outcome)] if isinstance(outcome, Exception) else face_rows(name, outcome)
+    return rows

@@ -1,0 +1,114 @@
+"""Puts the guard before the front ends: ``guarded`` for ``serve.py``, ``alone`` for ``gradio_app.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.formparsers import MultiPartParser
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from agegender_core.serving import runtime
+from agegender_core.settings import Settings
+from ui.guard.connections import limit_connections
+from ui.guard.front_door import FrontDoor
+from ui.guard.gradio_side import API, GradioGuard, Rules
+from ui.guard.limits import Limits
+from ui.guard.process import allow_descriptors, settle_memory
+from ui.guard.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from ui.gradio.mounting import GradioSide
+
+STREAMLIT_MB = 60
+"""Of one of Streamlit's uploads, where its own setting cannot be read."""
+
+
+def guarded(side: GradioSide) -> list[Middleware]:
+    """Middleware for Streamlit's app with Gradio's ``side`` of it, which is guarded as well; what cannot be guarded is not served."""
+    limits = _begin()
+    side.guard(lambda gradio: protect(gradio, limits))
+    largest = (_streamlit_mb() + 1) * 2**20
+    MultiPartParser.spool_max_size = largest  # what is larger would be written to a disk while it is read
+    return [Middleware(FrontDoor, _store(), limits, largest, lambda path: f"{side.path}{API}/" in path and side.error is None)]
+
+
+def alone(app: FastAPI) -> ASGIApp:
+    """``app`` with Gradio mounted at its root, guarded; open pages do not keep it from ending."""
+    from ui.gradio import components as parts
+
+    limits = _begin()
+    (mount,) = [route for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
+    protect(mount.app, limits)
+    within = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        let_pages_go(mount.app.stop_event)
+        async with within(app) as state:
+            yield state
+        parts.tidy()
+
+    app.router.lifespan_context = lifespan
+    return FrontDoor(app, _store(), limits, 0, lambda path: f"{API}/" in path)
+
+
+def protect(gradio: Any, limits: Limits) -> None:
+    """Guard one of Gradio's apps, before it has already_admitted to serve. Raises ``ConfigError``."""
+    from ui.gradio import components as parts
+
+    settings = runtime.settings()
+    rules = Rules(_store(), settings.max_mb * 2**20, settings.max_pictures, parts.CHECKS, runtime.decoders, parts.left, limits)
+    gradio.user_middleware.append(Middleware(GradioGuard, gradio, rules, runtime.admission))
+    gradio.get_blocks().has_launched = True  # Gradio's own check of paths: none comes as far, but two locks are better than one
+
+
+def let_pages_go(stop: asyncio.Event) -> None:
+    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for open connections, of which each of
+    Gradio's pages keeps one for as long as it is open."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        servers = signal.getsignal(number)
+        if callable(servers):
+
+            def told(got: int, frame: Any, servers: Any = servers) -> None:
+                loop.call_soon_threadsafe(stop.set)
+                servers(got, frame)
+
+            signal.signal(number, told)
+
+
+def _begin() -> Limits:
+    settle_memory()
+    allow_descriptors()
+    limits = Limits()
+    limit_connections(limits)
+    return limits
+
+
+def _store() -> UploadStore:
+    try:
+        from ui.gradio import components as parts
+
+        return parts.uploads()
+    except Exception:  # without Gradio, or with a setting that is wrong, which the front ends say: the default counts
+        most = Settings().uploads_mb * 2**20
+        return UploadStore(os.sep, most, most // 3)
+
+
+def _streamlit_mb() -> int:
+    try:
+        from streamlit import config
+
+        return int(config.get_option("server.maxUploadSize"))
+    except (ImportError, RuntimeError):
+        return STREAMLIT_MB

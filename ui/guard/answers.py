@@ -1,0 +1,81 @@
+"""Answers of the guard itself: one sentence, never what the caller sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from ui.guard.bodies import Gone, Refused
+from ui.guard.limits import Crowded
+from ui.guard.uploads import TooMuch
+
+log = logging.getLogger("agegender.guard")
+BROKEN = "Something went wrong here. The log says what; your image is not in it."
+
+
+async def send_bytes(send: Send, status: int, body: bytes, kind: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    """A whole answer, which no browser may take for anything but ``kind``."""
+    told = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        *(headers or []),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_json(send: Send, told: Any, status: int = 200) -> None:
+    """JSON."""
+    await send_bytes(send, status, json.dumps(told, ensure_ascii=False).encode(), "application/json")
+
+
+async def careful(handle: Callable[[Scope, Receive, Send], Awaitable[None]], scope: Scope, receive: Receive, send: Send) -> None:
+    """``handle`` a request; what goes wrong is one sentence. Nothing is said, nor logged, where the client has gone."""
+    gone, already_admitted = False, False
+
+    async def heard() -> Message:
+        nonlocal gone
+        message = await receive()
+        gone = gone or message["type"] == "http.disconnect"
+        return message
+
+    async def told(message: Message) -> None:
+        nonlocal already_admitted
+        already_admitted = True
+        await send(message)
+
+    try:
+        await handle(scope, heard, told)
+    except Exception as error:
+        status, detail = _words(error)
+        if gone or isinstance(error, Gone):
+            return
+        if already_admitted:  # such as a stream of a session that is not known: it has said so, and ends
+            with contextlib.suppress(Exception):
+                await send({"type": "http.response.body", "body": b""})
+            return
+        if status == 500:
+            log.exception("%s %s failed", scope.get("method"), _route(scope))
+        await send_json(told, {"detail": detail}, status)
+
+
+def _words(error: Exception) -> tuple[int, Any]:
+    if isinstance(error, Refused):
+        return error.status, error.detail
+    if isinstance(error, TooMuch):
+        return 413, str(error)
+    if isinstance(error, Crowded):
+        return 429, str(error)
+    return 500, BROKEN
+
+
+def _route(scope: Scope) -> str:
+    """The path's first parts, which name no file."""
+    return "/".join(scope.get("path", "").split("/")[:4])[:80]

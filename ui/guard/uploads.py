@@ -1,0 +1,158 @@
+"""Uploads, kept in memory under names nobody can guess. Nothing a caller names is ever looked up on a disk, so that no path of this
+machine, no link and no device can be meant by it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+KEPT = 600.0
+"""Seconds after which an upload that nobody used is forgotten."""
+FILES = 400
+"""Uploads of one caller that are kept at the same moment."""
+LONGEST_NAME = 255
+UNKNOWN = "This upload is not known here, or it was deleted after its answer or after ten minutes: upload the image again."
+"""The one sentence for whatever is no upload of ours, whether such a file exists or not."""
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class TooMuch(Exception):  # noqa: N818
+    """What is kept would be more than is allowed. The message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """``path``: what the caller names it by; ``name``: of the file, as it was given; ``owner``: whose quota it counts against."""
+
+    path: str
+    name: str
+    content: bytes
+    owner: str
+
+
+class UploadStore:
+    """All uploads of this process. Thread-safe; no method blocks for longer than a look into a dictionary.
+
+    ``folder``: with which paths begin, for clients that take them for paths; nothing is written there. ``most``: bytes of all callers
+    together, finished or on their way; ``share``: of one of them.
+    """
+
+    def __init__(self, folder: str, most: int, share: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.most, self.share = folder.rstrip("/"), most, share
+        self.clock = clock
+        self.others: Callable[[], int] = int
+        """Bytes of uploads another front end of this process keeps, which count against ``most`` as well."""
+        self._kept: dict[str, Upload] = {}
+        self._fixed: dict[str, Upload] = {}
+        self._used: dict[str, float] = {}
+        self._bytes: Counter[str] = Counter()
+        self._files: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def room(self, owner: str) -> Iterator[Callable[[int], None]]:
+        """Counts bytes on their way of ``owner``, at each call so many more; all of them are free again at the end of the block.
+
+        The call raises ``TooMuch`` before there is too much.
+        """
+        taken = 0
+
+        def take(more: int) -> None:
+            nonlocal taken
+            self._take(owner, more)
+            taken += more
+
+        try:
+            yield take
+        finally:
+            self._give(owner, taken)
+
+    def put(self, owner: str, name: str, content: bytes) -> Upload:
+        """Keep an upload and give it its path. Raises ``TooMuch``."""
+        name = clean_name(name)
+        token = secrets.token_urlsafe(32)
+        upload = Upload(f"{self.folder}/{token}/{name}", name, content, owner)
+        with self._lock:
+            if self._files[owner] >= FILES:
+                raise TooMuch(f"{FILES} uploads of yours are kept here: ask for their answers first.")
+            self._count(owner, len(content))
+            self._files[owner] += 1
+            self._kept[upload.path] = upload
+            self._used[upload.path] = self.clock()
+        return upload
+
+    def fix(self, path: str, name: str, content: bytes) -> Upload:
+        """Keep for good what belongs to the app, such as an example: neither ``drop`` nor time takes it away."""
+        self._fixed[path] = upload = Upload(path, name, content, "")
+        return upload
+
+    def find(self, path: object) -> Upload | None:
+        """The upload of exactly this path, which is thereby used; None for anything else."""
+        if not isinstance(path, str):
+            return None
+        with self._lock:
+            if path in self._used:
+                self._used[path] = self.clock()
+            return self._kept.get(path) or self._fixed.get(path)
+
+    def drop(self, upload: Upload) -> None:
+        """Forget an upload, if it is kept and not the app's own."""
+        self.forget(upload.path)
+
+    def forget(self, path: str) -> None:
+        """The same by its path."""
+        with self._lock:
+            self._forget(path)
+
+    def sweep(self) -> None:
+        """Forget what nobody used for ``KEPT`` seconds."""
+        with self._lock:
+            now = self.clock()
+            for path in [path for path, used in self._used.items() if now - used > KEPT]:
+                self._forget(path)
+
+    def held(self) -> tuple[int, int]:
+        """How many uploads are kept, and the bytes of them and of all on their way."""
+        with self._lock:
+            return len(self._kept), sum(self._bytes.values())
+
+    def _forget(self, path: str) -> None:
+        upload = self._kept.pop(path, None)
+        if upload is not None:
+            del self._used[path]
+            self._discount(upload.owner, len(upload.content))
+            self._files[upload.owner] -= 1
+            if not self._files[upload.owner]:
+                del self._files[upload.owner]
+
+    def _take(self, owner: str, more: int) -> None:
+        with self._lock:
+            self._count(owner, more)
+
+    def _give(self, owner: str, less: int) -> None:
+        with self._lock:
+            self._discount(owner, less)
+
+    def _count(self, owner: str, more: int) -> None:
+        if self._bytes[owner] + more > self.share:
+            raise TooMuch(f"Uploads of yours come to more than {self.share // 2**20} MB: give them in parts.")
+        if sum(self._bytes.values()) + self.others() + more > self.most:
+            raise TooMuch("Too many images are being uploaded right now: try again in a minute.")
+        self._bytes[owner] += more
+
+    def _discount(self, owner: str, less: int) -> None:
+        self._bytes[owner] -= less
+        if not self._bytes[owner]:
+            del self._bytes[owner]
+
+
+def clean_name(name: object) -> str:
+    """A file's name as shown in answers: its last part, without characters that hide or turn others, 255 at most."""
+    text = CONTROLS.sub("", name) if isinstance(name, str) else ""
+    return text.replace("\\", "/").rstrip("/").rpartition("/")[2].strip()[:LONGEST_NAME] or "image"

@@ -1,0 +1,134 @@
+"""The browser's camera through streamlit-webrtc, and how its connection fares.
+
+Without TURN settings no server of anybody is asked: on one machine or in one network the two ends find each other by their own addresses.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from agegender_core.settings import Settings
+from ui.live.stream import Seen, Stream
+
+if TYPE_CHECKING:
+    from aiortc.contrib.media import MediaRelay
+
+KEY = "live-camera"
+PATIENCE = 8.0
+"""Seconds until it is said that the connection does not come about."""
+SILENCE = 4.0
+"""Seconds without a frame after which the video counts as stopped."""
+CONSTRAINTS = {
+    "video": {"width": {"ideal": 640}, "height": {"ideal": 480}, "frameRate": {"ideal": 24, "max": 30}, "facingMode": "user"},
+    "audio": False,
+}
+VIDEO = {
+    "autoPlay": True,
+    "controls": False,
+    "muted": True,
+    "playsInline": True,
+    "style": {"width": "100%", "borderRadius": "0.6rem", "display": "block"},
+}
+WORDS = {
+    "start": "Start the camera",
+    "stop": "Stop the camera",
+    "select_device": "Choose a camera",
+    "device_ask_permission": "Please allow this page to use the camera.",
+    "device_not_available": "No camera was found.",
+    "device_access_denied": "The browser refuses to open the camera.",
+    "media_api_not_available": "This browser opens no camera here: it takes an https:// address or localhost.",
+    "select_camera": "Camera",
+}
+
+
+@dataclass
+class Attempt:
+    """One try to get a video. ``offered``: when the browser had its camera and offered it, by ``time.monotonic``; ``failed``: it gave
+    up without a single frame; ``told``: the browser itself says that it runs."""
+
+    offered: float | None = None
+    failed: bool = False
+    told: bool = False
+
+    def note(self, running: bool, stream: Stream) -> None:
+        """``running``: the browser offers or plays."""
+        if running and self.offered is None:
+            self.offered, self.failed = time.monotonic(), False
+        elif not running and self.offered is not None:
+            self.offered, self.failed = None, stream.seen().count == 0
+            stream.begin()
+
+    def trouble(self, seen: Seen) -> str | None:
+        """What is wrong, as ``live_words.trouble`` knows it; None while all is well or it may still come."""
+        if self.offered is None:
+            return "connection" if self.failed else None
+        if seen.failed:
+            return "analysis"
+        if seen.busy:
+            return "places"
+        if seen.silent is None:
+            return "connection" if time.monotonic() - self.offered > PATIENCE else None
+        return "silence" if seen.silent > SILENCE else None
+
+
+def ice_servers(settings: Settings) -> list[dict[str, Any]]:
+    """The operator's STUN and TURN servers, none by default."""
+    if not settings.turn_urls:
+        return []
+    server: dict[str, Any] = {"urls": list(settings.turn_urls)}
+    name, word = settings.turn_username, settings.turn_password
+    return [server | ({"username": name, "credential": word} if name and word else {})]
+
+
+def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
+    """Put the camera with its own button for start and stop onto the page; whether it is running.
+
+    It is not told to play by ``desired_playing_state``: while that is set, the component opens several connections at once and asks for
+    the camera again and again where it is refused.
+    """
+    context = component(
+        key=KEY,
+        rtc_configuration={"iceServers": ice_servers(settings)},
+        media_stream_constraints=CONSTRAINTS,
+        video_frame_callback=stream.receive,
+        on_video_ended=stream.ended,
+        video_html_attrs=VIDEO,
+        translations=WORDS,
+        media_toggle_controls=False,
+        sendback_audio=False,
+    )
+    attempt.told = context.state.playing or context.state.signalling
+    running = attempt.told or stream.alive()  # what the browser says may come late, or not at all when one clicks meanwhile
+    attempt.note(running, stream)
+    return running
+
+
+def component(**options: Any) -> Any:
+    """streamlit-webrtc's component, with no queue on a frame's way. Tests put their own in its place."""
+    from streamlit_webrtc import webrtc_streamer
+    from streamlit_webrtc.relay import get_global_relay
+
+    newest_only(get_global_relay())
+    if st.session_state.get("page-before") == "Live":
+        keep_open(options["key"])
+    return webrtc_streamer(**options)
+
+
+def keep_open(key: str) -> None:
+    """While one stays on the page, its video goes on. streamlit-webrtc closes a camera that a run of the script left out, and tells that by
+    Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two; forgotten, it is not compared.
+    """
+    context = st.session_state.get(key)
+    if context is not None:
+        context._last_rendered_run_count = None
+
+
+def newest_only(relay: MediaRelay) -> None:
+    """Frames wait nowhere: who reads from aiortc's relay more slowly than the camera sends gets the newest frame, not a growing queue."""
+    if "subscribe" not in vars(relay):
+        relay.subscribe = partial(relay.subscribe, buffered=False)

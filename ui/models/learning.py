@@ -1,0 +1,62 @@
+"""Learning curves on the Models page: training and validation by pass."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.training.curves import joined
+
+MEASURES = {
+    "mae": "Age: mean absolute error, years",
+    "gender_accuracy": "Gender: share right, %",
+    "loss": "Loss",
+}
+"""What a curve may show, in words."""
+
+
+def offered(curve: dict[str, Any]) -> list[str]:
+    """Which of ``MEASURES`` the log of ``curve`` holds."""
+    keys = {key for row in joined(curve) for key in row}
+    return [name for name in MEASURES if _lines(keys, name)]
+
+
+def figure(curve: dict[str, Any], measure: str) -> go.Figure:
+    """A line for each set's validation images and, dashed, for training images; passes along the bottom. A later stage of training
+    begins at a dotted line."""
+    rows = joined(curve)
+    scale = 100 if measure == "gender_accuracy" else 1
+    chart = go.Figure()
+    for key, title, dashed in _lines({key for row in rows for key in row}, measure):
+        points = [row for row in rows if key in row]
+        chart.add_scatter(
+            x=[row["epoch"] for row in points],
+            y=[scale * row[key] for row in points],
+            name=title,
+            mode="lines+markers",
+            marker={"size": 5},
+            line={"dash": "dash" if dashed else "solid"},
+            hovertemplate="%{y:.2f} after %{x:.1f} passes<extra>" + title + "</extra>",
+        )
+    for before, after in pairwise(rows):
+        if after["stage"] != before["stage"]:
+            chart.add_vline(x=before["epoch"], line={"dash": "dot", "width": 1})
+    chart.update_layout(height=320, margin={"l": 4, "r": 8, "t": 8, "b": 4}, dragmode=False, legend={"orientation": "h", "y": 1.12})
+    chart.update_xaxes(title_text="passes over the training images", fixedrange=True, automargin=True)
+    chart.update_yaxes(title_text=MEASURES[measure], fixedrange=True, automargin=True)
+    return chart
+
+
+def _lines(keys: set[str], measure: str) -> list[tuple[str, str, bool]]:
+    """(key of a row, name, whether of training images) of what ``measure`` has, training last."""
+    if measure == "loss":
+        found = [("val_loss", "validation", False), ("loss", "training, with augmentation", True)]
+        return [line for line in found if line[0] in keys]
+    lines = [(f"{part}{name}/{measure}", f"{title}, {words}", bool(part)) for part, words in PARTS for name, title in SET_TITLES.items()]
+    return [line for line in lines if line[0] in keys]
+
+
+PARTS = (("", "validation"), ("train ", "training"))

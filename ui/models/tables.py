@@ -1,0 +1,291 @@
+"""What ``reports/`` and the manifest say of the models, as a chart and tables. Read, never computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from agegender_core.datasets.registry import TERMS
+from agegender_core.evaluation.metrics import YEARS
+from agegender_core.evaluation.published_results import SET_TITLES, SYSTEMS
+from agegender_core.evaluation.report_store import (
+    EDGE,
+    read_attentions,
+    read_bench,
+    read_curves,
+    read_leakage,
+    read_protocols,
+    read_reports,
+    read_rivals,
+)
+from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
+from agegender_core.publishing.comparison_tables import (
+    SPLITS,
+    ablation_rows,
+    comparison_rows,
+    flattened_words,
+    long_rows,
+    mask_words,
+    saturated_words,
+    shown_estimate,
+)
+from agegender_core.publishing.readme import STORAGES
+from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
+from agegender_core.publishing.rival_claims import rival_rows
+from agegender_core.settings import reports_dir
+from ui.common.charts import CONFIG
+
+__all__ = [
+    "CONFIG",
+    "FAITHFUL",
+    "METRICS",
+    "RIVAL_NOTE",
+    "ablation",
+    "chart",
+    "comparison",
+    "curves",
+    "faithful",
+    "leakage",
+    "reports",
+    "rival_claims",
+    "rivals",
+    "storage",
+    "table",
+    "verdicts",
+]
+
+REPORTS = reports_dir()
+
+METRICS = {
+    "mae": "Age: mean absolute error, years (lower is better)",
+    "gender_accuracy": "Gender: share correct",
+    "balanced_mae": "Age: mean absolute error with all age bands alike, years",
+    "gender_gap": "Gender: share correct among women less that among men",
+    "cs5": "Age: share within five years",
+    "fairface9_accuracy": "Age: share in the right one of FairFace's nine ranges",
+    "adience8_accuracy": "Age: share in the right one of Adience's eight groups",
+    "bias": "Age: mean signed error, years (positive: guessed too old)",
+    "interval_coverage": "Age: share of true ages inside the 80 % interval",
+}
+"""What may be shown, in words."""
+
+HEADS = {
+    "mae": "MAE, years",
+    "gender_accuracy": "gender, %",
+    "balanced_mae": "MAE, all bands alike, years",
+    "gender_gap": "gender, women less men, points",
+    "cs5": "within 5 years, %",
+    "fairface9_accuracy": "9 ranges, %",
+    "adience8_accuracy": "8 groups, %",
+    "bias": "bias, years",
+    "interval_coverage": "in the interval, %",
+}
+"""The same as heads of columns."""
+
+POINT = "#3C8C94"
+"""One colour that can be seen on the light and the dark theme."""
+AIM = 0.8
+"""What share of true ages the intervals are made to hold."""
+Report = dict[str, Any]
+
+
+def reports() -> list[Report]:
+    """What ``evaluate`` wrote; an empty list where there is nothing."""
+    return read_reports(REPORTS)
+
+
+def _scale(metric: str) -> float:
+    return 1.0 if metric in YEARS else 100.0
+
+
+def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) -> go.Figure:
+    """A panel for each dataset, a line with point and interval for each model for use, the best on top."""
+    used, scale = {entry.name: entry.title for entry in entries if not entry.for_comparison}, _scale(metric)
+    panels = {
+        name: [report for report in found if report["set"] == name and report["weights"] in used and metric in report["metrics"]]
+        for name in SET_TITLES
+    }
+    panels = {name: sorted(rows, key=lambda row: _best_last(row, metric)) for name, rows in panels.items() if rows}
+    heights = [len(rows) + 1.4 for rows in panels.values()]
+    figure = make_subplots(
+        rows=max(len(panels), 1), shared_xaxes=True, vertical_spacing=0.9 / max(sum(heights), 1),
+        row_heights=heights or None, subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
+    )  # fmt: skip
+    for where, rows in enumerate(panels.values(), start=1):
+        estimates = [row["metrics"][metric] for row in rows]
+        figure.add_scatter(
+            x=[item["value"] * scale for item in estimates],
+            y=[used[row["weights"]] for row in rows],
+            mode="markers",
+            marker={"size": 9, "color": POINT},
+            error_x={
+                "array": [(item["high"] - item["value"]) * scale for item in estimates],
+                "arrayminus": [(item["value"] - item["low"]) * scale for item in estimates],
+                "thickness": 2,
+                "color": POINT,
+            },
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+            row=where,
+            col=1,
+        )
+    figure.update_layout(height=int(60 + 22 * sum(heights)), margin={"l": 4, "r": 8, "t": 24, "b": 4}, dragmode=False, showlegend=False)
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_xaxes(fixedrange=True, automargin=True, zeroline=metric == "bias")
+    figure.update_xaxes(title_text="years" if metric in YEARS else "%", row=max(len(panels), 1), col=1)
+    figure.update_yaxes(fixedrange=True, automargin=True, tickfont_size=12)
+    return figure
+
+
+def _best_last(report: Report, metric: str) -> float:
+    """Sorts reports so that the best one stands on top of an axis that runs upwards."""
+    value = report["metrics"][metric]["value"]
+    return -abs(value) if metric in YEARS or metric == "gender_gap" else -abs(value - AIM) if metric == "interval_coverage" else value
+
+
+def _panel_title(name: str, rows: Sequence[Report], metric: str) -> str:
+    counts = sorted({row["metrics"][metric]["n"] for row in rows})
+    return f"{TERMS[name].title}, {rows[0]['split']}, n {' to '.join(f'{count:,}' for count in dict.fromkeys((counts[0], counts[-1])))}"
+
+
+def table(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+    """A row for each model and dataset; numbers with their interval as text, as in the README."""
+    rows = []
+    for entry in entries:
+        for report in (item for item in found if item["weights"] == entry.name):
+            row = {"model": entry.title, "dataset": TERMS[report["set"]].title, "split": report["split"], "n": report["n"]}
+            rows.append(row | {head: shown_estimate(report["metrics"].get(name), name) for name, head in HEADS.items()})
+    return pd.DataFrame(rows)
+
+
+def comparison(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+    """A row for each system, model, dataset and measure: what the paper claims and what was measured here, in columns of their own."""
+    rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
+    titles = {entry.name: entry.title for entry in entries}
+    return pd.DataFrame([_compared(row, titles) for row in rows])
+
+
+def _compared(row: Report, titles: dict[str, str]) -> Report:
+    digits = 2 if row["measure"].endswith("years") else 1
+    measured = row["measured"] is not None
+    return {
+        "system": row["system"],
+        "dataset": row["set"],
+        "measure": row["measure"],
+        "claimed": row["claimed"],
+        "measured": round(row["measured"], digits) if measured else None,
+        "95 % interval": f"{row['from']:.{digits}f}–{row['to']:.{digits}f}" if measured else None,
+        "model": titles.get(row["weights"], row["weights"]) or row["not run"],
+        "split or protocol": row["split"],
+        "n": row["n"],
+        "parameters": row["parameters"],
+        "ms a face": row["ms a face"],
+        "claimed on": row["claimed on"],
+    }
+
+
+def _between(low: float, high: float, digits: int) -> str:
+    """«4.90–5.20», «-1.2 to 0.3» below zero."""
+    return f"{low:.{digits}f}{' to ' if low < 0 else '–'}{high:.{digits}f}"
+
+
+def verdicts() -> list[tuple[str, str]]:
+    """Title of each system, and why its claims are not reached or not comparable."""
+    return [(system.title, system.verdict) for system in SYSTEMS.values()]
+
+
+def curves() -> dict[str, Report]:
+    """Learning curves by weights; empty where none were kept."""
+    return read_curves(REPORTS)
+
+
+def rival_claims() -> pd.DataFrame:
+    """What the papers claim of other methods, a row for each."""
+    return pd.DataFrame(rival_rows())
+
+
+def leakage() -> pd.DataFrame:
+    """What near-duplicates across a split do; empty where it was not measured."""
+    rows = []
+    for run in (read_leakage(REPORTS) or {"runs": []})["runs"]:
+        twins = run["mae_with_twin"]
+        rows.append(
+            {
+                "split": SPLITS[run["split"]],
+                "MAE, years": shown_estimate(run["mae"], "mae"),
+                "n": run["mae"]["n"],
+                "with a near-duplicate in training": "none" if twins is None else shown_estimate(twins, "mae"),
+                "n with one": 0 if twins is None else twins["n"],
+                "without": shown_estimate(run["mae_without_twin"], "mae"),
+                "recipe": run["recipe"],
+                "minutes": run["minutes"],
+                "images seen": run["pictures_seen"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def faithful() -> pd.DataFrame:
+    """Whether masks matter, and which maps are faithful, a row for each attention report."""
+    return pd.DataFrame(faithful_rows(read_attentions(REPORTS)))
+
+
+def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+    """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for it."""
+    rows = []
+    for row in ablation_rows(entries, found, read_attentions(REPORTS)):
+        shown = {HEADS[key]: shown_estimate(row["measured"].get(key), key) for key in ("mae", "gender_accuracy")}
+        rows.append(
+            {
+                "mask": mask_words(row),
+                "gate": "gated" if row["gated"] else "none (residual attention network)",
+                "dataset": f"{SET_TITLES[row['set']]}, {row['split']}",
+                "n": row["n"],
+                **shown,
+                "learned gates, block 1 to 3": ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–",
+                f"mask values within {EDGE:g} of 0 or 1": saturated_words(row),
+                "MAE with flat masks": flattened_words(row),
+                "minutes": row["minutes"],
+                "images seen": row["pictures_seen"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rivals() -> tuple[pd.DataFrame, str]:
+    """Table III of the multi-task CNN's paper, claimed and run here, and the machine; empty where it was not run."""
+    found = read_rivals(REPORTS)
+    if found is None:
+        return pd.DataFrame(), ""
+    rows = [
+        {
+            "method": row["name"],
+            "parameters claimed, M": row["claimed_parameters"] / 1e6,
+            "parameters here, M": None if row["parameters"] is None else round(row["parameters"] / 1e6, 2),
+            "desktop claimed, s": row["claimed_desktop_s"],
+            "here, ms": row["median_ms"],
+            "times ours": row["ratio_to_ours"],
+            "phone claimed, s": row["claimed_mobile_s"],
+            "note": row["note"],
+        }
+        for row in found["rows"]
+    ]
+    return pd.DataFrame(rows), f"One face at a time, {found['threads']} threads, {found['machine']}."
+
+
+def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
+    """How the weights are stored, and what that costs on the validation split."""
+    rows = []
+    for entry in entries:
+        kind, cost = entry.training.get("storage", "half"), entry.training.get("storage_cost", {})
+        shares = {f"cost: {name}, points": 100 * cost[key] if key in cost else None for key, name in COSTS.items()}
+        row = {"model": entry.title, "stored": STORAGES[kind], "MB": round(entry.size / 1e6, 1), "cost: MAE, years": cost.get("mae")}
+        rows.append(row | shares)
+    return pd.DataFrame(rows)
+
+
+COSTS = {"gender_accuracy": "gender", "fairface9_accuracy": "9 ranges"}

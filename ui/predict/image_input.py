@@ -1,0 +1,196 @@
+"""How images come in: upload, camera or an example. Nothing is written to disk on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from agegender_core.output.tables import describe_attributes
+from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from ui.common import services, uploads
+from ui.common.messages import plain
+from ui.predict import examples
+from ui.predict.session_results import Picture
+
+UPLOAD, CAMERA, SAMPLE = ":material/upload: Upload", ":material/photo_camera: Camera", ":material/portrait: Sample"
+SOURCE_KEY, KEPT, EXAMPLE = "source", "kept-uploads", "example"
+NAMED = 3
+"""Kept images that are named; more are behind an ellipsis."""
+FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
+PRIVATE = "Images are read in memory and never stored or logged."
+
+
+def images_or_example(race: bool) -> list[Picture]:
+    """The visitor's images, else the chosen example, the first unless another was clicked: Predict always has an image to answer.
+
+    ``race``: whether race is estimated, so that the consent says so.
+    """
+    camera = st.session_state.get(SOURCE_KEY) == CAMERA
+    example = st.session_state.get(EXAMPLE)
+    own = bool(st.session_state.get("uploads") or _kept_here())
+    with st.container(key="upload-line" if own or camera else "upload-area", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            files = _uploader(on_change=_back_to_uploads, label="collapsed")
+            st.button(
+                "Camera",
+                icon=":material/photo_camera:",
+                key="camera-source",
+                type="primary" if camera else "secondary",
+                on_click=_toggle_source,
+            )
+        uploaded = _at_hand(files)
+        uploads.say_refused()
+    if camera:
+        shot = _snapshot(race)
+        if shot:
+            return shot
+    if uploaded and not camera and st.session_state.get(SOURCE_KEY) != SAMPLE:
+        _example_strip(None)
+        return uploaded
+    key = example if example in examples.EXAMPLES else examples.FIRST
+    _example_strip(key)
+    return [] if camera else [examples.picture(key)]
+
+
+def formats_and_privacy() -> None:
+    """Which files are read, and what becomes of them."""
+    st.caption(f"{PRIVATE} {FORMATS.format(services.settings().max_mb)}")
+
+
+def _example_strip(chosen: str | None) -> None:
+    """A row of thumbnails; the ``chosen`` one is marked."""
+    with st.container(horizontal=True, gap="xsmall", key="examples", wrap=False):
+        for key, example in examples.EXAMPLES.items():
+            st.button(
+                f"![{plain(example.source)}]({examples.thumbnail(key)}) {example.label}",
+                key=f"example-{key}",
+                type="primary" if key == chosen else "secondary",
+                on_click=_choose_example,
+                args=(key,),
+            )
+
+
+def _choose_example(key: str) -> None:
+    st.session_state[SOURCE_KEY], st.session_state[EXAMPLE] = SAMPLE, key
+
+
+def _toggle_source() -> None:
+    st.session_state[SOURCE_KEY] = UPLOAD if st.session_state.get(SOURCE_KEY) == CAMERA else CAMERA
+    st.session_state["camera_open"] = False
+
+
+def _back_to_uploads() -> None:
+    """Files were added or removed: they are a new choice of what is shown, and of that alone."""
+    st.session_state[SOURCE_KEY] = UPLOAD
+    st.session_state.get(KEPT, {}).pop(st.session_state.get("page", ""), None)
+
+
+def pictures(race: bool) -> list[Picture]:
+    """The images of the open tab; an empty list where none came in yet. ``race``: whether race is estimated, so that the consent
+    says so."""
+    upload, camera, sample = st.tabs([UPLOAD, CAMERA, SAMPLE], key=SOURCE_KEY, on_change="rerun")
+    with upload:  # always there: its files outlive a visit to another tab
+        files = _uploader(on_change=_forget_kept)
+        uploaded = _at_hand(files)
+        uploads.say_refused()
+        formats_and_privacy()
+    if camera.open:
+        with camera:
+            return _snapshot(race)
+    if sample.open:
+        with sample:
+            st.caption(f"Portrait of {examples.COLLINS}.")
+            return [examples.picture(examples.FIRST)]
+    return uploaded
+
+
+def offer_sample() -> None:
+    """A button that brings the sample tab to the front."""
+    st.button("Try it with the sample portrait", icon=":material/portrait:", key="try_sample", on_click=_open_sample)
+
+
+def _open_sample() -> None:
+    st.session_state[SOURCE_KEY] = SAMPLE
+
+
+def hand_over(page: str, image: Picture) -> None:
+    """Make ``image`` the one that ``page`` opens with."""
+    if image.digest == examples.picture(examples.FIRST).digest:
+        st.session_state[SOURCE_KEY] = SAMPLE
+        return
+    st.session_state[SOURCE_KEY] = UPLOAD
+    st.session_state.setdefault(KEPT, {})[page] = [image]
+
+
+def privacy_sentence(race: bool) -> str:
+    """What is estimated, where, and what becomes of the image."""
+    what = describe_attributes(race)
+    return (
+        f"From the snapshot you take, this app estimates the {what} of each face. It happens in the memory of the computer that runs "
+        "the app; nothing is stored, logged or passed on, and it is forgotten soon after you close the page."
+    )
+
+
+def _uploader(on_change: object, label: str = "visible") -> Sequence:
+    files = st.file_uploader(
+        "Images with faces",
+        type=sorted(suffix.removeprefix(".") for suffix in PICTURE_SUFFIXES),
+        accept_multiple_files=True,
+        key="uploads",
+        on_change=on_change,
+        label_visibility=label,
+    )
+    uploads.seen(files)
+    return files
+
+
+def _kept_here() -> list[Picture]:
+    return st.session_state.setdefault(KEPT, {}).get(st.session_state.get("page", ""), [])
+
+
+def _forget_kept() -> None:
+    st.session_state.get(KEPT, {}).pop(st.session_state.get("page", ""), None)
+
+
+def _at_hand(files: Sequence) -> list[Picture]:
+    """What was uploaded, on this visit to the page or before: Streamlit forgets a page's uploads when another page is opened."""
+    page = st.session_state.get("page", "")
+    if files:
+        st.session_state.setdefault(KEPT, {})[page] = [Picture(file.name, file.getvalue()) for file in files]
+    elif _kept_here():
+        _still_here(page, _kept_here())
+    return _kept_here()
+
+
+def _still_here(page: str, images: Sequence[Picture]) -> None:
+    """Which images are still here from before, and the way to be rid of them."""
+    names = ", ".join(image.name for image in images[:NAMED]) + (" …" if len(images) > NAMED else "")
+    with st.container(horizontal=True, vertical_alignment="center", key="kept-uploads"):
+        st.markdown(f":material/history: Still here: {plain(names)}")
+        st.button("Remove", icon=":material/close:", key="remove-uploads", on_click=_forget, args=(page,))
+
+
+def _forget(page: str) -> None:
+    """Drop the uploads of a page and every answer to them."""
+    for image in st.session_state.get(KEPT, {}).pop(page, []):
+        for key in [key for key in st.session_state.get("answers", {}) if key[0] == image.digest]:
+            del st.session_state["answers"][key]
+        st.session_state.get("faces", {}).pop(image.digest, None)
+
+
+def _snapshot(race: bool) -> list[Picture]:
+    """The camera's widget exists only after the button: browsers ask for the camera as soon as it does."""
+    st.html(f'<p class="ag-privacy">{escape(privacy_sentence(race))}</p>')
+    is_open = st.session_state.get("camera_open", False)
+    label, icon = ("Close the camera", ":material/videocam_off:") if is_open else ("Open the camera", ":material/videocam:")
+    st.button(label, icon=icon, type="secondary" if is_open else "primary", key="camera_button", on_click=_toggle_camera)
+    if not is_open:
+        return []
+    shot = st.camera_input("Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560)
+    return [] if shot is None else [Picture("snapshot.jpg", shot.getvalue())]
+
+
+def _toggle_camera() -> None:
+    st.session_state["camera_open"] = not st.session_state.get("camera_open", False)

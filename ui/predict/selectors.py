@@ -1,0 +1,79 @@
+"""Choosing: the model that answers, and the image whose answer is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from ui.common import model_card
+from ui.common.messages import plain
+from ui.predict.session_results import Answer
+
+if TYPE_CHECKING:
+    from agegender_core.inference.model_zoo import ModelInfo
+
+
+def pick_weights(installed: Sequence[ModelInfo], preferred: str | None) -> str:
+    """Name of the model that answers: ``preferred`` or the first of ``installed``, unless the visitor chooses among several."""
+    titles = {entry.name: entry.title for entry in installed}
+    names = list(titles)
+    first = preferred or names[0]
+    if first not in names:
+        return first
+    if len(names) < 2:
+        st.markdown(f"Model: **{plain(titles[first])}**")
+        return first
+    return st.selectbox(
+        "Model",
+        names,
+        names.index(first),
+        format_func=titles.__getitem__,
+        key="weights",
+        persist_state="session",  # stays while another page is open
+    )
+
+
+def pick_answer(answers: Sequence[Answer]) -> Answer:
+    """The answer to show: the only one, or the one chosen from a list of images."""
+    if len(answers) == 1:
+        return answers[0]
+    labels = [f"{number}. {answer.picture.name}: {count_words(len(answer.predictions))}" for number, answer in enumerate(answers, start=1)]
+    chosen = st.selectbox("Image", range(len(answers)), format_func=labels.__getitem__, key="picture-choice", width=420)
+    return answers[chosen]
+
+
+def overview(answers: Sequence[Answer], unread: int) -> None:
+    """One line on all images and a table of all their faces. ``unread``: how many more images had no answer."""
+    rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
+    total = f"{len(answers) + unread} images, {count_words(len(rows))}"
+    st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
+    spread = {"age_low": "From", "age_high": "To"} if any(row["age_low"] is not None for row in rows) else {"age_group": "Range"}
+    columns = {"file": "Image", "face": "Face", "age": "Age", **spread, "gender": "Gender"}
+    table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
+    with st.expander("All faces in one table", icon=":material/table_rows:"):
+        whole = {name: st.column_config.NumberColumn(format="%.0f", width="small") for name in ("Age", "From", "To") if name in table}
+        st.dataframe(table, hide_index=True, width="stretch", column_config=whole, alt="Age and gender of all faces")
+
+
+def count_words(faces: int) -> str:
+    """«no face», «1 face», «2 faces»."""
+    return "no face" if faces == 0 else f"{faces} face{'' if faces == 1 else 's'}"
+
+
+def answered_by(installed: Sequence[ModelInfo], preferred: str | None) -> tuple[str, ModelInfo | None]:
+    """«Answered by … · change»: the model's name, and what is known of it; others are behind «change», with its card."""
+    known = {entry.name: entry for entry in installed}
+    offered = [entry for entry in installed if not entry.for_comparison] or list(installed)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="answered-by"):
+        line = st.empty()
+        with st.popover("change", type="tertiary", width="content", key="change-model"):
+            name = pick_weights(offered, preferred)
+            entry = known.get(name)
+            if entry is not None:
+                st.caption(plain(model_card.summary_line(entry)))
+                model_card.show(entry)
+        line.caption(f"Answered by **{plain(entry.title if entry else name)}** ·", width="content")
+    return name, entry
