@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.e2e.harness import PATIENCE, overflow, rest, running_app, saved, turn_to, visiting
+from tests.e2e.harness import PATIENCE, choose_network, overflow, rest, running_app, saved, turn_to, visiting
 from tests.ui.test_attention_page import write_attention
 
 pytestmark = pytest.mark.e2e
@@ -227,8 +227,8 @@ def test_an_address_brings_the_view_back(visit: Any, url: str) -> None:
 def test_curves_are_worked_out_on_demand(visit: Any) -> None:
     page = visit()
     page.get_by_text("Another image or model").click()
-    page.get_by_role("combobox", name="Model").click()
-    page.get_by_role("option", name="Network flat", exact=True).click()
+    rest(page)
+    choose_network(page, "Network flat")
     rest(page)
     page.get_by_role("tab", name="Is it faithful?").click()
     page.get_by_role("button", name="Run the test on this face").click()

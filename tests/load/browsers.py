@@ -30,8 +30,7 @@ def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, i
             page.locator("input[type=file]").set_input_files(file)
         answers = []
         for number, page in enumerate(pages):
-            page.get_by_text(re.compile(r"Found .* in \d+ ms")).wait_for()
-            shown = page.get_by_role("img", name=re.compile(r"\.jpg, .* marked")).get_attribute("alt")
+            shown = page.get_by_role("img", name=re.compile(r"^session\d+\.jpg, .* marked$")).get_attribute("alt")
             name, count_words = shown.split(", ")
             answers.append(((f"session{number}.jpg", faces_of(number)), (name, int(count_words.split()[0]))))
         return answers

@@ -37,6 +37,7 @@ from agegender_core.batch.image_refs import Loader
 from agegender_core.batch.sources import find_sources
 from agegender_core.errors import AgeGenderError
 from agegender_core.vision.image_io import ImageLimits
+from tests.support.memory import peak_mb
 
 KINDS = ("zip", "parquet")
 SLOW = 5.0
@@ -174,7 +175,7 @@ def _work(pipe: Connection, kind: str, folder: str) -> None:
             answer = attempt(path)
         except BaseException as error:
             answer = {"finding": f"{type(error).__name__}: {str(error)[:300]}"}
-        answer |= {"seconds": time.perf_counter() - started, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+        answer |= {"seconds": time.perf_counter() - started, "peak": peak_mb()}
         pipe.send(answer)
 
 

@@ -27,6 +27,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.support.memory import peak_mb
+
 FORMATS = ("JPEG", "PNG", "WebP", "AVIF", "HEIC", "BMP", "TIFF", "GIF")
 HANG = 5.0
 """Seconds of computing for one image that count as a hang."""
@@ -217,19 +219,13 @@ def _work(first: int, last: int, seed: int) -> None:
     warnings.simplefilter("ignore")
     seeds()
     outcome(seeds()["HEIC"][0])
-    print(json.dumps({"base": _peak_mb()}), flush=True)
+    print(json.dumps({"base": peak_mb()}), flush=True)
     for number in range(first, last):
         kind, data = mutated(number, seed)
         started = time.process_time()
         told = outcome(data)
         seconds = round(time.process_time() - started, 3)
-        print(json.dumps({"number": number, "kind": kind, "told": told, "seconds": seconds, "peak": _peak_mb()}), flush=True)
-
-
-def _peak_mb() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"number": number, "kind": kind, "told": told, "seconds": seconds, "peak": peak_mb()}), flush=True)
 
 
 def run(count: int, seed: int = 1, first: int = 0) -> Report:

@@ -20,13 +20,14 @@ pytestmark = pytest.mark.slow
 SIDE = 6245
 """39 megapixels: 156 MB once decoded, and 129 kB as a PNG of one colour."""
 MEASURED = """
-import resource, sys, threading
+import sys, threading
 from agegender_core.serving import service
 from agegender_core.errors import InvalidImageError
+from tests.support.memory import forget_the_peak, peak_mb
 data, cut = sys.stdin.buffer.read(), None
 cut = data[: len(data) // 2]
 service.check(data)
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+base = forget_the_peak()
 kept = []
 def ask(number):
     try:
@@ -38,7 +39,7 @@ for _ in range(2):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
 assert len(kept) == 12
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) // 1024)
+print(round(peak_mb() - base))
 """
 
 

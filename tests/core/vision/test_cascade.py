@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -15,6 +14,7 @@ from torch.nn.functional import interpolate
 from agegender_core.benchmarks.detection import load_networks, original
 from agegender_core.vision.cascade import BLOCK, Cascade, Detections, _crops, _squares, keep, pyramid, running_sums
 from agegender_core.vision.helper_threads import Helpers
+from tests.support.memory import forget_the_peak, peak_mb
 
 Find = Callable[[np.ndarray, int], Detections]
 
@@ -183,8 +183,9 @@ def test_memory_stays_flat_over_images_of_many_sizes(cascade: Cascade, portrait:
         for _ in range(count):
             wide, high = rng.integers(64, 400, 2)
             cascade([np.asarray(portrait.resize((int(wide), int(high))))], [32])
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        return peak_mb()
 
     cascade([np.asarray(portrait.resize((400, 400)))], [32])
+    forget_the_peak()
     before = search(30)
     assert search(90) - before < 40, "megabytes"
