@@ -1,4 +1,6 @@
-"""Entry of the web app: page settings and the list of pages. Start with ``streamlit run app.py``."""
+"""Entry of the web app: page settings and the list of pages. Start with ``streamlit run
+app.py``.
+"""
 
 from pathlib import Path
 
@@ -9,12 +11,18 @@ from ui.common import uploads
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
 
-st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")  # before the pages are named: their icons would be fetched for the tab
+# Before the pages are named: their icons would be fetched for the tab.
+st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")
 
 uploads.bind_this_server()
 page = st.navigation(
     [
-        st.Page("pages/predict.py", title="Predict", icon=":material/familiar_face_and_zone:", default=True),
+        st.Page(
+            "pages/predict.py",
+            title="Predict",
+            icon=":material/familiar_face_and_zone:",
+            default=True,
+        ),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/troubleshoot:"),

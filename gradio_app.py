@@ -1,8 +1,9 @@
-"""The Gradio front end and its typed API over the same core: photo, live, attention, batch. Alone: ``python gradio_app.py``; beside the
-Streamlit app on one port: ``serve.py``.
+"""The Gradio front end and its typed API over the same core: photo, live, attention, batch. Alone:
+``python gradio_app.py``; beside the Streamlit app on one port: ``serve.py``.
 
-Images that are uploaded are kept in memory, by ``ui/guard``, which stands before Gradio: the API's are forgotten once they are
-answered, the page's when they are replaced, when the page is closed, or after ten minutes. What goes out is inside the answer.
+Images that are uploaded are kept in memory, by ``ui/guard``, which stands before Gradio: the API's
+are forgotten once they are answered, the page's when they are replaced, when the page is closed, or
+after ten minutes. What goes out is inside the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ui.gradio import components as parts  # first: it sets where Gradio writes, before Gradio is imported
+# First: it sets where Gradio writes, before Gradio is imported.
+from ui.gradio import (
+    components as parts,
+)
 
 import gradio as gr  # isort: skip
 import uvicorn
@@ -28,24 +32,35 @@ from ui.gradio.hooks import alone
 HOST, PORT = "127.0.0.1", 7860
 PROGRESS = gr.Progress()
 THREADS = 24
-"""Of Gradio's functions. A number of its own: left alone, it takes those in which Streamlit serves its pages."""
+"""Of Gradio's functions. A number of its own: left alone, it takes those in which Streamlit serves
+its pages.
+"""
 SESSIONS = 200
 """Visitors whose page's state is kept; the one longest unused loses it."""
 LIVE_SECONDS = 120
 """A live video takes a place from others; after so long it pauses, and starts again at a click."""
 
 
-def photo_answer(given: Given | None, weights: str, request: gr.Request) -> tuple[str, str, Any, Any]:
+def photo_answer(
+    given: Given | None, weights: str, request: gr.Request
+) -> tuple[str, str, Any, Any]:
     """Image with boxes, a card with its own curve for each face, table and JSON."""
     parts.hold(request, "photo", [given])
     if given is None:
         return parts.EMPTY, "", parts.hidden(), None
     analysis = service.predict(given.data, weights, already_admitted=True)
     table = gr.update(value=parts.table([(given.name, analysis)]), visible=True)
-    return parts.marked(analysis, given.name), parts.cards(analysis), table, {"file": given.name, **analysis.as_dict()}
+    return (
+        parts.marked(analysis, given.name),
+        parts.cards(analysis),
+        table,
+        {"file": given.name, **analysis.as_dict()},
+    )
 
 
-def attention_answer(given: Given | None, weights: str, face: float | None, request: gr.Request) -> tuple[str, Any]:
+def attention_answer(
+    given: Given | None, weights: str, face: float | None, request: gr.Request
+) -> tuple[str, Any]:
     """The masks of each block over the face, and JSON."""
     parts.hold(request, "attention", [given])
     if given is None:
@@ -54,19 +69,29 @@ def attention_answer(given: Given | None, weights: str, face: float | None, requ
     return parts.masks(maps), service.attention_json(given.name, maps)
 
 
-def batch_answer(given: list[Given], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[str, Any, str]:
+def batch_answer(
+    given: list[Given], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS
+) -> tuple[str, Any, str]:
     """A summary, the table and links to download it."""
     parts.hold(request, "batch", given)
     if not given:
         return parts.EMPTY, parts.hidden(), ""
     answers = []
-    for name, outcome in service.predict_batch([(one.name, one.data) for one in given], weights, already_admitted=True):
+    for name, outcome in service.predict_batch(
+        [(one.name, one.data) for one in given], weights, already_admitted=True
+    ):
         answers.append((name, outcome))
         progress((len(answers), len(given)), unit="images")
-    return parts.batch_words(answers), gr.update(value=parts.table(answers), visible=True), parts.table_links(answers)
+    return (
+        parts.batch_words(answers),
+        gr.update(value=parts.table(answers), visible=True),
+        parts.table_links(answers),
+    )
 
 
-def live_answer(given: Given | None, analyser: Any, weights: str, mirror: bool) -> tuple[Any, str, Any]:
+def live_answer(
+    given: Given | None, analyser: Any, weights: str, mirror: bool
+) -> tuple[Any, str, Any]:
     """One frame, marked; who is in it; and the video's analyser."""
     if given is None or given.upload is None:
         return gr.skip(), gr.skip(), analyser
@@ -83,24 +108,33 @@ def live_answer(given: Given | None, analyser: Any, weights: str, mirror: bool) 
 def api_predict(image: Given, weights: str) -> AnalysisJson:
     """One image's faces."""
     with image.used():
-        return {"file": image.name, **service.predict(image.data, weights, already_admitted=True).as_dict()}
+        return {
+            "file": image.name,
+            **service.predict(image.data, weights, already_admitted=True).as_dict(),
+        }
 
 
 def api_batch(files: list[Given], weights: str) -> list[AnalysisJson | FailureJson]:
     """Many images' faces; a bad image is an entry with its error."""
     with parts.used(files):
-        answers = service.predict_batch([(one.name, one.data) for one in files], weights, already_admitted=True)
+        answers = service.predict_batch(
+            [(one.name, one.data) for one in files], weights, already_admitted=True
+        )
         return [parts.as_json(name, outcome) for name, outcome in answers]
 
 
 def api_attention(image: Given, weights: str, face: float) -> AttentionJson:
     """Where a network with masks looked in one face."""
     with image.used():
-        return service.attention_json(image.name, service.attention(image.data, weights, int(face), already_admitted=True))
+        return service.attention_json(
+            image.name, service.attention(image.data, weights, int(face), already_admitted=True)
+        )
 
 
 def build() -> gr.Blocks:
-    """The whole front end. Raises ``ConfigError`` or ``WeightsError`` where it cannot be offered."""
+    """The whole front end. Raises ``ConfigError`` or ``WeightsError`` where it cannot be
+    offered.
+    """
     settings, names, with_masks = runtime.settings(), service.choices(), service.attention_choices()
     with gr.Blocks(title="Age and gender from faces", analytics_enabled=False) as demo:
         gr.Markdown(parts.heading())
@@ -117,24 +151,36 @@ def build() -> gr.Blocks:
         _api(names, with_masks)
         gr.Markdown(parts.FOOT)
         demo.unload(parts.leave)
-    demo.state_session_capacity = SESSIONS  # whoever calls the API without a session counts as a new one, with state of its own
+    # whoever calls the API without a session counts as a new one, with state of its own
+    demo.state_session_capacity = SESSIONS
     demo.max_threads = THREADS
-    return demo.queue(max_size=None, default_concurrency_limit=settings.concurrent, api_open=False)  # the guard counts who may wait
+    # The guard counts who may wait.
+    return demo.queue(max_size=None, default_concurrency_limit=settings.concurrent, api_open=False)
 
 
 def _photo_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=5):
             picture = parts.photo("Image with faces")
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
+            weights = gr.Dropdown(
+                parts.named(names), value=names[0], label="Model", filterable=False
+            )
             with gr.Row():
                 clear = gr.Button("Clear", variant="secondary")
                 ask = gr.Button("Estimate", variant="primary")
-            gr.Examples(parts.examples(), picture, label="Examples", cache_examples=False, api_visibility="private")
+            gr.Examples(
+                parts.examples(),
+                picture,
+                label="Examples",
+                cache_examples=False,
+                api_visibility="private",
+            )
         with gr.Column(scale=6):
             marked = gr.HTML(parts.EMPTY, label="Faces found")
             cards = gr.HTML()
-    table = gr.Dataframe(label="All faces", interactive=False, wrap=True, show_search="none", visible=False)
+    table = gr.Dataframe(
+        label="All faces", interactive=False, wrap=True, show_search="none", visible=False
+    )
     with gr.Accordion("As JSON", open=False):
         raw = gr.JSON(show_label=False)
     outputs = [marked, cards, table, raw]
@@ -147,7 +193,13 @@ def _photo_tab(names: list[str]) -> None:
         "show_progress_on": marked,
     }
     gr.on([ask.click, picture.change, weights.input], run, **how, trigger_mode="always_last")
-    clear.click(lambda: (None, parts.EMPTY, "", parts.hidden(), None), None, [picture, *outputs], api_visibility="private", queue=False)
+    clear.click(
+        lambda: (None, parts.EMPTY, "", parts.hidden(), None),
+        None,
+        [picture, *outputs],
+        api_visibility="private",
+        queue=False,
+    )
 
 
 def _live_tab(names: list[str], race: bool, at_once: int) -> None:
@@ -156,7 +208,9 @@ def _live_tab(names: list[str], race: bool, at_once: int) -> None:
     film = gr.State(None, time_to_live=600)
     with gr.Column(visible=False) as stage:
         with gr.Row():
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
+            weights = gr.Dropdown(
+                parts.named(names), value=names[0], label="Model", filterable=False
+            )
             mirror = gr.Checkbox(True, label="Mirror")
         with gr.Row():
             camera = parts.camera("Camera: press record")
@@ -186,17 +240,36 @@ def _attention_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=4):
             picture = parts.photo("Image with a face")
-            weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
+            weights = gr.Dropdown(
+                parts.named(names), value=names[0], label="Model", filterable=False
+            )
             face = gr.Number(1, label="Face, 1 for the largest", minimum=1, precision=0)
             ask = gr.Button("Show the masks", variant="primary")
-            gr.Examples(parts.examples()[:1], picture, label="Example", cache_examples=False, api_visibility="private")
+            gr.Examples(
+                parts.examples()[:1],
+                picture,
+                label="Example",
+                cache_examples=False,
+                api_visibility="private",
+            )
         with gr.Column(scale=7):
             masks = gr.HTML(parts.EMPTY, label="Masks")
     with gr.Accordion("As JSON", open=False):
         raw = gr.JSON(show_label=False)
-    how: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network", "trigger_mode": "always_last"}
+    how: dict[str, Any] = {
+        "api_visibility": "private",
+        "concurrency_id": "network",
+        "trigger_mode": "always_last",
+    }
     triggers: list[Callable] = [ask.click, picture.change, weights.input, face.submit]
-    gr.on(triggers, parts.on_page(attention_answer, None), [picture, weights, face], [masks, raw], show_progress_on=masks, **how)
+    gr.on(
+        triggers,
+        parts.on_page(attention_answer, None),
+        [picture, weights, face],
+        [masks, raw],
+        show_progress_on=masks,
+        **how,
+    )
 
 
 def _batch_tab(names: list[str], most: int) -> None:
@@ -205,9 +278,18 @@ def _batch_tab(names: list[str], most: int) -> None:
         weights = gr.Dropdown(parts.named(names), value=names[0], label="Model", filterable=False)
         ask = gr.Button("Estimate all", variant="primary")
     words, links = gr.HTML(parts.EMPTY), gr.HTML()
-    table = gr.Dataframe(label="A row a face", interactive=False, wrap=True, show_search="none", visible=False)
+    table = gr.Dataframe(
+        label="A row a face", interactive=False, wrap=True, show_search="none", visible=False
+    )
     run = parts.on_page(batch_answer, parts.hidden, "")
-    ask.click(run, [files, weights], [words, table, links], api_visibility="private", concurrency_id="network", show_progress_on=words)
+    ask.click(
+        run,
+        [files, weights],
+        [words, table, links],
+        api_visibility="private",
+        concurrency_id="network",
+        show_progress_on=words,
+    )
 
 
 def _api(names: list[str], with_masks: list[str]) -> None:
@@ -219,22 +301,36 @@ def _api(names: list[str], with_masks: list[str]) -> None:
         how: dict[str, Any] = {"api_visibility": "public", "concurrency_id": "network"}
         one = parts.answer("analysis", AnalysisJson)
         ask[0].click(
-            failing(api_predict), [image, weights], one, api_name="predict", api_description=parts.API["predict"],
+            failing(api_predict),
+            [image, weights],
+            one,
+            api_name="predict",
+            api_description=parts.API["predict"],
             **how,
-        )  # fmt: skip
+        )
         all_ = parts.answer("answers", list[AnalysisJson | FailureJson])
         ask[1].click(
-            failing(api_batch), [many, weights], all_, api_name="predict_batch", api_description=parts.API["predict_batch"],
+            failing(api_batch),
+            [many, weights],
+            all_,
+            api_name="predict_batch",
+            api_description=parts.API["predict_batch"],
             **how,
-        )  # fmt: skip
+        )
         if with_masks:
-            masked = gr.Dropdown(with_masks, value=with_masks[0], label="weights", allow_custom_value=True)
+            masked = gr.Dropdown(
+                with_masks, value=with_masks[0], label="weights", allow_custom_value=True
+            )
             face = gr.Number(0, label="face", precision=0)
             masks = parts.answer("attention", AttentionJson)
             ask[2].click(
-                failing(api_attention), [image, masked, face], masks, api_name="attention", api_description=parts.API["attention"],
+                failing(api_attention),
+                [image, masked, face],
+                masks,
+                api_name="attention",
+                api_description=parts.API["attention"],
                 **how,
-            )  # fmt: skip
+            )
 
 
 def served() -> dict[str, Any]:
@@ -253,7 +349,10 @@ def served() -> dict[str, Any]:
 
 def main() -> None:
     """Serve the front end alone. ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` say where."""
-    host, port = os.environ.get("GRADIO_SERVER_NAME", HOST), int(os.environ.get("GRADIO_SERVER_PORT", PORT))
+    host, port = (
+        os.environ.get("GRADIO_SERVER_NAME", HOST),
+        int(os.environ.get("GRADIO_SERVER_PORT", PORT)),
+    )
     with proxies.hidden():
         outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app = gr.mount_gradio_app(outer, build(), "/", favicon_path=parts.ICON, **served())

@@ -1,6 +1,8 @@
-"""One process, one port: the Streamlit app at ``/``, Gradio and its API at ``/gradio``, ``/ready`` for whoever watches over it.
+"""One process, one port: the Streamlit app at ``/``, Gradio and its API at ``/gradio``, ``/ready``
+for whoever watches over it.
 
-Started by ``streamlit run serve.py``, which finds ``app``. All of it shares one set of loaded networks and one gate.
+Started by ``streamlit run serve.py``, which finds ``app``. All of it shares one set of loaded
+networks and one gate.
 """
 
 from __future__ import annotations
@@ -37,13 +39,24 @@ def load_default() -> None:
 
 
 def state() -> dict[str, Any]:
-    """Whether questions are answered at once, and by what: weights loaded, with the sum of their file; the default; those on offer."""
+    """Whether questions are answered at once, and by what: weights loaded, with the sum of their
+    file; the default; those on offer.
+    """
     if trouble:
         return {"ready": False, "error": trouble[0], "loaded": [], "default": None, "offered": []}
     names, loaded = service.choices(), runtime.predictor.loaded()
     cards = {entry.name: entry for entry in runtime.installed_weights()}
-    told = [{"name": name, "architecture": cards[name].architecture, "sha256": cards[name].sha256} for name in loaded if name in cards]
-    return {"ready": names[0] in loaded or bool(loaded), "loaded": told, "default": names[0], "offered": names}
+    told = [
+        {"name": name, "architecture": cards[name].architecture, "sha256": cards[name].sha256}
+        for name in loaded
+        if name in cards
+    ]
+    return {
+        "ready": names[0] in loaded or bool(loaded),
+        "loaded": told,
+        "default": names[0],
+        "offered": names,
+    }
 
 
 async def ready(request: Request) -> JSONResponse:
@@ -63,7 +76,9 @@ def mounted_gradio(path: str) -> FastAPI:
     import gradio as gr  # isort: skip
 
     plain = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    return gr.mount_gradio_app(plain, gradio_app.build(), path, root_path=path, **gradio_app.served())
+    return gr.mount_gradio_app(
+        plain, gradio_app.build(), path, root_path=path, **gradio_app.served()
+    )
 
 
 gradio_side = GradioSide(GRADIO, mounted_gradio)
@@ -80,9 +95,18 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     gradio_side.tidy()
 
 
-# With a base path /ready is at both: a health check that knows nothing of it would get Streamlit's page, which is 200 whatever is wrong.
-checks = [Route(path, ready) for path in dict.fromkeys(f"{base}/ready{end}" for base in (BASE, "") for end in ("", "/"))]
-app = st.App(Path(__file__).with_name("app.py"), routes=[*checks, *gradio_side.routes], middleware=guarded(gradio_side), lifespan=lifespan)
+# With a base path /ready is at both: a health check that knows nothing of it would get Streamlit's
+# page, which is 200 whatever is wrong.
+checks = [
+    Route(path, ready)
+    for path in dict.fromkeys(f"{base}/ready{end}" for base in (BASE, "") for end in ("", "/"))
+]
+app = st.App(
+    Path(__file__).with_name("app.py"),
+    routes=[*checks, *gradio_side.routes],
+    middleware=guarded(gradio_side),
+    lifespan=lifespan,
+)
 
 if __name__ == "__main__":
     app.run()

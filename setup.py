@@ -1,6 +1,8 @@
-"""Build hook: weights, configs, reports and the app go from the repository into the package, as ``agegender_core/shipped``.
+"""Build hook: weights, configs, reports and the app go from the repository into the package, as
+``agegender_core/shipped``.
 
-Everything else about the package is in ``pyproject.toml``. An editable install copies nothing: the repository itself is used.
+Everything else about the package is in ``pyproject.toml``. An editable install copies nothing: the
+repository itself is used.
 """
 
 from __future__ import annotations
@@ -30,16 +32,24 @@ SHIPPED = (
     "ui/**/*.js",
     ".streamlit/config.toml",
 )
-"""What the package brings along beside its modules; ``agegender_core.settings.ROOT`` is the folder where it lies once installed."""
+"""What the package brings along beside its modules; ``agegender_core.settings.ROOT`` is the folder
+where it lies once installed.
+"""
 
 
 def shipped() -> list[str]:
-    """Paths, from the repository's top, of all files that ``SHIPPED`` names. Raises ``FileNotFoundError`` where a pattern finds none."""
+    """Paths, from the repository's top, of all files that ``SHIPPED`` names. Raises
+    ``FileNotFoundError`` where a pattern finds none.
+    """
     found = []
     for pattern in SHIPPED:
-        paths = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file())
+        paths = sorted(
+            path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file()
+        )
         if not paths:
-            raise FileNotFoundError(f"{ROOT} has no {pattern}: build from a whole copy of the repository")
+            raise FileNotFoundError(
+                f"{ROOT} has no {pattern}: build from a whole copy of the repository"
+            )
         found += paths
     return found
 
@@ -60,7 +70,11 @@ class BuildWithFiles(build_py):
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         outputs = super().get_outputs(include_bytecode)
-        return outputs if self.editable_mode else [*outputs, *(str(self._target(name)) for name in shipped())]
+        return (
+            outputs
+            if self.editable_mode
+            else [*outputs, *(str(self._target(name)) for name in shipped())]
+        )
 
     def _target(self, name: str) -> Path:
         return Path(self.build_lib) / "agegender_core" / "shipped" / name

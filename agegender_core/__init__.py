@@ -4,7 +4,8 @@
     for face in analyze("photo.jpg"):
         print(face.age.years, face.age.interval, face.gender.label)
 
-Importing this package loads neither torch nor a detector nor a web framework: names are looked up at their first use.
+Importing this package loads neither torch nor a detector nor a web framework: names are looked up
+at their first use.
 """
 
 from __future__ import annotations

@@ -8,7 +8,11 @@ from agegender_core.cli.application import app
 
 def main() -> None:
     """Run the command line under the name it was called by."""
-    app(prog_name="python -m agegender_core" if Path(sys.argv[0]).name == "__main__.py" else "agegender")
+    app(
+        prog_name="python -m agegender_core"
+        if Path(sys.argv[0]).name == "__main__.py"
+        else "agegender"
+    )
 
 
 if __name__ == "__main__":

@@ -23,9 +23,10 @@ class AgeGenderError(Exception):
 class InvalidImageError(AgeGenderError):
     """The bytes given are not an image this package accepts.
 
-    ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``, ``unsupported`` (sound, but
-    of a layout that is not read), ``too_many_bytes``, ``too_many_pixels``, ``too_costly`` (far more work than its size warrants),
-    ``too_small``, ``not_found``.
+    ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``,
+    ``unsupported`` (sound, but of a layout that is not read), ``too_many_bytes``,
+    ``too_many_pixels``, ``too_costly`` (far more work than its size warrants), ``too_small``,
+    ``not_found``.
     """
 
     def __init__(self, message: str, reason: str = "not_an_image") -> None:

@@ -1,7 +1,8 @@
 """Names and order of every label. They live here and nowhere else.
 
-Sources: Adience's eight groups, Eidinger et al. 2014; FairFace's nine age ranges and seven races, Karkkainen and Joo 2021;
-UTKFace's five race categories, Zhang et al. 2017. All of them describe what annotators saw in an image, not who a person is.
+Sources: Adience's eight groups, Eidinger et al. 2014; FairFace's nine age ranges and seven races,
+Karkkainen and Joo 2021; UTKFace's five race categories, Zhang et al. 2017. All of them describe
+what annotators saw in an image, not who a person is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class AgeGroup:
 
     @property
     def centre(self) -> float:
-        """Middle of the range in years of labels: a label of n stands for n, as where answers are read."""
+        """Middle of the range in years of labels: a label of n stands for n, as where answers are
+        read.
+        """
         return (self.lo + self.hi) / 2
 
 
@@ -50,7 +53,9 @@ UTKFACE_RACE_AS_FAIRFACE: dict[str, tuple[str, ...]] = {
     "Indian": ("Indian",),
     "Others": ("Latino_Hispanic", "Middle Eastern"),
 }
-"""Which of FairFace's seven a UTKFace label may mean. UTKFace's «Others» is described as «like Hispanic, Latino, Middle Eastern»."""
+"""Which of FairFace's seven a UTKFace label may mean. UTKFace's «Others» is described as «like
+Hispanic, Latino, Middle Eastern».
+"""
 
 ADIENCE_GROUPS: tuple[AgeGroup, ...] = (
     AgeGroup("0-2", 0, 2),
@@ -75,7 +80,10 @@ FAIRFACE_GROUPS: tuple[AgeGroup, ...] = (
     AgeGroup("70+", 70, MAX_AGE),
 )
 
-AGE_GROUP_SETS: dict[str, tuple[AgeGroup, ...]] = {"adience8": ADIENCE_GROUPS, "fairface9": FAIRFACE_GROUPS}
+AGE_GROUP_SETS: dict[str, tuple[AgeGroup, ...]] = {
+    "adience8": ADIENCE_GROUPS,
+    "fairface9": FAIRFACE_GROUPS,
+}
 
 AGE_BANDS: tuple[AgeGroup, ...] = (
     AgeGroup("0-9", 0, 9),
@@ -109,7 +117,9 @@ def group_names(groups: tuple[AgeGroup, ...]) -> tuple[str, ...]:
 
 
 def group_index(age: float, groups: tuple[AgeGroup, ...]) -> int | None:
-    """Index of the group that holds ``age`` in years, or None where the groups leave a gap there (Adience does)."""
+    """Index of the group that holds ``age`` in years, or None where the groups leave a gap there
+    (Adience does).
+    """
     whole = min(int(age), MAX_AGE)
     for index, group in enumerate(groups):
         if group.lo <= whole <= group.hi:
@@ -118,7 +128,8 @@ def group_index(age: float, groups: tuple[AgeGroup, ...]) -> int | None:
 
 
 def fairface_group(name: str) -> AgeGroup:
-    """FairFace's range by its name in the official table, spreadsheet accidents such as «03-Sep» included.
+    """FairFace's range by its name in the official table, spreadsheet accidents such as «03-Sep»
+    included.
 
     Raises ``KeyError`` for a name FairFace does not have.
     """
@@ -132,13 +143,19 @@ def fairface_group(name: str) -> AgeGroup:
 def adience_group(label: str) -> AgeGroup:
     """Adience's group by the age label of a fold file: «(8, 12)», «29» or one of its odd ranges.
 
-    A range or an exact age belongs to the group that holds all of it: «(8, 12)» to 8-13, «(27, 32)» and «29» to 25-32. Two odd ranges are
-    read as well: «(38, 48)», which covers 38-43 and no other group whole, and «(25, 23)», which all images of one person have, as a slip
-    for «(25, 32)». Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none: authors who move them disagree
-    («35» goes to 25-32 or to 38-43). Raises ``KeyError`` for those and for anything that is no age.
+    A range or an exact age belongs to the group that holds all of it: «(8, 12)» to 8-13, «(27, 32)»
+    and «29» to 25-32. Two odd ranges are read as well: «(38, 48)», which covers 38-43 and no other
+    group whole, and «(25, 23)», which all images of one person have, as a slip for «(25, 32)».
+    Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none:
+    authors who move them disagree («35» goes to 25-32 or to 38-43). Raises ``KeyError`` for those
+    and for anything that is no age.
     """
     name = _ADIENCE_ODD_RANGES.get(label)
-    years = [int(part) for part in re.findall(r"\d{1,3}", label)] if re.fullmatch(r"\d{1,3}|\(\d{1,3}, *\d{1,3}\)", label) else []
+    years = (
+        [int(part) for part in re.findall(r"\d{1,3}", label)]
+        if re.fullmatch(r"\d{1,3}|\(\d{1,3}, *\d{1,3}\)", label)
+        else []
+    )
     for group in ADIENCE_GROUPS:
         if group.name == name or (years and all(group.lo <= year <= group.hi for year in years)):
             return group
@@ -148,10 +165,14 @@ def adience_group(label: str) -> AgeGroup:
 def group_membership(groups: tuple[AgeGroup, ...]) -> np.ndarray:
     """(G, 101) matrix of 0 and 1: which whole years of the support 0..100 belong to which group."""
     years = np.arange(MAX_AGE + 1)
-    return np.stack([(years >= group.lo) & (years <= group.hi) for group in groups]).astype(np.float32)
+    return np.stack([(years >= group.lo) & (years <= group.hi) for group in groups]).astype(
+        np.float32
+    )
 
 
 def race_set(name: str, scheme: str) -> tuple[int, ...]:
-    """Indices into ``FAIRFACE_RACES`` that label ``name`` of ``scheme`` («fairface7» or «utkface5») may mean."""
+    """Indices into ``FAIRFACE_RACES`` that label ``name`` of ``scheme`` («fairface7» or «utkface5»)
+    may mean.
+    """
     names = (name,) if scheme == "fairface7" else UTKFACE_RACE_AS_FAIRFACE[name]
     return tuple(FAIRFACE_RACES.index(item) for item in names)

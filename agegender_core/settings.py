@@ -16,35 +16,47 @@ if TYPE_CHECKING:
 PATH_SETTINGS = ("data", "pictures", "reports", "cache", "weights_dir")
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED = (PACKAGE / "shipped").is_dir()
-"""Whether this is an installed package, which carries weights, configs, reports and the app in a folder of its own."""
+"""Whether this is an installed package, which carries weights, configs, reports and the app in a
+folder of its own.
+"""
 ROOT = PACKAGE / "shipped" if INSTALLED else PACKAGE.parent
-"""Folder of weights/, configs/, reports/ and the app: the repository's top, or what the installed package carries."""
+"""Folder of weights/, configs/, reports/ and the app: the repository's top, or what the installed
+package carries.
+"""
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the operator answers for it: the European
-    Union's AI Act bans inferring race from people's biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
+    """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the
+    operator answers for it: the European Union's AI Act bans inferring race from people's
+    biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
-    ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default. ``offered``: weights visitors may choose
-    (``AGEGENDER_OFFERED``, names with commas between), empty for all that are for use.
+    ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
+    ``offered``: weights visitors may choose (``AGEGENDER_OFFERED``, names with commas between),
+    empty for all that are for use.
 
-    Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one image (``AGEGENDER_MAX_MEGAPIXELS``);
-    ``max_pictures``: that are answered at once (``AGEGENDER_MAX_PICTURES``); ``max_faces``: the largest of an image that are answered
-    (``AGEGENDER_MAX_FACES``); ``concurrent``: images that are worked on at the same moment for all visitors together
-    (``AGEGENDER_CONCURRENT``); ``waiting``: visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
-    ``max_session_mb``: megabytes of files that one visit to the pages may hold in memory (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``:
-    megabytes of all uploads that are kept in memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
+    Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one
+    image (``AGEGENDER_MAX_MEGAPIXELS``);
+    ``max_pictures``: that are answered at once (``AGEGENDER_MAX_PICTURES``); ``max_faces``: the
+    largest of an image that are answered (``AGEGENDER_MAX_FACES``); ``concurrent``: images that are
+    worked on at the same moment for all visitors together (``AGEGENDER_CONCURRENT``); ``waiting``:
+    visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
+    ``max_session_mb``: megabytes of files that one visit to the pages may hold in memory
+    (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads that are kept in
+    memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
-    Paths, None for the usual ones. ``data``: folder with the face datasets as Parquet (``AGEGENDER_DATA``); ``pictures``: where the error
-    galleries find the images of other datasets (``AGEGENDER_PICTURES``, «set=SOURCE;set=SOURCE» or «any»); ``reports``: what was measured
-    (``AGEGENDER_REPORTS``); ``cache``: for aligned training crops (``AGEGENDER_CACHE``); ``weights_dir``: manifest and weights
-    (``AGEGENDER_WEIGHTS_DIR``).
+    Paths, None for the usual ones. ``data``: folder with the face datasets as Parquet
+    (``AGEGENDER_DATA``); ``pictures``: where the error galleries find the images of other datasets
+    (``AGEGENDER_PICTURES``, «set=SOURCE;set=SOURCE» or «any»); ``reports``: what was measured
+    (``AGEGENDER_REPORTS``); ``cache``: for aligned training crops (``AGEGENDER_CACHE``);
+    ``weights_dir``: manifest and weights (``AGEGENDER_WEIGHTS_DIR``).
 
-    ``turn_urls`` (``AGEGENDER_TURN_URLS``, commas between), ``turn_username`` and ``turn_password`` (``AGEGENDER_TURN_USERNAME``,
-    ``AGEGENDER_TURN_PASSWORD``): the STUN and TURN servers of the live page; none are asked unless named here.
+    ``turn_urls`` (``AGEGENDER_TURN_URLS``, commas between), ``turn_username`` and ``turn_password``
+    (``AGEGENDER_TURN_USERNAME``,
+    ``AGEGENDER_TURN_PASSWORD``): the STUN and TURN servers of the live page; none are asked unless
+    named here.
     """
 
     race: bool = False
@@ -73,13 +85,23 @@ class Settings:
         """What ``imaging`` refuses."""
         from agegender_core.types import ImageLimits
 
-        return ImageLimits(max_bytes=self.max_mb * 2**20, max_pixels=self.max_megapixels * 1_000_000)
+        return ImageLimits(
+            max_bytes=self.max_mb * 2**20, max_pixels=self.max_megapixels * 1_000_000
+        )
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the environment; a variable that is empty counts as not set. Raises ``ConfigError`` that names the variable."""
-    bounds = {"max_mb": 200, "max_megapixels": 500, "max_pictures": 1000, "max_faces": 10_000, "concurrent": 64,
-              "max_session_mb": 4096}  # fmt: skip
+    """Settings from the environment; a variable that is empty counts as not set. Raises
+    ``ConfigError`` that names the variable.
+    """
+    bounds = {
+        "max_mb": 200,
+        "max_megapixels": 500,
+        "max_pictures": 1000,
+        "max_faces": 10_000,
+        "concurrent": 64,
+        "max_session_mb": 4096,
+    }
     numbers = {name: _number(environment, name, 1, most) for name, most in bounds.items()}
     numbers["waiting"] = _number(environment, "waiting", 0, 10_000)
     numbers["uploads_mb"] = _number(environment, "uploads_mb", 100, 1_000_000)
@@ -98,7 +120,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def path_setting(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """One of ``PATH_SETTINGS`` by itself, for what must work although another switch is set wrongly; None where it is not set."""
+    """One of ``PATH_SETTINGS`` by itself, for what must work although another switch is set
+    wrongly; None where it is not set.
+    """
     assert name in PATH_SETTINGS
     return environment.get(f"AGEGENDER_{name.upper()}") or None
 
@@ -131,12 +155,18 @@ def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> i
 
 
 def _list(environment: Mapping[str, str], variable: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in environment.get(variable, "").split(",") if word.strip()))
+    return tuple(
+        dict.fromkeys(
+            word.strip() for word in environment.get(variable, "").split(",") if word.strip()
+        )
+    )
 
 
 def _turn(environment: Mapping[str, str]) -> tuple[str, ...]:
     urls = _list(environment, "AGEGENDER_TURN_URLS")
     for url in urls:
         if not url.startswith(("turn:", "turns:", "stun:", "stuns:")):
-            raise ConfigError(f"AGEGENDER_TURN_URLS={url!r}: addresses begin with turn:, turns:, stun: or stuns:")
+            raise ConfigError(
+                f"AGEGENDER_TURN_URLS={url!r}: addresses begin with turn:, turns:, stun: or stuns:"
+            )
     return urls

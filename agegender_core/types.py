@@ -1,4 +1,6 @@
-"""The structures that travel down the hallway. All of them are frozen: nothing is edited on the way."""
+"""The structures that travel down the hallway. All of them are frozen: nothing is edited on the
+way.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,17 @@ from PIL import Image
 if TYPE_CHECKING:
     import torch
 
-TURNS = {90: Image.Transpose.ROTATE_90, 270: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
+TURNS = {
+    90: Image.Transpose.ROTATE_90,
+    270: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+}
 """Degrees counter-clockwise and how Pillow turns an image by them."""
 
 FULL_SIZE = "full_size"
-"""Key of an image's ``info``: width and height of the upright file, where the image was decoded at half of them."""
+"""Key of an image's ``info``: width and height of the upright file, where the image was decoded at
+half of them.
+"""
 
 MAX_BYTES = 25 * 1024 * 1024
 """Largest file accepted, 25 MB."""
@@ -47,7 +55,9 @@ DEFAULT_LIMITS = ImageLimits()
 
 
 def scale_of(image: Image.Image) -> float:
-    """Pixels of the file for each pixel of an image from ``load_image``: 1.0 unless it was reduced."""
+    """Pixels of the file for each pixel of an image from ``load_image``: 1.0 unless it was
+    reduced.
+    """
     full = image.info.get(FULL_SIZE)
     return 1.0 if full is None else full[0] / image.width
 
@@ -60,9 +70,10 @@ class Face:
     """One face found in an image.
 
     ``box_xyxy``: left, top, right, bottom in pixels of the upright image; may reach outside it.
-    ``score``: detector's confidence in [0, 1]. ``landmarks``: (5, 2) float, x and y in pixels of left eye, right eye, nose,
-    left and right mouth corner as seen in the image, or None. ``turned``: by how many degrees counter-clockwise the image had
-    to be turned before the detector found this face (0, 90, 180 or 270); box and landmarks are those of the unturned image.
+    ``score``: detector's confidence in [0, 1]. ``landmarks``: (5, 2) float, x and y in pixels of
+    left eye, right eye, nose, left and right mouth corner as seen in the image, or None.
+    ``turned``: by how many degrees counter-clockwise the image had to be turned before the detector
+    found this face (0, 90, 180 or 270); box and landmarks are those of the unturned image.
     """
 
     box_xyxy: tuple[float, float, float, float]
@@ -78,12 +89,18 @@ class Face:
             raise ValueError(f"turned must be 0, 90, 180 or 270, got {self.turned}")
 
     def upright(self, size: tuple[int, int]) -> Face:
-        """The same face in coordinates of the image of ``size`` (width, height) turned by ``turned``; its own ``turned`` is then 0."""
+        """The same face in coordinates of the image of ``size`` (width, height) turned by
+        ``turned``; its own ``turned`` is then 0.
+        """
         if not self.turned:
             return self
-        corners = _turned_points(np.array(self.box_xyxy, dtype=float).reshape(2, 2), self.turned, size)
+        corners = _turned_points(
+            np.array(self.box_xyxy, dtype=float).reshape(2, 2), self.turned, size
+        )
         box = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
-        points = None if self.landmarks is None else _turned_points(self.landmarks, self.turned, size)
+        points = (
+            None if self.landmarks is None else _turned_points(self.landmarks, self.turned, size)
+        )
         return replace(self, box_xyxy=box, landmarks=points, turned=0)
 
     @property
@@ -102,7 +119,11 @@ class Face:
             return self
         x0, y0, x1, y1 = self.box_xyxy
         box = (factor * x0, factor * y0, factor * x1, factor * y1)
-        return replace(self, box_xyxy=box, landmarks=None if self.landmarks is None else factor * self.landmarks)
+        return replace(
+            self,
+            box_xyxy=box,
+            landmarks=None if self.landmarks is None else factor * self.landmarks,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping."""
@@ -116,20 +137,27 @@ class Face:
 
 
 def _turned_points(points: np.ndarray, degrees: int, size: tuple[int, int]) -> np.ndarray:
-    """(N, 2) points of an image of ``size`` (width, height), where they are once it is turned counter-clockwise by ``degrees``."""
+    """(N, 2) points of an image of ``size`` (width, height), where they are once it is turned
+    counter-clockwise by ``degrees``.
+    """
     (width, height), x, y = size, points[:, 0], points[:, 1]
-    return np.stack({90: (y, width - x), 180: (width - x, height - y), 270: (height - y, x)}[degrees], axis=1)
+    return np.stack(
+        {90: (y, width - x), 180: (width - x, height - y), 270: (height - y, x)}[degrees], axis=1
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class AgeEstimate:
     """An age read out of one head.
 
-    ``years``: point estimate. ``interval``: (low, high) in years and ``coverage``: the share of true ages such intervals held on
-    the validation split they were calibrated on, in (0, 1); both None where a network has not been calibrated.
-    ``probs``: (101,) probabilities of the ages 0..100, or None for a head that gives one number and so has no distribution.
-    ``group``: name of the benchmark's age group, for networks trained on groups; ``ranges``: all its groups with their probabilities,
-    for a head of groups. Inside a group such a network knows nothing, so ``years`` is the expected middle and ``probs`` stays None.
+    ``years``: point estimate. ``interval``: (low, high) in years and ``coverage``: the share of
+    true ages such intervals held on the validation split they were calibrated on, in (0, 1); both
+    None where a network has not been calibrated.
+    ``probs``: (101,) probabilities of the ages 0..100, or None for a head that gives one number and
+    so has no distribution.
+    ``group``: name of the benchmark's age group, for networks trained on groups; ``ranges``: all
+    its groups with their probabilities, for a head of groups. Inside a group such a network knows
+    nothing, so ``years`` is the expected middle and ``probs`` stays None.
     """
 
     years: float
@@ -140,20 +168,28 @@ class AgeEstimate:
     ranges: Categorical | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready mapping; probabilities are rounded to 5 digits. «group_probs» is there for a head of groups only."""
+        """JSON-ready mapping; probabilities are rounded to 5 digits. «group_probs» is there for a
+        head of groups only.
+        """
         row = {
             "years": round(self.years, 2),
-            "interval": None if self.interval is None else [round(value, 1) for value in self.interval],
+            "interval": (
+                None if self.interval is None else [round(value, 1) for value in self.interval]
+            ),
             "coverage": self.coverage,
             "group": self.group,
-            "probs": None if self.probs is None else [round(float(value), 5) for value in self.probs],
+            "probs": (
+                None if self.probs is None else [round(float(value), 5) for value in self.probs]
+            ),
         }
         return row if self.ranges is None else row | {"group_probs": self.ranges.as_dict()["probs"]}
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A choice among ``labels``; ``probs`` are their probabilities in the same order, or None for a head that gives no probability."""
+    """A choice among ``labels``; ``probs`` are their probabilities in the same order, or None for a
+    head that gives no probability.
+    """
 
     labels: tuple[str, ...]
     index: int
@@ -177,13 +213,19 @@ class Categorical:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready mapping."""
-        probs = None if self.probs is None else {k: round(v, 5) for k, v in zip(self.labels, self.probs, strict=True)}
+        probs = (
+            None
+            if self.probs is None
+            else {k: round(v, 5) for k, v in zip(self.labels, self.probs, strict=True)}
+        )
         return {"label": self.label, "probs": probs}
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Everything estimated about one face. ``crop`` is the aligned image the network saw; ``race`` is None unless audits asked for it."""
+    """Everything estimated about one face. ``crop`` is the aligned image the network saw; ``race``
+    is None unless audits asked for it.
+    """
 
     face: Face
     age: AgeEstimate
@@ -224,18 +266,26 @@ class Timing:
 
     def as_dict(self) -> dict[str, float]:
         """JSON-ready mapping."""
-        steps = {"detect_ms": self.detect_ms, "align_ms": self.align_ms, "network_ms": self.network_ms, "total_ms": self.total_ms}
+        steps = {
+            "detect_ms": self.detect_ms,
+            "align_ms": self.align_ms,
+            "network_ms": self.network_ms,
+            "total_ms": self.total_ms,
+        }
         return {name: round(value, 1) for name, value in steps.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One image's answer: the RGB ``image`` all boxes refer to, its faces from largest to smallest, and what it took.
+    """One image's answer: the RGB ``image`` all boxes refer to, its faces from largest to smallest,
+    and what it took.
 
-    ``image`` is the image as it was given, with its EXIF orientation applied and no more: whoever has the file can draw the boxes.
-    ``turned``: degrees counter-clockwise (0, 90, 180 or 270) it has to be turned for its faces to stand upright; 0 for nearly all
-    images. ``upright()`` is the same answer turned so, for showing.
-    ``left_out``: smaller faces that were found and not answered, where a limit says so. An empty ``predictions`` is a normal answer.
+    ``image`` is the image as it was given, with its EXIF orientation applied and no more: whoever
+    has the file can draw the boxes.
+    ``turned``: degrees counter-clockwise (0, 90, 180 or 270) it has to be turned for its faces to
+    stand upright; 0 for nearly all images. ``upright()`` is the same answer turned so, for showing.
+    ``left_out``: smaller faces that were found and not answered, where a limit says so. An empty
+    ``predictions`` is a normal answer.
     """
 
     image: Image.Image = field(repr=False)
@@ -246,7 +296,9 @@ class Analysis:
     left_out: int = 0
 
     def upright(self) -> Analysis:
-        """The same answer with the image, boxes and landmarks turned by ``turned``, which is 0 then. Itself where nothing is turned."""
+        """The same answer with the image, boxes and landmarks turned by ``turned``, which is 0
+        then. Itself where nothing is turned.
+        """
         if not self.turned:
             return self
         size = self.image.size
@@ -258,7 +310,9 @@ class Analysis:
 
     @property
     def scale(self) -> float:
-        """Pixels of the file for each pixel of ``image``: 1.0, or 2.0 for a very large JPEG that was decoded at half its size."""
+        """Pixels of the file for each pixel of ``image``: 1.0, or 2.0 for a very large JPEG that
+        was decoded at half its size.
+        """
         return scale_of(self.image)
 
     def in_file(self) -> tuple[Prediction, ...]:
@@ -282,8 +336,10 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class AttentionBlock:
-    """What one attention block did: ``mask`` K (N, C, H, W) in [0, 1], ``gate`` g in [0, 1] or None for a block without one, the trunk's
-    ``features`` F (N, C, H, W), and what left the block's mask, ``output`` (N, C, H, W): (g + (1 - g) K) F, or (1 + K) F without a gate."""
+    """What one attention block did: ``mask`` K (N, C, H, W) in [0, 1], ``gate`` g in [0, 1] or None
+    for a block without one, the trunk's ``features`` F (N, C, H, W), and what left the block's
+    mask, ``output`` (N, C, H, W): (g + (1 - g) K) F, or (1 + K) F without a gate.
+    """
 
     name: str
     mask: torch.Tensor
@@ -294,7 +350,9 @@ class AttentionBlock:
 
 @dataclass(frozen=True, eq=False)
 class ModelOutput:
-    """What a network returns: ``logits`` by head, each (N, K), and the soft masks of its attention blocks, if it has any."""
+    """What a network returns: ``logits`` by head, each (N, K), and the soft masks of its attention
+    blocks, if it has any.
+    """
 
     logits: Mapping[str, torch.Tensor]
     attention: tuple[AttentionBlock, ...] = ()
@@ -304,8 +362,9 @@ class ModelOutput:
 class InputSpec:
     """How a face becomes a tensor for one set of weights.
 
-    ``size``: side of the square crop in pixels. ``margin``: how much wider than the landmark template the crop is on each side, as a
-    fraction of the template's side. ``mean`` and ``std``: of RGB values in [0, 1], a channel each.
+    ``size``: side of the square crop in pixels. ``margin``: how much wider than the landmark
+    template the crop is on each side, as a fraction of the template's side. ``mean`` and ``std``:
+    of RGB values in [0, 1], a channel each.
     """
 
     size: int = 64
@@ -314,6 +373,8 @@ class InputSpec:
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
     def widened(self, size: int) -> InputSpec:
-        """Same scale in pixels, but ``size`` pixels a side: the surplus is border that augmentation may move into view."""
+        """Same scale in pixels, but ``size`` pixels a side: the surplus is border that augmentation
+        may move into view.
+        """
         template_side = self.size / (1 + 2 * self.margin)
         return InputSpec(size, (size / template_side - 1) / 2, self.mean, self.std)

@@ -8,36 +8,47 @@ from ui.common import messages, services, theme
 TEXT = """
 ## What it is
 
-It finds faces in an image, turns each upright into a small square crop, and asks a neural network what age and gender people would
-likely name. It recognises nobody, compares no faces with each other, and keeps no list of them.
+It finds faces in an image, turns each upright into a small square crop, and asks a neural network
+what age and gender people would likely name. It recognises nobody, compares no faces with each
+other, and keeps no list of them.
 
 ## How to read an answer
 
-- **The age** is an estimate from looks, like a stranger's guess. Errors of several years are normal.
-- **The interval** is the more honest part. At 80 %, about one true age in five lies outside it. That share was measured on images
-  the model had not been trained on; images unlike those may do worse. The Models page says how often it held on each dataset.
-- **The curve** shows which ages the model considers possible. One narrow hill is a firm answer; a wide one, or two hills, is not.
-  A model trained on age ranges shows a bar for each range and names the likeliest. Some give one number; then there is no curve.
-- **The model** can be changed below the answer. The image stays and its faces are not detected again.
-- **The gender** is one of two labels, because the training data has two. It is what annotators saw in an image, not who a
-  person is. Near 50 % is too close to call.
+- **The age** is an estimate from looks, like a stranger's guess. Errors of several years are
+  normal.
+- **The interval** is the more honest part. At 80 %, about one true age in five lies outside it.
+  That share was measured on images the model had not been trained on; images unlike those may do
+  worse. The Models page says how often it held on each dataset.
+- **The curve** shows which ages the model considers possible. One narrow hill is a firm answer; a
+  wide one, or two hills, is not. A model trained on age ranges shows a bar for each range and
+  names the likeliest. Some give one number; then there is no curve.
+- **The model** can be changed below the answer. The image stays and its faces are not detected
+  again.
+- **The gender** is one of two labels, because the training data has two. It is what annotators
+  saw in an image, not who a person is. Near 50 % is too close to call.
 - **The detection score** says how surely this spot is a face. It says nothing about the age.
 
 ## What it cannot know
 
-- Make-up, beards, glasses, light, sharpness and pose move the answer. Two images of one person can differ by years.
-- People over 70 are guessed several years too young. The gender of small children is wrong far more often than that of adults.
-- It is less accurate for some groups than for others: the Models page and the reports say by how much.
-- It must not decide anything about anybody: not who may enter, buy, work or be believed. It is no proof of age.
+- Make-up, beards, glasses, light, sharpness and pose move the answer. Two images of one person
+  can differ by years.
+- People over 70 are guessed several years too young. The gender of small children is wrong far
+  more often than that of adults.
+- It is less accurate for some groups than for others: the Models page and the reports say by how
+  much.
+- It must not decide anything about anybody: not who may enter, buy, work or be believed. It is no
+  proof of age.
 
 ## Your images
 
-Images and snapshots go to the computer that runs this app, are processed in its memory, and are forgotten soon after you close the
-page. None is written to disk, logged or passed on, and none is used for training. The camera opens only when you press its button. Use
-images of people who would not mind.
+Images and snapshots go to the computer that runs this app, are processed in its memory, and are
+forgotten soon after you close the page. None is written to disk, logged or passed on, and none is
+used for training. The camera opens only when you press its button. Use images of people who would
+not mind.
 
-Race is not estimated from uploads or the camera unless whoever runs this app has switched it on for an audit; then the Predict page
-says so. The European Union's AI Act forbids inferring race from people's biometrics.
+Race is not estimated from uploads or the camera unless whoever runs this app has switched it on
+for an audit; then the Predict page says so. The European Union's AI Act forbids inferring race
+from people's biometrics.
 
 ## What the models were trained on
 """
@@ -59,14 +70,15 @@ with st.container(width=760):
             st.caption(f"Terms of the training data: {messages.plain(entry.terms)}")
     if path := services.mounted_apps.get("gradio"):
         st.markdown(
-            f"## For programs\n\n[The same in Gradio]({path}) has tabs for photo, live, attention and batch, and an API with "
-            f"[documented answers]({path}gradio_api/info): `/predict`, `/predict_batch` and `/attention`. "
-            "`docs/api.md` shows how to call it."
+            f"## For programs\n\n[The same in Gradio]({path}) has tabs for photo, live, attention"
+            f" and batch, and an API with [documented answers]({path}gradio_api/info): `/predict`,"
+            " `/predict_batch` and `/attention`. `docs/api.md` shows how to call it."
         )
     elif "gradio" in services.missing:
         st.markdown("## For programs")
         st.warning(
-            "These pages work. If this is your installation: its log says why Gradio could not start, and `/ready` names it in short.",
+            "These pages work. If this is your installation: its log says why Gradio could not"
+            " start, and `/ready` names it in short.",
             title="Gradio and the API are not running on this server",
             icon=":material/link_off:",
         )

@@ -25,8 +25,8 @@ PARTS = {
 
 def explore(face: Subject) -> None:
     """The parts; only the open one is computed."""
-    # The open tab lives in the session alone: a ``default`` that changed with each run would be taken as a new choice and
-    # undo the click.
+    # The open tab lives in the session alone: a ``default`` that changed with each run would be
+    # taken as a new choice and undo the click.
     st.session_state.setdefault(TABS, link.TABS[link.get("tab")])
     tabs = st.tabs(list(link.TABS.values()), key=TABS, on_change="rerun")
     for tab, name in zip(tabs, link.TABS, strict=True):
@@ -36,7 +36,10 @@ def explore(face: Subject) -> None:
                 PARTS[name](face)
 
 
-theme.page("Attention", "Cover the face and watch the age move; see where a model looks, and whether that matters.")
+theme.page(
+    "Attention",
+    "Cover the face and watch the age move; see where a model looks, and whether that matters.",
+)
 link.read()
 chosen = start.row_of_a_set()
 settings, installed = ready()
@@ -44,13 +47,17 @@ own, others = networks(installed)
 if not own:
     start.no_masks()
 top = st.container(key="attention-top", gap="small")
-with st.expander("Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"):
+with st.expander(
+    "Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"
+):
     images = chosen or image_input.pictures(settings.race)
     entry = start.pick_network(own, others)
 images = images or start.kept_picture() or start.sample()
 try:
     loading = model_card.loading_words(entry)
-    results = session_results.answer_all(images[: settings.max_pictures], entry.name, settings.race, loading)
+    results = session_results.answer_all(
+        images[: settings.max_pictures], entry.name, settings.race, loading
+    )
     good = [result for result in results if isinstance(result, session_results.Answer)]
     failures = [result for result in results if isinstance(result, session_results.Failure)]
     messages.failed([(result.picture.name, result.error) for result in failures])

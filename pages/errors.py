@@ -1,4 +1,6 @@
-"""Errors: what a model gets wrong, for whom, and why; two models side by side; labels that may be wrong."""
+"""Errors: what a model gets wrong, for whom, and why; two models side by side; labels that may be
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from ui.errors import data, detail, gallery, own_set, setup
 from ui.errors import query_params as link
 from ui.errors.views import VIEWS
 
-theme.page("Errors", "See what a model gets wrong, for whom, and why: image by image, group by group.")
+theme.page(
+    "Errors", "See what a model gets wrong, for whom, and why: image by image, group by group."
+)
 st.html(gallery.CSS)
 link.read()
 setup.address_problems()

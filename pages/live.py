@@ -39,17 +39,30 @@ def controls(stream: Stream, running: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="live-controls"):
         if snapshot.kept() is None:
             if running:
-                st.button("Freeze", icon=":material/pause:", key="live-freeze", on_click=snapshot.freeze, args=(stream,))
+                st.button(
+                    "Freeze",
+                    icon=":material/pause:",
+                    key="live-freeze",
+                    on_click=snapshot.freeze,
+                    args=(stream,),
+                )
             snapshot.missed()
         else:
-            label, icon = ("Resume", ":material/play_arrow:") if running else ("Discard the image", ":material/delete:")
+            label, icon = (
+                ("Resume", ":material/play_arrow:")
+                if running
+                else ("Discard the image", ":material/delete:")
+            )
             st.button(label, icon=icon, key="live-thaw", on_click=snapshot.thaw, args=(stream,))
-        stream.mirror = st.toggle("Mirror", value=True, key=MIRROR, help="Mirrors the image; text stays readable.")
+        stream.mirror = st.toggle(
+            "Mirror", value=True, key=MIRROR, help="Mirrors the image; text stays readable."
+        )
 
 
 def watch(stream: Stream, attempt: live_camera.Attempt, running: bool) -> None:
     """The faces in view now, or why there are none."""
-    if running and not attempt.told and not stream.alive():  # it ran by its frames alone, and these have ended
+    # It ran by its frames alone, and these have ended.
+    if running and not attempt.told and not stream.alive():
         st.rerun()
     seen = stream.seen()
     wrong = attempt.trouble(seen)
@@ -85,14 +98,25 @@ theme.page("Live", "See age and gender estimates on your webcam, live.")
 settings, installed = ready()
 if not st.session_state.get(OPEN, False):
     text.show_consent(settings.race)
-    st.button("Agree and show the camera", icon=":material/videocam:", type="primary", key="live-agree", on_click=agree)
+    st.button(
+        "Agree and show the camera",
+        icon=":material/videocam:",
+        type="primary",
+        key="live-agree",
+        on_click=agree,
+    )
     st.stop()
 above = st.container()  # the video first, though what is chosen below it decides who answers
 weights, entry = selectors.answered_by(installed, settings.weights)
 text.show_reminder()
 try:
     with above:
-        video(settings, stream_for(weights, settings.race, model_card.loading_words(entry) if entry else weights))
+        video(
+            settings,
+            stream_for(
+                weights, settings.race, model_card.loading_words(entry) if entry else weights
+            ),
+        )
 except AgeGenderError as error:
     with above:
         messages.cannot_start(error)

@@ -1,4 +1,6 @@
-"""Models: what each paper claims against what was measured here, and everything behind it folded away."""
+"""Models: what each paper claims against what was measured here, and everything behind it folded
+away.
+"""
 
 import streamlit as st
 
@@ -9,17 +11,26 @@ from ui.common.guards import ready
 from ui.models import claims, learning, tables
 
 NOTES = {
-    "Near-duplicates": "UTKFace split in different ways, with the same recipe and budget: near-duplicates on both sides of a split let a "
-    "model recognise what it has seen. A near-duplicate: grey thumbnails that correlate above 0.96.",
-    "Gates and masks": "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the mask branch as the annex "
-    "has it (ours normalises it: otherwise its masks soon saturate at 0 or 1 and no longer depend on the face). A quarter of the paper's "
-    "width, the same data and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every channel's "
-    "mask replaced by its mean over the face, so that it no longer says where.",
+    "Near-duplicates": (
+        "UTKFace split in different ways, with the same recipe and budget: near-duplicates on both"
+        " sides of a split let a model recognise what it has seen. A near-duplicate: grey"
+        " thumbnails that correlate above 0.96."
+    ),
+    "Gates and masks": (
+        "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the"
+        " mask branch as the annex has it (ours normalises it: otherwise its masks soon saturate at"
+        " 0 or 1 and no longer depend on the face). A quarter of the paper's width, the same data"
+        " and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat"
+        " masks: every channel's mask replaced by its mean over the face, so that it no longer says"
+        " where."
+    ),
     "Do masks matter?": tables.FAITHFUL,
     "Claims about others": f"What the papers' own tables say of other methods. {tables.RIVAL_NOTE}",
     "Speed against rivals": "Table III of the multi-task CNN's paper, run again.",
-    "Storage": "Fewer bits per value keep the repository small. The cost is the loss on the validation split against the model as "
-    "trained: positive numbers are losses.",
+    "Storage": (
+        "Fewer bits per value keep the repository small. The cost is the loss on the validation"
+        " split against the model as trained: positive numbers are losses."
+    ),
 }
 
 
@@ -33,16 +44,30 @@ def show_claims(entries: list, reports: list) -> None:
             if part := [pair for pair in found if pair.in_years == in_years]:
                 st.subheader(title, anchor=False)
                 st.plotly_chart(
-                    claims.chart(part), width="stretch", config=tables.CONFIG, key=f"claims-{in_years}", alt=claims.chart_words(part)
+                    claims.chart(part),
+                    width="stretch",
+                    config=tables.CONFIG,
+                    key=f"claims-{in_years}",
+                    alt=claims.chart_words(part),
                 )
         st.caption(
-            "Hollow: the paper's claim, on its own images. Filled: measured here on images the model never saw, with a 95 % bootstrap "
-            "interval. The same dataset, never the same images: the papers split theirs in their own ways."
+            "Hollow: the paper's claim, on its own images. Filled: measured here on images the"
+            " model never saw, with a 95 % bootstrap interval. The same dataset, never the same"
+            " images: the papers split theirs in their own ways."
         )
     else:
-        st.info("No claim of a paper can be compared yet: nothing was measured on the datasets they name.", icon=":material/balance:")
+        st.info(
+            "No claim of a paper can be compared yet: nothing was measured on the datasets they"
+            " name.",
+            icon=":material/balance:",
+        )
     if missing := claims.unmeasured(compared):
-        st.caption(messages.plain(f"Claimed, but not measured here because the images are not here: {'; '.join(missing)}."))
+        st.caption(
+            messages.plain(
+                "Claimed, but not measured here because the images are not here:"
+                f" {'; '.join(missing)}."
+            )
+        )
     with st.expander("Why claims are not reached here, or not comparable", icon=":material/help:"):
         for title, words in tables.verdicts():
             st.markdown(f"**{messages.plain(title)}.** {messages.plain(words)}")
@@ -52,33 +77,75 @@ def show_claims(entries: list, reports: list) -> None:
 
 def show_comparison(entries: list, reports: list) -> None:
     """All claims and measurements, each in a column of its own."""
-    st.caption("Empty under «claimed»: the paper says nothing. Errors in years are mean absolute errors; shares are in per cent.")
+    st.caption(
+        "Empty under «claimed»: the paper says nothing. Errors in years are mean absolute errors;"
+        " shares are in per cent."
+    )
     comparison = tables.comparison(entries, reports)
-    systems = st.pills("Papers", comparison["system"].unique(), selection_mode="multi", key="systems")
+    systems = st.pills(
+        "Papers", comparison["system"].unique(), selection_mode="multi", key="systems"
+    )
     shown = comparison[comparison["system"].isin(systems)] if systems else comparison
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     st.dataframe(
-        shown, hide_index=True, width="stretch", key="comparison", placeholder="–",
+        shown,
+        hide_index=True,
+        width="stretch",
+        key="comparison",
+        placeholder="–",
         column_config={
-            "system": text(width=150), "dataset": text(width=160), "measure": text(width=130), "model": text(width=230),
+            "system": text(width=150),
+            "dataset": text(width=160),
+            "measure": text(width=130),
+            "model": text(width=230),
             "claimed": number(format="%.4g", help="By the paper, on its own images"),
             "measured": number(format="%.4g", help="Here, by us"),
             "parameters": number(format="localized"),
-            "ms a face": number(format="%.1f", help="The model alone, as the app runs it, on two cores"),
+            "ms a face": number(
+                format="%.1f", help="The model alone, as the app runs it, on two cores"
+            ),
         },
-    )  # fmt: skip
-    st.download_button("Table as CSV", frame_csv(shown), "comparison.csv", "text/csv", icon=":material/table:", key="comparison-csv")
+    )
+    st.download_button(
+        "Table as CSV",
+        frame_csv(shown),
+        "comparison.csv",
+        "text/csv",
+        icon=":material/table:",
+        key="comparison-csv",
+    )
 
 
 def show_measured(entries: list, reports: list) -> None:
     """One measure on every dataset, and all numbers."""
     with st.expander("Measured on every dataset", icon=":material/query_stats:"):
-        metric = st.selectbox("Measure", list(tables.METRICS), format_func=tables.METRICS.get, key="measure", width=420)
-        st.plotly_chart(tables.chart(entries, reports, metric), width="stretch", config=tables.CONFIG, key="measured")
-        st.caption("Points: measured here; whiskers: 95 % bootstrap interval. FG-NET is never trained on and goes through the detector.")
+        metric = st.selectbox(
+            "Measure",
+            list(tables.METRICS),
+            format_func=tables.METRICS.get,
+            key="measure",
+            width=420,
+        )
+        st.plotly_chart(
+            tables.chart(entries, reports, metric),
+            width="stretch",
+            config=tables.CONFIG,
+            key="measured",
+        )
+        st.caption(
+            "Points: measured here; whiskers: 95 % bootstrap interval. FG-NET is never trained on"
+            " and goes through the detector."
+        )
         table = tables.table(entries, reports)
         st.dataframe(table, hide_index=True, width="stretch", key="numbers")
-        st.download_button("Table as CSV", frame_csv(table), "measured.csv", "text/csv", icon=":material/table:", key="numbers-csv")
+        st.download_button(
+            "Table as CSV",
+            frame_csv(table),
+            "measured.csv",
+            "text/csv",
+            icon=":material/table:",
+            key="numbers-csv",
+        )
 
 
 def show_curves() -> None:
@@ -86,18 +153,29 @@ def show_curves() -> None:
     with st.expander("Learning curves", icon=":material/show_chart:"):
         curves = tables.curves()
         if not curves:
-            st.info("No learning curves were kept: they are kept from the next model that is published.")
+            st.info(
+                "No learning curves were kept: they are kept from the next model that is published."
+            )
             return
         left, right = st.columns(2)
         chosen = left.selectbox("Model", list(curves), key="curve-network")
         offered = learning.offered(curves[chosen])
-        measure = right.selectbox("Measure by pass", offered, format_func=learning.MEASURES.get, key="curve-measure")
+        measure = right.selectbox(
+            "Measure by pass", offered, format_func=learning.MEASURES.get, key="curve-measure"
+        )
         if measure:
-            st.plotly_chart(learning.figure(curves[chosen], measure), width="stretch", config=tables.CONFIG, key="curve")
+            st.plotly_chart(
+                learning.figure(curves[chosen], measure),
+                width="stretch",
+                config=tables.CONFIG,
+                key="curve",
+            )
         st.caption(
-            "Validation images after each pass, one view, at the size the pass was at: a step in the curve may be a change of size. "
-            "GRA_Net's paper shows such curves in its Figures 12 to 16 (which we have as captions and words only): there the error falls "
-            "with every pass in training and validation, never levels off, and the training error never gets below that of validation."
+            "Validation images after each pass, one view, at the size the pass was at: a step in"
+            " the curve may be a change of size. GRA_Net's paper shows such curves in its Figures"
+            " 12 to 16 (which we have as captions and words only): there the error falls with every"
+            " pass in training and validation, never levels off, and the training error never gets"
+            " below that of validation."
         )
 
 
@@ -112,12 +190,26 @@ def show_experiments(entries: list, reports: list) -> None:
         "Speed against rivals": rivals,
         "Storage": tables.storage(entries),
     }
-    with st.expander("Experiments: near-duplicates, gates and masks, speed, storage", icon=":material/science:"):
+    with st.expander(
+        "Experiments: near-duplicates, gates and masks, speed, storage", icon=":material/science:"
+    ):
         for tab, (name, table) in zip(st.tabs(list(found)), found.items(), strict=True):
             with tab:
-                st.caption(messages.plain(f"{NOTES[name]} {machine}" if name == "Speed against rivals" else NOTES[name]))
+                st.caption(
+                    messages.plain(
+                        f"{NOTES[name]} {machine}"
+                        if name == "Speed against rivals"
+                        else NOTES[name]
+                    )
+                )
                 if len(table):
-                    st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}", placeholder="–")
+                    st.dataframe(
+                        table,
+                        hide_index=True,
+                        width="stretch",
+                        key=f"experiment-{name}",
+                        placeholder="–",
+                    )
                 else:
                     st.info("Not run yet.")
 
@@ -126,7 +218,10 @@ def show_cards(entries: list) -> None:
     """A card for each model, those for use first."""
     used = [entry for entry in entries if not entry.for_comparison]
     compared = [entry for entry in entries if entry.for_comparison]
-    for title, part in ((f"The models: {len(used)} cards", used), (f"Made for comparisons, not for use: {len(compared)}", compared)):
+    for title, part in (
+        (f"The models: {len(used)} cards", used),
+        (f"Made for comparisons, not for use: {len(compared)}", compared),
+    ):
         if part:
             with st.expander(title, icon=":material/badge:"):
                 for entry in part:
@@ -134,7 +229,9 @@ def show_cards(entries: list) -> None:
                         st.html(model_card.card(entry))
 
 
-theme.page("Models", "What each paper claims against what we measured, on images the models never saw.")
+theme.page(
+    "Models", "What each paper claims against what we measured, on images the models never saw."
+)
 _, models = ready(everything=True)
 try:
     found = tables.reports()
@@ -142,7 +239,10 @@ except AgeGenderError as error:
     messages.cannot_start(error)
     st.stop()
 if not found:
-    st.info("No measurements are here: run «python -m agegender_core evaluate» where the face datasets are.")
+    st.info(
+        "No measurements are here: run «python -m agegender_core evaluate» where the face datasets"
+        " are."
+    )
 show_claims(models, found)
 if found:
     show_measured(models, found)

@@ -7,7 +7,15 @@ from agegender_core.settings import Settings
 from ui.attention import query_params as attention
 from ui.common import messages, model_card, theme
 from ui.common.guards import ready
-from ui.predict import downloads, examples, face_grid, image_input, result_card, selectors, session_results
+from ui.predict import (
+    downloads,
+    examples,
+    face_grid,
+    image_input,
+    result_card,
+    selectors,
+    session_results,
+)
 from ui.predict.session_results import Answer, Failure
 
 OPEN_ATTENTION = "open-attention"
@@ -26,7 +34,9 @@ def faces(answer: Answer) -> None:
     """A card for each face, or a grid and the card of the chosen one."""
 
     def explain(number: int) -> None:
-        """Make the next run open Attention with this face and this model: callbacks cannot change the page themselves."""
+        """Make the next run open Attention with this face and this model: callbacks cannot change
+        the page themselves.
+        """
         st.session_state[OPEN_ATTENTION] = True
         image_input.hand_over("Attention", answer.picture)
         attention.put("weights", answer.weights)
@@ -43,7 +53,9 @@ def faces(answer: Answer) -> None:
 def several(results: list[Answer | Failure]) -> Answer | None:
     """What failed, what all images have in common; the answer to show, None where there is none."""
     good = [result for result in results if isinstance(result, Answer)]
-    failures = [(result.picture.name, result.error) for result in results if isinstance(result, Failure)]
+    failures = [
+        (result.picture.name, result.error) for result in results if isinstance(result, Failure)
+    ]
     messages.failed(failures)
     if len(results) > 1:
         with st.container(border=True):
@@ -65,13 +77,18 @@ def main(settings: Settings) -> None:
         image_input.formats_and_privacy()
     with answer_area:
         if not images:
-            st.info("Open the camera and take a photo: the answer appears here.", icon=":material/photo_camera:")
+            st.info(
+                "Open the camera and take a photo: the answer appears here.",
+                icon=":material/photo_camera:",
+            )
             return
         if len(images) > settings.max_pictures:
             messages.too_many(settings.max_pictures, len(images))
         title = model_card.loading_words(entry) if entry else weights
         try:
-            results = session_results.answer_all(images[: settings.max_pictures], weights, settings.race, title)
+            results = session_results.answer_all(
+                images[: settings.max_pictures], weights, settings.race, title
+            )
         except AgeGenderError as error:
             messages.cannot_start(error)
             return

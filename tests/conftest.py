@@ -1,5 +1,6 @@
-"""What all tests share: a portrait, drawn images, a tiny labelled set in the hub's image format, a Chromium with its driver, and the
-skip of ``data`` tests."""
+"""What all tests share: a portrait, drawn images, a tiny labelled set in the hub's image format, a
+Chromium with its driver, and the skip of ``data`` tests.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ MAIN = sys.modules["__main__"]
 
 @pytest.fixture(autouse=True)
 def main_module() -> Iterator[None]:
-    """AppTest leaves its page as ``__main__``, which a process started by a later test would run again."""
+    """AppTest leaves its page as ``__main__``, which a process started by a later test would run
+    again.
+    """
     yield
     sys.modules["__main__"] = MAIN
 
@@ -54,20 +57,27 @@ def chromium() -> str:
     path = find_chromium()
     if path is None:
         named = os.environ.get("AGEGENDER_CHROMIUM")
-        pytest.skip(f"no Chromium: {f'AGEGENDER_CHROMIUM={named} is not a program' if named else f'none of {NAMES} is here'}")
+        why = (
+            f"AGEGENDER_CHROMIUM={named} is not a program" if named else f"none of {NAMES} is here"
+        )
+        pytest.skip(f"no Chromium: {why}")
     return path
 
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Any]:
-    """Playwright, started once: its loop runs in this thread until the last test, so a second one, or ``asyncio.run``, fails here."""
+    """Playwright, started once: its loop runs in this thread until the last test, so a second one,
+    or ``asyncio.run``, fails here.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         yield started
 
 
 def drawn_chip(rng: np.random.Generator, age: int, male: bool) -> Image.Image:
-    """A 64x64 cartoon face: its skin darkens with age and its background tells the gender, so that a network can learn both."""
+    """A 64x64 cartoon face: its skin darkens with age and its background tells the gender, so that
+    a network can learn both.
+    """
     chip = Image.new("RGB", (64, 64), (60, 80, 200) if male else (200, 80, 60))
     draw = ImageDraw.Draw(chip)
     shade = 240 - 2 * age + int(rng.integers(-4, 5))
@@ -92,7 +102,11 @@ def write_set(folder: Path, name: str, count: int = 96, *, ranges: bool = False)
             "file": f"{index}.png",
             "gender": "Male" if male else "Female",
             "split": ("train", "train", "train", "val", "test")[index % 5],
-            "landmarks": None if index % 17 == 0 else (TEMPLATE + rng.normal(0, 0.005, (5, 2))).ravel().tolist(),
+            "landmarks": (
+                None
+                if index % 17 == 0
+                else (TEMPLATE + rng.normal(0, 0.005, (5, 2))).ravel().tolist()
+            ),
             "face_score": 0.99,
         }
         if ranges:

@@ -1,2 +1,3 @@
-"""What a network gets wrong, for whom, and why: from the prediction tables in ``reports/``, without the network and without its
-images."""
+"""What a network gets wrong, for whom, and why: from the prediction tables in ``reports/``, without
+the network and without its images.
+"""

@@ -1,4 +1,6 @@
-"""Which images a gallery shows, in which order: a filter that fits into a web address, and sort keys. All of it on whole columns."""
+"""Which images a gallery shows, in which order: a filter that fits into a web address, and sort
+keys. All of it on whole columns.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,19 @@ import pandas as pd
 from agegender_core.analysis.image_quality import CONDITIONS
 from agegender_core.analysis.prediction_table import DIMENSIONS, UNLABELLED, ErrorTable
 from agegender_core.errors import ConfigError
-from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, FAIRFACE_RACES, GENDERS, UTKFACE_RACES, group_names
+from agegender_core.labels import (
+    AGE_BANDS,
+    FAIRFACE_GROUPS,
+    FAIRFACE_RACES,
+    GENDERS,
+    UTKFACE_RACES,
+    group_names,
+)
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "age": tuple(dict.fromkeys((*group_names(AGE_BANDS), *group_names(FAIRFACE_GROUPS), UNLABELLED))),
+    "age": tuple(
+        dict.fromkeys((*group_names(AGE_BANDS), *group_names(FAIRFACE_GROUPS), UNLABELLED))
+    ),
     "gender": (*GENDERS, UNLABELLED),
     "race": tuple(dict.fromkeys((*FAIRFACE_RACES, *UTKFACE_RACES, UNLABELLED))),
     "having": tuple(CONDITIONS),
@@ -30,9 +41,11 @@ TASKS = ("age", "gender", "race")
 class Filter:
     """Images to keep; every field that is set narrows the choice, an empty one does not.
 
-    ``age``, ``gender``, ``race``: any of these labels, «unlabelled» among them. ``having``: all of these conditions hold; ``lacking``: none
-    of these does. ``age_is``, ``gender_is``, ``race_is``: «right» or «wrong», see ``table.derive``; images without label or answer are
-    neither. ``least``, ``most``: bounds of the absolute error in years, both inclusive. ``file``: part of the file's name, in any case.
+    ``age``, ``gender``, ``race``: any of these labels, «unlabelled» among them. ``having``: all of
+    these conditions hold; ``lacking``: none of these does. ``age_is``, ``gender_is``, ``race_is``:
+    «right» or «wrong», see ``table.derive``; images without label or answer are neither. ``least``,
+    ``most``: bounds of the absolute error in years, both inclusive. ``file``: part of the file's
+    name, in any case.
     """
 
     age: tuple[str, ...] = ()
@@ -48,7 +61,9 @@ class Filter:
     file: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ``ConfigError`` for an impossible choice; puts choices into their natural order, so that equal filters are equal."""
+        """Raises ``ConfigError`` for an impossible choice; puts choices into their natural order,
+        so that equal filters are equal.
+        """
         for name, known in VALUES.items():
             object.__setattr__(self, name, _choices(name, getattr(self, name), known))
         for task in TASKS:
@@ -60,12 +75,18 @@ class Filter:
                 raise ConfigError(f"{name}={bound}: give a number of years from 0")
             object.__setattr__(self, name, None if bound is None else float(bound))
         if self.least is not None and self.most is not None and self.least > self.most:
-            raise ConfigError(f"least={self.least:g} is more than most={self.most:g}: no error lies between them")
+            raise ConfigError(
+                f"least={self.least:g} is more than most={self.most:g}: no error lies between them"
+            )
         if both := set(self.having) & set(self.lacking):
-            raise ConfigError(f"{', '.join(sorted(both))} cannot be both in «having» and in «lacking»")
+            raise ConfigError(
+                f"{', '.join(sorted(both))} cannot be both in «having» and in «lacking»"
+            )
 
     def query(self) -> dict[str, str]:
-        """Parameters of a web address, decoded, with nothing for fields that are not set. ``read_filter`` reads them."""
+        """Parameters of a web address, decoded, with nothing for fields that are not set.
+        ``read_filter`` reads them.
+        """
         found: dict[str, str] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -92,14 +113,18 @@ class Filter:
         if self.most is not None:
             keep &= error <= self.most
         if self.file:
-            keep &= table.labels["file"].str.contains(self.file, case=False, regex=False).to_numpy(bool)
+            keep &= (
+                table.labels["file"].str.contains(self.file, case=False, regex=False).to_numpy(bool)
+            )
         return keep
 
 
 def read_filter(parameters: Mapping[str, str], others: Collection[str] = ()) -> Filter:
-    """Filter of a web address's decoded ``parameters``; ``others``: parameters of the page that are none of the filter's business.
+    """Filter of a web address's decoded ``parameters``; ``others``: parameters of the page that are
+    none of the filter's business.
 
-    Strict: raises ``ConfigError`` for an unknown parameter or value, an empty one, or one given twice.
+    Strict: raises ``ConfigError`` for an unknown parameter or value, an empty one, or one given
+    twice.
     """
     known = {item.name: item for item in fields(Filter)}
     if unknown := sorted(set(parameters) - set(known) - set(others)):
@@ -126,14 +151,22 @@ def _read_value(name: str, text: str) -> object:
 
 def _choices(name: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := [value for value in chosen if value not in known]:
-        raise ConfigError(f"{name}: unknown value {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
+        raise ConfigError(
+            f"{name}: unknown value {', '.join(map(repr, unknown))}; known: {', '.join(known)}"
+        )
     if len(set(chosen)) < len(chosen):
         raise ConfigError(f"{name}: a value is given twice in {','.join(chosen)}")
     return tuple(value for value in known if value in chosen)
 
 
 def _labelled(column: pd.Series, chosen: tuple[str, ...]) -> np.ndarray:
-    codes = np.array([-1 if name == UNLABELLED else code for code, name in _codes(column.cat.categories, chosen)], dtype=np.int64)
+    codes = np.array(
+        [
+            -1 if name == UNLABELLED else code
+            for code, name in _codes(column.cat.categories, chosen)
+        ],
+        dtype=np.int64,
+    )
     return np.isin(column.cat.codes.to_numpy(), codes)
 
 
@@ -145,7 +178,8 @@ def _codes(categories: pd.Index, chosen: tuple[str, ...]) -> list[tuple[int, str
 
 @dataclass(frozen=True)
 class Sort:
-    """An order of tiles. ``key``: table, weights and other weights to (N,) numbers, the first tile's the largest; NaN comes last.
+    """An order of tiles. ``key``: table, weights and other weights to (N,) numbers, the first
+    tile's the largest; NaN comes last.
 
     ``two``: whether it needs the other weights.
     """
@@ -161,23 +195,40 @@ def _column(name: str, sign: float = 1.0) -> Callable[[ErrorTable, str, str], np
 
 
 def _age_disagreement(table: ErrorTable, weights: str, other: str) -> np.ndarray:
-    return np.abs(table.predictions_for(weights)["age_pred"].to_numpy(float) - table.predictions_for(other)["age_pred"].to_numpy(float))
+    return np.abs(
+        table.predictions_for(weights)["age_pred"].to_numpy(float)
+        - table.predictions_for(other)["age_pred"].to_numpy(float)
+    )
 
 
 def _gender_disagreement(table: ErrorTable, weights: str, other: str) -> np.ndarray:
-    return np.abs(male_share(table.predictions_for(weights)) - male_share(table.predictions_for(other)))
+    return np.abs(
+        male_share(table.predictions_for(weights)) - male_share(table.predictions_for(other))
+    )
 
 
 def male_share(answers: pd.DataFrame) -> np.ndarray:
-    """(N,) probability a network gives «Male»; 1 or 0 where it gives none; NaN without an answer."""
+    """(N,) probability a network gives «Male»; 1 or 0 where it gives none; NaN without an
+    answer.
+    """
     sure = answers["gender_probability"].fillna(1.0)
-    return sure.where(answers["gender_pred"] == GENDERS[1], 1 - sure).where(answers["gender_pred"].notna()).to_numpy(float)
+    return (
+        sure.where(answers["gender_pred"] == GENDERS[1], 1 - sure)
+        .where(answers["gender_pred"].notna())
+        .to_numpy(float)
+    )
 
 
 SORTS: dict[str, Sort] = {
     item.name: item
     for item in (
-        Sort("error", "largest error in age", lambda table, weights, other: table.predictions_for(weights)["error"].abs().to_numpy(float)),
+        Sort(
+            "error",
+            "largest error in age",
+            lambda table, weights, other: (
+                table.predictions_for(weights)["error"].abs().to_numpy(float)
+            ),
+        ),
         Sort("too_old", "guessed too old", _column("error")),
         Sort("too_young", "guessed too young", _column("error", -1)),
         Sort("outside", "farthest outside the interval", _column("outside")),
@@ -185,18 +236,37 @@ SORTS: dict[str, Sort] = {
         Sort("narrowest", "surest of the age: narrowest interval", _column("width", -1)),
         Sort("surest", "surest of the gender", _column("gender_probability")),
         Sort("unsurest", "least sure of the gender", _column("gender_probability", -1)),
-        Sort("against_label", "surest against the labelled gender", _column("label_probability", -1)),
+        Sort(
+            "against_label", "surest against the labelled gender", _column("label_probability", -1)
+        ),
         Sort("age_disagreement", "two models differ most in age", _age_disagreement, two=True),
-        Sort("gender_disagreement", "two models differ most in gender", _gender_disagreement, two=True),
-        Sort("file", "as in the set", lambda table, weights, other: -np.arange(len(table), dtype=float)),
+        Sort(
+            "gender_disagreement",
+            "two models differ most in gender",
+            _gender_disagreement,
+            two=True,
+        ),
+        Sort(
+            "file",
+            "as in the set",
+            lambda table, weights, other: -np.arange(len(table), dtype=float),
+        ),
     )
 }
 
 
-def order(table: ErrorTable, sort: str, weights: str, other: str | None = None, mask: np.ndarray | None = None) -> np.ndarray:
-    """(M,) positions of the images in ``mask`` (N,) bool, default all, in the order ``sort``; ties stay in the order of the dataset.
+def order(
+    table: ErrorTable,
+    sort: str,
+    weights: str,
+    other: str | None = None,
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """(M,) positions of the images in ``mask`` (N,) bool, default all, in the order ``sort``; ties
+    stay in the order of the dataset.
 
-    Raises ``ConfigError`` for an unknown order or one that needs ``other`` weights where none are given.
+    Raises ``ConfigError`` for an unknown order or one that needs ``other`` weights where none are
+    given.
     """
     if sort not in SORTS:
         raise ConfigError(f"unknown order {sort!r}; known: {', '.join(SORTS)}")
@@ -208,7 +278,9 @@ def order(table: ErrorTable, sort: str, weights: str, other: str | None = None, 
 
 
 def page(rows: np.ndarray, number: int, size: int) -> tuple[np.ndarray, int]:
-    """Positions on page ``number``, counted from 1 and kept within what there is, and the number of pages, at least 1."""
+    """Positions on page ``number``, counted from 1 and kept within what there is, and the number of
+    pages, at least 1.
+    """
     if size < 1:
         raise ConfigError(f"a page of {size} tiles: give 1 or more")
     pages = max(1, -(-len(rows) // size))

@@ -1,7 +1,9 @@
-"""Image conditions, as numbers: sharpness, exposure, colour, size and pose of the one face that counts.
+"""Image conditions, as numbers: sharpness, exposure, colour, size and pose of the one face that
+counts.
 
-All but size and pose are measured on the crop that networks see, aligned by ``alignment``, at ``CROP``: a face of any size in any image
-is measured at the same scale. Pixel values run from 0 to 255.
+All but size and pose are measured on the crop that networks see, aligned by ``alignment``, at
+``CROP``: a face of any size in any image is measured at the same scale. Pixel values run from 0 to
+255.
 """
 
 from __future__ import annotations
@@ -23,16 +25,23 @@ LUMA = np.array([0.299, 0.587, 0.114])
 DARKEST, BRIGHTEST = 4, 251
 """A pixel at most, or at least, so bright shows nothing any more."""
 NOSE = 0.45
-"""How far the tip of a nose stands before the plane of eyes and mouth, in mean widths of these two; a rough average of people."""
+"""How far the tip of a nose stands before the plane of eyes and mouth, in mean widths of these two;
+a rough average of people.
+"""
 ROUNDING = 20.0
-"""Added to the coarse detail: what is below it, in squared steps of 256, is rounding and no detail of a face."""
+"""Added to the coarse detail: what is below it, in squared steps of 256, is rounding and no detail
+of a face.
+"""
 
 MEASURES = ("sharpness", "luminance", "crushed", "blown", "chroma", "face_side", "yaw", "roll")
-"""``sharpness``: variance of the Laplacian at ``CROP`` against that at half the size. ``luminance``: mean luma, 0 to 1; it follows skin as
-well as light, so compare it within a group of people. ``crushed``, ``blown``: shares of pixels at the dark and the bright end. ``chroma``:
-spread of the colours around their mean against the mean luma; toned black and white images have next to none. ``face_side``: side of the
-face in pixels of the image as it is stored. ``yaw``: degrees the head is turned, positive where the nose points to the image's right;
-``roll``: degrees it is tilted clockwise. Both are NaN without landmarks."""
+"""``sharpness``: variance of the Laplacian at ``CROP`` against that at half the size.
+``luminance``: mean luma, 0 to 1; it follows skin as well as light, so compare it within a group of
+people. ``crushed``, ``blown``: shares of pixels at the dark and the bright end. ``chroma``: spread
+of the colours around their mean against the mean luma; toned black and white images have next to
+none. ``face_side``: side of the face in pixels of the image as it is stored. ``yaw``: degrees the
+head is turned, positive where the nose points to the image's right;
+``roll``: degrees it is tilted clockwise. Both are NaN without landmarks.
+"""
 
 COLUMNS = ("file", "readable", "face_found", *MEASURES)
 """Columns of ``conditions/<set>.parquet``, a row an image."""
@@ -40,7 +49,9 @@ COLUMNS = ("file", "readable", "face_found", *MEASURES)
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that may be the matter with an image. ``holds``: table of ``COLUMNS`` to (N,) bool; what is not measured holds not."""
+    """Something that may be the matter with an image. ``holds``: table of ``COLUMNS`` to (N,) bool;
+    what is not measured holds not.
+    """
 
     name: str
     title: str
@@ -49,25 +60,53 @@ class Condition:
 
 
 BLURRED, DARK, BRIGHT, CLIPPED, GREY, SMALL, PROFILE = 0.18, 0.2, 0.7, 0.2, 0.03, 48.0, 45.0
-"""Thresholds of the conditions below, in the units of ``MEASURES``, set by looking at FairFace's images in order of each measure. A face
-below ``SMALL`` is enlarged before the networks with the smallest input see it."""
+"""Thresholds of the conditions below, in the units of ``MEASURES``, set by looking at FairFace's
+images in order of each measure. A face below ``SMALL`` is enlarged before the networks with the
+smallest input see it.
+"""
 
 CONDITIONS: dict[str, Condition] = {
     item.name: item
     for item in (
-        Condition("blurred", "blurred", f"sharpness below {BLURRED:g}", lambda t: t["sharpness"] < BLURRED),
-        Condition("dark", "dark", f"mean luminance below {DARK:g}", lambda t: t["luminance"] < DARK),
-        Condition("bright", "bright", f"mean luminance above {BRIGHT:g}", lambda t: t["luminance"] > BRIGHT),
+        Condition(
+            "blurred", "blurred", f"sharpness below {BLURRED:g}", lambda t: t["sharpness"] < BLURRED
+        ),
+        Condition(
+            "dark", "dark", f"mean luminance below {DARK:g}", lambda t: t["luminance"] < DARK
+        ),
+        Condition(
+            "bright",
+            "bright",
+            f"mean luminance above {BRIGHT:g}",
+            lambda t: t["luminance"] > BRIGHT,
+        ),
         Condition(
             "clipped",
             "shadows or lights without detail",
             f"a share above {CLIPPED:g} of the pixels is black or white",
             lambda t: t["crushed"] + t["blown"] > CLIPPED,
         ),
-        Condition("grey", "black and white", f"chroma below {GREY:g}", lambda t: t["chroma"] < GREY),
-        Condition("small_face", "small face", f"side of the face below {SMALL:g} px", lambda t: t["face_side"] < SMALL),
-        Condition("profile", "seen from the side", f"head turned by more than {PROFILE:g} degrees", lambda t: t["yaw"].abs() > PROFILE),
-        Condition("no_face", "no face found", "the detector finds no face", lambda t: ~t["face_found"].astype(bool)),
+        Condition(
+            "grey", "black and white", f"chroma below {GREY:g}", lambda t: t["chroma"] < GREY
+        ),
+        Condition(
+            "small_face",
+            "small face",
+            f"side of the face below {SMALL:g} px",
+            lambda t: t["face_side"] < SMALL,
+        ),
+        Condition(
+            "profile",
+            "seen from the side",
+            f"head turned by more than {PROFILE:g} degrees",
+            lambda t: t["yaw"].abs() > PROFILE,
+        ),
+        Condition(
+            "no_face",
+            "no face found",
+            "the detector finds no face",
+            lambda t: ~t["face_found"].astype(bool),
+        ),
     )
 }
 
@@ -87,19 +126,25 @@ def measure(image: Image.Image, face: Face) -> dict[str, float]:
 
 
 def sharpness(luma: np.ndarray) -> float:
-    """Variance of the Laplacian of (H, W) luma against its variance at half the size: how much of the detail is fine. Contrast drops out,
-    and so does what is no detail, such as the edge of a face before a bright wall. Blur by a pixel or more leaves little."""
+    """Variance of the Laplacian of (H, W) luma against its variance at half the size: how much of
+    the detail is fine. Contrast drops out, and so does what is no detail, such as the edge of a
+    face before a bright wall. Blur by a pixel or more leaves little.
+    """
     half = (luma[::2, ::2] + luma[1::2, ::2] + luma[::2, 1::2] + luma[1::2, 1::2]) / 4
     return float(laplacian(luma).var() / (laplacian(half).var() + ROUNDING))
 
 
 def laplacian(luma: np.ndarray) -> np.ndarray:
     """(H, W) to (H - 2, W - 2): the sum of the four neighbours less four times the pixel."""
-    return luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
+    return (
+        luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
+    )
 
 
 def chroma(pixels: np.ndarray) -> float:
-    """Root mean square distance of the colours of (H, W, 3) RGB pixels from their mean, in Cb and Cr, against the mean luma."""
+    """Root mean square distance of the colours of (H, W, 3) RGB pixels from their mean, in Cb and
+    Cr, against the mean luma.
+    """
     luma = pixels @ LUMA
     blue, red = 0.564 * (pixels[..., 2] - luma), 0.713 * (pixels[..., 0] - luma)
     return float(math.sqrt(blue.var() + red.var()) / max(luma.mean(), 1.0))
@@ -108,8 +153,9 @@ def chroma(pixels: np.ndarray) -> float:
 def pose(face: Face) -> dict[str, float]:
     """``face_side``, ``yaw`` and ``roll`` of ``MEASURES``.
 
-    Yaw: how far the nose lies beside the line from the middle of the eyes to the middle of the mouth, against the width of both. Under a
-    turn by t the width shrinks by cos t and the nose moves by ``NOSE`` sin t. Five points give no more than a rough angle.
+    Yaw: how far the nose lies beside the line from the middle of the eyes to the middle of the
+    mouth, against the width of both. Under a turn by t the width shrinks by cos t and the nose
+    moves by ``NOSE`` sin t. Five points give no more than a rough angle.
     """
     frame = face_frame(face)
     side = math.hypot(frame[0, 0], frame[1, 0])
@@ -122,14 +168,26 @@ def pose(face: Face) -> dict[str, float]:
     aside = float((points[2] - eyes) @ across)
     width = float(((points[1] - points[0]) @ across + (points[4] - points[3]) @ across) / 2)
     yaw = math.atan2(aside, NOSE * max(width, 0.0))
-    return {"face_side": side, "yaw": math.degrees(yaw), "roll": math.degrees(math.atan2(frame[1, 0], frame[0, 0]))}
+    return {
+        "face_side": side,
+        "yaw": math.degrees(yaw),
+        "roll": math.degrees(math.atan2(frame[1, 0], frame[0, 0])),
+    }
 
 
 def held(table: pd.DataFrame) -> pd.DataFrame:
     """(N, conditions) bool of a table of ``COLUMNS``: which of ``CONDITIONS`` hold."""
-    return pd.DataFrame({name: item.holds(table).fillna(False).astype(bool) for name, item in CONDITIONS.items()}, index=table.index)
+    return pd.DataFrame(
+        {name: item.holds(table).fillna(False).astype(bool) for name, item in CONDITIONS.items()},
+        index=table.index,
+    )
 
 
 def empty_row(file: str, readable: bool) -> Mapping[str, object]:
     """A row of ``COLUMNS`` of an image without a face to measure."""
-    return {"file": file, "readable": readable, "face_found": False, **dict.fromkeys(MEASURES, math.nan)}
+    return {
+        "file": file,
+        "readable": readable,
+        "face_found": False,
+        **dict.fromkeys(MEASURES, math.nan),
+    }

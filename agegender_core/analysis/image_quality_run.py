@@ -1,4 +1,6 @@
-"""``conditions/<set>.parquet`` in ``reports/``: the image conditions of a whole test split. Numbers only, no images."""
+"""``conditions/<set>.parquet`` in ``reports/``: the image conditions of a whole test split. Numbers
+only, no images.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,22 @@ def conditions_path(reports: Path, set_name: str) -> Path:
 
 
 def read_conditions(reports: Path, set_name: str) -> pd.DataFrame | None:
-    """Table of ``COLUMNS``, or None where nobody has measured the dataset. Raises ``DatasetError`` for a file of another make."""
-    return read_optional_parquet(conditions_path(reports, set_name), COLUMNS, f"write it again with «conditions {set_name}»")
+    """Table of ``COLUMNS``, or None where nobody has measured the dataset. Raises ``DatasetError``
+    for a file of another make.
+    """
+    return read_optional_parquet(
+        conditions_path(reports, set_name), COLUMNS, f"write it again with «conditions {set_name}»"
+    )
 
 
-def write_conditions(set_name: str, reports: Path, data: str | Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
+def write_conditions(
+    set_name: str, reports: Path, data: str | Path | None = None, progress: Progress | None = None
+) -> pd.DataFrame:
     """Measure every image of the test split of ``set_name``, write the table and return it.
 
-    ``data``: where the dataset lies in another layout (a folder, Parquet, hub:owner/name); then all its images are measured. An image that
-    is missing or damaged has a row that says so. Raises ``ConfigError`` for a dataset without a test split, ``DatasetError``
-    for an absent one.
+    ``data``: where the dataset lies in another layout (a folder, Parquet, hub:owner/name); then all
+    its images are measured. An image that is missing or damaged has a row that says so. Raises
+    ``ConfigError`` for a dataset without a test split, ``DatasetError`` for an absent one.
     """
     if data is None:
         if set_name not in TEST_SPLITS:
@@ -57,17 +65,34 @@ def write_conditions(set_name: str, reports: Path, data: str | Path | None = Non
 
 
 def measure_records(
-    records: Sequence[FaceRecord], encoded: Iterable[tuple[FaceRecord, bytes]], progress: Progress | None = None
+    records: Sequence[FaceRecord],
+    encoded: Iterable[tuple[FaceRecord, bytes]],
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Table of ``COLUMNS`` of (record, encoded image) pairs. Where no record at all has landmarks, faces are detected."""
-    find = _labelled_face if any(record.landmarks is not None for record in records) else _detected_face()
+    """Table of ``COLUMNS`` of (record, encoded image) pairs. Where no record at all has landmarks,
+    faces are detected.
+    """
+    find = (
+        _labelled_face
+        if any(record.landmarks is not None for record in records)
+        else _detected_face()
+    )
     rows = []
     for done, (record, content) in enumerate(encoded, start=1):
         rows.append(_row(record, content, find))
         if progress:
             progress(done, len(records))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    digits = {"sharpness": 4, "luminance": 4, "crushed": 4, "blown": 4, "chroma": 4, "face_side": 1, "yaw": 1, "roll": 1}
+    digits = {
+        "sharpness": 4,
+        "luminance": 4,
+        "crushed": 4,
+        "blown": 4,
+        "chroma": 4,
+        "face_side": 1,
+        "yaw": 1,
+        "roll": 1,
+    }
     return table.round(digits).astype(dict.fromkeys(MEASURES, "float32"))
 
 
@@ -98,7 +123,9 @@ def _row(record: FaceRecord, content: bytes, find: FindFace) -> dict[str, object
 
 
 def _labelled_face(image: Image.Image, record: FaceRecord) -> tuple[Face | None, bool]:
-    """A chip without landmarks shows no face to the detector, yet networks see all of it: so is it measured."""
+    """A chip without landmarks shows no face to the detector, yet networks see all of it: so is it
+    measured.
+    """
     return chip_face(image, record), record.landmarks is not None
 
 

@@ -1,7 +1,9 @@
-"""Labels that may be wrong: several networks agree against them, or near-duplicates have different ones.
+"""Labels that may be wrong: several networks agree against them, or near-duplicates have different
+ones.
 
-Networks trained on the same images make the same mistakes, so agreement is a reason to look and no proof. Networks also guess old people
-too young and so on: what counts is an error beyond the one usual for that label.
+Networks trained on the same images make the same mistakes, so agreement is a reason to look and no
+proof. Networks also guess old people too young and so on: what counts is an error beyond the one
+usual for that label.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ import pandas as pd
 from agegender_core.analysis.filters import TASKS, male_share
 from agegender_core.analysis.parquet_io import read_optional_parquet
 from agegender_core.analysis.prediction_table import ErrorTable
-from agegender_core.datasets.near_duplicates import FAIRFACE_TWINS, grey_thumbnails, near_duplicate_pairs
+from agegender_core.datasets.near_duplicates import (
+    FAIRFACE_TWINS,
+    grey_thumbnails,
+    near_duplicate_pairs,
+)
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import ConfigError
 from agegender_core.labels import GENDERS
@@ -24,20 +30,36 @@ WINDOW = 201
 """The usual error at a label is the median over so many images with labels around it."""
 LEAST_YEARS = 10.0
 TWIN_COLUMNS = (
-    "file", "other_file", "correlation", "split", "other_split", "age", "other_age", "years_apart", "gender", "other_gender", "race",
+    "file",
+    "other_file",
+    "correlation",
+    "split",
+    "other_split",
+    "age",
+    "other_age",
+    "years_apart",
+    "gender",
+    "other_gender",
+    "race",
     "other_race",
-)  # fmt: skip
+)
 
 
-def label_suspects(table: ErrorTable, task: str, weights: Sequence[str] | None = None, agreeing: int | None = None) -> pd.DataFrame:
-    """Images whose label of ``task`` («age», «gender», «race») at least ``agreeing`` of ``weights`` contradict alike, default all.
+def label_suspects(
+    table: ErrorTable, task: str, weights: Sequence[str] | None = None, agreeing: int | None = None
+) -> pd.DataFrame:
+    """Images whose label of ``task`` («age», «gender», «race») at least ``agreeing`` of ``weights``
+    contradict alike, default all.
 
-    Columns: ``row``, the position in the table, ``file``, ``label``, ``answers`` in words by weights, ``agree``, how many contradict the
-    label alike, and ``score``, by which rows are sorted. Age: ``years`` is how far the agreeing are off at least, on one side, beyond the
-    error usual at that label, ``LEAST_YEARS`` or more; the score is the same in usual spreads at that label. Gender: the score is the mean
-    probability they give against the label, a half where none gives any. Race: the number that agree on another.
+    Columns: ``row``, the position in the table, ``file``, ``label``, ``answers`` in words by
+    weights, ``agree``, how many contradict the label alike, and ``score``, by which rows are
+    sorted. Age: ``years`` is how far the agreeing are off at least, on one side, beyond the error
+    usual at that label, ``LEAST_YEARS`` or more; the score is the same in usual spreads at that
+    label. Gender: the score is the mean probability they give against the label, a half where none
+    gives any. Race: the number that agree on another.
 
-    Raises ``ConfigError`` for an unknown task, fewer than two networks, or more agreeing than there are.
+    Raises ``ConfigError`` for an unknown task, fewer than two networks, or more agreeing than there
+    are.
     """
     weights = tuple(weights or table.weights)
     for name in weights:
@@ -46,22 +68,43 @@ def label_suspects(table: ErrorTable, task: str, weights: Sequence[str] | None =
     if task not in TASKS:
         raise ConfigError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
     if not 2 <= agreeing <= len(set(weights)):
-        raise ConfigError(f"{agreeing} agreeing of {len(set(weights))} networks: one alone proves nothing, give at least two of more")
-    score, agree, extra, keep = {"age": _age, "gender": _gender, "race": _race}[task](table, weights, agreeing)
+        raise ConfigError(
+            f"{agreeing} agreeing of {len(set(weights))} networks: one alone proves nothing, give"
+            " at least two of more"
+        )
+    score, agree, extra, keep = {"age": _age, "gender": _gender, "race": _race}[task](
+        table, weights, agreeing
+    )
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(-score[rows], kind="stable")]
-    label = table.labels["age_true"].where(table.labels["age_true"].notna(), table.labels["age_range_true"]) if task == "age" else None
+    label = (
+        table.labels["age_true"].where(
+            table.labels["age_true"].notna(), table.labels["age_range_true"]
+        )
+        if task == "age"
+        else None
+    )
     label = table.labels[f"{task}_true"] if label is None else label
-    shown = {"row": rows, "file": table.labels["file"].to_numpy()[rows], "label": label.astype(object).to_numpy()[rows]}
+    shown = {
+        "row": rows,
+        "file": table.labels["file"].to_numpy()[rows],
+        "label": label.astype(object).to_numpy()[rows],
+    }
     answers = [_in_words(table, task, weights, row) for row in rows.tolist()]
-    columns = {"agree": agree[rows], **{name: values[rows] for name, values in extra.items()}, "score": score[rows]}
+    columns = {
+        "agree": agree[rows],
+        **{name: values[rows] for name, values in extra.items()},
+        "score": score[rows],
+    }
     return pd.DataFrame({**shown, "answers": pd.Series(answers, dtype=object), **columns})
 
 
 def disputed_tasks(table: ErrorTable) -> list[str]:
-    """(N,) the labels of each image that more than half of all models contradict alike: «age», «gender», «age, gender» or nothing.
+    """(N,) the labels of each image that more than half of all models contradict alike: «age»,
+    «gender», «age, gender» or nothing.
 
-    The rules are those of ``label_suspects``; a task that fewer than two models answer is never disputed.
+    The rules are those of ``label_suspects``; a task that fewer than two models answer is never
+    disputed.
     """
     found = [""] * len(table)
     for task in ("age", "gender"):
@@ -75,11 +118,14 @@ def disputed_tasks(table: ErrorTable) -> list[str]:
     return found
 
 
-def usual_error(label_years: np.ndarray, error: np.ndarray, window: int = WINDOW) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) median error and (N,) spread around it, at least one year, over the ``window`` images with the nearest labels; NaN without
-    both.
+def usual_error(
+    label_years: np.ndarray, error: np.ndarray, window: int = WINDOW
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) median error and (N,) spread around it, at least one year, over the ``window`` images
+    with the nearest labels; NaN without both.
 
-    The spread is the median absolute deviation, scaled to be a standard deviation for normal errors.
+    The spread is the median absolute deviation, scaled to be a standard deviation for normal
+    errors.
     """
     known = ~np.isnan(label_years) & ~np.isnan(error)
     middle, spread = np.full((2, len(error)), np.nan)
@@ -87,30 +133,46 @@ def usual_error(label_years: np.ndarray, error: np.ndarray, window: int = WINDOW
     sorted_error = pd.Series(error[rows])
     centre = sorted_error.rolling(window, center=True, min_periods=1).median()
     middle[rows] = centre
-    spread[rows] = np.maximum(1.4826 * (sorted_error - centre).abs().rolling(window, center=True, min_periods=1).median(), 1.0)
+    spread[rows] = np.maximum(
+        1.4826 * (sorted_error - centre).abs().rolling(window, center=True, min_periods=1).median(),
+        1.0,
+    )
     return middle, spread
 
 
 def conflicting_duplicates(records: Sequence[FaceRecord], pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of ``near_duplicate_pairs`` whose labels differ, farthest apart first: ``TWIN_COLUMNS``.
+    """Pairs of ``near_duplicate_pairs`` whose labels differ, farthest apart first:
+    ``TWIN_COLUMNS``.
 
-    ``age`` is a year or a range in words; ``years_apart`` between ages or nearest ends of ranges, 0 where they meet, NaN where one is
-    unknown. Labels that only one of the two has are no conflict.
+    ``age`` is a year or a range in words; ``years_apart`` between ages or nearest ends of ranges, 0
+    where they meet, NaN where one is unknown. Labels that only one of the two has are no conflict.
     """
     columns = (pairs[name].tolist() for name in ("one", "other", "correlation"))
-    rows = [_twins(records[one], records[other], correlation) for one, other, correlation in zip(*columns, strict=True)]
+    rows = [
+        _twins(records[one], records[other], correlation)
+        for one, other, correlation in zip(*columns, strict=True)
+    ]
     found = pd.DataFrame(rows, columns=list(TWIN_COLUMNS))
     differ = found["years_apart"] > 0
     for name in ("gender", "race"):
-        differ |= found[name].notna() & found[f"other_{name}"].notna() & (found[name] != found[f"other_{name}"])
-    return found[differ].sort_values(["years_apart", "correlation"], ascending=False, kind="stable").reset_index(drop=True)
+        differ |= (
+            found[name].notna()
+            & found[f"other_{name}"].notna()
+            & (found[name] != found[f"other_{name}"])
+        )
+    return (
+        found[differ]
+        .sort_values(["years_apart", "correlation"], ascending=False, kind="stable")
+        .reset_index(drop=True)
+    )
 
 
 def write_twins(set_name: str, reports: Path) -> pd.DataFrame:
-    """Find near-duplicates with different labels among all splits of ``set_name``, write them beside the conditions and return them.
+    """Find near-duplicates with different labels among all splits of ``set_name``, write them
+    beside the conditions and return them.
 
-    Test splits alone hold none: they keep one image of each group of near-duplicates. Raises ``DatasetError`` where the images are
-    absent.
+    Test splits alone hold none: they keep one image of each group of near-duplicates. Raises
+    ``DatasetError`` where the images are absent.
     """
     from agegender_core.datasets import read_records
     from agegender_core.datasets.crop_cache import load_crops
@@ -118,7 +180,10 @@ def write_twins(set_name: str, reports: Path) -> pd.DataFrame:
 
     records = read_records(set_name)
     thumbnails = grey_thumbnails(load_crops(records, THUMBNAIL))
-    found = conflicting_duplicates(records, near_duplicate_pairs(thumbnails, FAIRFACE_TWINS if set_name == "fairface" else TWINS))
+    found = conflicting_duplicates(
+        records,
+        near_duplicate_pairs(thumbnails, FAIRFACE_TWINS if set_name == "fairface" else TWINS),
+    )
     path = twins_path(reports, set_name)
     path.parent.mkdir(parents=True, exist_ok=True)
     found.astype({"age": str, "other_age": str}).to_parquet(path, index=False, compression="zstd")
@@ -126,8 +191,14 @@ def write_twins(set_name: str, reports: Path) -> pd.DataFrame:
 
 
 def read_twins(reports: Path, set_name: str) -> pd.DataFrame | None:
-    """What ``write_twins`` wrote, ages as words, or None. Raises ``DatasetError`` for a file of another make."""
-    return read_optional_parquet(twins_path(reports, set_name), TWIN_COLUMNS, f"write it again with «conditions --twins {set_name}»")
+    """What ``write_twins`` wrote, ages as words, or None. Raises ``DatasetError`` for a file of
+    another make.
+    """
+    return read_optional_parquet(
+        twins_path(reports, set_name),
+        TWIN_COLUMNS,
+        f"write it again with «conditions --twins {set_name}»",
+    )
 
 
 def twins_path(reports: Path, set_name: str) -> Path:
@@ -157,8 +228,14 @@ def _age(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
 
 
 def _gender(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
-    wrong = np.stack([table.predictions_for(name)["gender_right"].to_numpy(float) == 0 for name in weights], axis=1)  # (N, K)
-    against = np.stack([1 - table.predictions_for(name)["label_probability"].to_numpy(float) for name in weights], axis=1)
+    wrong = np.stack(
+        [table.predictions_for(name)["gender_right"].to_numpy(float) == 0 for name in weights],
+        axis=1,
+    )  # (N, K)
+    against = np.stack(
+        [1 - table.predictions_for(name)["label_probability"].to_numpy(float) for name in weights],
+        axis=1,
+    )
     known = wrong & ~np.isnan(against)
     mean = np.where(known, against, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     agree = wrong.sum(axis=1)
@@ -167,7 +244,14 @@ def _gender(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
 
 def _race(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
     answers = pd.DataFrame(
-        {name: table.predictions_for(name)["race_pred"].where(table.predictions_for(name)["race_right"] == 0) for name in weights}
+        {
+            name: (
+                table.predictions_for(name)["race_pred"].where(
+                    table.predictions_for(name)["race_right"] == 0
+                )
+            )
+            for name in weights
+        }
     )
     names = pd.unique(answers.to_numpy(object).ravel())
     counts = [(answers == name).sum(axis=1).to_numpy() for name in names if isinstance(name, str)]
@@ -199,12 +283,28 @@ def _in_words(table: ErrorTable, task: str, weights: Sequence[str], row: int) ->
 
 
 def _twins(one: FaceRecord, other: FaceRecord, correlation: float) -> tuple[object, ...]:
-    spans = [(record.age, record.age) if record.age is not None else record.age_range for record in (one, other)]
+    spans = [
+        (record.age, record.age) if record.age is not None else record.age_range
+        for record in (one, other)
+    ]
     apart = float("nan")
     if spans[0] is not None and spans[1] is not None:
         apart = float(max(spans[1][0] - spans[0][1], spans[0][0] - spans[1][1], 0))
-    ages = [None if span is None else str(span[0]) if span[0] == span[1] else f"{span[0]}-{span[1]}" for span in spans]
+    ages = [
+        None if span is None else str(span[0]) if span[0] == span[1] else f"{span[0]}-{span[1]}"
+        for span in spans
+    ]
     return (
-        one.file, other.file, round(float(correlation), 4), one.split, other.split, ages[0], ages[1], apart, one.gender, other.gender,
-        one.race, other.race,
-    )  # fmt: skip
+        one.file,
+        other.file,
+        round(float(correlation), 4),
+        one.split,
+        other.split,
+        ages[0],
+        ages[1],
+        apart,
+        one.gender,
+        other.gender,
+        one.race,
+        other.race,
+    )

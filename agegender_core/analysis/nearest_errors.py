@@ -1,7 +1,8 @@
 """Look-alikes in error: images on which networks go wrong in the same way, whatever they show.
 
-An image is a point: each network's error and interval width, what it gives the labelled gender, and the labelled age. Each coordinate is
-centred and scaled by the middle half of the images, so that none rules by its unit.
+An image is a point: each network's error and interval width, what it gives the labelled gender, and
+the labelled age. Each coordinate is centred and scaled by the middle half of the images, so that
+none rules by its unit.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ SHARED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class ErrorSpace:
-    """``points``: (N, D) float32 coordinates, NaN where unknown; ``names``: what each of them is."""
+    """``points``: (N, D) float32 coordinates, NaN where unknown; ``names``: what each of them
+    is.
+    """
 
     points: np.ndarray
     names: tuple[str, ...]
 
 
 def error_space(table: ErrorTable, weights: Sequence[str] | None = None) -> ErrorSpace:
-    """The space of the errors of ``weights``, default all of the table. Raises ``ConfigError`` for weights that are not in it."""
+    """The space of the errors of ``weights``, default all of the table. Raises ``ConfigError`` for
+    weights that are not in it.
+    """
     columns: dict[str, np.ndarray] = {}
     for name in weights or table.weights:
         answers = table.predictions_for(name)
@@ -42,17 +47,26 @@ def error_space(table: ErrorTable, weights: Sequence[str] | None = None) -> Erro
     kept = {name: values for name, values in scaled.items() if values is not None}
     if "labelled age" in kept:
         kept["labelled age"] = AGE_WEIGHT * kept["labelled age"]
-    points = np.stack(list(kept.values()), axis=1).astype(np.float32) if kept else np.empty((len(table), 0), np.float32)
+    points = (
+        np.stack(list(kept.values()), axis=1).astype(np.float32)
+        if kept
+        else np.empty((len(table), 0), np.float32)
+    )
     return ErrorSpace(points, tuple(kept))
 
 
-def lookalikes(space: ErrorSpace, row: int, count: int = 12, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) positions of the at most ``count`` images nearest to ``row`` and their (M,) distances, a root mean square over what both know.
+def lookalikes(
+    space: ErrorSpace, row: int, count: int = 12, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) positions of the at most ``count`` images nearest to ``row`` and their (M,) distances, a
+    root mean square over what both know.
 
     ``mask``: (N,) bool, images to choose from. Raises ``ConfigError`` for a row that is not there.
     """
     if not 0 <= row < len(space.points):
-        raise ConfigError(f"there is no image {row:,}: the table has 0 to {len(space.points) - 1:,}")
+        raise ConfigError(
+            f"there is no image {row:,}: the table has 0 to {len(space.points) - 1:,}"
+        )
     apart = space.points - space.points[row]
     shared = (~np.isnan(apart)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -65,7 +79,9 @@ def lookalikes(space: ErrorSpace, row: int, count: int = 12, mask: np.ndarray | 
 
 
 def _scaled(values: np.ndarray) -> np.ndarray | None:
-    """Centred and scaled by the middle half, or by the standard deviation where that half is one number; None where all are."""
+    """Centred and scaled by the middle half, or by the standard deviation where that half is one
+    number; None where all are.
+    """
     if np.isnan(values).all():
         return None
     low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])

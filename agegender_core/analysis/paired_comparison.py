@@ -1,7 +1,8 @@
-"""Two networks on the same images: the difference image by image, with an interval, and who is right where the other is wrong.
+"""Two networks on the same images: the difference image by image, with an interval, and who is
+right where the other is wrong.
 
-The same images are hard for both, so their errors move together and the difference of a pair is known far better than two intervals side
-by side suggest.
+The same images are hard for both, so their errors move together and the difference of a pair is
+known far better than two intervals side by side suggest.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ DIRECTED = tuple(name for name, metric in METRIC_FORMATS.items() if metric.ranks
 
 @dataclass(frozen=True)
 class McNemar:
-    """Images that only the first, only the second, both or neither gets right, and the exact two-sided ``p`` that neither is right
-    oftener.
+    """Images that only the first, only the second, both or neither gets right, and the exact
+    two-sided ``p`` that neither is right oftener.
 
     The p takes images as independent: several of one person make it too small.
     """
@@ -43,9 +44,11 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Paired:
-    """``metric`` of two networks over the images that count for both. ``difference``: second less first, with a 95 % bootstrap interval
-    of pairs, drawn by person where all are known. ``better``: «first» or «second» where that interval excludes 0, else empty.
-    ``first_wins``, ``second_wins``, ``ties``: on how many images which is better. ``mcnemar``: for classes, else None."""
+    """``metric`` of two networks over the images that count for both. ``difference``: second less
+    first, with a 95 % bootstrap interval of pairs, drawn by person where all are known. ``better``:
+    «first» or «second» where that interval excludes 0, else empty. ``first_wins``, ``second_wins``,
+    ``ties``: on how many images which is better. ``mcnemar``: for classes, else None.
+    """
 
     metric: str
     first: float
@@ -67,7 +70,9 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Paired]:
-    """One row a metric that both networks have on images in ``mask`` (N,) bool. Raises ``ConfigError`` for unknown weights or metrics."""
+    """One row a metric that both networks have on images in ``mask`` (N,) bool. Raises
+    ``ConfigError`` for unknown weights or metrics.
+    """
     found = []
     for metric in metrics:
         one, other = _pair(table, first, second, metric, mask)
@@ -88,7 +93,9 @@ def compare(
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact test of two (N,) columns of 0 and 1 over the same images (McNemar 1947): a binomial one of the images that differ."""
+    """Exact test of two (N,) columns of 0 and 1 over the same images (McNemar 1947): a binomial one
+    of the images that differ.
+    """
     one, other = np.asarray(first) == 1, np.asarray(second) == 1
     counts = int((one & ~other).sum()), int((other & ~one).sum())
     p = float(exact_sign(np.array([counts[0]]), np.array([sum(counts)]))[0])
@@ -96,12 +103,17 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 
 def exact_sign(heads: np.ndarray, tosses: np.ndarray) -> np.ndarray:
-    """(K,) two-sided p that a fair coin falls so unevenly: twice the smaller tail of ``heads`` (K,) in ``tosses`` (K,), 1 for none."""
+    """(K,) two-sided p that a fair coin falls so unevenly: twice the smaller tail of ``heads`` (K,)
+    in ``tosses`` (K,), 1 for none.
+    """
     return np.minimum(1, 2 * scipy.stats.binom.cdf(np.minimum(heads, tosses - heads), tosses, 0.5))
 
 
-def right_and_wrong(table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Positions of the images that «only_first», «only_second», «both» and «neither» get right, in the order of the dataset.
+def right_and_wrong(
+    table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Positions of the images that «only_first», «only_second», «both» and «neither» get right, in
+    the order of the dataset.
 
     Raises ``ConfigError`` for a metric that is not right or wrong.
     """
@@ -110,60 +122,120 @@ def right_and_wrong(table: ErrorTable, first: str, second: str, metric: str, mas
     one, other = _pair(table, first, second, metric, mask)
     rows = np.flatnonzero(_kept(table, first, second, metric, mask))
     right = {"only_first": (1, 0), "only_second": (0, 1), "both": (1, 1), "neither": (0, 0)}
-    return {name: rows[(one == left) & (other == other_is)] for name, (left, other_is) in right.items()}
+    return {
+        name: rows[(one == left) & (other == other_is)] for name, (left, other_is) in right.items()
+    }
 
 
-def biggest_gains(table: ErrorTable, first: str, second: str, mask: np.ndarray | None = None) -> np.ndarray:
-    """Positions where the second network's age error is smaller than the first's, the biggest gain first; swap the two for the reverse."""
-    gain = table.predictions_for(first)["error"].abs().to_numpy(float) - table.predictions_for(second)["error"].abs().to_numpy(float)
+def biggest_gains(
+    table: ErrorTable, first: str, second: str, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Positions where the second network's age error is smaller than the first's, the biggest gain
+    first; swap the two for the reverse.
+    """
+    gain = table.predictions_for(first)["error"].abs().to_numpy(float) - table.predictions_for(
+        second
+    )["error"].abs().to_numpy(float)
     rows = np.flatnonzero((gain > 0) if mask is None else (gain > 0) & mask)
     return rows[np.argsort(-gain[rows], kind="stable")]
 
 
-def slice_wins(table: ErrorTable, first: str, second: str, metric: str, depth: int = 1, mask: np.ndarray | None = None) -> pd.DataFrame:
-    """For each slice: ``n``, ``first``, ``second``, ``difference`` second less first with ``low`` and ``high``, ``p`` that there is none,
-    ``p_holm`` among all slices tested, ``wins`` («first», «second» or empty, by p_holm) and ``small``.
+def slice_wins(
+    table: ErrorTable,
+    first: str,
+    second: str,
+    metric: str,
+    depth: int = 1,
+    mask: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """For each slice: ``n``, ``first``, ``second``, ``difference`` second less first with ``low``
+    and ``high``, ``p`` that there is none, ``p_holm`` among all slices tested, ``wins`` («first»,
+    «second» or empty, by p_holm) and ``small``.
 
-    Intervals and p are Student's, of the pairs' differences, by person where all are known; without people, classes have McNemar's exact p.
-    Raises ``ConfigError`` for a metric of which neither more nor less is better.
+    Intervals and p are Student's, of the pairs' differences, by person where all are known; without
+    people, classes have McNemar's exact p. Raises ``ConfigError`` for a metric of which neither
+    more nor less is better.
     """
     if metric not in DIRECTED:
-        raise ConfigError(f"of {metric!r} neither more nor less is better; choose one of {', '.join(DIRECTED)}")
+        raise ConfigError(
+            f"of {metric!r} neither more nor less is better; choose one of {', '.join(DIRECTED)}"
+        )
     kept = _kept(table, first, second, metric, mask)
-    one, other = (np.where(kept, table.values[name][metric].to_numpy(float), np.nan) for name in (first, second))
-    found = slices_of(table, other - one, share=False, worse=WORSE[metric], depth=depth, people=table.people, test=False)
-    sides = [slices_of(table, side, share=False, worse=WORSE[metric], depth=depth, test=False)["value"] for side in (one, other)]
+    one, other = (
+        np.where(kept, table.values[name][metric].to_numpy(float), np.nan)
+        for name in (first, second)
+    )
+    found = slices_of(
+        table,
+        other - one,
+        share=False,
+        worse=WORSE[metric],
+        depth=depth,
+        people=table.people,
+        test=False,
+    )
+    sides = [
+        slices_of(table, side, share=False, worse=WORSE[metric], depth=depth, test=False)["value"]
+        for side in (one, other)
+    ]
     draws = found["people"].where(found["people"].notna(), found["n"]).to_numpy(float)
     if metric in CLASSES and table.people is None:
-        differ = slices_of(table, (other - one) ** 2, share=False, worse=1, depth=depth, test=False)["value"] * found["n"]
-        p = exact_sign(((differ - found["value"] * found["n"]) / 2).round().to_numpy(float), differ.round().to_numpy(float))
+        differ = (
+            slices_of(table, (other - one) ** 2, share=False, worse=1, depth=depth, test=False)[
+                "value"
+            ]
+            * found["n"]
+        )
+        p = exact_sign(
+            ((differ - found["value"] * found["n"]) / 2).round().to_numpy(float),
+            differ.round().to_numpy(float),
+        )
     else:
-        spread = (found["high"] - found["low"]).to_numpy(float) / 2 / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
+        spread = (
+            (found["high"] - found["low"]).to_numpy(float)
+            / 2
+            / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
+        )
         p = _p_of_none(found["value"].to_numpy(float), spread, draws)
     adjusted = holm(np.where(draws >= TESTED, p, np.nan))
     gain = -WORSE[metric] * found["value"].to_numpy(float)
     wins = np.where(~(adjusted <= 1 - LEVEL), "", np.where(gain > 0, "second", "first"))
     labels = found[["age", "gender", "race", "condition", "depth", "n"]]
-    columns = {"first": sides[0], "second": sides[1], "difference": found["value"], "low": found["low"], "high": found["high"]}
+    columns = {
+        "first": sides[0],
+        "second": sides[1],
+        "difference": found["value"],
+        "low": found["low"],
+        "high": found["high"],
+    }
     return labels.assign(**columns, p=p, p_holm=adjusted, wins=wins, small=found["n"] < SMALL)
 
 
-def _kept(table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None) -> np.ndarray:
+def _kept(
+    table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None
+) -> np.ndarray:
     if metric not in METRICS:
         raise ConfigError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     for name in (first, second):
         table.predictions_for(name)
-    both = table.values[first][metric].notna().to_numpy() & table.values[second][metric].notna().to_numpy()
+    both = (
+        table.values[first][metric].notna().to_numpy()
+        & table.values[second][metric].notna().to_numpy()
+    )
     return both if mask is None else both & mask
 
 
-def _pair(table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _pair(
+    table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     kept = _kept(table, first, second, metric, mask)
     one, other = (table.values[name][metric].to_numpy(float)[kept] for name in (first, second))
     return one, other
 
 
-def _bootstrap(values: np.ndarray, people: np.ndarray | None, resamples: int, seed: int) -> Estimate:
+def _bootstrap(
+    values: np.ndarray, people: np.ndarray | None, resamples: int, seed: int
+) -> Estimate:
     """The mean's interval; ``values``: one at least, none of them NaN."""
     found = bootstrap_mean(values, resamples, seed, people)
     assert found is not None
@@ -173,4 +245,6 @@ def _bootstrap(values: np.ndarray, people: np.ndarray | None, resamples: int, se
 def _p_of_none(value: np.ndarray, spread: np.ndarray, draws: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * scipy.stats.t.sf(np.abs(value) / spread, np.maximum(draws - 1, 1))
-    return np.where(np.isnan(spread), np.nan, np.where(spread > 0, p, np.where(value == 0, 1.0, 0.0)))
+    return np.where(
+        np.isnan(spread), np.nan, np.where(spread > 0, p, np.where(value == 0, 1.0, 0.0))
+    )

@@ -1,8 +1,9 @@
-"""Prediction tables of one or several weights on one dataset, side by side: a row an image, in one order for all.
+"""Prediction tables of one or several weights on one dataset, side by side: a row an image, in one
+order for all.
 
-Errors are in years. Where a dataset labels exact ages, an error is answer less label; where it labels ranges,
-it is the distance to the nearer end of the range, 0 inside. A label of n stands for the years from n - 0.5 to
-n + 0.5, as in ``decoding``. Whatever is not known is NaN.
+Errors are in years. Where a dataset labels exact ages, an error is answer less label; where it
+labels ranges, it is the distance to the nearer end of the range, 0 inside. A label of n stands for
+the years from n - 0.5 to n + 0.5, as in ``decoding``. Whatever is not known is NaN.
 """
 
 from __future__ import annotations
@@ -22,8 +23,26 @@ from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import slice_labels, value_columns
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS
 
-LABELS = ("file", "subject", "split", "age_true", "age_range_true", "gender_true", "race_true", "face_found")
-ANSWERS = ("age_pred", "age_low", "age_high", "fairface9_pred", "adience8_pred", "gender_pred", "gender_probability", "race_pred")
+LABELS = (
+    "file",
+    "subject",
+    "split",
+    "age_true",
+    "age_range_true",
+    "gender_true",
+    "race_true",
+    "face_found",
+)
+ANSWERS = (
+    "age_pred",
+    "age_low",
+    "age_high",
+    "fairface9_pred",
+    "adience8_pred",
+    "gender_pred",
+    "gender_probability",
+    "race_pred",
+)
 """What is needed of ``predictions.parquet``: the same for all weights, and each network's own."""
 NUMBERS = ("age_true", "age_pred", "age_low", "age_high", "gender_probability")
 CLOSE = 5.0
@@ -34,7 +53,9 @@ DIMENSIONS = ("age", "gender", "race")
 
 
 class LazyTables(Mapping[str, pd.DataFrame]):
-    """Tables by weights, each worked out when it is first asked for: of a dozen networks a view needs one or two."""
+    """Tables by weights, each worked out when it is first asked for: of a dozen networks a view
+    needs one or two.
+    """
 
     def __init__(self, names: Sequence[str], work: Callable[[str], pd.DataFrame]) -> None:
         """``work``: name to table; its result is kept."""
@@ -65,10 +86,12 @@ class LazyTables(Mapping[str, pd.DataFrame]):
 class ErrorTable:
     """N images of ``set`` and what each of ``weights`` made of them.
 
-    ``labels``: ``LABELS`` and ``age_lo``, ``age_hi``, the years the label stands for. ``groups``: the age band, gender and race of each
-    image as categories of labelled values in natural order, missing where unlabelled. ``conditions``: a bool column a condition that was
-    measured, all False where none was. ``measures``: ``conditions.MEASURES``, NaN where not measured. ``answers``: by weights, ``ANSWERS``
-    and ``derive``'s columns. ``values``: by weights, a column a metric, see ``metrics.value_columns``.
+    ``labels``: ``LABELS`` and ``age_lo``, ``age_hi``, the years the label stands for. ``groups``:
+    the age band, gender and race of each image as categories of labelled values in natural order,
+    missing where unlabelled. ``conditions``: a bool column a condition that was measured, all False
+    where none was. ``measures``: ``conditions.MEASURES``, NaN where not measured. ``answers``: by
+    weights, ``ANSWERS`` and ``derive``'s columns. ``values``: by weights, a column a metric, see
+    ``metrics.value_columns``.
     """
 
     set: str
@@ -90,30 +113,44 @@ class ErrorTable:
 
     @property
     def people(self) -> np.ndarray | None:
-        """(N,) int: who is in each image, or None where that is not known of all. Images of one person are no independent samples."""
-        return None if self.labels["subject"].isna().any() else self.labels["subject"].factorize()[0]
+        """(N,) int: who is in each image, or None where that is not known of all. Images of one
+        person are no independent samples.
+        """
+        return (
+            None if self.labels["subject"].isna().any() else self.labels["subject"].factorize()[0]
+        )
 
     def predictions_for(self, weights: str) -> pd.DataFrame:
         """Answers of ``weights``. Raises ``ConfigError`` for weights that are not in the table."""
         if weights not in self.answers:
-            raise ConfigError(f"no predictions of {weights!r} on {self.set} here; there are {', '.join(self.weights)}")
+            raise ConfigError(
+                f"no predictions of {weights!r} on {self.set} here; there are"
+                f" {', '.join(self.weights)}"
+            )
         return self.answers[weights]
 
 
 def available(reports: Path) -> dict[str, list[str]]:
-    """Set to the weights with predictions on it, sets in the order of ``TEST_SPLITS`` and weights by name."""
+    """Set to the weights with predictions on it, sets in the order of ``TEST_SPLITS`` and weights
+    by name.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted(reports.glob("*/*/predictions.parquet")):
         found.setdefault(path.parent.name, []).append(path.parent.parent.name)
     order = list(TEST_SPLITS)
-    return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0])))
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0]),
+        )
+    )
 
 
 def read_table(reports: Path, set_name: str, weights: Sequence[str]) -> ErrorTable:
     """What ``evaluate`` and ``conditions`` left in ``reports`` of ``weights`` on ``set_name``.
 
-    Raises ``ConfigError`` for no weights or some named twice, ``DatasetError`` for predictions that are absent, of another make, or about
-    other images or labels than those of the first weights.
+    Raises ``ConfigError`` for no weights or some named twice, ``DatasetError`` for predictions that
+    are absent, of another make, or about other images or labels than those of the first weights.
     """
     tables = {name: _read_predictions(reports, set_name, name) for name in weights}
     if not weights or len(tables) != len(weights):
@@ -121,13 +158,20 @@ def read_table(reports: Path, set_name: str, weights: Sequence[str]) -> ErrorTab
     return make_table(set_name, tables, read_conditions(reports, set_name))
 
 
-def make_table(set_name: str, predictions: Mapping[str, pd.DataFrame], conditions: pd.DataFrame | None = None) -> ErrorTable:
-    """Table of ``predictions`` by weights, in the order of the first. Raises ``DatasetError`` as ``read_table`` does."""
+def make_table(
+    set_name: str, predictions: Mapping[str, pd.DataFrame], conditions: pd.DataFrame | None = None
+) -> ErrorTable:
+    """Table of ``predictions`` by weights, in the order of the first. Raises ``DatasetError`` as
+    ``read_table`` does.
+    """
     first, *_ = predictions
     tables = {name: _checked(table, f"{name} on {set_name}") for name, table in predictions.items()}
     labels = tables[first][list(LABELS)]
     given = {
-        name: _aligned(table, labels, f"{name} on {set_name}", f"{first} on {set_name}")[list(ANSWERS)] for name, table in tables.items()
+        name: _aligned(table, labels, f"{name} on {set_name}", f"{first} on {set_name}")[
+            list(ANSWERS)
+        ]
+        for name, table in tables.items()
     }
     labels = labels.assign(**_label_years(labels))
     measured = _conditions_of(labels, conditions)
@@ -139,25 +183,32 @@ def make_table(set_name: str, predictions: Mapping[str, pd.DataFrame], condition
         conditions=held(measured),
         measures=measured[list(MEASURES)],
         answers=LazyTables(list(given), lambda name: derive(labels, given[name])),
-        values=LazyTables(list(given), lambda name: value_columns(pd.concat([labels, given[name]], axis=1))),
+        values=LazyTables(
+            list(given), lambda name: value_columns(pd.concat([labels, given[name]], axis=1))
+        ),
     )
 
 
 def derive(labels: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """``answers`` and what follows from them and ``labels`` with ``age_lo`` and ``age_hi``.
 
-    ``error``: signed years, positive where guessed too old. ``outside``: years between the label and the network's interval, 0 where it
-    holds the label. ``width`` of the interval. ``age_right``, ``gender_right``, ``race_right``: 1, 0 or NaN. An exact age is right within
-    ``CLOSE`` years; a range where the network names it, or, where it names none, where its years lie inside. ``label_probability``: what
-    the network gives the labelled gender.
+    ``error``: signed years, positive where guessed too old. ``outside``: years between the label
+    and the network's interval, 0 where it holds the label. ``width`` of the interval.
+    ``age_right``, ``gender_right``, ``race_right``: 1, 0 or NaN. An exact age is right within
+    ``CLOSE`` years; a range where the network names it, or, where it names none, where its years
+    lie inside. ``label_probability``: what the network gives the labelled gender.
     """
     low, high, age = labels["age_lo"], labels["age_hi"], answers["age_pred"]
     exact = labels["age_true"].notna()
     beyond = (age - high).clip(lower=0) - (low - age).clip(lower=0)
     error = (age - labels["age_true"]).where(exact, beyond)
     reach_low, reach_high = (labels["age_true"].where(exact, end) for end in (high, low))
-    outside = np.maximum(np.maximum(answers["age_low"] - reach_low, reach_high - answers["age_high"]), 0)
-    inside = (error == 0).where(answers["fairface9_pred"].isna(), answers["fairface9_pred"] == labels["age_range_true"])
+    outside = np.maximum(
+        np.maximum(answers["age_low"] - reach_low, reach_high - answers["age_high"]), 0
+    )
+    inside = (error == 0).where(
+        answers["fairface9_pred"].isna(), answers["fairface9_pred"] == labels["age_range_true"]
+    )
     gender_right = _right(labels["gender_true"], answers["gender_pred"])
     probability = answers["gender_probability"]
     return answers.assign(
@@ -167,7 +218,9 @@ def derive(labels: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         age_right=(error.abs() <= CLOSE).where(exact, inside).astype(float).where(error.notna()),
         gender_right=gender_right,
         race_right=_right(labels["race_true"], answers["race_pred"]),
-        label_probability=probability.where(gender_right != 0, 1 - probability).where(gender_right.notna()),
+        label_probability=probability.where(gender_right != 0, 1 - probability).where(
+            gender_right.notna()
+        ),
     )
 
 
@@ -181,7 +234,10 @@ def _label_years(labels: pd.DataFrame) -> dict[str, pd.Series]:
     exact, ranges = labels["age_true"], labels["age_range_true"]
     low = ranges.map({name: group.lo - 0.5 for name, group in by_name.items()}).astype(float)
     high = ranges.map({name: group.hi + 0.5 for name, group in by_name.items()}).astype(float)
-    return {"age_lo": (exact - 0.5).where(exact.notna(), low), "age_hi": (exact + 0.5).where(exact.notna(), high)}
+    return {
+        "age_lo": (exact - 0.5).where(exact.notna(), low),
+        "age_hi": (exact + 0.5).where(exact.notna(), high),
+    }
 
 
 def _groups(labels: pd.DataFrame) -> pd.DataFrame:
@@ -194,16 +250,28 @@ def _groups(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _conditions_of(labels: pd.DataFrame, conditions: pd.DataFrame | None) -> pd.DataFrame:
-    """Conditions in the order of ``labels``. Of images that were not measured only what detection said in ``evaluate`` is known."""
+    """Conditions in the order of ``labels``. Of images that were not measured only what detection
+    said in ``evaluate`` is known.
+    """
     if conditions is None:
         conditions = pd.DataFrame(columns=["file", "face_found", *MEASURES])
-    found = conditions.drop_duplicates("file").set_index("file").reindex(labels["file"]).reset_index(drop=True)
-    seen = found["face_found"].astype(object).where(found["face_found"].notna(), labels["face_found"])
+    found = (
+        conditions.drop_duplicates("file")
+        .set_index("file")
+        .reindex(labels["file"])
+        .reset_index(drop=True)
+    )
+    seen = (
+        found["face_found"].astype(object).where(found["face_found"].notna(), labels["face_found"])
+    )
     return found.assign(face_found=seen.astype(bool)).astype(dict.fromkeys(MEASURES, float))
 
 
 def _read_predictions(reports: Path, set_name: str, weights: str) -> pd.DataFrame:
-    path, remedy = reports / weights / set_name / "predictions.parquet", f"run «evaluate --weights {weights} --set {set_name}»"
+    path, remedy = (
+        reports / weights / set_name / "predictions.parquet",
+        f"run «evaluate --weights {weights} --set {set_name}»",
+    )
     table = read_optional_parquet(path, (), f"{remedy} again")
     if table is None:
         raise DatasetError(f"{path} is missing: {remedy}")
@@ -212,9 +280,13 @@ def _read_predictions(reports: Path, set_name: str, weights: str) -> pd.DataFram
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if missing := [name for name in (*LABELS, *ANSWERS) if name not in table]:
-        raise DatasetError(f"the predictions of {where} lack {', '.join(missing)}: run «evaluate» again")
+        raise DatasetError(
+            f"the predictions of {where} lack {', '.join(missing)}: run «evaluate» again"
+        )
     if twice := int(table["file"].duplicated().sum()):
-        raise DatasetError(f"the predictions of {where} name {twice:,} files more than once: run «evaluate» again")
+        raise DatasetError(
+            f"the predictions of {where} name {twice:,} files more than once: run «evaluate» again"
+        )
     return table.reset_index(drop=True).astype(dict.fromkeys(NUMBERS, float))
 
 
@@ -223,10 +295,16 @@ def _aligned(table: pd.DataFrame, labels: pd.DataFrame, where: str, first: str) 
     if not table["file"].equals(labels["file"]):
         places = pd.Index(table["file"]).get_indexer(labels["file"])
         if len(table) != len(labels) or (places < 0).any():
-            raise DatasetError(f"the predictions of {where} and of {first} are about different images: run «evaluate» for both")
+            raise DatasetError(
+                f"the predictions of {where} and of {first} are about different images: run"
+                " «evaluate» for both"
+            )
         table = table.iloc[places].reset_index(drop=True)
     for column in ("age_true", "age_range_true", "gender_true", "race_true"):
         one, other = table[column], labels[column]
         if not ((one == other) | (one.isna() & other.isna())).all():
-            raise DatasetError(f"the predictions of {where} and of {first} have different labels in «{column}»: run «evaluate» for both")
+            raise DatasetError(
+                f"the predictions of {where} and of {first} have different labels in «{column}»:"
+                " run «evaluate» for both"
+            )
     return table

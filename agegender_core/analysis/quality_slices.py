@@ -1,7 +1,9 @@
-"""What an image's condition costs: images that are blurred, dark or seen from the side against those that are not.
+"""What an image's condition costs: images that are blurred, dark or seen from the side against
+those that are not.
 
-Old photographs are grey and show other people than new ones, so the plain difference mixes the image with whom it shows. Beside it stands
-the difference within age bands: each image of the condition is compared with those of its own band that are free of it.
+Old photographs are grey and show other people than new ones, so the plain difference mixes the
+image with whom it shows. Beside it stands the difference within age bands: each image of the
+condition is compared with those of its own band that are free of it.
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ from agegender_core.evaluation.statistics import LEVEL, Differences, differences
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
 
-def condition_table(table: ErrorTable, weights: str, metric: str, mask: np.ndarray | None = None) -> pd.DataFrame:
-    """A row a condition that occurs among the images in ``mask`` (N,) bool that count for ``metric``.
+def condition_table(
+    table: ErrorTable, weights: str, metric: str, mask: np.ndarray | None = None
+) -> pd.DataFrame:
+    """A row a condition that occurs among the images in ``mask`` (N,) bool that count for
+    ``metric``.
 
-    Columns: ``condition``, ``n``, ``value``, ``rest``, ``difference`` from the rest with ``low`` and ``high``, ``within``, the mean
-    difference from images of the same age band, with ``within_low`` and ``within_high``, ``p``, that there is none within age bands,
-    ``p_holm`` among all conditions, ``mark`` («worse», «better» or empty, by p_holm; for the bias «older» or «younger») and ``small``.
-    Raises ``ConfigError`` for an unknown metric.
+    Columns: ``condition``, ``n``, ``value``, ``rest``, ``difference`` from the rest with ``low``
+    and ``high``, ``within``, the mean difference from images of the same age band, with
+    ``within_low`` and ``within_high``, ``p``, that there is none within age bands, ``p_holm`` among
+    all conditions, ``mark`` («worse», «better» or empty, by p_holm; for the bias «older» or
+    «younger») and ``small``. Raises ``ConfigError`` for an unknown metric.
     """
     if metric not in METRICS:
         raise ConfigError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
@@ -38,13 +44,23 @@ def condition_table(table: ErrorTable, weights: str, metric: str, mask: np.ndarr
         holds = table.conditions[name].to_numpy(bool)[known]
         if holds.any() and not holds.all():
             plain = _against_rest(values[known], holds, people, METRIC_FORMATS[metric].unit == "%")
-            inside = _against_rest(_beside_band(values[known], holds, bands), holds, people, share=False)
+            inside = _against_rest(
+                _beside_band(values[known], holds, bands), holds, people, share=False
+            )
             draws = holds.sum() if people is None else len(np.unique(people[holds]))
-            row = {"condition": name, "n": int(holds.sum()), "draws": draws, "value": float(values[known][holds].mean())}
+            row = {
+                "condition": name,
+                "n": int(holds.sum()),
+                "draws": draws,
+                "value": float(values[known][holds].mean()),
+            }
             rows.append(row | _numbers(plain, inside))
     found = pd.DataFrame(rows, columns=["condition", "n", "draws", "value", *NUMBERS])
     found["p_holm"] = holm(found["p"].where(found["draws"] >= TESTED).to_numpy(float))
-    found["mark"] = [_mark(WORSE[metric], within, p) for within, p in zip(found["within"], found["p_holm"], strict=True)]
+    found["mark"] = [
+        _mark(WORSE[metric], within, p)
+        for within, p in zip(found["within"], found["p_holm"], strict=True)
+    ]
     found["small"] = found["n"] < SMALL
     return found.drop(columns="draws")
 
@@ -53,23 +69,40 @@ NUMBERS = ("rest", "difference", "low", "high", "within", "within_low", "within_
 
 
 def _numbers(plain: Differences, inside: Differences) -> dict[str, float]:
-    parts = (plain.rest, plain.value, plain.low, plain.high, inside.value, inside.low, inside.high, inside.p)
+    parts = (
+        plain.rest,
+        plain.value,
+        plain.low,
+        plain.high,
+        inside.value,
+        inside.low,
+        inside.high,
+        inside.p,
+    )
     return {name: float(part[0]) for name, part in zip(NUMBERS, parts, strict=True)}
 
 
 def _beside_band(values: np.ndarray, holds: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """(M,) values less the mean of their band's images without the condition; NaN where a band has none of these."""
+    """(M,) values less the mean of their band's images without the condition; NaN where a band has
+    none of these.
+    """
     free = ~holds
     with np.errstate(invalid="ignore"):
-        means = np.bincount(bands[free], values[free], bands.max() + 1) / np.bincount(bands[free], minlength=bands.max() + 1)
+        means = np.bincount(bands[free], values[free], bands.max() + 1) / np.bincount(
+            bands[free], minlength=bands.max() + 1
+        )
     return values - means[bands]
 
 
-def _against_rest(values: np.ndarray, holds: np.ndarray, people: np.ndarray | None, share: bool) -> Differences:
+def _against_rest(
+    values: np.ndarray, holds: np.ndarray, people: np.ndarray | None, share: bool
+) -> Differences:
     known = ~np.isnan(values)
     whose = None if people is None else people[known]
     found = sums(values[known], np.where(holds[known], 0, -1), 1, whose)
-    return differences(found, sums(values[known], np.zeros(int(known.sum()), np.int64), 1, whose), share)
+    return differences(
+        found, sums(values[known], np.zeros(int(known.sum()), np.int64), 1, whose), share
+    )
 
 
 def _mark(worse: int, within: float, p: float) -> str:

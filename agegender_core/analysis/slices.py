@@ -1,8 +1,10 @@
-"""Slices: for whom and in which conditions a network errs more than elsewhere. Age band x gender x race x image condition.
+"""Slices: for whom and in which conditions a network errs more than elsewhere. Age band x gender x
+race x image condition.
 
-Each slice is compared with the rest of the images (see ``intervals.differences``). A slice of fewer than ``TESTED`` draws is shown but
-not tested; the p of all others are adjusted together by Holm, so that among all marks «worse» and «better» of one table a single false one
-has a chance of at most 5 %. Which slices are tested depends on their sizes alone, never on their errors.
+Each slice is compared with the rest of the images (see ``intervals.differences``). A slice of fewer
+than ``TESTED`` draws is shown but not tested; the p of all others are adjusted together by Holm, so
+that among all marks «worse» and «better» of one table a single false one has a chance of at most 5
+%. Which slices are tested depends on their sizes alone, never on their errors.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ import pandas as pd
 from agegender_core.analysis.prediction_table import DIMENSIONS, ErrorTable
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.metrics import METRICS
-from agegender_core.evaluation.statistics import LEVEL, Sums, differences, group_means, holm, stacked, sums
+from agegender_core.evaluation.statistics import (
+    LEVEL,
+    Sums,
+    differences,
+    group_means,
+    holm,
+    stacked,
+    sums,
+)
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
 CONDITION = "condition"
@@ -25,7 +35,9 @@ LABELS = (*DIMENSIONS, CONDITION)
 TESTED = 10
 """Draws are people where they are known, else images."""
 SMALL = 30
-"""Slices below this size carry a warning: their intervals lean on the bell curve more than the images allow."""
+"""Slices below this size carry a warning: their intervals lean on the bell curve more than the
+images allow.
+"""
 WORSE: dict[str, int] = {name: metric.worse for name, metric in METRIC_FORMATS.items()}
 """Which sign of slice less rest is worse; 0: either, the farther from nought the worse."""
 ALPHA = 1 - LEVEL
@@ -33,7 +45,9 @@ ALPHA = 1 - LEVEL
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One way to cut the table: ``dimensions``, the ``names`` of their values and (N,) ``codes`` into their product, -1 for none."""
+    """One way to cut the table: ``dimensions``, the ``names`` of their values and (N,) ``codes``
+    into their product, -1 for none.
+    """
 
     dimensions: tuple[str, ...]
     names: tuple[tuple[str, ...], ...]
@@ -46,8 +60,13 @@ class Cut:
 
 
 def cuts(table: ErrorTable, depth: int) -> Iterator[Cut]:
-    """Every combination of up to ``depth`` of age, gender, race and one condition that the table has labels for."""
-    single = {name: (tuple(column.cat.categories), column.cat.codes.to_numpy(np.int64)) for name, column in table.groups.items()}
+    """Every combination of up to ``depth`` of age, gender, race and one condition that the table
+    has labels for.
+    """
+    single = {
+        name: (tuple(column.cat.categories), column.cat.codes.to_numpy(np.int64))
+        for name, column in table.groups.items()
+    }
     bases = [name for name in DIMENSIONS if single[name][0]]
     condition = _conditions(table)
     for count in range(1, depth + 1):
@@ -55,21 +74,34 @@ def cuts(table: ErrorTable, depth: int) -> Iterator[Cut]:
             yield _product(chosen, [single[name] for name in chosen])
         for chosen in itertools.combinations(bases, count - 1):
             for name, codes in condition:
-                yield _product((*chosen, CONDITION), [*(single[part] for part in chosen), ((name,), codes)])
+                yield _product(
+                    (*chosen, CONDITION), [*(single[part] for part in chosen), ((name,), codes)]
+                )
 
 
 def slice_table(
-    table: ErrorTable, weights: str, metric: str, depth: int = 2, mask: np.ndarray | None = None, min_size: int = 1
+    table: ErrorTable,
+    weights: str,
+    metric: str,
+    depth: int = 2,
+    mask: np.ndarray | None = None,
+    min_size: int = 1,
 ) -> pd.DataFrame:
-    """A row a slice of at least ``min_size`` images that count for ``metric``, simple slices first, in natural order.
+    """A row a slice of at least ``min_size`` images that count for ``metric``, simple slices first,
+    in natural order.
 
-    Columns: ``age``, ``gender``, ``race``, ``condition`` (None: any), ``depth``, ``n``, ``people`` (NaN where unknown), ``value`` with
-    ``low`` and ``high``, ``rest``, ``difference`` from the rest with ``difference_low`` and ``difference_high``, ``from_whole``, the
-    difference from all images, ``p``, ``p_holm``, ``mark`` («worse», «better» or empty; for the bias «older» or «younger») and ``small``.
-    ``mask``: (N,) bool, images to look at. Raises ``ConfigError`` for an unknown metric or a depth below 1.
+    Columns: ``age``, ``gender``, ``race``, ``condition`` (None: any), ``depth``, ``n``, ``people``
+    (NaN where unknown), ``value`` with ``low`` and ``high``, ``rest``, ``difference`` from the rest
+    with ``difference_low`` and ``difference_high``, ``from_whole``, the difference from all images,
+    ``p``, ``p_holm``, ``mark`` («worse», «better» or empty; for the bias «older» or «younger») and
+    ``small``.
+    ``mask``: (N,) bool, images to look at. Raises ``ConfigError`` for an unknown metric or a depth
+    below 1.
     """
     values, people = _values(table, weights, metric, mask)
-    return slices_of(table, values, METRIC_FORMATS[metric].unit == "%", WORSE[metric], depth, min_size, people)
+    return slices_of(
+        table, values, METRIC_FORMATS[metric].unit == "%", WORSE[metric], depth, min_size, people
+    )
 
 
 def slices_of(
@@ -83,9 +115,11 @@ def slices_of(
     searched: bool = False,
     test: bool = True,
 ) -> pd.DataFrame:
-    """``slice_table`` of any (N,) ``values``; ``share``: they are 0 and 1; ``worse``: as in ``WORSE``.
+    """``slice_table`` of any (N,) ``values``; ``share``: they are 0 and 1; ``worse``: as in
+    ``WORSE``.
 
-    ``searched`` adds ``searched_low`` and ``searched_high``: bounds of the difference that hold for all rows at once (Bonferroni).
+    ``searched`` adds ``searched_low`` and ``searched_high``: bounds of the difference that hold for
+    all rows at once (Bonferroni).
     ``test``: False leaves the tests against the rest out.
     """
     if depth < 1:
@@ -95,13 +129,23 @@ def slices_of(
     whole = sums(values, np.zeros(len(values), np.int64), 1, people)
     labels, batches = _collect(table, values, known, depth, max(min_size, 1), people)
     measured = [_measured(batch, whole, share, people is not None, test) for batch in batches]
-    found = pd.concat([labels, pd.concat([*measured, _measured(_none(whole), whole, share, False, test)], ignore_index=True)], axis=1)
+    found = pd.concat(
+        [
+            labels,
+            pd.concat(
+                [*measured, _measured(_none(whole), whole, share, False, test)], ignore_index=True
+            ),
+        ],
+        axis=1,
+    )
     part = found["n"] < whole.n[0]
     if searched:
         level = 1 - ALPHA / max(int(part.sum()), 1)
         wide = [differences(batch, whole, share, level, test=False) for batch in batches]
         for name in ("low", "high"):
-            found[f"searched_{name}"] = np.concatenate([*(getattr(item, name) for item in wide), np.empty(0)])
+            found[f"searched_{name}"] = np.concatenate(
+                [*(getattr(item, name) for item in wide), np.empty(0)]
+            )
     found["p_holm"] = holm(found["p"].where((_draws(found) >= TESTED) & part).to_numpy(float))
     found["mark"] = _marks(found, worse)
     found["small"] = found["n"] < SMALL
@@ -117,11 +161,14 @@ def worst_slices(
     limit: int = 10,
     mask: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """At most ``limit`` slices of at least ``min_size`` images that are surely worse than their rest, the surest harm first.
+    """At most ``limit`` slices of at least ``min_size`` images that are surely worse than their
+    rest, the surest harm first.
 
-    Rows as of ``slice_table``. Slices are ranked by the end of their difference's interval that is nearer to none, at a level that allows
-    for all slices searched (Bonferroni; ``searched_low``, ``searched_high``): the worst of many looks worse than it is, and so its plain
-    interval would be too narrow. A slice within one already listed is left out unless its own interval lies beyond that one's value.
+    Rows as of ``slice_table``. Slices are ranked by the end of their difference's interval that is
+    nearer to none, at a level that allows for all slices searched (Bonferroni; ``searched_low``,
+    ``searched_high``): the worst of many looks worse than it is, and so its plain interval would be
+    too narrow. A slice within one already listed is left out unless its own interval lies beyond
+    that one's value.
     ``found.attrs["searched"]``: how many slices were looked at.
     """
     values, people = _values(table, weights, metric, mask)
@@ -131,7 +178,9 @@ def worst_slices(
     searched = len(found)
     harm = _least_harm(found, worse)
     found = (
-        found.assign(harm=harm)[(harm > 0) & (found["mark"] != "")].sort_values("harm", ascending=False, kind="stable").drop(columns="harm")
+        found.assign(harm=harm)[(harm > 0) & (found["mark"] != "")]
+        .sort_values("harm", ascending=False, kind="stable")
+        .drop(columns="harm")
     )
     kept = _without_echoes(found, worse, limit)
     kept.attrs["searched"] = searched
@@ -154,7 +203,9 @@ def slice_name(row: pd.Series) -> str:
     return ", ".join(row[name] for name in LABELS if isinstance(row[name], str))
 
 
-def _values(table: ErrorTable, weights: str, metric: str, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _values(
+    table: ErrorTable, weights: str, metric: str, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     table.predictions_for(weights)
     if metric not in METRICS:
         raise ConfigError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
@@ -163,7 +214,11 @@ def _values(table: ErrorTable, weights: str, metric: str, mask: np.ndarray | Non
 
 
 def _conditions(table: ErrorTable) -> list[tuple[str, np.ndarray]]:
-    return [(str(name), np.where(column.to_numpy(bool), 0, -1)) for name, column in table.conditions.items() if column.any()]
+    return [
+        (str(name), np.where(column.to_numpy(bool), 0, -1))
+        for name, column in table.conditions.items()
+        if column.any()
+    ]
 
 
 def _product(dimensions: tuple[str, ...], parts: list[tuple[tuple[str, ...], np.ndarray]]) -> Cut:
@@ -174,9 +229,16 @@ def _product(dimensions: tuple[str, ...], parts: list[tuple[tuple[str, ...], np.
 
 
 def _collect(
-    table: ErrorTable, values: np.ndarray, known: np.ndarray, depth: int, min_size: int, people: np.ndarray | None
+    table: ErrorTable,
+    values: np.ndarray,
+    known: np.ndarray,
+    depth: int,
+    min_size: int,
+    people: np.ndarray | None,
 ) -> tuple[pd.DataFrame, list[Sums]]:
-    """Labels of all slices of ``min_size`` images, and their sums in the same order, in as few batches as memory allows."""
+    """Labels of all slices of ``min_size`` images, and their sums in the same order, in as few
+    batches as memory allows.
+    """
     names: list[tuple[str | None, ...]] = []
     batches: list[Sums] = []
     for cut in cuts(table, depth):
@@ -184,7 +246,10 @@ def _collect(
         rows = np.flatnonzero(found.n >= min_size)
         products = list(itertools.product(*cut.names))
         places = [cut.dimensions.index(name) if name in cut.dimensions else None for name in LABELS]
-        names += [tuple(None if place is None else products[row][place] for place in places) for row in rows]
+        names += [
+            tuple(None if place is None else products[row][place] for place in places)
+            for row in rows
+        ]
         batches.append(found.take(rows))
     labels = pd.DataFrame(names, columns=list(LABELS), dtype=object)
     labels["depth"] = labels.notna().sum(axis=1)
@@ -219,9 +284,19 @@ def _measured(found: Sums, whole: Sums, share: bool, by_person: bool, test: bool
 
 
 def _marks(found: pd.DataFrame, worse: int) -> np.ndarray:
-    above, below = ("older", "younger") if worse == 0 else ("worse", "better") if worse > 0 else ("better", "worse")
+    above, below = (
+        ("older", "younger")
+        if worse == 0
+        else ("worse", "better")
+        if worse > 0
+        else ("better", "worse")
+    )
     sure = found["p_holm"].to_numpy(float) <= ALPHA
-    return np.where(sure & (found["difference"] > 0), above, np.where(sure & (found["difference"] < 0), below, ""))
+    return np.where(
+        sure & (found["difference"] > 0),
+        above,
+        np.where(sure & (found["difference"] < 0), below, ""),
+    )
 
 
 def _least_harm(found: pd.DataFrame, worse: int) -> pd.Series:

@@ -1,4 +1,6 @@
-"""A visitor's own labelled images: checked, run through networks one image at a time, and kept in memory only. No web framework."""
+"""A visitor's own labelled images: checked, run through networks one image at a time, and kept in
+memory only. No web framework.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ SET = "own"
 
 @dataclass
 class OwnSet:
-    """What was given. ``contents``: encoded images by file. ``bad``: what cannot be used, and why. ``predictions``: by weights. ``name``:
-    no other dataset has it."""
+    """What was given. ``contents``: encoded images by file. ``bad``: what cannot be used, and why.
+    ``predictions``: by weights. ``name``: no other dataset has it.
+    """
 
     records: list[FaceRecord]
     contents: dict[str, bytes]
@@ -42,7 +45,9 @@ class OwnSet:
 
 @dataclass
 class Job:
-    """One network on its way through a dataset. Images that turn out to be none are taken out of the dataset."""
+    """One network on its way through a dataset. Images that turn out to be none are taken out of
+    the dataset.
+    """
 
     own: OwnSet
     weights: str
@@ -60,7 +65,9 @@ class Job:
         return self.done < self.total
 
     def step(self, predictor: Any) -> None:
-        """The next image. One that cannot be read or searched is listed as bad. Raises errors of the network."""
+        """The next image. One that cannot be read or searched is listed as bad. Raises errors of
+        the network.
+        """
         record = self.own.records[self.done]
         content, known = self.own.contents[record.file], record.file in self.own.faces
         face = self.own.faces.get(record.file)
@@ -74,19 +81,31 @@ class Job:
         self.rows.append(row_of(record, first))
         if not known:
             self.own.faces[record.file] = None if first is None else first.face
-            seen = empty_row(record.file, True) if first is None else {
-                "file": record.file, "readable": True, "face_found": True, **measure(found.image, first.face)}  # fmt: skip
+            seen = (
+                empty_row(record.file, True)
+                if first is None
+                else {
+                    "file": record.file,
+                    "readable": True,
+                    "face_found": True,
+                    **measure(found.image, first.face),
+                }
+            )
             self.own.conditions[record.file] = dict(seen)
         self.done += 1
 
     def finish(self) -> bool:
-        """Put the answers so far into the dataset; True where any were put in. A first model that was stopped leaves the dataset
-        with the images it answered; a later one that was stopped leaves nothing."""
+        """Put the answers so far into the dataset; True where any were put in. A first model that
+        was stopped leaves the dataset with the images it answered; a later one that was stopped
+        leaves nothing.
+        """
         if not self.rows or (self.left and self.own.predictions):
             return False
         self.own.records = self.own.records[: self.done]
         kept = {record.file for record in self.own.records}
-        self.own.predictions = {name: table[table["file"].isin(kept)] for name, table in self.own.predictions.items()}
+        self.own.predictions = {
+            name: table[table["file"].isin(kept)] for name, table in self.own.predictions.items()
+        }
         self.own.predictions[self.weights] = pd.DataFrame(self.rows)
         return True
 
@@ -116,7 +135,9 @@ def _answers(found: Prediction | None) -> dict[str, Any]:
         "fairface9_pred": _group(age, FAIRFACE_GROUPS),
         "adience8_pred": _group(age, ADIENCE_GROUPS),
         "gender_pred": None if gender is None else gender.label,
-        "gender_probability": np.nan if gender is None or gender.confidence is None else gender.confidence,
+        "gender_probability": (
+            np.nan if gender is None or gender.confidence is None else gender.confidence
+        ),
         "race_pred": None,
     }
 
@@ -128,10 +149,17 @@ def _group(age: AgeEstimate | None, groups: tuple[AgeGroup, ...]) -> str | None:
     if age.probs is not None:
         shares = [float(np.asarray(age.probs)[group.lo : group.hi + 1].sum()) for group in groups]
         return groups[int(np.argmax(shares))].name
-    return age.group if age.group in group_names(groups) and (age.ranges is None or age.ranges.labels == group_names(groups)) else None
+    return (
+        age.group
+        if age.group in group_names(groups)
+        and (age.ranges is None or age.ranges.labels == group_names(groups))
+        else None
+    )
 
 
 def _range_name(record: FaceRecord) -> str | None:
     if record.age_range is None:
         return None
-    return next((group.name for group in FAIRFACE_GROUPS if (group.lo, group.hi) == record.age_range), None)
+    return next(
+        (group.name for group in FAIRFACE_GROUPS if (group.lo, group.hi) == record.age_range), None
+    )

@@ -1,4 +1,6 @@
-"""A visitor's own labelled images, taken out of what was uploaded: zips, images, a CSV. In memory only, and no web framework."""
+"""A visitor's own labelled images, taken out of what was uploaded: zips, images, a CSV. In memory
+only, and no web framework.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from agegender_core.analysis.user_set import SET, OwnSet
-from agegender_core.analysis.user_tables import MAX_NAME, MAX_PARTS, MAX_TABLE, Row, matched, read_rows, tidy
+from agegender_core.analysis.user_tables import (
+    MAX_NAME,
+    MAX_PARTS,
+    MAX_TABLE,
+    Row,
+    matched,
+    read_rows,
+    tidy,
+)
 from agegender_core.datasets.readers.base import Collector, Skip, is_picture
 from agegender_core.datasets.readers.label_columns import take_rows
 from agegender_core.datasets.readers.utkface import CODED_GENDERS, NAME, OLDEST
@@ -19,7 +29,9 @@ from agegender_core.labels import UTKFACE_RACES
 from agegender_core.vision.image_io import MAX_BYTES
 
 MAX_PICTURES, MAX_MEMBERS, MAX_ENTRIES = 2000, 3 * 2000, 20_000
-"""Images of a dataset, files of a zip that are looked at, and entries of a zip that is opened at all."""
+"""Images of a dataset, files of a zip that are looked at, and entries of a zip that is opened at
+all.
+"""
 MAX_TOTAL = 160 * 1024 * 1024
 """Bytes of all images, unpacked; what turns out damaged while it is unpacked counts as well."""
 MAX_REMARKS = 2000
@@ -28,12 +40,17 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 """Ways to pack that are unpacked. LZMA lets an archive name the memory its reader must take."""
 TABLES, SPREADSHEETS = (".csv", ".tsv"), (".xlsx", ".xls", ".ods", ".numbers")
 JUNK = ("thumbs.db", "desktop.ini")
-HOW = "images named in UTKFace style (26_1_2_20170117.jpg: age, gender 0 man or 1 woman, race, date), or with a CSV of file, age, gender"
+HOW = (
+    "images named in UTKFace style (26_1_2_20170117.jpg: age, gender 0 man or 1 woman, race, date),"
+    " or with a CSV of file, age, gender"
+)
 
 
 @dataclass
 class Remarks:
-    """What was left out and why, one by one up to ``MAX_REMARKS``. ``hidden``: files that systems lay beside one's own."""
+    """What was left out and why, one by one up to ``MAX_REMARKS``. ``hidden``: files that systems
+    lay beside one's own.
+    """
 
     listed: list[Skip] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
@@ -50,7 +67,9 @@ class Remarks:
         """Everything, hidden files in one line."""
         found = list(self.listed)
         if self.hidden:
-            others = f", and {len(self.hidden) - 1:,} more of the kind" if len(self.hidden) > 1 else ""
+            others = (
+                f", and {len(self.hidden) - 1:,} more of the kind" if len(self.hidden) > 1 else ""
+            )
             found.append(Skip(self.hidden[0], f"a hidden file of the system, not read{others}"))
         if self.more:
             found.append(Skip("…", f"{self.more:,} more remarks"))
@@ -58,7 +77,8 @@ class Remarks:
 
 
 def read_own(files: Iterable[tuple[str, bytes]]) -> OwnSet:
-    """A dataset of uploaded files: zips, images and at most one CSV. Bad rows are listed, not fatal.
+    """A dataset of uploaded files: zips, images and at most one CSV. Bad rows are listed, not
+    fatal.
 
     Raises ``DatasetError`` where nothing at all can be used.
     """
@@ -81,8 +101,9 @@ def read_own(files: Iterable[tuple[str, bytes]]) -> OwnSet:
 
 @dataclass(frozen=True)
 class Given:
-    """A file that was given, itself or in a zip. ``size``: its bytes unpacked, as it says; ``read`` may raise anything. ``trouble``: why it
-    is not read at all."""
+    """A file that was given, itself or in a zip. ``size``: its bytes unpacked, as it says; ``read``
+    may raise anything. ``trouble``: why it is not read at all.
+    """
 
     name: str
     size: int
@@ -90,8 +111,12 @@ class Given:
     trouble: str = ""
 
 
-def _unpacked(files: Iterable[tuple[str, bytes]], remarks: Remarks) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Images and tables by their tidy name, zips opened in memory. What is too much is not unpacked at all."""
+def _unpacked(
+    files: Iterable[tuple[str, bytes]], remarks: Remarks
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Images and tables by their tidy name, zips opened in memory. What is too much is not unpacked
+    at all.
+    """
     contents: dict[str, bytes] = {}
     tables: dict[str, bytes] = {}
     room = MAX_TOTAL
@@ -104,22 +129,32 @@ def _unpacked(files: Iterable[tuple[str, bytes]], remarks: Remarks) -> tuple[dic
         if not reason and (given.name in contents or given.name in tables):
             reason = "a file of this name came before"
         if not reason and (given.size > room or len(contents) >= MAX_PICTURES):
-            reason = f"beyond {MAX_PICTURES:,} images or {MAX_TOTAL // 1024 // 1024} MB: give a part of the set"
+            reason = (
+                f"beyond {MAX_PICTURES:,} images or {MAX_TOTAL // 1024 // 1024} MB: give a part of"
+                " the set"
+            )
         if not reason:
             room -= given.size
             try:
                 (tables if table else contents)[given.name] = given.read()
                 continue
-            except Exception:  # zipfile and its decoders raise a dozen types, and not always the same ones
+            except Exception:
+                # Zipfile and its decoders raise a dozen types, and not always the same ones.
                 reason = "cannot be unpacked: the zip is damaged there"
         remarks.add(given.name, reason)
     return contents, tables
 
 
 def _hidden(name: str) -> bool:
-    """Whether a system laid this file beside one's own: «._labels.csv», «__MACOSX/…», «Thumbs.db»."""
+    """Whether a system laid this file beside one's own: «._labels.csv», «__MACOSX/…»,
+    «Thumbs.db».
+    """
     parts = name.split("/")
-    return parts[0] == "__MACOSX" or parts[-1].lower() in JUNK or any(part.startswith(".") and part != ".." for part in parts)
+    return (
+        parts[0] == "__MACOSX"
+        or parts[-1].lower() in JUNK
+        or any(part.startswith(".") and part != ".." for part in parts)
+    )
 
 
 def _unusable(given: Given, table: bool) -> str:
@@ -141,7 +176,8 @@ def _members(files: Iterable[tuple[str, bytes]], remarks: Remarks) -> Iterator[G
     for name, content in files:
         if not name.lower().endswith(".zip"):
             yield Given(tidy(name), len(content), partial(bytes, content))
-        elif content.count(b"PK\x01\x02") > MAX_ENTRIES:  # before the list of them is read: a million take a gigabyte
+        elif content.count(b"PK\x01\x02") > MAX_ENTRIES:
+            # Before the list of them is read: a million take a gigabyte.
             remarks.add(name, f"holds more than {MAX_ENTRIES:,} files: give a part of the set")
         else:
             yield from _zipped(name, content, remarks)
@@ -166,7 +202,9 @@ def _zipped(name: str, content: bytes, remarks: Remarks) -> Iterator[Given]:
 
 
 def _decoded(member: zipfile.ZipInfo) -> str:
-    """A member's name. Macs write UTF-8 and do not say so; without a word ``zipfile`` takes it for code page 437."""
+    """A member's name. Macs write UTF-8 and do not say so; without a word ``zipfile`` takes it for
+    code page 437.
+    """
     if not member.flag_bits & 0x800:
         try:
             return member.filename.encode("cp437").decode("utf-8")
@@ -181,7 +219,11 @@ def _locked(member: zipfile.ZipInfo) -> str:
         return "a link to another file, not an image"
     if member.flag_bits & 0x41:
         return "locked with a password: make the zip without one"
-    return "" if member.compress_type in PACKED else "packed in an unusual way: make the zip with ordinary compression"
+    return (
+        ""
+        if member.compress_type in PACKED
+        else "packed in an unusual way: make the zip with ordinary compression"
+    )
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -197,14 +239,31 @@ def _from_names(collector: Collector, contents: dict[str, bytes]) -> None:
             collector.skip(file, "the name is not age_gender_race_date, and there is no CSV")
             continue
         codes = parsed[2].split("_")[1:]
-        gender = CODED_GENDERS[int(codes[0])] if len(codes) == 2 and codes[0] in ("0", "1") else None
-        race = UTKFACE_RACES[int(codes[1])] if len(codes) == 2 and codes[1] in tuple("01234") else None
-        missing = [f"the name tells no {label}: left unknown" for label, value in (("gender", gender), ("race", race)) if value is None]
-        collector.add(file, missing=missing, age=int(parsed[1]), gender=gender, race=race, race_scheme="utkface5")
+        gender = (
+            CODED_GENDERS[int(codes[0])] if len(codes) == 2 and codes[0] in ("0", "1") else None
+        )
+        race = (
+            UTKFACE_RACES[int(codes[1])] if len(codes) == 2 and codes[1] in tuple("01234") else None
+        )
+        missing = [
+            f"the name tells no {label}: left unknown"
+            for label, value in (("gender", gender), ("race", race))
+            if value is None
+        ]
+        collector.add(
+            file,
+            missing=missing,
+            age=int(parsed[1]),
+            gender=gender,
+            race=race,
+            race_scheme="utkface5",
+        )
 
 
 def _first_table(tables: dict[str, bytes], remarks: Remarks) -> list[Row]:
-    """Rows of the first table that can be used; the others are listed. Raises ``DatasetError`` of the first where none can."""
+    """Rows of the first table that can be used; the others are listed. Raises ``DatasetError`` of
+    the first where none can.
+    """
     found: list[Row] | None = None
     first: DatasetError | None = None
     for name, table in tables.items():

@@ -17,7 +17,10 @@ ARCHIVE_SUFFIXES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz"})
 DIRECTORY_BYTES = 64 * 2**20
 """Largest table of contents of a zip, enough for half a million images; in memory it takes up to
 ten times as much."""
-NESTED = "This is an archive inside an archive. Unpack the outer one, and give the inner one or its folder by name."
+NESTED = (
+    "This is an archive inside an archive. Unpack the outer one, and give the inner one or its"
+    " folder by name."
+)
 
 
 def printable(name: str) -> str:
@@ -29,7 +32,11 @@ def reason(error: Exception) -> str:
     """One line of an error, foreign ones with their class name; never longer than a sentence."""
     line = " ".join(str(error).split())
     line = line if len(line) <= 300 else f"{line[:299]}…"
-    return line if isinstance(error, AgeGenderError | OSError | zipfile.BadZipFile) and line else f"{type(error).__name__} {line}".strip()
+    return (
+        line
+        if isinstance(error, AgeGenderError | OSError | zipfile.BadZipFile) and line
+        else f"{type(error).__name__} {line}".strip()
+    )
 
 
 class _Directory(io.FileIO):
@@ -52,7 +59,11 @@ def zip_items(path: str, key: str, file: str) -> Iterator[Item]:
     twins: dict[str, int] = {}
     for member in members:
         suffix = os.path.splitext(member.filename)[1].lower()
-        if suffix not in PICTURE_SUFFIXES | ARCHIVE_SUFFIXES or member.filename.endswith("/") or _hidden(member.filename):
+        if (
+            suffix not in PICTURE_SUFFIXES | ARCHIVE_SUFFIXES
+            or member.filename.endswith("/")
+            or _hidden(member.filename)
+        ):
             continue
         name = printable(member.filename)
         if last[member.filename] is not member:  # a name may come twice in a zip
@@ -61,11 +72,17 @@ def zip_items(path: str, key: str, file: str) -> Iterator[Item]:
             name_key += f"@{twins[name_key]}" if twins[name_key] > 1 else ""
         else:
             name_key = name
-        yield Item(f"{key}/{name_key}", f"{file}/{name}", NoPlace(NESTED) if suffix in ARCHIVE_SUFFIXES else _zip_place(path, member))
+        yield Item(
+            f"{key}/{name_key}",
+            f"{file}/{name}",
+            NoPlace(NESTED) if suffix in ARCHIVE_SUFFIXES else _zip_place(path, member),
+        )
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in name.split("/"))
+    return any(
+        part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in name.split("/")
+    )
 
 
 def _zip_place(path: str, member: zipfile.ZipInfo) -> ZipPlace:

@@ -1,4 +1,6 @@
-"""Where an image lies, and its bytes, read in the process that needs them. A place is small and travels between processes and machines."""
+"""Where an image lies, and its bytes, read in the process that needs them. A place is small and
+travels between processes and machines.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of a zip's member: signature, then the lengths of its name and of its extra field."""
 PAGE = 1 << 16
-"""Bytes of a Parquet file read at once: without it a whole row group is held beside what is decoded of it."""
+"""Bytes of a Parquet file read at once: without it a whole row group is held beside what is decoded
+of it.
+"""
 
 
 class FilePlace(NamedTuple):
@@ -29,7 +33,9 @@ class FilePlace(NamedTuple):
 
 
 class ZipPlace(NamedTuple):
-    """A member of a zip: where its header starts, bytes as stored and as unpacked, method, checksum."""
+    """A member of a zip: where its header starts, bytes as stored and as unpacked, method,
+    checksum.
+    """
 
     path: str
     offset: int
@@ -41,7 +47,9 @@ class ZipPlace(NamedTuple):
 
 
 class RowPlace(NamedTuple):
-    """A row of a Parquet file with a column ``image``: {bytes, path}; ``row`` counts from 0 in its row group."""
+    """A row of a Parquet file with a column ``image``: {bytes, path}; ``row`` counts from 0 in its
+    row group.
+    """
 
     path: str
     group: int
@@ -65,7 +73,9 @@ Place = FilePlace | ZipPlace | RowPlace | HubPlace | NoPlace
 
 
 class Item(NamedTuple):
-    """One image: ``key`` is unique in its job and the same in every run, ``file`` is what people know it by."""
+    """One image: ``key`` is unique in its job and the same in every run, ``file`` is what people
+    know it by.
+    """
 
     key: str
     file: str
@@ -73,7 +83,9 @@ class Item(NamedTuple):
 
 
 class Loader:
-    """Gives what ``load_image`` takes. Keeps the Parquet file read last open: rows in ascending order are read once."""
+    """Gives what ``load_image`` takes. Keeps the Parquet file read last open: rows in ascending
+    order are read once.
+    """
 
     def __init__(self, limits: ImageLimits = DEFAULT_LIMITS) -> None:
         self.limits = limits
@@ -106,24 +118,44 @@ class Loader:
     def _(self, place: HubPlace) -> str | bytes:
         from agegender_core.datasets.records import FaceRecord
 
-        return _hub_pictures(place.source).read(FaceRecord(place.source, f"row {place.row}", place.row, "all"))
+        return _hub_pictures(place.source).read(
+            FaceRecord(place.source, f"row {place.row}", place.row, "all")
+        )
 
 
 def read_member(place: ZipPlace, most: int) -> bytes:
-    """A zip's member, read without the archive's table of contents. Raises ``InvalidImageError`` for one that is encrypted, packed in a
-    rare way, damaged, or larger than an image may be (``most`` bytes): no more than that is ever unpacked, whatever the archive claims."""
+    """A zip's member, read without the archive's table of contents. Raises ``InvalidImageError``
+    for one that is encrypted, packed in a rare way, damaged, or larger than an image may be
+    (``most`` bytes): no more than that is ever unpacked, whatever the archive claims.
+    """
     if place.encrypted:
-        raise InvalidImageError("It is encrypted in the archive. Unpack the archive with its password and give the folder.", "not_found")
+        raise InvalidImageError(
+            "It is encrypted in the archive. Unpack the archive with its password and give the"
+            " folder.",
+            "not_found",
+        )
     if place.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InvalidImageError("It is packed in a way that is not read here. Zip it again with «deflate», or unpack it.", "not_found")
+        raise InvalidImageError(
+            "It is packed in a way that is not read here. Zip it again with «deflate», or"
+            " unpack it.",
+            "not_found",
+        )
     if max(place.size, place.packed) > most:
-        raise InvalidImageError(f"It has more than {most // 2**20} MB unpacked. Save the image smaller or as JPEG.", "too_many_bytes")
+        raise InvalidImageError(
+            f"It has more than {most // 2**20} MB unpacked. Save the image smaller or as JPEG.",
+            "too_many_bytes",
+        )
     try:
         data = _unpacked(place, most)
     except (OSError, ValueError, OverflowError, MemoryError, struct.error, zlib.error) as error:
-        raise InvalidImageError(f"It cannot be read from the archive ({error}). Copy or zip it again.", "truncated") from error
+        raise InvalidImageError(
+            f"It cannot be read from the archive ({error}). Copy or zip it again.", "truncated"
+        ) from error
     if len(data) != place.size or zlib.crc32(data) != place.crc:
-        raise InvalidImageError("It is damaged in the archive, or not what the archive says. Copy or zip it again.", "truncated")
+        raise InvalidImageError(
+            "It is damaged in the archive, or not what the archive says. Copy or zip it again.",
+            "truncated",
+        )
     return data
 
 
@@ -135,11 +167,17 @@ def _unpacked(place: ZipPlace, most: int) -> bytes:
             raise zlib.error("no member begins here")
         file.seek(name + extra, 1)
         packed = file.read(place.packed)
-    return packed if place.method == zipfile.ZIP_STORED else zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most + 1)
+    return (
+        packed
+        if place.method == zipfile.ZIP_STORED
+        else zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most + 1)
+    )
 
 
 class _Rows:
-    """The images of one row group, from its first to its last. Where the group cannot be read on, no row after that can."""
+    """The images of one row group, from its first to its last. Where the group cannot be read on,
+    no row after that can.
+    """
 
     def __init__(self, place: RowPlace, most: int) -> None:
         self.path, self.group, self.most, self.next = place.path, place.group, most, 0
@@ -150,14 +188,17 @@ class _Rows:
         return (self.path, self.group) == (place.path, place.group) and self.next <= place.row
 
     def read(self, place: RowPlace) -> bytes:
-        """The cell of ``place``; those before it are passed over. Raises ``DatasetError``, ``InvalidImageError`` for one too large."""
+        """The cell of ``place``; those before it are passed over. Raises ``DatasetError``,
+        ``InvalidImageError`` for one too large.
+        """
         cell: Any = None
         while self.broken is None and self.next <= place.row:
             try:
                 cell = next(self.cells)
             except StopIteration:
                 self.broken = "has become shorter since it was listed: start again"
-            except Exception as error:  # pyarrow raises whatever a damaged file makes it stumble over
+            except Exception as error:
+                # Pyarrow raises whatever a damaged file makes it stumble over.
                 self.broken = f"cannot be read here: {' '.join(str(error).split())[:300]}"
             else:
                 self.next += 1
@@ -166,14 +207,19 @@ class _Rows:
         if not cell.is_valid or not (size := len(cell.as_buffer())):
             raise DatasetError("The image column is empty in this row.")
         if size > self.most:
-            raise InvalidImageError(f"It has more than {self.most // 2**20} MB. Save the image smaller or as JPEG.", "too_many_bytes")
+            raise InvalidImageError(
+                f"It has more than {self.most // 2**20} MB. Save the image smaller or as JPEG.",
+                "too_many_bytes",
+            )
         return cell.as_py()
 
     def _cells(self) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path, buffer_size=PAGE, pre_buffer=False) as file:
-            for batch in file.iter_batches(1, row_groups=[self.group], columns=["image.bytes"], use_threads=False):
+            for batch in file.iter_batches(
+                1, row_groups=[self.group], columns=["image.bytes"], use_threads=False
+            ):
                 yield batch.column("image").field("bytes")[0]
 
 

@@ -1,7 +1,8 @@
 """The job on one machine: workers find faces, this process asks the network and writes the parts.
 
-The network takes faces in the order of the images and stops at the end of each part, so its batches, and with them the last digits of
-the answers, depend on neither the number of workers nor on where a killed job was gone on with.
+The network takes faces in the order of the images and stops at the end of each part, so its
+batches, and with them the last digits of the answers, depend on neither the number of workers nor
+on where a killed job was gone on with.
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ Tick = Callable[[Tally], None]
 """Hears of each finished image."""
 
 
-def run_local(items: Iterable[Item], parts: Parts, answerer: Answerer, pool: Pool, tick: Tick, stop: Callable[[], bool]) -> None:
-    """Answer ``items`` and write their rows, until they end or ``stop`` says so; what is finished by then is written.
+def run_local(
+    items: Iterable[Item],
+    parts: Parts,
+    answerer: Answerer,
+    pool: Pool,
+    tick: Tick,
+    stop: Callable[[], bool],
+) -> None:
+    """Answer ``items`` and write their rows, until they end or ``stop`` says so; what is finished
+    by then is written.
 
-    Raises ``DetectorError`` where workers cannot start, ``ConfigError`` where parts cannot be written.
+    Raises ``DetectorError`` where workers cannot start, ``ConfigError`` where parts cannot be
+    written.
     """
     with ThreadPoolExecutor(1, "network") as executor:
         network = _Network(answerer, parts, tick, executor)

@@ -47,7 +47,11 @@ def shards(folder: str) -> list[str]:
 
 
 def _parquet_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.parquet") if path.is_file() and not path.name.startswith("."))
+    return sorted(
+        path
+        for path in folder.glob("*.parquet")
+        if path.is_file() and not path.name.startswith(".")
+    )
 
 
 def _may_hold_images(path: str) -> bool:
@@ -95,7 +99,9 @@ class Lister:
             raise DatasetError(f"it takes longer than {PATIENCE:.0f} s to list") from None
         except (EOFError, OSError):
             self.close()
-            raise DatasetError("it is damaged: the process that opened it crashed or ran out of memory") from None
+            raise DatasetError(
+                "it is damaged: the process that opened it crashed or ran out of memory"
+            ) from None
         if isinstance(answer, str):
             raise DatasetError(answer)
         return answer
@@ -156,7 +162,8 @@ def _serve(pipe: Connection) -> None:
                     if (wanted, chunk) != (path, number):
                         path, chunks = wanted, itertools.islice(_chunks(wanted), chunk, None)
                     answer, number = next(chunks, []), chunk + 1
-            except Exception as error:  # pyarrow raises whatever a damaged file makes it stumble over
+            except Exception as error:
+                # Pyarrow raises whatever a damaged file makes it stumble over.
                 path, answer = "", reason(error)
             pipe.send(answer)
 
@@ -190,7 +197,9 @@ def has_images(path: str) -> bool:
 def _is_bytes(kind: object) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return (
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )
 
 
 def _chunks(path: str) -> Iterator[list[Row]]:
@@ -219,10 +228,16 @@ def _row_names(table: pq.ParquetFile, group: int) -> Iterator[str | None]:
     size = sum(
         described.column(index).total_uncompressed_size
         for index in range(described.num_columns)
-        if described.column(index).path_in_schema.split(".")[: column.count(".") + 1] == column.split(".")
+        if described.column(index).path_in_schema.split(".")[: column.count(".") + 1]
+        == column.split(".")
     )
     if size > NAME_BYTES * max(described.num_rows, 16):
-        raise DatasetError(f"the column «{column}» has more than {NAME_BYTES:,} bytes a row: these are no names")
+        raise DatasetError(
+            f"the column «{column}» has more than {NAME_BYTES:,} bytes a row: these are no names"
+        )
     for batch in table.iter_batches(256, row_groups=[group], columns=[column], use_threads=False):
         names = batch.column(0)
-        yield from (str(name) if name else None for name in (names if column == "file" else names.field("path")).to_pylist())
+        yield from (
+            str(name) if name else None
+            for name in (names if column == "file" else names.field("path")).to_pylist()
+        )

@@ -1,10 +1,13 @@
-"""Where a job's rows go: a folder of Parquet parts, each there as a whole or not at all, and a note of what job it is.
+"""Where a job's rows go: a folder of Parquet parts, each there as a whole or not at all, and a note
+of what job it is.
 
-    out/_batch.json          the job: inputs, weights and their sha256, race, min_face; a resume with others is refused
-    out/part-00000.parquet   predict's columns and «key», all rows of an image in one part
+    out/_batch.json          the job: inputs, weights and their sha256, race, min_face; a resume
+    with others is refused out/part-00000.parquet   predict's columns and «key», all rows of an
+    image in one part
 
-Names that begin with «_» or «.» are passed over by readers of such folders: ``pandas.read_parquet("out")`` reads all parts. An image is
-done when its key is in a part; nothing else is kept about it.
+Names that begin with «_» or «.» are passed over by readers of such folders:
+``pandas.read_parquet("out")`` reads all parts. An image is done when its key is in a part; nothing
+else is kept about it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from agegender_core.output.files import atomic_file, write_json
 from agegender_core.output.tables import COLUMN_TYPES, table_columns
 
 SCHEMA = 1
-"""Raised when columns or keys change their meaning: parts of another version are not gone on with."""
+"""Raised when columns or keys change their meaning: parts of another version are not gone on with.
+"""
 NOTE, LOCK = "_batch.json", "_batch.lock"
 NOTE_LENGTH = 2**20
 """Characters of a note that are read; it has some hundreds."""
@@ -57,7 +61,9 @@ class Tally:
     failed: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.pictures + other.pictures, self.faces + other.faces, self.failed + other.failed)
+        return Tally(
+            self.pictures + other.pictures, self.faces + other.faces, self.failed + other.failed
+        )
 
 
 def tally_of(rows: Sequence[Row]) -> Tally:
@@ -67,7 +73,9 @@ def tally_of(rows: Sequence[Row]) -> Tally:
 
 def part_schema(race: bool) -> pa.Schema:
     """Columns of a part: «key», then ``export.table_columns``."""
-    return pa.schema([("key", pa.string()), *((name, ARROW[COLUMN_TYPES[name]]) for name in table_columns(race))])
+    return pa.schema(
+        [("key", pa.string()), *((name, ARROW[COLUMN_TYPES[name]]) for name in table_columns(race))]
+    )
 
 
 class CompletedKeys:
@@ -86,14 +94,19 @@ class CompletedKeys:
 
 
 def digest(key: str) -> np.uint64:
-    """64 bits of a key; among ten million keys two are alike with a chance of three in a million."""
-    return np.uint64(int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little"))
+    """64 bits of a key; among ten million keys two are alike with a chance of three in a
+    million.
+    """
+    return np.uint64(
+        int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
+    )
 
 
 @dataclass
 class Parts:
-    """The folder of a job, open for one process. ``done``: images in its parts when it was opened, ``before``: their tally; ``tally``:
-    what came since."""
+    """The folder of a job, open for one process. ``done``: images in its parts when it was opened,
+    ``before``: their tally; ``tally``: what came since.
+    """
 
     folder: Path
     job: Job
@@ -115,11 +128,16 @@ class Parts:
             self.write()
 
     def write(self) -> None:
-        """Write what there is as the next part. Raises ``ConfigError`` where the disk does not take it."""
+        """Write what there is as the next part. Raises ``ConfigError`` where the disk does not take
+        it.
+        """
         if not self._rows:
             return
         table = pa.Table.from_pylist(self._rows, schema=part_schema(self.job.race))
-        with _writing(self.folder), atomic_file(self.folder / f"part-{self._next:05}.parquet") as file:
+        with (
+            _writing(self.folder),
+            atomic_file(self.folder / f"part-{self._next:05}.parquet") as file,
+        ):
             pq.write_table(table, file)
         self._next += 1
         self._rows = []
@@ -132,9 +150,11 @@ class Parts:
 
 @contextlib.contextmanager
 def opened_parts(folder: Path, job: Job, part_rows: int) -> Iterator[Parts]:
-    """The folder of ``job``, made or gone on with, for this process alone; what is held back is written at the end, whatever happens.
+    """The folder of ``job``, made or gone on with, for this process alone; what is held back is
+    written at the end, whatever happens.
 
-    Raises ``ConfigError`` for a folder of another job, one in use, one that holds something else, or one that cannot be written.
+    Raises ``ConfigError`` for a folder of another job, one in use, one that holds something else,
+    or one that cannot be written.
     """
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,14 +182,23 @@ def _check_note(folder: Path, job: Job) -> None:
             raise ValueError("it is no note of a job")
     except FileNotFoundError:
         if any(folder.glob("*.parquet")):
-            raise ConfigError(f"{folder} holds Parquet files that are no batch job's: give a new folder") from None
+            raise ConfigError(
+                f"{folder} holds Parquet files that are no batch job's: give a new folder"
+            ) from None
         return
     except (ValueError, OSError, RecursionError) as error:
         raise ConfigError(f"{folder / NOTE} cannot be read ({error}): give a new folder") from error
     wanted = json.loads(json.dumps(dataclasses.asdict(job)))
-    other = [f"{name} is {wanted[name]!r}, was {note.get(name)!r}" for name in wanted if note.get(name) != wanted[name]]
+    other = [
+        f"{name} is {wanted[name]!r}, was {note.get(name)!r}"
+        for name in wanted
+        if note.get(name) != wanted[name]
+    ]
     if other:
-        raise ConfigError(f"{folder} was begun as another job ({'; '.join(other)}): give the settings it was begun with, or a new folder")
+        raise ConfigError(
+            f"{folder} was begun as another job ({'; '.join(other)}): give the settings it was"
+            " begun with, or a new folder"
+        )
 
 
 def _hold(lock: IO[bytes], folder: Path) -> None:
@@ -181,7 +210,9 @@ def _hold(lock: IO[bytes], folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ConfigError(f"{folder} is in use by another batch: wait for it, or give another folder") from error
+        raise ConfigError(
+            f"{folder} is in use by another batch: wait for it, or give another folder"
+        ) from error
     except OSError:  # a file system without locks
         return
 
@@ -190,12 +221,20 @@ def _read(folder: Path, job: Job, part_rows: int) -> Parts:
     digests, before, last = [], Tally(), -1
     for path in sorted(folder.glob("part-*.parquet")):
         try:
-            table = pq.read_table(path, columns=["key", "face", "error"], schema=part_schema(job.race), partitioning=None)
+            table = pq.read_table(
+                path,
+                columns=["key", "face", "error"],
+                schema=part_schema(job.race),
+                partitioning=None,
+            )
             last = max(last, int(path.stem.removeprefix("part-")))
             if not path.is_file() or table.column("key").null_count:
                 raise ValueError("it has rows without a key")
         except Exception as error:  # pyarrow raises whatever a damaged file makes it stumble over
-            raise ConfigError(f"{path} is damaged or no part of a batch job ({error}): delete it, its images are read again") from error
+            raise ConfigError(
+                f"{path} is damaged or no part of a batch job ({error}): delete it, its images are"
+                " read again"
+            ) from error
         keys = table.column("key").unique().to_pylist()
         digests.append(np.fromiter((digest(key) for key in keys), np.uint64, len(keys)))
         failed = len(table) - table.column("error").null_count

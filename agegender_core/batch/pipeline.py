@@ -1,4 +1,5 @@
-"""The two halves of an answer: finding faces, image by image in workers, and the network, over the faces of many images.
+"""The two halves of an answer: finding faces, image by image in workers, and the network, over the
+faces of many images.
 
 Together they do what ``Predictor.run`` does, with the same functions.
 """
@@ -42,8 +43,9 @@ Outcome = Found | Failure
 
 @dataclass(frozen=True)
 class FinderRecipe:
-    """Makes a ``Finder`` in another process: crops by ``spec``, faces down to ``min_face`` pixels, images within ``limits``, the
-    ``max_faces`` largest faces of an image (None: all)."""
+    """Makes a ``Finder`` in another process: crops by ``spec``, faces down to ``min_face`` pixels,
+    images within ``limits``, the ``max_faces`` largest faces of an image (None: all).
+    """
 
     spec: InputSpec
     min_face: int
@@ -58,10 +60,21 @@ class FinderRecipe:
 class Finder:
     """Loads an image, finds its faces and cuts them out."""
 
-    def __init__(self, spec: InputSpec, min_face: int, limits: ImageLimits = DEFAULT_LIMITS, max_faces: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: InputSpec,
+        min_face: int,
+        limits: ImageLimits = DEFAULT_LIMITS,
+        max_faces: int | None = None,
+    ) -> None:
         from agegender_core.vision.face_detector import DetectorConfig, MTCNNDetector
 
-        self.spec, self.limits, self.max_faces, self.loader = spec, limits, max_faces, Loader(limits)
+        self.spec, self.limits, self.max_faces, self.loader = (
+            spec,
+            limits,
+            max_faces,
+            Loader(limits),
+        )
         self.detect = MTCNNDetector(DetectorConfig(min_face=min_face)).detect
         self.detect(Image.new("RGB", (32, 32)))  # what is missing shows now, not once an image
 
@@ -79,19 +92,34 @@ class Finder:
         except Exception as error:
             return Failure(error_message(error))
         side = self.spec.size
-        return Found(tuple(faces), np.stack(crops) if crops else np.empty((0, side, side, 3), np.uint8))
+        return Found(
+            tuple(faces), np.stack(crops) if crops else np.empty((0, side, side, 3), np.uint8)
+        )
 
 
 class Answerer:
-    """Table rows of found faces. Its predictor's detector is never used, so that it is never loaded."""
+    """Table rows of found faces. Its predictor's detector is never used, so that it is never
+    loaded.
+    """
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def __call__(self, found: Sequence[tuple[Item, Outcome]]) -> list[tuple[str, list[dict[str, Any]]]]:
-        """(key, rows) of each image in the same order; all faces go through the network together."""
-        faces = [face for _, outcome in found if isinstance(outcome, Found) for face in outcome.faces]
-        crops = [Image.fromarray(crop) for _, outcome in found if isinstance(outcome, Found) for crop in outcome.crops]
+    def __call__(
+        self, found: Sequence[tuple[Item, Outcome]]
+    ) -> list[tuple[str, list[dict[str, Any]]]]:
+        """(key, rows) of each image in the same order; all faces go through the network
+        together.
+        """
+        faces = [
+            face for _, outcome in found if isinstance(outcome, Found) for face in outcome.faces
+        ]
+        crops = [
+            Image.fromarray(crop)
+            for _, outcome in found
+            if isinstance(outcome, Found)
+            for crop in outcome.crops
+        ]
         predictions = iter(self.predictor.predict_crops(crops, faces))
         answers = []
         for item, outcome in found:
@@ -107,7 +135,12 @@ class Answerer:
 
         turned = found.faces[0].turned if found.faces else 0
         nothing = Image.new("RGB", (1, 1))  # rows do not show the image, which stayed in the worker
-        return face_rows(item.file, Analysis(nothing, tuple(predictions), self.predictor.card.name, Timing(0, 0, 0), turned))
+        return face_rows(
+            item.file,
+            Analysis(
+                nothing, tuple(predictions), self.predictor.card.name, Timing(0, 0, 0), turned
+            ),
+        )
 
 
 def failure_row(item: Item, failure: Failure) -> dict[str, Any]:
@@ -119,4 +152,7 @@ def failure_row(item: Item, failure: Failure) -> dict[str, Any]:
 
 def batch_is_full(found: Sequence[tuple[Item, Outcome]]) -> bool:
     """Whether it is worth asking the network."""
-    return len(found) >= PICTURES or sum(len(outcome.faces) for _, outcome in found if isinstance(outcome, Found)) >= FACES
+    return (
+        len(found) >= PICTURES
+        or sum(len(outcome.faces) for _, outcome in found if isinstance(outcome, Found)) >= FACES
+    )

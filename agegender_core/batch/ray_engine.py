@@ -1,11 +1,13 @@
-"""The same job on Ray Data: on all cores of this machine, or of a cluster that ``RAY_ADDRESS`` names.
+"""The same job on Ray Data: on all cores of this machine, or of a cluster that ``RAY_ADDRESS``
+names.
 
-Each worker finds faces and asks the network itself, so only places of images and rows of answers travel. On a cluster the package, the
-weights and the images must lie at the same paths on every machine; parts are written by the process that was started.
+Each worker finds faces and asks the network itself, so only places of images and rows of answers
+travel. On a cluster the package, the weights and the images must lie at the same paths on every
+machine; parts are written by the process that was started.
 
-A worker opens images in a process of its own, as the local engine does: an image that takes it down twice becomes a failure with its
-name. Ray replaces a worker that dies for other reasons and has its images done again, ``RETRIES`` times; keys see to it that none is
-written twice.
+A worker opens images in a process of its own, as the local engine does: an image that takes it down
+twice becomes a failure with its name. Ray replaces a worker that dies for other reasons and has its
+images done again, ``RETRIES`` times; keys see to it that none is written twice.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def require_ray() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"--engine ray needs Ray, which is not installed: pip install 'ray[data]=={PINNED}'") from error
+        raise ConfigError(
+            f"--engine ray needs Ray, which is not installed: pip install 'ray[data]=={PINNED}'"
+        ) from error
 
 
 class Worker:
@@ -55,13 +59,20 @@ class Worker:
         """``batch``: a column ``item`` of items; gives the columns ``key`` and ``rows``."""
         items: list[Item] = list(batch["item"])
         answers = self.answer(list(in_order(items, self.pool)))
-        return {"key": [key for key, _ in answers], "rows": [json.dumps(rows) for _, rows in answers]}
+        return {
+            "key": [key for key, _ in answers],
+            "rows": [json.dumps(rows) for _, rows in answers],
+        }
 
 
-def run_ray(sources: Sources, parts: Parts, workers: int | None, tick: Tick, stop: Callable[[], bool]) -> None:
-    """Answer what is not yet in ``parts``, until it ends or ``stop`` says so; what is finished by then is written.
+def run_ray(
+    sources: Sources, parts: Parts, workers: int | None, tick: Tick, stop: Callable[[], bool]
+) -> None:
+    """Answer what is not yet in ``parts``, until it ends or ``stop`` says so; what is finished by
+    then is written.
 
-    ``workers``: processes; all cores of the cluster unless given. Raises ``DetectorError`` where Ray cannot go on.
+    ``workers``: processes; all cores of the cluster unless given. Raises ``DetectorError`` where
+    Ray cannot go on.
     """
     import ray
     from ray.exceptions import RayError
@@ -70,7 +81,10 @@ def run_ray(sources: Sources, parts: Parts, workers: int | None, tick: Tick, sto
 
     spec = load_predictor(parts.job.weights, min_face=parts.job.min_face).card.input
     settings = read_settings()
-    worker_arguments = (FinderRecipe(spec, parts.job.min_face, settings.image_limits, settings.max_faces), parts.job)
+    worker_arguments = (
+        FinderRecipe(spec, parts.job.min_face, settings.image_limits, settings.max_faces),
+        parts.job,
+    )
     _start(workers)
     try:
         count = workers or int(ray.cluster_resources().get("CPU", 1))
@@ -98,15 +112,22 @@ def _reason(error: BaseException) -> str:
         inner = getattr(inner, "cause", None) or inner.__cause__
     if inner is not None:
         return str(inner)
-    return f"workers died {RETRIES + 1} times at the same images ({type(error).__name__}): try fewer, --workers 1, or --engine local"
+    return (
+        f"workers died {RETRIES + 1} times at the same images ({type(error).__name__}): try fewer,"
+        " --workers 1, or --engine local"
+    )
 
 
-def _answers(items: list[Item], worker_arguments: tuple[FinderRecipe, Job], count: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _answers(
+    items: list[Item], worker_arguments: tuple[FinderRecipe, Job], count: int
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Key and rows of each item, each once, in whatever order they are finished."""
     import ray.data
 
     blocks = max(count, -(-len(items) // BATCH))
-    answered = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(blocks, len(items))).map_batches(
+    answered = ray.data.from_items(
+        [{"item": item} for item in items], override_num_blocks=min(blocks, len(items))
+    ).map_batches(
         Worker,
         fn_constructor_args=worker_arguments,
         batch_size=BATCH,
@@ -122,7 +143,9 @@ def _answers(items: list[Item], worker_arguments: tuple[FinderRecipe, Job], coun
 
 
 def _start(workers: int | None) -> None:
-    """Join the cluster of ``RAY_ADDRESS`` or start one here: no dashboard, nothing reported to anybody."""
+    """Join the cluster of ``RAY_ADDRESS`` or start one here: no dashboard, nothing reported to
+    anybody.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import logging

@@ -1,8 +1,10 @@
-"""What a job reads: folders, images, globs, zips, Parquet and datasets of the hub become one stream of items, each once, in a fixed order.
+"""What a job reads: folders, images, globs, zips, Parquet and datasets of the hub become one stream
+of items, each once, in a fixed order.
 
-A folder gives its images, those in folders below it, and the rows of Parquet files with an image column in it or in its folder ``data``;
-hidden ones are left out, and zips inside a folder stay closed, which is said. Folders and Parquet files are listed while the job runs; held
-in memory are the names a glob matches, a zip's table of contents and a hub set's labels.
+A folder gives its images, those in folders below it, and the rows of Parquet files with an image
+column in it or in its folder ``data``; hidden ones are left out, and zips inside a folder stay
+closed, which is said. Folders and Parquet files are listed while the job runs; held in memory are
+the names a glob matches, a zip's table of contents and a hub set's labels.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Sources:
-    """Inputs by kind. ``files`` and ``folders``: absolute path -> as it was given; ``hubs``: names of datasets; ``root``: keys of files are
-    relative to this folder, so that they depend neither on the working directory nor on what a glob matches today; ``identity``: absolute
-    inputs in order, a digest of them where they are many.
+    """Inputs by kind. ``files`` and ``folders``: absolute path -> as it was given; ``hubs``: names
+    of datasets; ``root``: keys of files are relative to this folder, so that they depend neither on
+    the working directory nor on what a glob matches today; ``identity``: absolute inputs in order,
+    a digest of them where they are many.
 
-    Filled while items are listed, by the inputs' names: ``empty``, what is said of inputs without a single image, and ``unopened``, of
-    folders with archives in them."""
+    Filled while items are listed, by the inputs' names: ``empty``, what is said of inputs without a
+    single image, and ``unopened``, of folders with archives in them.
+    """
 
     files: dict[str, str]
     folders: dict[str, str]
@@ -58,7 +62,9 @@ class Sources:
             yield item
         if item is None:
             closed = self.unopened.get(given)
-            self.empty[given] = f"there are no images in {printable(given)}" + (f"; {closed}" if closed else "")
+            self.empty[given] = f"there are no images in {printable(given)}" + (
+                f"; {closed}" if closed else ""
+            )
 
     def count(self) -> int:
         """How many items there are; goes through all names once."""
@@ -74,13 +80,22 @@ class Sources:
         else:
             try:
                 yield from readers[suffix](path, key, printable(given))
-            except Exception as error:  # readers raise whatever a damaged file makes them stumble over
-                yield Item(key, printable(given), NoPlace(f"{printable(os.path.basename(path))} cannot be opened: {reason(error)}"))
+            except Exception as error:
+                # Readers raise whatever a damaged file makes them stumble over.
+                yield Item(
+                    key,
+                    printable(given),
+                    NoPlace(
+                        f"{printable(os.path.basename(path))} cannot be opened: {reason(error)}"
+                    ),
+                )
 
     def _folder_items(self, folder: str, given: str) -> Iterator[Item]:
         for path in shards(folder):
             if path not in self.files:
-                yield from self._file_items(path, os.path.join(given, os.path.relpath(path, folder)))
+                yield from self._file_items(
+                    path, os.path.join(given, os.path.relpath(path, folder))
+                )
         archives = 0
         for path in files_below(folder, self.folders.keys() - {folder}):
             if path in self.files:
@@ -89,7 +104,11 @@ class Sources:
             archives += suffix in ARCHIVE_SUFFIXES
             if suffix in PICTURE_SUFFIXES or os.path.isdir(path):
                 place = NoPlace(CLOSED) if os.path.isdir(path) else FilePlace(path)
-                yield Item(self._key(path), printable(os.path.join(given, os.path.relpath(path, folder))), place)
+                yield Item(
+                    self._key(path),
+                    printable(os.path.join(given, os.path.relpath(path, folder))),
+                    place,
+                )
         if archives:
             many = f"{archives:,} archives in {printable(given)} were not opened"
             self.unopened[given] = f"{many}: give zips by name, or as a glob, and unpack others"
@@ -99,9 +118,11 @@ class Sources:
 
 
 def find_sources(inputs: Sequence[str]) -> Sources:
-    """Inputs as they are given on the command line. A path that does not exist becomes a file, to become a row with its error.
+    """Inputs as they are given on the command line. A path that does not exist becomes a file, to
+    become a row with its error.
 
-    Raises ``DatasetError`` for a glob that matches nothing, an empty list, or folders on different drives.
+    Raises ``DatasetError`` for a glob that matches nothing, an empty list, or folders on different
+    drives.
     """
     hubs = tuple(dict.fromkeys(given for given in inputs if given.startswith(HUB)))
     files: dict[str, str] = {}
@@ -113,12 +134,20 @@ def find_sources(inputs: Sequence[str]) -> Sources:
             else:
                 files.setdefault(os.path.abspath(path), path)
     if not (files or folders or hubs):
-        raise DatasetError("nothing to read: give images, folders, zips, Parquet files, globs or hub:owner/name")
+        raise DatasetError(
+            "nothing to read: give images, folders, zips, Parquet files, globs or hub:owner/name"
+        )
     places = {os.path.abspath(given) for given in inputs if not given.startswith(HUB)}
     try:
-        root = os.path.commonpath([path if path in folders else _fixed_part(path) for path in places]) if places else os.sep
+        root = (
+            os.path.commonpath([path if path in folders else _fixed_part(path) for path in places])
+            if places
+            else os.sep
+        )
     except ValueError as error:
-        raise DatasetError(f"the inputs have no folder in common ({error}): make a job of each") from error
+        raise DatasetError(
+            f"the inputs have no folder in common ({error}): make a job of each"
+        ) from error
     return Sources(files, folders, hubs, root, _identity(sorted(places | set(hubs))))
 
 

@@ -1,8 +1,10 @@
-"""Worker processes that survive each other: a worker that dies costs at most the image it was at, and is replaced.
+"""Worker processes that survive each other: a worker that dies costs at most the image it was at,
+and is replaced.
 
-Each worker has a pipe of its own, no shared queue: a process that is killed while it holds a shared queue's lock stops all others. A worker
-gets one image more than it works on. The image a worker died at, or did not answer for within the patience, is tried once more; the
-second time it becomes a failure.
+Each worker has a pipe of its own, no shared queue: a process that is killed while it holds a shared
+queue's lock stops all others. A worker gets one image more than it works on. The image a worker
+died at, or did not answer for within the patience, is tried once more; the second time it becomes a
+failure.
 """
 
 from __future__ import annotations
@@ -50,11 +52,16 @@ def usable_cores() -> int:
 
 
 class Pool:
-    """Up to ``count`` workers, started as images come. ``make_find`` travels to each and gives what it does with an image."""
+    """Up to ``count`` workers, started as images come. ``make_find`` travels to each and gives what
+    it does with an image.
+    """
 
-    def __init__(self, make_find: Callable[[], Find], count: int, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, make_find: Callable[[], Find], count: int, patience: float = PATIENCE
+    ) -> None:
         self.make_find, self.count, self.patience = make_find, count, patience
-        self.context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in whatever state they are
+        # A fork would copy torch's threads in whatever state they are.
+        self.context = multiprocessing.get_context("spawn")
         self.workers: list[_Worker] = []
         self.waiting: deque[Task] = deque()
         self.tries: dict[int, int] = {}
@@ -69,7 +76,10 @@ class Pool:
     @property
     def has_room(self) -> bool:
         """Whether another image would find a worker."""
-        return not self.waiting and (len(self.workers) < self.count or any(len(worker.tasks) < AHEAD for worker in self.workers))
+        return not self.waiting and (
+            len(self.workers) < self.count
+            or any(len(worker.tasks) < AHEAD for worker in self.workers)
+        )
 
     def give(self, number: int, item: Item) -> None:
         """Have an image done, under a number of its own."""
@@ -77,13 +87,17 @@ class Pool:
         self._hand_out()
 
     def take(self, timeout: float) -> list[tuple[int, Item, Outcome]]:
-        """What has become finished, at once or within ``timeout`` seconds. Raises ``DetectorError`` where no worker can start."""
+        """What has become finished, at once or within ``timeout`` seconds. Raises ``DetectorError``
+        where no worker can start.
+        """
         finished: list[tuple[int, Item, Outcome]] = []
         pipes: dict[object, _Worker] = {worker.pipe: worker for worker in self.workers}
         for pipe in wait([worker.pipe for worker in self.workers], timeout):
             finished += self._receive(pipes[pipe])
         now = time.monotonic()
-        for worker in [worker for worker in self.workers if worker.tasks and now - worker.since > self.patience]:
+        for worker in [
+            worker for worker in self.workers if worker.tasks and now - worker.since > self.patience
+        ]:
             finished += self._retire_worker(worker, f"took longer than {self.patience:.0f} s")
         self._hand_out()
         return finished
@@ -113,7 +127,9 @@ class Pool:
         return []
 
     def _retire_worker(self, worker: _Worker, reason: str) -> list[tuple[int, Item, Outcome]]:
-        """Take a worker off; its image is tried again or given up, the one it had not begun goes back."""
+        """Take a worker off; its image is tried again or given up, the one it had not begun goes
+        back.
+        """
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
@@ -122,20 +138,34 @@ class Pool:
         if not worker.ready:
             self.starts_failed += 1
             if self.starts_failed >= STARTS:
-                raise DetectorError(f"{STARTS} workers in a row {reason} while starting: try fewer, --workers 1; each needs some 400 MB")
+                raise DetectorError(
+                    f"{STARTS} workers in a row {reason} while starting: try fewer, --workers 1;"
+                    " each needs some 400 MB"
+                )
         elif worker.tasks:
             number, item = worker.tasks[0]
             self.tries[number] = self.tries.get(number, 0) + 1
             if self.tries[number] >= TRIES:
                 worker.tasks.popleft()
                 del self.tries[number]
-                failed.append((number, item, Failure(f"The process that worked on this image {reason}, twice. Try it alone, or smaller.")))
+                failed.append(
+                    (
+                        number,
+                        item,
+                        Failure(
+                            f"The process that worked on this image {reason}, twice. Try it alone,"
+                            " or smaller."
+                        ),
+                    )
+                )
         self.waiting.extendleft(reversed(worker.tasks))
         return failed
 
     def _hand_out(self) -> None:
         while self.waiting:
-            worker = min(self.workers, key=lambda worker: (len(worker.tasks), not worker.ready), default=None)
+            worker = min(
+                self.workers, key=lambda worker: (len(worker.tasks), not worker.ready), default=None
+            )
             if len(self.workers) < self.count and (worker is None or worker.tasks):
                 worker = self._start()
             if worker is None or len(worker.tasks) >= AHEAD:
@@ -144,7 +174,8 @@ class Pool:
             if not worker.tasks and worker.ready:
                 worker.since = time.monotonic()
             worker.tasks.append(task)
-            with contextlib.suppress(OSError):  # it has died: its end of the pipe says so at the next take
+            # It has died: its end of the pipe says so at the next take.
+            with contextlib.suppress(OSError):
                 worker.pipe.send(task[1])
 
     def _start(self) -> _Worker:
@@ -159,7 +190,8 @@ class Pool:
 
 def _work(pipe: Connection, make_find: Callable[[], Find]) -> None:
     """A worker's life. It ends with its pipe, and so with the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all processes of a terminal; the first one decides
+    # Ctrl-C reaches all processes of a terminal; the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
     with contextlib.suppress(EOFError, OSError):
         try:
@@ -172,10 +204,14 @@ def _work(pipe: Connection, make_find: Callable[[], Find]) -> None:
             pipe.send(find(pipe.recv()))
 
 
-def in_order(items: Iterable[Item], pool: Pool, stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[Item, Outcome]]:
-    """Each item and what was found, in the order of the items, whichever worker was first. After ``stop`` what is finished, and no more.
+def in_order(
+    items: Iterable[Item], pool: Pool, stop: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[Item, Outcome]]:
+    """Each item and what was found, in the order of the items, whichever worker was first. After
+    ``stop`` what is finished, and no more.
 
-    Items are taken from their source only so far ahead that memory is bounded, also behind one slow image.
+    Items are taken from their source only so far ahead that memory is bounded, also behind one slow
+    image.
     """
     window = max(32, 8 * pool.count)
     source = iter(items)

@@ -1,17 +1,24 @@
-"""Table III of the multi-task CNN's paper run again: parameters and time a face of the networks it compares itself with.
+"""Table III of the multi-task CNN's paper run again: parameters and time a face of the networks it
+compares itself with.
 
-All in one process, on the same threads, one face at a time, each at its own input size. Weights are random, because how long a
-multiplication takes does not depend on the numbers. Repeats go round robin: whatever else the machine does hits all networks alike.
-Batch norm is folded into the convolutions, for the rivals as for ours.
+All in one process, on the same threads, one face at a time, each at its own input size. Weights are
+random, because how long a multiplication takes does not depend on the numbers. Repeats go round
+robin: whatever else the machine does hits all networks alike. Batch norm is folded into the
+convolutions, for the rivals as for ours.
 
-What is claimed is the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are shorter than its desktop times, as printed.
+What is claimed is the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are
+shorter than its desktop times, as printed.
 
-* AdienceNet (Levi and Hassner, «Age and Gender Classification using Convolutional Neural Networks», 2015) is one network for age and
-  one for gender, and both have to run. Their text gives maps of 28x28 and 14x14, which come from poolings that round up, as Caffe's
-  do: 11.4M parameters. Table III's 9M come out where they round down, as in most other frameworks. Rounded down is what runs here.
-* CaffeNet is Krizhevsky's network in one column with grouped convolutions. Its 61M, VGG-16's 138M and GoogLeNet's count include 1,000
-  classes of ImageNet; here the last layer has 8 age groups and 2 genders.
-* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not laid out in anything at hand and are not run.
+* AdienceNet (Levi and Hassner, «Age and Gender Classification using Convolutional Neural Networks»,
+  2015) is one network for age and one for gender, and both have to run. Their text gives maps of
+  28x28 and 14x14, which come from poolings that round up, as Caffe's do: 11.4M parameters. Table
+  III's 9M come out where they round down, as in most other frameworks. Rounded down is what runs
+  here.
+* CaffeNet is Krizhevsky's network in one column with grouped convolutions. Its 61M, VGG-16's 138M
+  and GoogLeNet's count include 1,000 classes of ImageNet; here the last layer has 8 age groups and
+  2 genders.
+* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not laid out in anything at
+  hand and are not run.
 """
 
 from __future__ import annotations
@@ -42,7 +49,9 @@ Job = Callable[[], object]
 
 
 class AdienceNet(nn.Sequential):
-    """Levi and Hassner's network: (N, 3, 227, 227) to (N, ``classes``) logits. ``round_up``: pool as Caffe does, see above."""
+    """Levi and Hassner's network: (N, 3, 227, 227) to (N, ``classes``) logits. ``round_up``: pool
+    as Caffe does, see above.
+    """
 
     def __init__(self, classes: int, round_up: bool = False) -> None:
         grid = 7 if round_up else 6
@@ -66,7 +75,9 @@ class AdienceNet(nn.Sequential):
 
 
 class CaffeNet(nn.Sequential):
-    """Caffe's variant of AlexNet (Krizhevsky et al. 2012): (N, 3, 227, 227) to (N, ``classes``) logits."""
+    """Caffe's variant of AlexNet (Krizhevsky et al. 2012): (N, 3, 227, 227) to (N, ``classes``)
+    logits.
+    """
 
     def __init__(self, classes: int) -> None:
         super().__init__(
@@ -97,7 +108,9 @@ def _dense(cin: int, cout: int) -> tuple[nn.Module, ...]:
 
 
 def googlenet(classes: int) -> nn.Module:
-    """GoogLeNet (Szegedy et al. 2015) as torchvision has it: batch norm added, 3x3 where the paper has 5x5. (N, 3, 224, 224)."""
+    """GoogLeNet (Szegedy et al. 2015) as torchvision has it: batch norm added, 3x3 where the paper
+    has 5x5. (N, 3, 224, 224).
+    """
     from agegender_core.vision._torchvision_nms import ensure_torchvision
 
     ensure_torchvision()
@@ -107,7 +120,9 @@ def googlenet(classes: int) -> nn.Module:
 
 
 def vgg16(classes: int) -> nn.Module:
-    """VGG-16 (Simonyan and Zisserman 2015) as torchvision has it. (N, 3, 224, 224) to (N, ``classes``) logits."""
+    """VGG-16 (Simonyan and Zisserman 2015) as torchvision has it. (N, 3, 224, 224) to (N,
+    ``classes``) logits.
+    """
     from agegender_core.vision._torchvision_nms import ensure_torchvision
 
     ensure_torchvision()
@@ -123,9 +138,11 @@ def multitask_cnn() -> nn.Module:
 
 @dataclass(frozen=True)
 class Rival:
-    """One row of Table III. ``build``: makes the networks one face goes through, none where it is not run; ``side``: pixels of the input.
+    """One row of Table III. ``build``: makes the networks one face goes through, none where it is
+    not run; ``side``: pixels of the input.
 
-    ``parameters``, ``desktop``, ``mobile``: as claimed, in values and seconds, None where the table has none.
+    ``parameters``, ``desktop``, ``mobile``: as claimed, in values and seconds, None where the table
+    has none.
     """
 
     name: str
@@ -163,16 +180,28 @@ RIVALS = (
     ),
     Rival("VGG-16", 224, 138e6, None, None, ONE_PASS, lambda: (vgg16(AGES + GENDERS),)),
     Rival("CNN-ELM", None, 11e6, None, None, NO_LAYOUT),
-    Rival(OURS, 64, 0.9e6, 0.08, 0.02, "both answers in one pass, one view", lambda: (multitask_cnn(),)),
+    Rival(
+        OURS,
+        64,
+        0.9e6,
+        0.08,
+        0.02,
+        "both answers in one pass, one view",
+        lambda: (multitask_cnn(),),
+    ),
 )
 
 
 def run_rivals(
-    repeats: int = 40, threads: int | None = None, reports: Path | None = None, rivals: Sequence[Rival] = RIVALS
+    repeats: int = 40,
+    threads: int | None = None,
+    reports: Path | None = None,
+    rivals: Sequence[Rival] = RIVALS,
 ) -> dict[str, Any]:
     """Count and time ``rivals``; write ``rivals.json`` into ``reports`` where given.
 
-    Times are milliseconds a face. Rows that are not run have None for what would be measured. ``threads``: of torch, for the process.
+    Times are milliseconds a face. Rows that are not run have None for what would be measured.
+    ``threads``: of torch, for the process.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -189,7 +218,9 @@ def run_rivals(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "repeats": repeats,
-        "rows": [_row(rival, counts.get(rival.name), times.get(rival.name), ours) for rival in rivals],
+        "rows": [
+            _row(rival, counts.get(rival.name), times.get(rival.name), ours) for rival in rivals
+        ],
     }
     if reports is not None:
         write_json(reports / "rivals.json", result)
@@ -197,11 +228,14 @@ def run_rivals(
 
 
 def ready(network: nn.Module) -> nn.Module:
-    """``network`` as the app runs its own: eval mode, no gradients, batch norm folded, channels last. Changes and returns it."""
+    """``network`` as the app runs its own: eval mode, no gradients, batch norm folded, channels
+    last. Changes and returns it.
+    """
     network.eval()
     for module in network.modules():
         convolution, norm = getattr(module, "conv", None), getattr(module, "bn", None)
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):  # torchvision's pairs; ours are in Sequentials
+        # Torchvision's pairs; ours are in Sequentials.
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             module.conv, module.bn = fuse_conv_bn_eval(convolution, norm), nn.Identity()
     return optimize_for_inference(network)
 
@@ -226,7 +260,9 @@ def time_in_turn(jobs: Mapping[str, Job], repeats: int) -> dict[str, list[float]
     return times
 
 
-def _row(rival: Rival, count: int | None, times: list[float] | None, ours: float | None) -> dict[str, Any]:
+def _row(
+    rival: Rival, count: int | None, times: list[float] | None, ours: float | None
+) -> dict[str, Any]:
     median = statistics.median(times) if times else None
     return {
         "name": rival.name,

@@ -1,4 +1,6 @@
-"""Images a second of ``batch`` on both engines, over the same drawn folder. Measured, never asserted: machines are noisy."""
+"""Images a second of ``batch`` on both engines, over the same drawn folder. Measured, never
+asserted: machines are noisy.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SIZE = (640, 480)
 
 
 def run_batch_bench(pictures: int = PICTURES, workers: int = 2) -> dict[str, Any]:
-    """Rows {engine, images, workers, seconds, pictures_a_second}: the whole command, its start included. «ray» where it is installed."""
+    """Rows {engine, images, workers, seconds, pictures_a_second}: the whole command, its start
+    included. «ray» where it is installed.
+    """
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "pictures"
@@ -32,18 +36,28 @@ def run_batch_bench(pictures: int = PICTURES, workers: int = 2) -> dict[str, Any
 
 def batch_bench_table(bench: dict[str, Any]) -> str:
     """Markdown."""
-    lines = ["| engine | images | workers | seconds, start included | images a second |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| engine | images | workers | seconds, start included | images a second |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for row in bench["rows"]:
-        numbers = f"{row['pictures']} | {row['workers']} | {row['seconds']:.1f} | {row['pictures_a_second']:.1f}"
+        numbers = (
+            f"{row['pictures']} | {row['workers']} | {row['seconds']:.1f} |"
+            f" {row['pictures_a_second']:.1f}"
+        )
         lines.append(f"| {row['engine']} | {numbers} |")
-    return "\n".join([*lines, "", f"Each a {bench['picture']}; both engines in one run, one after the other."])
+    return "\n".join(
+        [*lines, "", f"Each a {bench['picture']}; both engines in one run, one after the other."]
+    )
 
 
 def _draw(folder: Path, count: int) -> None:
     photo = Image.new("RGB", SIZE, (96, 96, 96))
     photo.paste(sample_portrait().resize((480, 480)), (80, 0))
     for index in range(count):
-        ImageEnhance.Brightness(photo).enhance(0.7 + 0.6 * index / count).save(folder / f"{index:05}.jpg", quality=90)
+        ImageEnhance.Brightness(photo).enhance(0.7 + 0.6 * index / count).save(
+            folder / f"{index:05}.jpg", quality=90
+        )
 
 
 def _ray_is_there() -> bool:
@@ -61,7 +75,9 @@ def _row(folder: Path, out: Path, engine: str, pictures: int, workers: int) -> d
     options = ["--engine", engine, "--workers", str(workers), "--quiet"]
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "agegender_core", "batch", str(folder), "-o", str(out), *options], check=True, capture_output=True
+        [sys.executable, "-m", "agegender_core", "batch", str(folder), "-o", str(out), *options],
+        check=True,
+        capture_output=True,
     )
     seconds = time.perf_counter() - started
     return {

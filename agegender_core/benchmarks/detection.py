@@ -52,7 +52,9 @@ def original(nets: SimpleNamespace) -> Finds:
 
     def find(pixels: np.ndarray, min_face: int) -> Detections:
         try:
-            found = detect_face(pixels, min_face, nets.pnet, nets.rnet, nets.onet, list(THRESHOLDS), 0.709, device)
+            found = detect_face(
+                pixels, min_face, nets.pnet, nets.rnet, nets.onet, list(THRESHOLDS), 0.709, device
+            )
         except (RuntimeError, ValueError) as error:
             if "non-empty" in str(error):  # it cannot say that nothing survived the first network
                 return NOTHING
@@ -82,7 +84,10 @@ def scene(wide: int, high: int, faces: int) -> Image.Image:
     image = Image.new("RGB", (wide, high), (110, 120, 110))
     side = min(high, wide // faces)
     for number in range(faces):
-        image.paste(sample_portrait().resize((side, side)), (wide * number // faces + (wide // faces - side) // 2, 0))
+        image.paste(
+            sample_portrait().resize((side, side)),
+            (wide * number // faces + (wide // faces - side) // 2, 0),
+        )
     return image
 
 
@@ -121,7 +126,9 @@ def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, di
 
 
 def speed(repeats: int = 15) -> list[dict[str, Any]]:
-    """A row a scene: facenet-pytorch's loop, ours on one thread, ours on two, and ratios to the first."""
+    """A row a scene: facenet-pytorch's loop, ours on one thread, ours on two, and ratios to the
+    first.
+    """
     before, now, rows = OriginalDetector(), MTCNNDetector(), []
     threads = torch.get_num_threads()
 
@@ -157,8 +164,10 @@ def whole_way(repeats: int = 15) -> dict[str, dict[str, float]]:
 
 
 def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
-    """How far two answers to one image are apart: ``faces`` of the first, how many have the ``same`` box in the second, how many are
-    ``missing`` there or ``new``; the least ``iou`` of same ones, and the largest distance of their ``landmarks`` in pixels."""
+    """How far two answers to one image are apart: ``faces`` of the first, how many have the
+    ``same`` box in the second, how many are ``missing`` there or ``new``; the least ``iou`` of same
+    ones, and the largest distance of their ``landmarks`` in pixels.
+    """
     left, same, least, apart = list(other), 0, 1.0, 0.0
     for face in one:
         best = max(left, key=lambda candidate: iou(face, candidate), default=None)
@@ -168,7 +177,14 @@ def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
         same += 1
         least = min(least, iou(face, best))
         apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
-    return {"faces": len(one), "same": same, "missing": len(one) - same, "new": len(left), "iou": least, "landmarks": apart}
+    return {
+        "faces": len(one),
+        "same": same,
+        "missing": len(one) - same,
+        "new": len(left),
+        "iou": least,
+        "landmarks": apart,
+    }
 
 
 def iou(one: Face, other: Face) -> float:
@@ -189,21 +205,36 @@ def summary(differences: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "missing": faces - same,
         "new": sum(one["new"] for one in differences),
         "least_iou": round(min((one["iou"] for one in differences), default=1.0), 5),
-        "farthest_landmark_px": round(max((one["landmarks"] for one in differences), default=0.0), 4),
+        "farthest_landmark_px": round(
+            max((one["landmarks"] for one in differences), default=0.0), 4
+        ),
     }
 
 
 def drawn_images(count: int) -> Iterator[Image.Image]:
-    """Groups, tiny images, faces cut by the edge, tilted and turned ones, of odd sizes, made from the portrait with a fixed seed."""
+    """Groups, tiny images, faces cut by the edge, tilted and turned ones, of odd sizes, made from
+    the portrait with a fixed seed.
+    """
     rng, head = np.random.default_rng(11), sample_portrait().crop((110, 0, 350, 240))
     for number in range(count):
-        wide, high = (int(side) for side in (rng.integers(20, 90, 2) if number % 5 == 0 else rng.integers(90, 460, 2)))
-        image = Image.new("RGB", (wide, high), tuple(int(value) for value in rng.integers(60, 190, 3)))
+        wide, high = (
+            int(side)
+            for side in (rng.integers(20, 90, 2) if number % 5 == 0 else rng.integers(90, 460, 2))
+        )
+        image = Image.new(
+            "RGB", (wide, high), tuple(int(value) for value in rng.integers(60, 190, 3))
+        )
         for _ in range(int(rng.integers(1, 7))):
             side = int(rng.integers(20, max(21, min(wide, high) + 30)))
-            face = head.resize((side, side), Image.Resampling.LANCZOS).rotate(float(rng.uniform(-25, 25)), Image.Resampling.BICUBIC)
+            face = head.resize((side, side), Image.Resampling.LANCZOS).rotate(
+                float(rng.uniform(-25, 25)), Image.Resampling.BICUBIC
+            )
             image.paste(
-                face, (int(rng.integers(-side // 3, max(1, wide - side // 2))), int(rng.integers(-side // 3, max(1, high - side // 2))))
+                face,
+                (
+                    int(rng.integers(-side // 3, max(1, wide - side // 2))),
+                    int(rng.integers(-side // 3, max(1, high - side // 2))),
+                ),
             )
         yield image.transpose(TURNS[(90, 180, 270)[number % 3]]) if number % 4 == 3 else image
 
@@ -219,7 +250,9 @@ def photographs(count: int) -> Iterator[Image.Image]:
 
 
 def equality(images: Iterator[Image.Image]) -> list[dict[str, Any]]:
-    """One entry an image: the answers of facenet-pytorch's loop and of ours, upright only: every position is an image of its own."""
+    """One entry an image: the answers of facenet-pytorch's loop and of ours, upright only: every
+    position is an image of its own.
+    """
     before, now = OriginalDetector(), MTCNNDetector()
     return [difference(before.search_upright(image), now.search_upright(image)) for image in images]
 

@@ -1,4 +1,6 @@
-"""How long the questions of a gallery take, on a drawn table of any size. Measured, never asserted: machines are noisy."""
+"""How long the questions of a gallery take, on a drawn table of any size. Measured, never asserted:
+machines are noisy.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,13 @@ from agegender_core.analysis.prediction_table import ErrorTable, make_table, rea
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.analysis.slices import slice_table, worst_slices
 from agegender_core.errors import AgeGenderError
-from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, FAIRFACE_RACES, GENDERS, group_names
+from agegender_core.labels import (
+    ADIENCE_GROUPS,
+    FAIRFACE_GROUPS,
+    FAIRFACE_RACES,
+    GENDERS,
+    group_names,
+)
 from agegender_core.output.markdown import markdown_row
 from agegender_core.settings import PACKAGE
 
@@ -43,10 +51,14 @@ ROWS = 20_000
 """Images of the dataset the galleries are timed on."""
 
 
-def drawn_predictions(rows: int, seed: int = 0, answers_seed: int = 1, noise: float = 6.0) -> pd.DataFrame:
-    """A made-up prediction table: errors in years are normal with standard deviation ``noise``, one gender in twelve is wrong.
+def drawn_predictions(
+    rows: int, seed: int = 0, answers_seed: int = 1, noise: float = 6.0
+) -> pd.DataFrame:
+    """A made-up prediction table: errors in years are normal with standard deviation ``noise``, one
+    gender in twelve is wrong.
 
-    ``seed`` draws the labels, ``answers_seed`` the answers: tables of one ``seed`` are about the same images.
+    ``seed`` draws the labels, ``answers_seed`` the answers: tables of one ``seed`` are about the
+    same images.
     """
     rng, own = np.random.default_rng(seed), np.random.default_rng(answers_seed)
     age = np.clip(rng.normal(35, 20, rows), 0, 100).round()
@@ -55,7 +67,9 @@ def drawn_predictions(rows: int, seed: int = 0, answers_seed: int = 1, noise: fl
     wrong = own.uniform(size=rows) < 1 / 12
     names = np.array(GENDERS)
     races = rng.choice(FAIRFACE_RACES, rows)
-    starts = [np.array([group.lo for group in groups]) for groups in (FAIRFACE_GROUPS, ADIENCE_GROUPS)]
+    starts = [
+        np.array([group.lo for group in groups]) for groups in (FAIRFACE_GROUPS, ADIENCE_GROUPS)
+    ]
     placed = [np.clip(np.searchsorted(start, years, side="right") - 1, 0, None) for start in starts]
     return pd.DataFrame(
         {
@@ -73,8 +87,12 @@ def drawn_predictions(rows: int, seed: int = 0, answers_seed: int = 1, noise: fl
             "fairface9_pred": np.array(group_names(FAIRFACE_GROUPS))[placed[0]],
             "adience8_pred": np.array(group_names(ADIENCE_GROUPS))[placed[1]],
             "gender_pred": names[np.where(wrong, 1 - gender, gender)],
-            "gender_probability": np.where(wrong, own.uniform(0.5, 1, rows), own.uniform(0.7, 1, rows)),
-            "race_pred": np.where(own.uniform(size=rows) < 0.7, races, own.choice(FAIRFACE_RACES, rows)),
+            "gender_probability": np.where(
+                wrong, own.uniform(0.5, 1, rows), own.uniform(0.7, 1, rows)
+            ),
+            "race_pred": np.where(
+                own.uniform(size=rows) < 0.7, races, own.choice(FAIRFACE_RACES, rows)
+            ),
         }
     )
 
@@ -99,46 +117,71 @@ def drawn_conditions(rows: int, seed: int = 2) -> pd.DataFrame:
 
 
 def _drawn(rows: int, weights: int) -> dict[str, pd.DataFrame]:
-    return {chr(97 + index): drawn_predictions(rows, 0, index + 1, 6 + 0.3 * index) for index in range(weights)}
+    return {
+        chr(97 + index): drawn_predictions(rows, 0, index + 1, 6 + 0.3 * index)
+        for index in range(weights)
+    }
 
 
 def drawn_table(rows: int, weights: int = 3) -> ErrorTable:
-    """A made-up table of ``rows`` images and some ``weights``, named a, b, c and so on, each a little worse than the one before."""
+    """A made-up table of ``rows`` images and some ``weights``, named a, b, c and so on, each a
+    little worse than the one before.
+    """
     return make_table("drawn", _drawn(rows, weights), drawn_conditions(rows))
 
 
 def run_error_bench(rows: int = ROWS, repeats: int = 15) -> dict[str, Any]:
-    """Times of the questions about ``rows`` images and three networks, from a fresh process, so that ``peak_memory_mb`` is theirs alone.
+    """Times of the questions about ``rows`` images and three networks, from a fresh process, so
+    that ``peak_memory_mb`` is theirs alone.
 
-    ``rows``: a dict a question, with ``what``, ``median_ms`` and ``p90_ms``, as ``evaluation.bench`` has them; ``images``: how many.
+    ``rows``: a dict a question, with ``what``, ``median_ms`` and ``p90_ms``, as
+    ``evaluation.bench`` has them; ``images``: how many.
     """
-    command = [sys.executable, "-m", "agegender_core.benchmarks.error_analysis", str(rows), str(repeats)]
+    command = [
+        sys.executable,
+        "-m",
+        "agegender_core.benchmarks.error_analysis",
+        str(rows),
+        str(repeats),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
     if done.returncode:
-        raise AgeGenderError(f"the bench of the error galleries failed: {done.stderr.strip()[-500:]}")
+        raise AgeGenderError(
+            f"the bench of the error galleries failed: {done.stderr.strip()[-500:]}"
+        )
     return json.loads(done.stdout)
 
 
 def error_bench_table(bench: Mapping[str, Any]) -> str:
     """Markdown: what ``run_error_bench`` found."""
     lines = [markdown_row(["question", "median", "90th percentile"]), markdown_row(["---"] * 3)]
-    lines += [markdown_row([row["what"], f"{row['median_ms']:.1f} ms", f"{row['p90_ms']:.1f} ms"]) for row in bench["rows"]]
-    memory = f"Drawn answers of three networks on {bench['pictures']:,} images. Peak memory of the process: {bench['peak_memory_mb']:,} MB."
+    lines += [
+        markdown_row([row["what"], f"{row['median_ms']:.1f} ms", f"{row['p90_ms']:.1f} ms"])
+        for row in bench["rows"]
+    ]
+    memory = (
+        f"Drawn answers of three networks on {bench['pictures']:,} images. Peak memory of the"
+        f" process: {bench['peak_memory_mb']:,} MB."
+    )
     return "\n".join([*lines, "", memory])
 
 
 def error_bench_words(bench: Mapping[str, Any]) -> str:
     """One sentence of what ``run_error_bench`` found: the slowest of each kind."""
     slowest = {
-        kind: max((row["median_ms"] for row in bench["rows"] if row["what"].startswith(start)), default=0.0)
+        kind: max(
+            (row["median_ms"] for row in bench["rows"] if row["what"].startswith(start)),
+            default=0.0,
+        )
         for kind, start in (("filter", "filter"), ("order", "sort"), ("plot", "plot"))
     }
     reading, longest = bench["rows"][0], max(bench["rows"], key=lambda row: row["median_ms"])
     return (
-        f"The error galleries, on drawn answers of three networks on {bench['pictures']:,} images: {reading['what']} "
-        f"{reading['median_ms']:.0f} ms; at most {slowest['filter']:.0f} ms for a filter, {slowest['order']:.0f} ms for an order, "
-        f"{slowest['plot']:.0f} ms for a plot's numbers; the longest question ({longest['what']}) {longest['median_ms']:.0f} ms; "
-        f"peak memory {bench['peak_memory_mb']:,} MB."
+        f"The error galleries, on drawn answers of three networks on {bench['pictures']:,} images:"
+        f" {reading['what']} {reading['median_ms']:.0f} ms; at most {slowest['filter']:.0f} ms for"
+        f" a filter, {slowest['order']:.0f} ms for an order, {slowest['plot']:.0f} ms for a plot's"
+        f" numbers; the longest question ({longest['what']}) {longest['median_ms']:.0f} ms; peak"
+        f" memory {bench['peak_memory_mb']:,} MB."
     )
 
 
@@ -150,7 +193,9 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
         table = read_table(reports, "drawn", names)
         whole = np.ones(rows, bool)
         jobs: dict[str, Callable[[], object]] = {
-            "three networks' tables read, first page of tiles": lambda: _tiles(read_table(reports, "drawn", names), "error", whole)
+            "three networks' tables read, first page of tiles": lambda: _tiles(
+                read_table(reports, "drawn", names), "error", whole
+            )
         }
         jobs |= _jobs(table)
         timed = [{"what": what, **_time(job, repeats)} for what, job in jobs.items()]
@@ -158,7 +203,9 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
 
 
 def write_drawn(reports: Path, rows: int, weights: int = 3) -> tuple[str, ...]:
-    """What ``evaluate`` and ``conditions`` would leave in ``reports`` of a made-up set «drawn»; names of the weights."""
+    """What ``evaluate`` and ``conditions`` would leave in ``reports`` of a made-up set «drawn»;
+    names of the weights.
+    """
     made = _drawn(rows, weights)
     for name, predictions in made.items():
         path = reports / name / "drawn" / "predictions.parquet"
@@ -177,18 +224,31 @@ def _jobs(table: ErrorTable) -> dict[str, Callable[[], object]]:
         "right or wrong": Filter(age_is="wrong", gender_is="right"),
         "bounds of the error": Filter(least=10, most=30),
         "name of a file": Filter(file="0012"),
-        "all at once": Filter(age=("20-29", "30-39"), gender=("Female",), having=("blurred",), gender_is="wrong", most=30, file="1"),
+        "all at once": Filter(
+            age=("20-29", "30-39"),
+            gender=("Female",),
+            having=("blurred",),
+            gender_is="wrong",
+            most=30,
+            file="1",
+        ),
     }
     jobs: dict[str, Callable[[], object]] = {
-        f"filter by {name}, sort, page": partial(_filtered, table, chosen) for name, chosen in filters.items()
+        f"filter by {name}, sort, page": partial(_filtered, table, chosen)
+        for name, chosen in filters.items()
     }
-    jobs |= {f"sort: {sort.title}": partial(_tiles, table, name, None) for name, sort in SORTS.items()}
+    jobs |= {
+        f"sort: {sort.title}": partial(_tiles, table, name, None) for name, sort in SORTS.items()
+    }
     plots = {
         "predicted against true age": lambda: age_density(table, first),
         "error by true age": lambda: error_by_age(table, first),
         "confusion of age groups": lambda: confusion(table, first, "fairface9"),
         "gender by age band": lambda: gender_by_band(table, first),
-        "reliability and coverage": lambda: (gender_reliability(table, first), interval_coverage(table, first)),
+        "reliability and coverage": lambda: (
+            gender_reliability(table, first),
+            interval_coverage(table, first),
+        ),
         "cumulative score": lambda: cs_curve(table, first),
     }
     jobs |= {f"plot: {name}": work for name, work in plots.items()}
@@ -221,12 +281,16 @@ def _time(job: Callable[[], object], repeats: int) -> dict[str, float]:
         started = time.perf_counter()
         job()
         times.append(1000 * (time.perf_counter() - started))
-    return {"median_ms": round(statistics.median(times), 2), "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2)}
+    return {
+        "median_ms": round(statistics.median(times), 2),
+        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2),
+    }
 
 
 def peak_memory_mb() -> int:
-    """Most memory this process has held. Linux's own figure where there is one: ``getrusage`` counts what the parent held before it started
-    the process."""
+    """Most memory this process has held. Linux's own figure where there is one: ``getrusage``
+    counts what the parent held before it started the process.
+    """
     try:
         status = Path("/proc/self/status").read_text()
         return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)

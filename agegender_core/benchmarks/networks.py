@@ -1,4 +1,6 @@
-"""How long an answer takes and how much memory it needs. Measured, never asserted: machines are noisy."""
+"""How long an answer takes and how much memory it needs. Measured, never asserted: machines are
+noisy.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +28,41 @@ from agegender_core.output.files import write_json
 from agegender_core.vision.preprocessing import to_batch
 
 PARTS = ("networks", "errors", "live", "batch")
-"""What can be measured: networks and a whole photo; error galleries; videos of one to three faces; big folders on both engines."""
+"""What can be measured: networks and a whole photo; error galleries; videos of one to three faces;
+big folders on both engines.
+"""
 
 
-def run_bench(repeats: int = 60, threads: int | None = None, reports: Path | None = None, parts: Sequence[str] = PARTS) -> dict[str, Any]:
-    """Time every installed set of weights on the bundled portrait, the error galleries on drawn answers, drawn videos and a drawn folder.
+def run_bench(
+    repeats: int = 60,
+    threads: int | None = None,
+    reports: Path | None = None,
+    parts: Sequence[str] = PARTS,
+) -> dict[str, Any]:
+    """Time every installed set of weights on the bundled portrait, the error galleries on drawn
+    answers, drawn videos and a drawn folder.
 
-    ``bench.json`` is written into ``reports`` where given; parts that are not measured now keep their numbers there. Raises
-    ``ConfigError`` for an unknown part.
+    ``bench.json`` is written into ``reports`` where given; parts that are not measured now keep
+    their numbers there. Raises ``ConfigError`` for an unknown part.
     """
     if unknown := sorted(set(parts) - set(PARTS)):
         raise ConfigError(f"nothing is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
     if threads:
         torch.set_num_threads(threads)
     path = None if reports is None else reports / "bench.json"
-    result: dict[str, Any] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    result: dict[str, Any] = (
+        json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    )
     machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
     if "networks" in parts:
-        result["rows"] = [row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)]
-        result |= {"threads": torch.get_num_threads(), "machine": machine, "peak_memory_mb": peak_memory_mb()}
+        result["rows"] = [
+            row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)
+        ]
+        result |= {
+            "threads": torch.get_num_threads(),
+            "machine": machine,
+            "peak_memory_mb": peak_memory_mb(),
+        }
     if "errors" in parts:
         result["errors"] = run_error_bench()
     if "live" in parts:
@@ -67,7 +85,11 @@ def _rows(entry: ModelInfo, repeats: int) -> list[dict[str, Any]]:
     views = "two views" if entry.flip else "one view"
     jobs: list[tuple[str, Callable[[], object], int]] = [
         (f"network, one face, {views}", lambda: run_network(predictor.network, one, entry.flip), 1),
-        (f"network, per face of a batch of 16, {views}", lambda: run_network(predictor.network, sixteen, entry.flip), 16),
+        (
+            f"network, per face of a batch of 16, {views}",
+            lambda: run_network(predictor.network, sixteen, entry.flip),
+            16,
+        ),
         ("network, one face, one view", lambda: run_network(predictor.network, one, False), 1),
         ("whole photo 640x480, one face", lambda: predictor.run(photo), 1),
     ]
@@ -85,7 +107,10 @@ def _time(job: Callable[[], object], repeats: int, share: int) -> dict[str, floa
         started = time.perf_counter()
         job()
         times.append(1000 * (time.perf_counter() - started) / share)
-    return {"median_ms": round(statistics.median(times), 2), "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2)}
+    return {
+        "median_ms": round(statistics.median(times), 2),
+        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2),
+    }
 
 
 def processor() -> str:

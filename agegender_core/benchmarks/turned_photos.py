@@ -18,7 +18,14 @@ from PIL import Image
 from agegender_core.datasets import iter_images, read_records
 from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.types import TURNS
-from agegender_core.vision.face_detector import CLEAR_ODDS, CLEAR_SCORE, DetectorConfig, MTCNNDetector, surest, takes_turned
+from agegender_core.vision.face_detector import (
+    CLEAR_ODDS,
+    CLEAR_SCORE,
+    DetectorConfig,
+    MTCNNDetector,
+    surest,
+    takes_turned,
+)
 from agegender_core.vision.image_io import load_image
 
 SET = "fgnet"
@@ -37,7 +44,10 @@ def search(detector: MTCNNDetector, image: Image.Image) -> Scores:
     places = [str(degrees) for degrees in POSITIONS]
     upright = [surest(detector.search_upright(one)) for one in images]
     turned = [surest(faces) for faces in detector.search_tries(images)]
-    return {"upright": dict(zip(places, upright, strict=True)), "turned": dict(zip(places, turned, strict=True))}
+    return {
+        "upright": dict(zip(places, upright, strict=True)),
+        "turned": dict(zip(places, turned, strict=True)),
+    }
 
 
 def turn_of(
@@ -63,9 +73,15 @@ def measure(
 ) -> dict[str, Any]:
     """Shares in percent: ``recognised`` by position, upright photographs ``turned_wrongly`` (also
     their number), and those that ``paid`` for the tries."""
-    answers = {position: [turn_of(one, position, sure, decide) for one in photographs.values()] for position in POSITIONS}
+    answers = {
+        position: [turn_of(one, position, sure, decide) for one in photographs.values()]
+        for position in POSITIONS
+    }
     count = len(photographs)
-    share = {place: 100 * sum(turn == 360 - place for turn, _ in answers[place]) / count for place in TURNS}
+    share = {
+        place: 100 * sum(turn == 360 - place for turn, _ in answers[place]) / count
+        for place in TURNS
+    }
     wrong = sum(turn != 0 for turn, _ in answers[0])
     return {
         "recognised": {str(place): round(value, 1) for place, value in share.items()},
@@ -118,7 +134,9 @@ def report(photographs: Mapping[str, Scores]) -> dict[str, Any]:
         "clear_odds": CLEAR_ODDS,
         "now": measure(photographs, sure),
         "before": measure(photographs, 1e-9, only_where_nothing_was_found),
-        "other_thresholds": {str(other): measure(photographs, other) for other in (0.99, 0.997, 0.999)},
+        "other_thresholds": {
+            str(other): measure(photographs, other) for other in (0.99, 0.997, 0.999)
+        },
     }
 
 

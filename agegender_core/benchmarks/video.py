@@ -1,4 +1,6 @@
-"""How many frames a second a video gets and how much the ages shown jump. Measured, never asserted: machines are noisy."""
+"""How many frames a second a video gets and how much the ages shown jump. Measured, never asserted:
+machines are noisy.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,16 @@ SIZE = (640, 480)
 LOOP_FPS = 30
 LOOP_SECONDS = 6
 SIDES = (330, 240, 190)
-"""Sides in pixels of the pasted portraits for one, two and three faces: about half of it is face."""
+"""Sides in pixels of the pasted portraits for one, two and three faces: about half of it is face.
+"""
 
 
-def film(faces: int, seconds: float = LOOP_SECONDS, fps: int = LOOP_FPS, noise: float = 6.0) -> list[Image.Image]:
-    """A loop of 640x480 frames in which ``faces`` portraits sway, come nearer and tilt, under changing light and a sensor's noise."""
+def film(
+    faces: int, seconds: float = LOOP_SECONDS, fps: int = LOOP_FPS, noise: float = 6.0
+) -> list[Image.Image]:
+    """A loop of 640x480 frames in which ``faces`` portraits sway, come nearer and tilt, under
+    changing light and a sensor's noise.
+    """
     people = _people(faces)
     rng = np.random.default_rng(7)
     grain = [rng.normal(0, noise, (SIZE[1], SIZE[0], 3)) for _ in range(4)]
@@ -36,17 +43,26 @@ def film(faces: int, seconds: float = LOOP_SECONDS, fps: int = LOOP_FPS, noise: 
         canvas = Image.new("RGB", SIZE, (92, 100, 108))
         for number, person in enumerate(people):
             _paste(canvas, person, number, faces, turn)
-        lit = np.asarray(ImageEnhance.Brightness(canvas).enhance(1 + 0.15 * math.sin(3 * turn)), dtype=float)
-        frames.append(Image.fromarray(np.clip(lit + grain[index % len(grain)], 0, 255).astype(np.uint8)))
+        lit = np.asarray(
+            ImageEnhance.Brightness(canvas).enhance(1 + 0.15 * math.sin(3 * turn)), dtype=float
+        )
+        frames.append(
+            Image.fromarray(np.clip(lit + grain[index % len(grain)], 0, 255).astype(np.uint8))
+        )
     return frames
 
 
 def _people(faces: int) -> list[Image.Image]:
-    """The portrait, it mirrored and redder, it brighter and bluer: as different as one image can be made."""
+    """The portrait, it mirrored and redder, it brighter and bluer: as different as one image can be
+    made.
+    """
     portrait = sample_portrait().crop((96, 0, 352, 256))
     tints = ((255, 255, 255), (255, 205, 185), (190, 215, 255))
     mirrored = (portrait, ImageOps.mirror(portrait), ImageEnhance.Contrast(portrait).enhance(0.7))
-    return [ImageChops.multiply(person, Image.new("RGB", person.size, tint)) for person, tint in zip(mirrored, tints, strict=True)][:faces]
+    return [
+        ImageChops.multiply(person, Image.new("RGB", person.size, tint))
+        for person, tint in zip(mirrored, tints, strict=True)
+    ][:faces]
 
 
 def _paste(canvas: Image.Image, person: Image.Image, number: int, faces: int, turn: float) -> None:
@@ -63,7 +79,9 @@ def _paste(canvas: Image.Image, person: Image.Image, number: int, faces: int, tu
 
 @dataclass(eq=False)
 class AnswerRecorder:
-    """A predictor whose single answers are remembered: what would be shown if nothing were smoothed."""
+    """A predictor whose single answers are remembered: what would be shown if nothing were
+    smoothed.
+    """
 
     predictor: Any
     answers: list[tuple[Face, float]] = field(default_factory=list)
@@ -85,7 +103,11 @@ def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> dict[st
     from agegender_core.inference.predictor import load_predictor
 
     predictor = load_predictor(weights)
-    return {"rows": [watch(predictor, faces, seconds) for faces in (1, 2, 3)], "weights": predictor.card.name, "film_fps": LOOP_FPS}
+    return {
+        "rows": [watch(predictor, faces, seconds) for faces in (1, 2, 3)],
+        "weights": predictor.card.name,
+        "film_fps": LOOP_FPS,
+    }
 
 
 def live_bench_table(bench: dict[str, Any]) -> str:
@@ -106,14 +128,16 @@ def live_bench_table(bench: dict[str, Any]) -> str:
         )
         lines.append("| " + " | ".join(cells) + " |")
     words = (
-        f"Drawn videos of {SIZE[0]}x{SIZE[1]}, answered by `{bench['weights']}`, frames analysed and drawn, without browser and network."
+        f"Drawn videos of {SIZE[0]}x{SIZE[1]}, answered by `{bench['weights']}`, frames analysed"
+        " and drawn, without browser and network."
     )
     return "\n".join([*lines, "", words])
 
 
 def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
-    """A row: frames a second of a video of ``LOOP_FPS``, analysed and drawn, and what was shown meanwhile. Frames that come while one is at
-    work are dropped, as a camera's are."""
+    """A row: frames a second of a video of ``LOOP_FPS``, analysed and drawn, and what was shown
+    meanwhile. Frames that come while one is at work are dropped, as a camera's are.
+    """
     frames = film(faces)
     recorder = AnswerRecorder(predictor)
     analyser = LiveAnalyser(recorder)
@@ -139,7 +163,9 @@ def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
         "fps": round(len(frames_out) / took, 1),
         "fps_possible": round(len(frames_out) / busy, 1),
         "slowest_frame_ms": round(max(frame.timing.total_ms for frame in frames_out)),
-        "median_frame_ms": round(statistics.median(frame.timing.total_ms for frame in frames_out), 1),
+        "median_frame_ms": round(
+            statistics.median(frame.timing.total_ms for frame in frames_out), 1
+        ),
         "detected_share": round(statistics.mean(frame.detected for frame in frames_out), 3),
         "identities": len({track.id for frame in frames_out for track in frame.tracks}),
         "age_jump_shown": _jump(shown.values()),
@@ -149,11 +175,22 @@ def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _note(frame: LiveFrame, answers: Sequence[tuple[Face, float]], shown: dict[int, list[float]], single: dict[int, list[float]]) -> None:
-    """For every look of this frame: its own estimate in years, and the years shown on that face then."""
+def _note(
+    frame: LiveFrame,
+    answers: Sequence[tuple[Face, float]],
+    shown: dict[int, list[float]],
+    single: dict[int, list[float]],
+) -> None:
+    """For every look of this frame: its own estimate in years, and the years shown on that face
+    then.
+    """
     for face, years in answers:
         middle = (face.box_xyxy[0] + face.box_xyxy[2]) / 2
-        track = min(frame.tracks, key=lambda one: abs((one.box_xyxy[0] + one.box_xyxy[2]) / 2 - middle), default=None)
+        track = min(
+            frame.tracks,
+            key=lambda one: abs((one.box_xyxy[0] + one.box_xyxy[2]) / 2 - middle),
+            default=None,
+        )
         if track is not None and track.answer is not None:
             shown.setdefault(track.id, []).append(track.answer.years)
             single.setdefault(track.id, []).append(years)

@@ -1,4 +1,6 @@
-"""The command line: ``python -m agegender_core COMMAND``. Commands import torch and pandas when they run, so that help is quick."""
+"""The command line: ``python -m agegender_core COMMAND``. Commands import torch and pandas when
+they run, so that help is quick.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
 ) -> None:
     """Age and gender of faces in images: estimate, train, evaluate."""
 

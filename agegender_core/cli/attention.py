@@ -1,4 +1,5 @@
-"""``attention``: the masks of one face as images and numbers. ``attention-report``: those of a whole test split.
+"""``attention``: the masks of one face as images and numbers. ``attention-report``: those of a
+whole test split.
 
 Heavy imports happen inside, so that ``--help`` is quick.
 """
@@ -22,12 +23,30 @@ if TYPE_CHECKING:
 
 def attention(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="Image with a face.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write; files of the same names are replaced.")],
-    weights: Annotated[str | None, typer.Option("--weights", "-w", metavar="NAME", help="Weights with masks. Default: the first.")] = None,
-    face: Annotated[int, typer.Option("--face", help="Which face: 0 is the largest, 1 the next.", min=0)] = 0,
-    npz: Annotated[bool, typer.Option("--npz", help="Also write all raw masks and features to masks.npz.")] = False,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where to write; files of the same names are replaced.",
+        ),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", "-w", metavar="NAME", help="Weights with masks. Default: the first."
+        ),
+    ] = None,
+    face: Annotated[
+        int, typer.Option("--face", help="Which face: 0 is the largest, 1 the next.", min=0)
+    ] = 0,
+    npz: Annotated[
+        bool, typer.Option("--npz", help="Also write all raw masks and features to masks.npz.")
+    ] = False,
 ) -> None:
-    """Show where a network looks: one image for each attention block, and the answer with gates and shapes as JSON.
+    """Show where a network looks: one image for each attention block, and the answer with gates and
+    shapes as JSON.
 
     Exit code 1 where the image, its faces or the weights cannot be used; 2: wrong usage.
     """
@@ -52,20 +71,27 @@ def attention(
             written.append(output / "masks.npz")
             save_npz(maps, written[-1])
     except OSError as error:
-        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from error
+        raise typer.BadParameter(
+            f"{output} cannot be written: {error.strerror}", param_hint="--output"
+        ) from error
     for path in written:
         typer.echo(f"wrote {path}")
 
 
 def described(maps: AttentionMaps, file: str) -> dict[str, Any]:
-    """JSON-ready mapping: the answer, and for each block its shape (C, h, w), gate and the range of its mean mask."""
+    """JSON-ready mapping: the answer, and for each block its shape (C, h, w), gate and the range of
+    its mean mask.
+    """
     blocks = [
         {
             "name": block.name,
             "shape": list(block.mask.shape),
             "gate": None if block.gate is None else round(block.gate, 4),
             "gate_words": block.gate_words(),
-            "mean_mask": {"lowest": round(float(block.mean().min()), 4), "highest": round(float(block.mean().max()), 4)},
+            "mean_mask": {
+                "lowest": round(float(block.mean().min()), 4),
+                "highest": round(float(block.mean().max()), 4),
+            },
         }
         for block in maps.blocks
     ]
@@ -83,10 +109,17 @@ def described(maps: AttentionMaps, file: str) -> dict[str, Any]:
 def attention_report(
     weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights by name.")],
     set_name: Annotated[str, typer.Option("--set", "-s", help="Whose test split.")] = "utkface",
-    limit: Annotated[int, typer.Option(help="Images for the curves; masks are averaged over all.", min=1)] = 200,
-    reports: Annotated[Path | None, typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/")] = None,
+    limit: Annotated[
+        int, typer.Option(help="Images for the curves; masks are averaged over all.", min=1)
+    ] = 200,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
+    ] = None,
 ) -> None:
-    """Average masks over a test split, and measure by deletion and insertion whether masks and saliency beat a random map."""
+    """Average masks over a test split, and measure by deletion and insertion whether masks and
+    saliency beat a random map.
+    """
     from tqdm import tqdm
 
     from agegender_core.explain.attention_report import attention_report as run_report
@@ -115,10 +148,16 @@ def attention_report(
 
 def report_lines(report: dict[str, Any]) -> list[str]:
     """What an attention report says of each map, for the screen."""
-    lines = [f"{report['weights']} on {report['set']} {report['split']}: masks over {report['n']:,}, curves over {report['curves_n']:,}"]
+    lines = [
+        f"{report['weights']} on {report['set']} {report['split']}: masks over {report['n']:,},"
+        f" curves over {report['curves_n']:,}"
+    ]
     for target, maps in report["targets"].items():
         for name, kinds in maps.items():
             for kind, found in kinds.items():
                 area, verdict = found["area"], found.get("verdict", "the map to beat")
-                lines.append(f"{target}, {name}, {kind} area {area['value']:.3f} ({area['low']:.3f} to {area['high']:.3f}): {verdict}")
+                lines.append(
+                    f"{target}, {name}, {kind} area {area['value']:.3f} ({area['low']:.3f} to"
+                    f" {area['high']:.3f}): {verdict}"
+                )
     return lines

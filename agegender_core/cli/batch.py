@@ -1,4 +1,6 @@
-"""``batch``: ``predict`` for big folders. Answers go to Parquet parts in a folder; the same command again goes on where it was stopped."""
+"""``batch``: ``predict`` for big folders. Answers go to Parquet parts in a folder; the same command
+again goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +35,47 @@ class Engine(StrEnum):
 def batch(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Folders, images, zips, quoted globs, Parquet with an image column, hub:owner/name."),
+        typer.Argument(
+            metavar="INPUT...",
+            help=(
+                "Folders, images, zips, quoted globs, Parquet with an image column, hub:owner/name."
+            ),
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the Parquet parts; given again: go on.")],
-    engine: Annotated[Engine, typer.Option(help="«ray»: on all machines of a Ray cluster (pip install 'agegender[ray]').")] = Engine.local,
-    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Worker processes. Default: one a core.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the Parquet parts; given again: go on.",
+        ),
+    ],
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="«ray»: on all machines of a Ray cluster (pip install 'agegender[ray]')."
+        ),
+    ] = Engine.local,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Worker processes. Default: one a core.")
+    ] = None,
     weights: WeightsOption = None,
     race: RaceOption = None,
     min_face: MinFaceOption = 24,
-    part_rows: Annotated[int, typer.Option("--part-rows", metavar="N", min=1, help="Rows after which a part is written.")] = 1000,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    part_rows: Annotated[
+        int,
+        typer.Option("--part-rows", metavar="N", min=1, help="Rows after which a part is written."),
+    ] = 1000,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no summary.")
+    ] = False,
 ) -> None:
     """Estimate age and gender in many images, into a folder of Parquet parts.
 
-    Stop it at will: the same command goes on, and no image is done twice or left out. An image that fails becomes a row with its error.
-    Exit code 0: all fine; 1: some image failed, or an input had none; 2: wrong usage; 130: interrupted.
+    Stop it at will: the same command goes on, and no image is done twice or left out. An image that
+    fails becomes a row with its error. Exit code 0: all fine; 1: some image failed, or an input had
+    none; 2: wrong usage; 130: interrupted.
     """
     from agegender_core.batch.part_writer import opened_parts
     from agegender_core.errors import AgeGenderError
@@ -59,7 +87,11 @@ def batch(
     except AgeGenderError as error:
         raise typer.BadParameter(str(error), param_hint="inputs, weights and settings") from error
     try:
-        with opened_parts(output, job, part_rows) as parts, _stopping() as stop, _progress(sources, parts, quiet) as tick:
+        with (
+            opened_parts(output, job, part_rows) as parts,
+            _stopping() as stop,
+            _progress(sources, parts, quiet) as tick,
+        ):
             run(sources, parts, tick, stop)
     except AgeGenderError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
@@ -77,8 +109,12 @@ Tick = Callable[["Tally"], None]
 Run = Callable[["Sources", "Parts", Tick, Stop], None]
 
 
-def _job(inputs: list[str], weights: str | None, race: bool | None, min_face: int) -> tuple[Sources, Job]:
-    """What to read, and what decides the answers. Raises an ``AgeGenderError`` for what cannot be used."""
+def _job(
+    inputs: list[str], weights: str | None, race: bool | None, min_face: int
+) -> tuple[Sources, Job]:
+    """What to read, and what decides the answers. Raises an ``AgeGenderError`` for what cannot be
+    used.
+    """
     from agegender_core.batch.part_writer import Job
     from agegender_core.batch.sources import find_sources
     from agegender_core.inference.model_zoo import find_weights, verify
@@ -90,7 +126,9 @@ def _job(inputs: list[str], weights: str | None, race: bool | None, min_face: in
     verify(card)
     DetectorConfig(min_face=min_face)
     sources = find_sources(inputs)
-    return sources, Job(sources.identity, card.name, card.sha256, settings.race if race is None else race, min_face)
+    return sources, Job(
+        sources.identity, card.name, card.sha256, settings.race if race is None else race, min_face
+    )
 
 
 def _runner(engine: Engine, workers: int | None) -> Run:
@@ -111,8 +149,15 @@ def _run_local(sources: Sources, parts: Parts, workers: int | None, tick: Tick, 
     from agegender_core.settings import read_settings
 
     settings = read_settings()
-    predictor = load_predictor(parts.job.weights, race=parts.job.race, min_face=parts.job.min_face, threads=settings.threads)
-    recipe = FinderRecipe(predictor.card.input, parts.job.min_face, settings.image_limits, settings.max_faces)
+    predictor = load_predictor(
+        parts.job.weights,
+        race=parts.job.race,
+        min_face=parts.job.min_face,
+        threads=settings.threads,
+    )
+    recipe = FinderRecipe(
+        predictor.card.input, parts.job.min_face, settings.image_limits, settings.max_faces
+    )
     items = (item for item in sources.items() if item.key not in parts.done)
     with Pool(recipe, workers or usable_cores()) as pool:
         run_local(items, parts, Answerer(predictor), pool, tick, stop)
@@ -120,7 +165,9 @@ def _run_local(sources: Sources, parts: Parts, workers: int | None, tick: Tick, 
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[Stop]:
-    """Whether ctrl-C was pressed or the process was asked to end. The second ctrl-C ends it at once; parts are whole even then."""
+    """Whether ctrl-C was pressed or the process was asked to end. The second ctrl-C ends it at
+    once; parts are whole even then.
+    """
     stop = threading.Event()
 
     def ask(number: int, _frame: object) -> None:
@@ -128,7 +175,11 @@ def _stopping() -> Iterator[Stop]:
         signal.signal(number, signal.default_int_handler)
         typer.echo("\nstopping: what is finished is being written", err=True)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)} if _in_main_thread() else {}
+    before = (
+        {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        if _in_main_thread()
+        else {}
+    )
     try:
         yield stop.is_set
     finally:
@@ -142,14 +193,23 @@ def _in_main_thread() -> bool:
 
 @contextlib.contextmanager
 def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
-    """A bar with images a second, time left, faces and failures; a line every half minute where no one watches."""
+    """A bar with images a second, time left, faces and failures; a line every half minute where no
+    one watches.
+    """
     from tqdm import tqdm
 
     if not quiet and len(parts.done):
         typer.echo(f"going on after {len(parts.done):,} images", err=True)
     watched = sys.stderr.isatty()
     wait = 0.2 if watched else 30.0
-    with tqdm(initial=len(parts.done), unit=" images", file=sys.stderr, disable=quiet, mininterval=wait, maxinterval=wait + 1) as bar:
+    with tqdm(
+        initial=len(parts.done),
+        unit=" images",
+        file=sys.stderr,
+        disable=quiet,
+        mininterval=wait,
+        maxinterval=wait + 1,
+    ) as bar:
         if not quiet:
             threading.Thread(target=_count, args=(sources, bar), daemon=True).start()
 
@@ -162,7 +222,9 @@ def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
 
 
 def _count(sources: Sources, bar: tqdm) -> None:
-    """Counting a large folder takes a while: the work does not wait for it. What cannot be counted has no time left to show."""
+    """Counting a large folder takes a while: the work does not wait for it. What cannot be counted
+    has no time left to show.
+    """
     from agegender_core.batch.parquet_rows import close_lister
 
     with contextlib.suppress(Exception):
@@ -174,5 +236,11 @@ def _summary(parts: Parts, seconds: float, stopped: bool) -> str:
     total, now = parts.before + parts.tally, parts.tally
     earlier = f" ({parts.before.pictures:,} of them before)" if parts.before.pictures else ""
     rate = f"{now.pictures / seconds:.1f} images a second" if now.pictures else "nothing new"
-    done = f"{total.pictures:,} images{earlier}, {total.faces:,} faces, {total.failed:,} failed, {seconds:.0f} s, {rate}"
-    return f"{'stopped; the same command goes on: ' if stopped else ''}{done}, {parts.count:,} parts in {parts.folder}"
+    done = (
+        f"{total.pictures:,} images{earlier}, {total.faces:,} faces, {total.failed:,} failed,"
+        f" {seconds:.0f} s, {rate}"
+    )
+    return (
+        f"{'stopped; the same command goes on: ' if stopped else ''}{done}, {parts.count:,} parts"
+        f" in {parts.folder}"
+    )

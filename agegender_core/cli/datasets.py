@@ -1,4 +1,6 @@
-"""``datasets check PATH``: which face set lies there, what it holds, what is wrong with it. Heavy imports wait for the call."""
+"""``datasets check PATH``: which face set lies there, what it holds, what is wrong with it. Heavy
+imports wait for the call.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 SHOWN = 3
 """How many files are named for each reason."""
 
-datasets_app = typer.Typer(help="Face sets on disk: what is there and what is wrong with it.", no_args_is_help=True)
+datasets_app = typer.Typer(
+    help="Face sets on disk: what is there and what is wrong with it.", no_args_is_help=True
+)
 
 
 @datasets_app.callback()
@@ -29,11 +33,18 @@ def main() -> None:
 @datasets_app.command("check")
 def check_command(
     path: Annotated[str, typer.Argument(help="Folder or table of a set, or hub:owner/name.")],
-    name: Annotated[str | None, typer.Option("--set", help="Which layout it is; default: found out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, every file of every reason.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Open every image instead of a sample of 200.")] = False,
+    name: Annotated[
+        str | None, typer.Option("--set", help="Which layout it is; default: found out.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Everything as JSON, every file of every reason.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Open every image instead of a sample of 200.")
+    ] = False,
 ) -> None:
-    """Say which dataset lies at PATH, count its labels, and list rows skipped and images missing or damaged.
+    """Say which dataset lies at PATH, count its labels, and list rows skipped and images missing or
+    damaged.
 
     Exit code 1 where the dataset cannot be read, is empty, or has images missing or damaged.
     """
@@ -106,9 +117,17 @@ def _problems(loaded: LoadedSet, pictures: PictureCheck) -> list[str]:
     lines += _group("rows skipped", loaded.skipped)
     lines += _group("labels missing in rows that were kept", loaded.incomplete)
     lines += _group("images missing", missing)
-    lines += _group(f"images damaged or refused, of {pictures.opened:,} opened", pictures.unreadable)
+    lines += _group(
+        f"images damaged or refused, of {pictures.opened:,} opened", pictures.unreadable
+    )
     here = len(loaded.records) - len(missing)
-    return [*lines, f"{pictures.opened:,} of {here:,} images opened{'' if pictures.opened == here else ' (--deep opens all)'}"]
+    return [
+        *lines,
+        (
+            f"{pictures.opened:,} of {here:,} images"
+            f" opened{'' if pictures.opened == here else ' (--deep opens all)'}"
+        ),
+    ]
 
 
 def _group(title: str, skips: Sequence[Skip]) -> list[str]:

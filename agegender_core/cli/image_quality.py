@@ -1,4 +1,6 @@
-"""``conditions``: measure blur, exposure, colour, size and pose of the images of a test split. Heavy imports wait for the call."""
+"""``conditions``: measure blur, exposure, colour, size and pose of the images of a test split.
+Heavy imports wait for the call.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,30 @@ from agegender_core.settings import reports_dir
 
 
 def conditions(
-    sets: Annotated[list[str] | None, typer.Argument(metavar="[SET]...", help="Which sets; default: all that are here.")] = None,
-    data: Annotated[str | None, typer.Option(help="Where the one set lies in another layout, or hub:owner/name; default: ours.")] = None,
-    twins: Annotated[bool, typer.Option("--twins", help="Look for near-duplicates with different labels instead, in all splits.")] = False,
-    reports: Annotated[Path | None, typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SET]...", help="Which sets; default: all that are here."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the one set lies in another layout, or hub:owner/name; default: ours."
+        ),
+    ] = None,
+    twins: Annotated[
+        bool,
+        typer.Option(
+            "--twins", help="Look for near-duplicates with different labels instead, in all splits."
+        ),
+    ] = False,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
+    ] = None,
 ) -> None:
-    """Measure the images of test splits; write conditions/SET.parquet, numbers only, for the galleries and slices of errors."""
+    """Measure the images of test splits; write conditions/SET.parquet, numbers only, for the
+    galleries and slices of errors.
+    """
     from tqdm import tqdm
 
     from agegender_core.analysis.image_quality import CONDITIONS, held
@@ -30,14 +50,22 @@ def conditions(
     reports = reports or reports_dir()
     try:
         if data is not None and len(sets or []) != 1:
-            raise ConfigError("--data says where one set lies: name that set, for example «conditions fairface --data FOLDER»")
+            raise ConfigError(
+                "--data says where one set lies: name that set, for example «conditions fairface"
+                " --data FOLDER»"
+            )
         if unknown := set(sets or []) - set(TEST_SPLITS):
-            raise ConfigError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}")
+            raise ConfigError(
+                f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
+            )
         if twins and data is not None:
             raise ConfigError("--twins looks at our own sets: leave --data out")
         for name in sets or installed_sets(TEST_SPLITS):
             if twins:
-                typer.echo(f"{name}: {len(write_twins(name, reports))} pairs of near-duplicates have different labels")
+                typer.echo(
+                    f"{name}: {len(write_twins(name, reports))} pairs of near-duplicates have"
+                    " different labels"
+                )
                 continue
             with tqdm(desc=name, unit="image") as bar:
 
@@ -47,6 +75,11 @@ def conditions(
 
                 table = write_conditions(name, reports, data, tick)
             counts = held(table).sum()
-            typer.echo(f"{name} (n {len(table)}): " + "  ".join(f"{CONDITIONS[str(key)].title} {count}" for key, count in counts.items()))
+            typer.echo(
+                f"{name} (n {len(table)}): "
+                + "  ".join(
+                    f"{CONDITIONS[str(key)].title} {count}" for key, count in counts.items()
+                )
+            )
     except AgeGenderError as error:
         raise fail(error) from error

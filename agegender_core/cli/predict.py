@@ -1,8 +1,8 @@
 """``predict``: images in, one answer an image out, as JSON lines, CSV or Parquet.
 
-Answers are written as they come, so an interrupted run keeps what it has (see ``predict_output``). A file that fails becomes a row with
-its error and the run goes on.
-Data goes to stdout or ``--output``, everything else to stderr. Heavy imports happen inside, so that ``--help`` is quick.
+Answers are written as they come, so an interrupted run keeps what it has (see ``predict_output``).
+A file that fails becomes a row with its error and the run goes on. Data goes to stdout or
+``--output``, everything else to stderr. Heavy imports happen inside, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from agegender_core.cli.predict_output import Output, OutputError, TableFormat, opened_output, save_annotated
+from agegender_core.cli.predict_output import (
+    Output,
+    OutputError,
+    TableFormat,
+    opened_output,
+    save_annotated,
+)
 
 if TYPE_CHECKING:
     from agegender_core.settings import Settings
@@ -30,26 +36,50 @@ if TYPE_CHECKING:
 FAILED, INTERRUPTED = 1, 130
 """Exit codes; 0 is success and 2 is typer's for a usage error."""
 
-WeightsOption = Annotated[str | None, typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS.")]
-RaceOption = Annotated[bool | None, typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off.")]
-MinFaceOption = Annotated[int, typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS."),
+]
+RaceOption = Annotated[
+    bool | None,
+    typer.Option("--race/--no-race", help="Also estimate race. Default: AGEGENDER_RACE, else off."),
+]
+MinFaceOption = Annotated[
+    int,
+    typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels."),
+]
 
 
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUTS", help="Images, folders (searched through) and quoted globs such as 'photos/**/*.jpg'."),
+        typer.Argument(
+            metavar="INPUTS",
+            help="Images, folders (searched through) and quoted globs such as 'photos/**/*.jpg'.",
+        ),
     ],
-    table_format: Annotated[TableFormat | None, typer.Option("--format", "-f", help="Default: by --output's suffix, else jsonl.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: standard output.")] = None,
+    table_format: Annotated[
+        TableFormat | None,
+        typer.Option("--format", "-f", help="Default: by --output's suffix, else jsonl."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
+    ] = None,
     annotate: Annotated[
         Path | None,
-        typer.Option("--annotate", metavar="DIR", help="Also write images with boxes and labels here; never overwrites a file."),
+        typer.Option(
+            "--annotate",
+            metavar="DIR",
+            help="Also write images with boxes and labels here; never overwrites a file.",
+        ),
     ] = None,
     weights: WeightsOption = None,
     race: RaceOption = None,
     min_face: MinFaceOption = 24,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
+    ] = False,
 ) -> None:
     """Estimate age and gender of every face in images.
 
@@ -98,11 +128,11 @@ class Predictor(Protocol):
 
 
 def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Files to read, in order, each once, and folders without any. Folders give their images, hidden ones left out, and globs the files
-    they match; both sorted.
+    """Files to read, in order, each once, and folders without any. Folders give their images,
+    hidden ones left out, and globs the files they match; both sorted.
 
-    A path that does not exist stays in the list, to become a row with its error. Raises ``typer.BadParameter`` where a glob or all
-    inputs together match nothing.
+    A path that does not exist stays in the list, to become a row with its error. Raises
+    ``typer.BadParameter`` where a glob or all inputs together match nothing.
     """
     files: dict[str, str] = {}
     empty: list[str] = []
@@ -130,14 +160,21 @@ def _expand(given: str) -> list[str]:
 
 
 def choose_format(chosen: TableFormat | None, output: Path | None) -> TableFormat:
-    """The chosen format, else the one of the output's suffix, else JSON lines. Raises ``typer.BadParameter`` where that cannot be."""
+    """The chosen format, else the one of the output's suffix, else JSON lines. Raises
+    ``typer.BadParameter`` where that cannot be.
+    """
     if chosen is None and output is not None:
         suffix = output.suffix.lower().removeprefix(".")
         if suffix not in set(TableFormat):
-            raise typer.BadParameter(f"{output.name} does not end in .jsonl, .csv or .parquet: add --format", param_hint="--output")
+            raise typer.BadParameter(
+                f"{output.name} does not end in .jsonl, .csv or .parquet: add --format",
+                param_hint="--output",
+            )
         return TableFormat(suffix)
     if chosen is TableFormat.parquet and output is None:
-        raise typer.BadParameter("parquet cannot go to standard output: add --output FILE", param_hint="--format")
+        raise typer.BadParameter(
+            "parquet cannot go to standard output: add --output FILE", param_hint="--format"
+        )
     return chosen or TableFormat.jsonl
 
 
@@ -145,9 +182,14 @@ def _check_output(output: Path | None, files: list[str]) -> None:
     if output is None:
         return
     if output.is_dir() or not output.parent.is_dir():
-        raise typer.BadParameter(f"{output} cannot be written: give a file in a folder that exists", param_hint="--output")
+        raise typer.BadParameter(
+            f"{output} cannot be written: give a file in a folder that exists",
+            param_hint="--output",
+        )
     if output.exists() and any(_same(output, file) for file in files):
-        raise typer.BadParameter(f"{output} is one of the input files: choose another name", param_hint="--output")
+        raise typer.BadParameter(
+            f"{output} is one of the input files: choose another name", param_hint="--output"
+        )
 
 
 def _same(output: Path, file: str) -> bool:
@@ -159,7 +201,9 @@ def _same(output: Path, file: str) -> bool:
 
 
 def make_folder(folder: Path, option: str) -> None:
-    """Make it where it is not there, and see whether a file can be written in it. Raises ``typer.BadParameter`` that names ``option``."""
+    """Make it where it is not there, and see whether a file can be written in it. Raises
+    ``typer.BadParameter`` that names ``option``.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -170,7 +214,9 @@ def make_folder(folder: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def _ending_as_ctrl_c() -> Iterator[None]:
-    """While this lasts, a request to end (SIGTERM) is what ctrl-C is: what is finished is put in its place."""
+    """While this lasts, a request to end (SIGTERM) is what ctrl-C is: what is finished is put in
+    its place.
+    """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
@@ -181,7 +227,9 @@ def _ending_as_ctrl_c() -> Iterator[None]:
 
 
 def _settings(race: bool | None) -> tuple[Settings, bool]:
-    """The operator's settings, and whether race is estimated. Settings that cannot be used are a usage error."""
+    """The operator's settings, and whether race is estimated. Settings that cannot be used are a
+    usage error.
+    """
     from agegender_core.errors import AgeGenderError
     from agegender_core.settings import read_settings
 
@@ -193,7 +241,9 @@ def _settings(race: bool | None) -> tuple[Settings, bool]:
 
 
 def _predictor(settings: Settings, weights: str | None, race: bool, min_face: int) -> Predictor:
-    """The predictor, within the operator's limits. Weights that cannot be used are a usage error."""
+    """The predictor, within the operator's limits. Weights that cannot be used are a usage
+    error.
+    """
     from agegender_core.errors import AgeGenderError
     from agegender_core.inference import predictor
 
@@ -216,7 +266,9 @@ def _with_progress(files: list[str], quiet: bool) -> Iterator[str]:
     yield from tqdm(files, file=sys.stderr, unit="image", disable=quiet or not sys.stderr.isatty())
 
 
-def _one_file(runner: Predictor, file: str, output: Output, annotate: Path | None, tally: Tally) -> None:
+def _one_file(
+    runner: Predictor, file: str, output: Output, annotate: Path | None, tally: Tally
+) -> None:
     """Answer one file, write the answer, then its annotated image."""
     outcome = _outcome(runner, file)
     output.write(_printable(file), outcome)
@@ -231,7 +283,9 @@ def _one_file(runner: Predictor, file: str, output: Output, annotate: Path | Non
         except Exception as error:
             tally.failed += 1
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            typer.echo(f"{_printable(file)}: its annotated image cannot be written: {reason}", err=True)
+            typer.echo(
+                f"{_printable(file)}: its annotated image cannot be written: {reason}", err=True
+            )
 
 
 def _outcome(runner: Predictor, file: str) -> Analysis | Exception:
@@ -248,13 +302,18 @@ def _outcome(runner: Predictor, file: str) -> Analysis | Exception:
 
 
 def _printable(file: str) -> str:
-    """The file's name as valid Unicode; bytes of names that are not UTF-8 are written as escapes."""
+    """The file's name as valid Unicode; bytes of names that are not UTF-8 are written as
+    escapes.
+    """
     return file.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _summary(tally: Tally, count: int, seconds: float, interrupted: bool) -> None:
     stopped = f"stopped before {count - tally.pictures} of {count} files: " if interrupted else ""
-    done = f"{_count(tally.pictures, 'image')}, {_count(tally.faces, 'face')}, {tally.failed} failed, {seconds:.1f} s"
+    done = (
+        f"{_count(tally.pictures, 'image')}, {_count(tally.faces, 'face')}, {tally.failed} failed,"
+        f" {seconds:.1f} s"
+    )
     typer.echo(stopped + done, err=True)
 
 

@@ -62,9 +62,17 @@ class Encoder:
         from agegender_core.output.tables import analysis_json, error_json, error_row, face_rows
 
         if self.chosen is TableFormat.jsonl:
-            answer = error_json(file, outcome) if isinstance(outcome, Exception) else analysis_json(file, outcome)
+            answer = (
+                error_json(file, outcome)
+                if isinstance(outcome, Exception)
+                else analysis_json(file, outcome)
+            )
             return json.dumps(answer, ensure_ascii=False) + "\n"
-        rows = [error_row(file, outcome)] if isinstance(outcome, Exception) else face_rows(file, outcome)
+        rows = (
+            [error_row(file, outcome)]
+            if isinstance(outcome, Exception)
+            else face_rows(file, outcome)
+        )
         if self.chosen is TableFormat.csv:
             return self._csv(rows).partition("\n")[2]
         return "".join(json.dumps(row) + "\n" for row in rows)
@@ -87,9 +95,14 @@ class Output:
     def write(self, file: str, outcome: Analysis | Exception) -> None:
         """Put one file's answer where a crash does not reach it."""
         try:
-            self._append((self.encoder.header() if not self.written else "") + self.encoder.encode(file, outcome))
+            self._append(
+                (self.encoder.header() if not self.written else "")
+                + self.encoder.encode(file, outcome)
+            )
         except OSError as error:
-            raise OutputError(f"{self.name} cannot be written: {error.strerror or error}; {self._kept()}") from error
+            raise OutputError(
+                f"{self.name} cannot be written: {error.strerror or error}; {self._kept()}"
+            ) from error
         self.written += 1
 
     def finish(self) -> None:
@@ -131,7 +144,9 @@ class StreamOutput(Output):
             try:
                 self._append(header)
             except OSError as error:
-                raise OutputError(f"{self.name} cannot be written: {error.strerror or error}") from error
+                raise OutputError(
+                    f"{self.name} cannot be written: {error.strerror or error}"
+                ) from error
 
     def close(self) -> None:
         """Close a device; standard output stays open."""
@@ -178,7 +193,9 @@ class FileOutput(Output):
                 os.chmod(self.partial, stat.S_IMODE(os.stat(self.path).st_mode))
             os.replace(self.partial, self.path)
         except OSError as error:
-            raise OutputError(f"{self.name} cannot be written: {error.strerror or error}; {self._kept()}") from error
+            raise OutputError(
+                f"{self.name} cannot be written: {error.strerror or error}; {self._kept()}"
+            ) from error
 
     def discard(self) -> None:
         """Remove the temporary file."""
@@ -221,7 +238,10 @@ class FileOutput(Output):
         from agegender_core.output.tables import parquet_schema
 
         schema = parquet_schema(self.encoder.race)
-        with open(self.partial, encoding="utf-8") as lines, pq.ParquetWriter(file, schema) as writer:
+        with (
+            open(self.partial, encoding="utf-8") as lines,
+            pq.ParquetWriter(file, schema) as writer,
+        ):
             while rows := [json.loads(line) for line in itertools.islice(lines, ROWS)]:
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             if not self.written:
@@ -237,7 +257,9 @@ def _write_all(file: io.FileIO, data: memoryview) -> None:
 
 def _temporary(path: Path) -> tuple[Path, io.FileIO]:
     """A new unbuffered file beside ``path``, with the rights that a file made there has."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name[:100]}.", suffix=".partial", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f"{path.name[:100]}.", suffix=".partial", dir=path.parent
+    )
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(name, 0o666 & ~mask)
@@ -297,7 +319,10 @@ def save_annotated(analysis: Analysis, source: str, folder: Path) -> Path:
 
     stem, suffix = os.path.splitext(os.path.basename(source))
     picture = annotate(analysis)
-    lossy = suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"} and max(picture.size) <= JPEG_SIDE
+    lossy = (
+        suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}
+        and max(picture.size) <= JPEG_SIDE
+    )
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=92) if lossy else picture.save(data, "PNG")
     for number in itertools.count(1):

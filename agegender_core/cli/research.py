@@ -1,4 +1,6 @@
-"""Commands of the researcher: train, evaluate, report, bench, weights. Heavy imports happen inside, so that --help is quick."""
+"""Commands of the researcher: train, evaluate, report, bench, weights. Heavy imports happen inside,
+so that --help is quick.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import typer
 from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.settings import INSTALLED, ROOT, reports_dir, weights_dir
 
-weights_app = typer.Typer(help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True)
+weights_app = typer.Typer(
+    help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
+)
 
 
 def fail(error: AgeGenderError) -> typer.Exit:
@@ -21,7 +25,9 @@ def fail(error: AgeGenderError) -> typer.Exit:
 
 
 def recipe_path(text: str) -> Path:
-    """File of a recipe: a path, or the name of one in ``configs/``, from whatever directory. Raises ``typer.BadParameter``."""
+    """File of a recipe: a path, or the name of one in ``configs/``, from whatever directory. Raises
+    ``typer.BadParameter``.
+    """
     for path in (Path(text), ROOT / text, ROOT / "configs" / f"{text}.toml"):
         if path.is_file():
             return path
@@ -30,14 +36,39 @@ def recipe_path(text: str) -> Path:
 
 
 def train(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipes: files, or ours such as multitask_cnn_dist.", parser=recipe_path)],
-    out: Annotated[Path, typer.Option(help="Each recipe's checkpoints and results go to a folder of its name in here.")] = Path("runs"),
-    minutes: Annotated[float, typer.Option(help="Fit each recipe's whole schedule into this many minutes (0: no limit).", min=0)] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Start again instead of continuing from the checkpoint.")] = False,
-    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated.")] = None,
+    recipes: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recipes: files, or ours such as multitask_cnn_dist.", parser=recipe_path
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Each recipe's checkpoints and results go to a folder of its name in here."
+        ),
+    ] = Path("runs"),
+    minutes: Annotated[
+        float,
+        typer.Option(
+            help="Fit each recipe's whole schedule into this many minutes (0: no limit).", min=0
+        ),
+    ] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")
+    ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Start again instead of continuing from the checkpoint."),
+    ] = False,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated."),
+    ] = None,
 ) -> None:
-    """Train recipes, one after the other. Stop and start at will: each goes on from its last checkpoint."""
+    """Train recipes, one after the other. Stop and start at will: each goes on from its last
+    checkpoint.
+    """
     from agegender_core.training.config import load_recipe
     from agegender_core.training.trainer import train as run_training
 
@@ -47,7 +78,10 @@ def train(
             changes["schedule.budget_minutes"] = minutes
         loaded = [load_recipe(path, changes) for path in recipes]
         runs = {
-            recipe.name: run_training(recipe, out / recipe.name, resume=not restart, device=device, say=typer.echo) for recipe in loaded
+            recipe.name: run_training(
+                recipe, out / recipe.name, resume=not restart, device=device, say=typer.echo
+            )
+            for recipe in loaded
         }
     except AgeGenderError as error:
         raise fail(error) from error
@@ -69,10 +103,24 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def evaluate(
-    weights: Annotated[list[str] | None, typer.Option("--weights", "-w", help="Which weights; default: all installed.")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", "-s", help="Which sets; default: all that are here.")] = None,
-    reports: Annotated[Path | None, typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Run no model: work the numbers out from the kept predictions.")] = False,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option("--weights", "-w", help="Which weights; default: all installed."),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="Which sets; default: all that are here."),
+    ] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Run no model: work the numbers out from the kept predictions."
+        ),
+    ] = False,
 ) -> None:
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
     from tqdm import tqdm
@@ -84,13 +132,22 @@ def evaluate(
     from agegender_core.inference.model_zoo import find_weights, list_weights
 
     try:
-        entries = [find_weights(name) for name in weights] if weights else [entry for entry in list_weights() if entry.installed]
+        entries = (
+            [find_weights(name) for name in weights]
+            if weights
+            else [entry for entry in list_weights() if entry.installed]
+        )
         if unknown := set(sets or []) - set(TEST_SPLITS):
-            raise ConfigError(f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}")
+            raise ConfigError(
+                f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
+            )
         if again:
             for entry in entries:
                 done = [name for name in sets or TEST_SPLITS if count_again(entry, name, reports)]
-                typer.echo(f"{entry.name}: worked out anew on {', '.join(done) or 'nothing, no predictions are kept'}")
+                typer.echo(
+                    f"{entry.name}: worked out anew on"
+                    f" {', '.join(done) or 'nothing, no predictions are kept'}"
+                )
             return
         for name in sets or installed_sets(TEST_SPLITS):
             set_path(name)
@@ -102,22 +159,40 @@ def evaluate(
                         bar.update(done - bar.n)
 
                     report = run_evaluation(entry, name, reports or reports_dir(), tick)
-                shown = ("mae", "fairface9_accuracy", "adience8_accuracy", "gender_accuracy", "interval_coverage")
-                numbers = "  ".join(f"{key} {report['metrics'][key]['value']:.3f}" for key in shown if key in report["metrics"])
+                shown = (
+                    "mae",
+                    "fairface9_accuracy",
+                    "adience8_accuracy",
+                    "gender_accuracy",
+                    "interval_coverage",
+                )
+                numbers = "  ".join(
+                    f"{key} {report['metrics'][key]['value']:.3f}"
+                    for key in shown
+                    if key in report["metrics"]
+                )
                 typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
     except AgeGenderError as error:
         raise fail(error) from error
 
 
 def report(
-    reports: Annotated[Path | None, typer.Option(help="What evaluate wrote.", show_default="AGEGENDER_REPORTS, else reports/")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="What evaluate wrote.", show_default="AGEGENDER_REPORTS, else reports/"),
+    ] = None,
 ) -> None:
-    """Rewrite the tables of the README and docs/results.md, the model cards and the manifest's measured numbers from reports/."""
+    """Rewrite the tables of the README and docs/results.md, the model cards and the manifest's
+    measured numbers from reports/.
+    """
     from agegender_core.publishing.readme import update_all
 
     try:
         if INSTALLED:
-            raise ConfigError("report rewrites the repository's own documents: call it in a copy of the repository")
+            raise ConfigError(
+                "report rewrites the repository's own documents: call it in a copy of the"
+                " repository"
+            )
         written = update_all(ROOT, reports or reports_dir(), weights_dir())
     except AgeGenderError as error:
         raise fail(error) from error
@@ -127,11 +202,22 @@ def report(
 
 def bench(
     repeats: Annotated[int, typer.Option(help="Timed repeats of each job.", min=5)] = 60,
-    threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
-    part: Annotated[list[str] | None, typer.Option("--part", help="networks, errors, live or batch; again for more. Default: all.")] = None,
-    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part", help="networks, errors, live or batch; again for more. Default: all."
+        ),
+    ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")
+    ] = False,
 ) -> None:
-    """Time the networks and a whole photo, the error galleries, live videos and big folders; report peak memory."""
+    """Time the networks and a whole photo, the error galleries, live videos and big folders; report
+    peak memory.
+    """
     from agegender_core.benchmarks.batch import batch_bench_table
     from agegender_core.benchmarks.error_analysis import error_bench_table
     from agegender_core.benchmarks.networks import PARTS, run_bench
@@ -153,20 +239,36 @@ def bench(
 
 
 def leakage(
-    recipe: Annotated[Path, typer.Argument(help="Recipe to train on each division: a file, or one of ours.", parser=recipe_path)],
-    split: Annotated[list[str] | None, typer.Option(help="leak_free, random or stratified_age_bins; default: the first two.")] = None,
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="Recipe to train on each division: a file, or one of ours.", parser=recipe_path
+        ),
+    ],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="leak_free, random or stratified_age_bins; default: the first two."),
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Budget of each run.", min=0.01)] = 15,
     out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
-    override: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")
+    ] = None,
 ) -> None:
-    """Measure what a division of UTKFace does to the error: leak-free, at random with duplicates kept, or as the third paper did."""
+    """Measure what a division of UTKFace does to the error: leak-free, at random with duplicates
+    kept, or as the third paper did.
+    """
     from agegender_core.benchmarks.leakage import RESPLITS, run_leakage
 
     try:
-        changes = dict(parse_override(text) for text in override or []) | {"schedule.budget_minutes": minutes}
+        changes = dict(parse_override(text) for text in override or []) | {
+            "schedule.budget_minutes": minutes
+        }
         splits = tuple(split or ("leak_free", "random"))
         if unknown := set(splits) - set(RESPLITS):
-            raise ConfigError(f"unknown split {', '.join(sorted(unknown))}; known: {', '.join(RESPLITS)}")
+            raise ConfigError(
+                f"unknown split {', '.join(sorted(unknown))}; known: {', '.join(RESPLITS)}"
+            )
         run_leakage(recipe, out, reports_dir(), changes, splits, typer.echo)
     except AgeGenderError as error:
         raise fail(error) from error
@@ -185,7 +287,10 @@ def list_command() -> None:
         typer.echo("no weights: the manifest is empty or missing")
     for entry in entries:
         state = "installed" if entry.installed else "not installed"
-        typer.echo(f"{entry.name}  {state}{', default' if entry.default else ''}  {entry.parameters:,} parameters  {entry.title}")
+        typer.echo(
+            f"{entry.name}  {state}{', default' if entry.default else ''}  {entry.parameters:,}"
+            f" parameters  {entry.title}"
+        )
 
 
 @weights_app.command("verify")
@@ -211,8 +316,15 @@ def verify_command() -> None:
 
 @weights_app.command("publish")
 def publish_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, such as runs/multitask_cnn_dist.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace better weights too, and take a run with uncommitted changes.")] = False,
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run, such as runs/multitask_cnn_dist.")
+    ],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Replace better weights too, and take a run with uncommitted changes."
+        ),
+    ] = False,
 ) -> None:
     """Calibrate a finished run on the validation split and put it into weights/."""
     from agegender_core.publishing.publish import publish
@@ -227,9 +339,16 @@ def publish_command(
 
 
 def curve(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run that is not published, such as runs/memorise.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a finished run that is not published, such as runs/memorise."
+        ),
+    ],
 ) -> None:
-    """Keep the learning curve of an experiment in reports/; «weights publish» keeps those of published weights by itself."""
+    """Keep the learning curve of an experiment in reports/; «weights publish» keeps those of
+    published weights by itself.
+    """
     from agegender_core.training.curves import keep_experiment
 
     try:
@@ -240,9 +359,13 @@ def curve(
 
 @weights_app.command("calibrate")
 def calibrate_command(
-    names: Annotated[list[str] | None, typer.Argument(help="Which weights; default: all installed.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which weights; default: all installed.")
+    ] = None,
 ) -> None:
-    """Fit anew on the validation splits how answers are read (temperatures, interval); the weights stay. Run «evaluate» afterwards."""
+    """Fit anew on the validation splits how answers are read (temperatures, interval); the weights
+    stay. Run «evaluate» afterwards.
+    """
     from agegender_core.inference.model_zoo import list_weights
     from agegender_core.publishing.publish import recalibrate
 
@@ -254,14 +377,38 @@ def calibrate_command(
 
 
 def protocol(
-    name: Annotated[str, typer.Argument(help="leave_one_person_out, five_folds, stratified_age_bins, official_train_val or our_splits.")],
-    set_name: Annotated[str, typer.Argument(metavar="SET", help="Which set, such as fgnet, adience, fairface or afad.")],
-    weights: Annotated[str | None, typer.Option("--weights", "-w", help="Which weights; default: the manifest's default.")] = None,
-    data: Annotated[str | None, typer.Option(help="Where the set lies in its official layout, or hub:owner/name; default: ours.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help=(
+                "leave_one_person_out, five_folds, stratified_age_bins, official_train_val or"
+                " our_splits."
+            )
+        ),
+    ],
+    set_name: Annotated[
+        str,
+        typer.Argument(metavar="SET", help="Which set, such as fgnet, adience, fairface or afad."),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", "-w", help="Which weights; default: the manifest's default."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the set lies in its official layout, or hub:owner/name; default: ours."
+        ),
+    ] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/.")] = False,
-    reports: Annotated[Path | None, typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
+    ] = None,
 ) -> None:
-    """Run a published protocol: the network stays as it is, light models on its features are refitted for every fold."""
+    """Run a published protocol: the network stays as it is, light models on its features are
+    refitted for every fold.
+    """
     from tqdm import tqdm
 
     from agegender_core.evaluation.linear_probe import protocol_text, run_protocol
@@ -277,7 +424,14 @@ def protocol(
         bars[stage].update(done - bars[stage].n)
 
     try:
-        found = run_protocol(find_weights(weights), name, set_name.lower(), data, (reports or reports_dir()) if save else None, tick)
+        found = run_protocol(
+            find_weights(weights),
+            name,
+            set_name.lower(),
+            data,
+            (reports or reports_dir()) if save else None,
+            tick,
+        )
     except AgeGenderError as error:
         raise fail(error) from error
     finally:
@@ -288,10 +442,16 @@ def protocol(
 
 def rivals(
     repeats: Annotated[int, typer.Option(help="Timed runs of each network.", min=5)] = 40,
-    threads: Annotated[int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)] = None,
-    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
+    ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")
+    ] = False,
 ) -> None:
-    """Count and time the networks the multi-task CNN's paper compares itself with (its Table III)."""
+    """Count and time the networks the multi-task CNN's paper compares itself with (its Table
+    III).
+    """
     from agegender_core.benchmarks.baselines import run_rivals
     from agegender_core.publishing.comparison_tables import rivals_table
 

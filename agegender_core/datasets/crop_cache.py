@@ -42,8 +42,12 @@ def chip_crop(encoded: bytes, record: FaceRecord, spec: InputSpec) -> Image.Imag
     return alignment.align(image, chip_face(image, record), spec)
 
 
-def load_crops(records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None = None) -> np.ndarray:
-    """(N, H, W, 3) uint8 crops of ``records`` of one dataset, in their order, read from the cache when they were made before."""
+def load_crops(
+    records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None = None
+) -> np.ndarray:
+    """(N, H, W, 3) uint8 crops of ``records`` of one dataset, in their order, read from the cache
+    when they were made before.
+    """
     names = {record.dataset for record in records}
     if len(names) != 1:
         raise ValueError(f"records of one set expected, got {sorted(names)}")
@@ -58,7 +62,9 @@ def load_crops(records: Sequence[FaceRecord], spec: InputSpec, progress: Progres
     return crops
 
 
-def _make_crops(name: str, records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None) -> np.ndarray:
+def _make_crops(
+    name: str, records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None
+) -> np.ndarray:
     crops = np.empty((len(records), spec.size, spec.size, 3), np.uint8)
     places = {record.row: index for index, record in enumerate(records)}
 
@@ -79,5 +85,11 @@ def _make_crops(name: str, records: Sequence[FaceRecord], spec: InputSpec, progr
 def _cache_key(name: str, records: Sequence[FaceRecord], spec: InputSpec) -> str:
     stat = set_path(name).stat()
     code = Path(alignment.__file__).read_bytes()
-    parts = (stat.st_size, stat.st_mtime_ns, spec.size, spec.margin, [record.row for record in records])
+    parts = (
+        stat.st_size,
+        stat.st_mtime_ns,
+        spec.size,
+        spec.margin,
+        [record.row for record in records],
+    )
     return hashlib.sha256(repr(parts).encode() + code).hexdigest()[:16]

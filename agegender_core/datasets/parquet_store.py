@@ -1,6 +1,8 @@
-"""Face datasets as Parquet in the Hugging Face ``datasets`` image format (column ``image``: {bytes, path}).
+"""Face datasets as Parquet in the Hugging Face ``datasets`` image format (column ``image``: {bytes,
+path}).
 
-The folder is found by the environment variable ``AGEGENDER_DATA``, else ``../shared/data`` beside the working directory or the repository.
+The folder is found by the environment variable ``AGEGENDER_DATA``, else ``../shared/data`` beside
+the working directory or the repository.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ RACE_SCHEMES = {"utkface": "utkface5", "fairface": "fairface7"}
 def data_dir() -> Path:
     """Folder that holds the Parquet files. Raises ``DatasetError`` where there is none."""
     named = path_setting("data")
-    candidates = [Path(named)] if named else [Path("../shared/data"), *([] if INSTALLED else [ROOT.parent / "shared" / "data"])]
+    candidates = (
+        [Path(named)]
+        if named
+        else [Path("../shared/data"), *([] if INSTALLED else [ROOT.parent / "shared" / "data"])]
+    )
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
     raise DatasetError(
-        f"no data folder at {', '.join(map(str, candidates))}: set AGEGENDER_DATA to the folder with utkface.parquet and the other sets"
+        f"no data folder at {', '.join(map(str, candidates))}: set AGEGENDER_DATA to the folder"
+        " with utkface.parquet and the other sets"
     )
 
 
@@ -44,19 +51,24 @@ def installed_sets(names: Iterable[str]) -> list[str]:
     folder = data_dir()
     found = [name for name in names if (folder / f"{name}.parquet").is_file()]
     if not found:
-        raise DatasetError(f"{folder} holds none of the sets: no file NAME.parquet for {', '.join(names)}")
+        raise DatasetError(
+            f"{folder} holds none of the sets: no file NAME.parquet for {', '.join(names)}"
+        )
     return found
 
 
 def read_records(name: str, split: str | None = None) -> list[FaceRecord]:
     """Labels of the dataset ``name``, without its images; ``split`` keeps one split.
 
-    Raises ``DatasetError`` where the file is absent, lacks a needed column, or holds a label the dataset does not have.
+    Raises ``DatasetError`` where the file is absent, lacks a needed column, or holds a label the
+    dataset does not have.
     """
     path = set_path(name)
     columns = [column for column in pq.read_schema(path).names if column != "image"]
     if "file" not in columns or not {"age", "age_group"} & set(columns):
-        raise DatasetError(f"{path} has columns {columns}: expected «file» and «age» or «age_group»")
+        raise DatasetError(
+            f"{path} has columns {columns}: expected «file» and «age» or «age_group»"
+        )
     table = pq.read_table(path, columns=columns).to_pylist()
     try:
         records = [_record(name, index, row) for index, row in enumerate(table)]
@@ -66,10 +78,14 @@ def read_records(name: str, split: str | None = None) -> list[FaceRecord]:
 
 
 def read_row(name: str, row: int) -> tuple[FaceRecord, bytes]:
-    """Label and encoded image of one ``row`` of the dataset ``name``. Raises ``DatasetError`` where the dataset is absent or shorter."""
+    """Label and encoded image of one ``row`` of the dataset ``name``. Raises ``DatasetError`` where
+    the dataset is absent or shorter.
+    """
     records = read_records(name)
     if not 0 <= row < len(records):
-        raise DatasetError(f"the set {name!r} has rows 0 to {len(records) - 1:,}: there is no row {row:,}")
+        raise DatasetError(
+            f"the set {name!r} has rows 0 to {len(records) - 1:,}: there is no row {row:,}"
+        )
     ((_, encoded),) = iter_images(name, [row])
     return records[row], encoded
 
@@ -96,7 +112,9 @@ def _record(name: str, index: int, row: dict) -> FaceRecord:
 
 
 def iter_images(name: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """(row, encoded image) of the wanted ``rows`` in ascending order, one row group in memory at a time."""
+    """(row, encoded image) of the wanted ``rows`` in ascending order, one row group in memory at a
+    time.
+    """
     wanted = np.unique(np.asarray(rows, dtype=np.int64))
     file = pq.ParquetFile(set_path(name))
     start = 0

@@ -14,8 +14,9 @@ from agegender_core.labels import FAIRFACE_RACES, GENDERS, MAX_AGE, race_set
 class FaceRecord:
     """Labels of one image in canonical form; what the dataset does not label is None.
 
-    ``row``: position in the dataset's table. ``age``: whole years. ``age_range``: (low, high) years, both inclusive, for datasets that give
-    a range. ``race`` in the dataset's own words and ``race_scheme`` («fairface7», «utkface5») that says whose words.
+    ``row``: position in the dataset's table. ``age``: whole years. ``age_range``: (low, high)
+    years, both inclusive, for datasets that give a range. ``race`` in the dataset's own words and
+    ``race_scheme`` («fairface7», «utkface5») that says whose words.
     ``landmarks``: (5, 2) as fractions of the image's side.
     """
 
@@ -36,7 +37,8 @@ class FaceRecord:
 class Targets:
     """Labels of N images as arrays. Unknown: ``age_lo`` -1, ``gender`` -1, a ``race`` row of zeros.
 
-    ``age_lo``, ``age_hi``: (N,) int years, equal where the age is exact. ``gender``: (N,) index into ``GENDERS``.
+    ``age_lo``, ``age_hi``: (N,) int years, equal where the age is exact. ``gender``: (N,) index
+    into ``GENDERS``.
     ``race``: (N, 7) float, 1 for each of ``FAIRFACE_RACES`` that the label may mean.
     """
 

@@ -1,4 +1,6 @@
-"""What each dataset is and whose terms apply, as its owners state them. Weights trained on a dataset carry its terms."""
+"""What each dataset is and whose terms apply, as its owners state them. Weights trained on a
+dataset carry its terms.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SetTerms:
-    """``title``: for people. ``terms``: the owners' conditions in short. ``source``: whom to cite."""
+    """``title``: for people. ``terms``: the owners' conditions in short. ``source``: whom to
+    cite.
+    """
 
     title: str
     terms: str
@@ -17,12 +21,20 @@ class SetTerms:
 
 TERMS: dict[str, SetTerms] = {
     "utkface": SetTerms("UTKFace", "non-commercial research only", "Zhang, Song and Qi, CVPR 2017"),
-    "all_age_faces": SetTerms("All-Age-Faces", "no licence stated, asks for citation", "Cheng et al., ICIP 2019"),
+    "all_age_faces": SetTerms(
+        "All-Age-Faces", "no licence stated, asks for citation", "Cheng et al., ICIP 2019"
+    ),
     "fairface": SetTerms("FairFace", "CC BY 4.0", "Karkkainen and Joo, WACV 2021"),
     "fgnet": SetTerms("FG-NET", "research only", "Lanitis, FG-NET consortium, 2002"),
-    "adience": SetTerms("Adience", "research only, by agreement with its owners", "Eidinger, Enbar and Hassner, TIFS 2014"),
+    "adience": SetTerms(
+        "Adience",
+        "research only, by agreement with its owners",
+        "Eidinger, Enbar and Hassner, TIFS 2014",
+    ),
     "afad": SetTerms("AFAD", "academic research only", "Niu et al., CVPR 2016"),
-    "wiki": SetTerms("IMDB-WIKI", "academic research only", "Rothe, Timofte and Van Gool, IJCV 2018"),
+    "wiki": SetTerms(
+        "IMDB-WIKI", "academic research only", "Rothe, Timofte and Van Gool, IJCV 2018"
+    ),
 }
 
 

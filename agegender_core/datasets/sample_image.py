@@ -1,5 +1,6 @@
-"""The real faces that ship with the package, both in the public domain (see assets/README.md): the astronaut Eileen Collins by NASA, and
-Commodore Grace Hopper by the United States Navy."""
+"""The real faces that ship with the package, both in the public domain (see assets/README.md): the
+astronaut Eileen Collins by NASA, and Commodore Grace Hopper by the United States Navy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from PIL import Image
 from agegender_core.settings import PACKAGE
 
 SAMPLE_NAME = "eileen_collins.png"
-"""Its file, which every front end shows and answers: the same bytes, so that the answers are the same to the last digit."""
+"""Its file, which every front end shows and answers: the same bytes, so that the answers are the
+same to the last digit.
+"""
 HOPPER_NAME = "grace_hopper.jpg"
 """The second portrait: a woman of 77."""
 

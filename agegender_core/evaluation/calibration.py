@@ -1,9 +1,12 @@
-"""Fit how logits are read, on validation splits only: temperatures, the point estimate, the interval.
+"""Fit how logits are read, on validation splits only: temperatures, the point estimate, the
+interval.
 
-The interval is split-conformal within bands of the answered age (Romano, Patterson and Candès, «Conformalized Quantile Regression»,
-NeurIPS 2019; Mondrian bands: Vovk et al. 2005): whatever the network's own quantiles are worth, in every band each end is moved so far
-that the validation split's true ages lie beyond it as seldom as they should. That holds for other images of the same kind, by band of
-the *answered* age; by band of the true age, or on another kind of image, it need not.
+The interval is split-conformal within bands of the answered age (Romano, Patterson and Candès,
+«Conformalized Quantile Regression», NeurIPS 2019; Mondrian bands: Vovk et al. 2005): whatever the
+network's own quantiles are worth, in every band each end is moved so far that the validation
+split's true ages lie beyond it as seldom as they should. That holds for other images of the same
+kind, by band of the *answered* age; by band of the true age, or on another kind of image, it need
+not.
 """
 
 from __future__ import annotations
@@ -17,12 +20,21 @@ import torch
 from torch.nn import functional
 
 from agegender_core.datasets.records import Targets
-from agegender_core.inference.decoding import DecodingSpec, age_quantile, mean_age, read_out, softmax, two_class
+from agegender_core.inference.decoding import (
+    DecodingSpec,
+    age_quantile,
+    mean_age,
+    read_out,
+    softmax,
+    two_class,
+)
 from agegender_core.labels import AGE_BANDS, AGE_GROUP_SETS, group_index
 
 COVERAGE = 0.8
 LEAST = 50
-"""A band of answered ages has at least so many validation images: fewer say too little of its tails."""
+"""A band of answered ages has at least so many validation images: fewer say too little of its
+tails.
+"""
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
 
 
@@ -36,7 +48,9 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    spec = dataclasses.replace(spec, coverage=COVERAGE, half_width=None, margins=(), **_class_temperatures(validation))
+    spec = dataclasses.replace(
+        spec, coverage=COVERAGE, half_width=None, margins=(), **_class_temperatures(validation)
+    )
     if spec.kind == "distribution":
         spec = _fit_distribution(spec, validation)
     if spec.kind == "groups":
@@ -45,24 +59,35 @@ def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
 
 
 def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
-    """Temperature of a head of age groups; images whose age, or the start of their range, lies in no group are left out."""
+    """Temperature of a head of age groups; images whose age, or the start of their range, lies in
+    no group are left out.
+    """
     groups = AGE_GROUP_SETS[spec.groups]
-    found = [-1 if age < 0 or (index := group_index(int(age), groups)) is None else index for age in validation.targets.age_lo]
+    found = [
+        -1 if age < 0 or (index := group_index(int(age), groups)) is None else index
+        for age in validation.targets.age_lo
+    ]
     return fit_temperature(validation.logits["age"], np.array(found, dtype=np.int64))
 
 
 def _class_temperatures(validation: Validation) -> dict[str, float]:
     targets, found = validation.targets, {}
     if "gender" in validation.logits:
-        found["gender_temperature"] = fit_temperature(two_class(validation.logits["gender"]), targets.gender)
+        found["gender_temperature"] = fit_temperature(
+            two_class(validation.logits["gender"]), targets.gender
+        )
     if "race" in validation.logits:
         single = targets.race.sum(axis=1) == 1
-        found["race_temperature"] = fit_temperature(validation.logits["race"], np.where(single, targets.race.argmax(axis=1), -1))
+        found["race_temperature"] = fit_temperature(
+            validation.logits["race"], np.where(single, targets.race.argmax(axis=1), -1)
+        )
     return found
 
 
 def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
-    """Temperature with the least cross-entropy (Guo et al. 2017); labels -1 left out; 1 where none are known."""
+    """Temperature with the least cross-entropy (Guo et al. 2017); labels -1 left out; 1 where none
+    are known.
+    """
     known = labels >= 0
     if not known.any():
         return 1.0
@@ -77,24 +102,34 @@ def _fit_distribution(spec: DecodingSpec, validation: Validation) -> DecodingSpe
     logits, age = validation.logits["age"][torch.from_numpy(exact)], targets.age_lo[exact]
     temperature = fit_interval_temperature(logits, age, COVERAGE)
     probs = softmax(logits, temperature)
-    by_mean, by_median = (np.abs(years - age).mean() for years in (mean_age(probs), age_quantile(probs, 0.5)))
-    return dataclasses.replace(spec, readout="mean" if by_mean <= by_median else "median", age_temperature=temperature)
+    by_mean, by_median = (
+        np.abs(years - age).mean() for years in (mean_age(probs), age_quantile(probs, 0.5))
+    )
+    return dataclasses.replace(
+        spec, readout="mean" if by_mean <= by_median else "median", age_temperature=temperature
+    )
 
 
 def fit_interval_temperature(logits: torch.Tensor, age: np.ndarray, coverage: float) -> float:
-    """Temperature at which the central interval of ``coverage`` holds that share of the true ages (N,), for (N, 101) logits."""
+    """Temperature at which the central interval of ``coverage`` holds that share of the true ages
+    (N,), for (N, 101) logits.
+    """
     tail = (1 - coverage) / 2
 
     def held(temperature: float) -> float:
         probs = softmax(logits, temperature)
-        return float(((age >= age_quantile(probs, tail)) & (age <= age_quantile(probs, 1 - tail))).mean())
+        return float(
+            ((age >= age_quantile(probs, tail)) & (age <= age_quantile(probs, 1 - tail))).mean()
+        )
 
     gaps = [abs(held(float(t)) - coverage) for t in TEMPERATURES]
     return round(float(TEMPERATURES[int(np.argmin(gaps))]), 4)
 
 
 def _fit_margins(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
-    """``spec`` with the margins of its interval; sets that give only ranges have no errors in years, and no interval."""
+    """``spec`` with the margins of its interval; sets that give only ranges have no errors in
+    years, and no interval.
+    """
     targets = validation.targets
     exact = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi)
     if not exact.any():
@@ -102,22 +137,32 @@ def _fit_margins(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     answers = read_out(validation.logits, spec)
     years, age = answers.years[exact], targets.age_lo[exact]
     low, high = (years if end is None else end[exact] for end in (answers.low, answers.high))
-    return dataclasses.replace(spec, margins=conformal_margins(years, low - age, age - high, COVERAGE))
+    return dataclasses.replace(
+        spec, margins=conformal_margins(years, low - age, age - high, COVERAGE)
+    )
 
 
-def conformal_margins(years: np.ndarray, below: np.ndarray, above: np.ndarray, coverage: float) -> tuple[tuple[float, float, float], ...]:
-    """Margins as ``DecodingSpec`` has them. ``years``: (N,) answered ages. ``below``, ``above``: (N,) years
-    by which the true age lies under the interval's lower end and over its upper one, negative inside."""
+def conformal_margins(
+    years: np.ndarray, below: np.ndarray, above: np.ndarray, coverage: float
+) -> tuple[tuple[float, float, float], ...]:
+    """Margins as ``DecodingSpec`` has them. ``years``: (N,) answered ages. ``below``, ``above``:
+    (N,) years by which the true age lies under the interval's lower end and over its upper one,
+    negative inside.
+    """
     tail = (1 - coverage) / 2
     rows = []
     for start, end in bands_of(years):
         inside = (years >= start) & (years < end)
-        rows.append((start, _upper_quantile(below[inside], tail), _upper_quantile(above[inside], tail)))
+        rows.append(
+            (start, _upper_quantile(below[inside], tail), _upper_quantile(above[inside], tail))
+        )
     return tuple(rows)
 
 
 def bands_of(years: np.ndarray) -> list[tuple[float, float]]:
-    """Bands of answered ages, decades at first; one with fewer than ``LEAST`` of ``years`` joins its smaller neighbour."""
+    """Bands of answered ages, decades at first; one with fewer than ``LEAST`` of ``years`` joins
+    its smaller neighbour.
+    """
     edges = [*(float(band.lo) for band in AGE_BANDS), float("inf")]
     while len(edges) > 2:
         counts, _ = np.histogram(years, np.array([-1.0, *edges[1:-1], 1e9]))
@@ -131,7 +176,9 @@ def bands_of(years: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _upper_quantile(scores: np.ndarray, tail: float) -> float:
-    """The score that a new one passes with a probability of at most ``tail``: of rank (n + 1)(1 - tail), rounded up."""
+    """The score that a new one passes with a probability of at most ``tail``: of rank (n + 1)(1 -
+    tail), rounded up.
+    """
     if not len(scores):  # answers that are no numbers lie in no band
         return 0.0
     rank = min(int(np.ceil((len(scores) + 1) * (1 - tail))), len(scores))

@@ -20,7 +20,14 @@ from agegender_core.evaluation.decade_digit import decade_digit
 from agegender_core.evaluation.faces_cache import keep_faces, read_faces
 from agegender_core.evaluation.metrics import estimates, persons, sliced, value_columns
 from agegender_core.evaluation.summaries import summaries
-from agegender_core.inference.decoding import AgeKind, Answers, DecodingSpec, decoding_dict, group_probs, read_out
+from agegender_core.inference.decoding import (
+    AgeKind,
+    Answers,
+    DecodingSpec,
+    decoding_dict,
+    group_probs,
+    read_out,
+)
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import (
@@ -41,20 +48,47 @@ from agegender_core.vision.preprocessing import normalise
 Progress = Callable[[int, int], None]
 
 PREDICTION_COLUMNS = (
-    "file", "subject", "split", "age_true", "age_range_true", "gender_true", "race_true", "face_found", "detection_score",
-    "age_pred", "age_low", "age_high", "fairface9_pred", "adience8_pred", "gender_pred", "gender_probability", "race_pred",
-)  # fmt: skip
-"""Columns of ``predictions.parquet``: labels «…_true» in the set's own words, answers, and None where there is none."""
+    "file",
+    "subject",
+    "split",
+    "age_true",
+    "age_range_true",
+    "gender_true",
+    "race_true",
+    "face_found",
+    "detection_score",
+    "age_pred",
+    "age_low",
+    "age_high",
+    "fairface9_pred",
+    "adience8_pred",
+    "gender_pred",
+    "gender_probability",
+    "race_pred",
+)
+"""Columns of ``predictions.parquet``: labels «…_true» in the set's own words, answers, and None
+where there is none.
+"""
 
 
-def evaluate(entry: ModelInfo, set_name: str, reports: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Measure ``entry`` on the test split of ``set_name``; write ``metrics.json`` and ``predictions.parquet``; return the metrics."""
+def evaluate(
+    entry: ModelInfo, set_name: str, reports: Path, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Measure ``entry`` on the test split of ``set_name``; write ``metrics.json`` and
+    ``predictions.parquet``; return the metrics.
+    """
     split = TEST_SPLITS[set_name]
     records = read_records(set_name, split)
     if set_name == "fgnet":
-        table, how = predict_photos(entry, records, progress), "whole photographs through detection, the largest face"
+        table, how = (
+            predict_photos(entry, records, progress),
+            "whole photographs through detection, the largest face",
+        )
     else:
-        table, how = predict_chips(entry, records, progress), "face chips aligned by the set's landmarks"
+        table, how = (
+            predict_chips(entry, records, progress),
+            "face chips aligned by the set's landmarks",
+        )
     report = {
         "weights": entry.name,
         "weights_sha256": entry.sha256,
@@ -76,11 +110,15 @@ def evaluate(entry: ModelInfo, set_name: str, reports: Path, progress: Progress 
 
 
 def numbers(table: pd.DataFrame, kind: AgeKind) -> dict[str, Any]:
-    """What a report says of a prediction table: «intervals» (how they were drawn), «metrics», «slices» and, where an age is put together
-    of two parts, «decade_digit»."""
+    """What a report says of a prediction table: «intervals» (how they were drawn), «metrics»,
+    «slices» and, where an age is put together of two parts, «decade_digit».
+    """
     values, who = value_columns(table), persons(table)
     found = {
-        "intervals": "95 % bootstrap, " + ("images drawn" if who is None else f"{len(set(who))} people drawn"),
+        "intervals": (
+            "95 % bootstrap, "
+            + ("images drawn" if who is None else f"{len(set(who))} people drawn")
+        ),
         "metrics": estimates(values, who) | summaries(table, who),
         "slices": sliced(table, values, who),
     }
@@ -89,22 +127,29 @@ def numbers(table: pd.DataFrame, kind: AgeKind) -> dict[str, Any]:
 
 
 def count_again(entry: ModelInfo, set_name: str, reports: Path) -> dict[str, Any] | None:
-    """Work the numbers of a report out anew from the prediction table that is kept beside it; no network is run.
+    """Work the numbers of a report out anew from the prediction table that is kept beside it; no
+    network is run.
 
-    None where nothing is kept. Raises ``ConfigError`` for a table made with other weights than ``entry``'s.
+    None where nothing is kept. Raises ``ConfigError`` for a table made with other weights than
+    ``entry``'s.
     """
     path = reports / entry.name / set_name / "metrics.json"
     if not (path.is_file() and path.with_name("predictions.parquet").is_file()):
         return None
     report = json.loads(path.read_text())
     if report["weights_sha256"] != entry.sha256:
-        raise ConfigError(f"{path} is of other weights than the manifest's {entry.name}: run «evaluate» without --again")
+        raise ConfigError(
+            f"{path} is of other weights than the manifest's {entry.name}: run «evaluate» without"
+            " --again"
+        )
     report |= numbers(pd.read_parquet(path.with_name("predictions.parquet")), entry.decoding.kind)
     path.write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
-def predict_chips(entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None) -> pd.DataFrame:
+def predict_chips(
+    entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
+) -> pd.DataFrame:
     """Prediction table of face chips, aligned by their labelled landmarks."""
     logits = chip_logits(load_network(entry), entry, records, progress)
     answers = read_out(logits, entry.decoding)
@@ -112,14 +157,25 @@ def predict_chips(entry: ModelInfo, records: Sequence[FaceRecord], progress: Pro
 
 
 def chip_logits(
-    network: nn.Module, entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None, batch: int = 128
+    network: nn.Module,
+    entry: ModelInfo,
+    records: Sequence[FaceRecord],
+    progress: Progress | None = None,
+    batch: int = 128,
 ) -> dict[str, torch.Tensor]:
     """Logits by head, (N, K) each, of the chips of one set."""
-    return crop_logits(network, load_crops(records, entry.input), entry.input, entry.flip, progress, batch)
+    return crop_logits(
+        network, load_crops(records, entry.input), entry.input, entry.flip, progress, batch
+    )
 
 
 def crop_logits(
-    network: nn.Module, crops: np.ndarray, spec: InputSpec, flip: bool, progress: Progress | None = None, batch: int = 128
+    network: nn.Module,
+    crops: np.ndarray,
+    spec: InputSpec,
+    flip: bool,
+    progress: Progress | None = None,
+    batch: int = 128,
 ) -> dict[str, torch.Tensor]:
     """Logits by head, (N, K) each, of (N, H, W, 3) uint8 crops."""
     parts: list[dict[str, torch.Tensor]] = []
@@ -131,12 +187,22 @@ def crop_logits(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def predict_photos(entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None) -> pd.DataFrame:
-    """Prediction table of whole photographs of one person: the app's own way from bytes to answer, the largest face counts."""
+def predict_photos(
+    entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
+) -> pd.DataFrame:
+    """Prediction table of whole photographs of one person: the app's own way from bytes to answer,
+    the largest face counts.
+    """
     rows = tuple(record.row for record in records)
     faces = largest_faces(records[0].dataset, rows, progress)
-    crops = [align(load_image(encoded), faces[row], entry.input) for row, encoded in iter_images(records[0].dataset, rows) if row in faces]
-    logits = crop_logits(load_network(entry), np.stack([np.asarray(crop) for crop in crops]), entry.input, entry.flip)
+    crops = [
+        align(load_image(encoded), faces[row], entry.input)
+        for row, encoded in iter_images(records[0].dataset, rows)
+        if row in faces
+    ]
+    logits = crop_logits(
+        load_network(entry), np.stack([np.asarray(crop) for crop in crops]), entry.input, entry.flip
+    )
     seen = np.array([row in faces for row in rows])
     scores = np.array([faces[row].score if row in faces else np.nan for row in rows])
     return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)
@@ -145,8 +211,12 @@ def predict_photos(entry: ModelInfo, records: Sequence[FaceRecord], progress: Pr
 _FOUND: dict[tuple[str, tuple[int, ...]], dict[int, Face]] = {}
 
 
-def largest_faces(set_name: str, rows: tuple[int, ...], progress: Progress | None = None) -> dict[int, Face]:
-    """Largest face by row of a set's photographs; rows without a face are left out. Found once, whatever weights are measured."""
+def largest_faces(
+    set_name: str, rows: tuple[int, ...], progress: Progress | None = None
+) -> dict[int, Face]:
+    """Largest face by row of a set's photographs; rows without a face are left out. Found once,
+    whatever weights are measured.
+    """
     if (set_name, rows) not in _FOUND and (kept := read_faces(set_name, rows)) is not None:
         _FOUND[set_name, rows] = kept
     if (set_name, rows) not in _FOUND:
@@ -164,14 +234,20 @@ def largest_faces(set_name: str, rows: tuple[int, ...], progress: Progress | Non
 
 
 def _table(
-    records: Sequence[FaceRecord], answers: Answers, spec: DecodingSpec, seen: np.ndarray, scores: np.ndarray | None
+    records: Sequence[FaceRecord],
+    answers: Answers,
+    spec: DecodingSpec,
+    seen: np.ndarray,
+    scores: np.ndarray | None,
 ) -> pd.DataFrame:
     labels = pd.DataFrame(
         {
             "file": [record.file for record in records],
             "subject": [record.subject for record in records],
             "split": [record.split for record in records],
-            "age_true": np.array([np.nan if record.age is None else record.age for record in records], dtype=float),
+            "age_true": np.array(
+                [np.nan if record.age is None else record.age for record in records], dtype=float
+            ),
             "age_range_true": [_range_name(record) for record in records],
             "gender_true": [record.gender for record in records],
             "race_true": [record.race for record in records],
@@ -197,8 +273,14 @@ def _answer_columns(answers: Answers, spec: DecodingSpec, race_scheme: str | Non
         "age_low": np.full(count, np.nan) if answers.low is None else answers.low,
         "age_high": np.full(count, np.nan) if answers.high is None else answers.high,
         "gender_pred": [GENDERS[index] for index in answers.gender],
-        "gender_probability": np.full(count, np.nan) if answers.gender_probs is None else answers.gender_probs.max(axis=1),
-        "race_pred": None if answers.race_probs is None else _race_names(answers.race_probs, race_scheme),
+        "gender_probability": (
+            np.full(count, np.nan)
+            if answers.gender_probs is None
+            else answers.gender_probs.max(axis=1)
+        ),
+        "race_pred": (
+            None if answers.race_probs is None else _race_names(answers.race_probs, race_scheme)
+        ),
     }
     for name, groups in (("fairface9", FAIRFACE_GROUPS), ("adience8", ADIENCE_GROUPS)):
         index = None
@@ -206,15 +288,22 @@ def _answer_columns(answers: Answers, spec: DecodingSpec, race_scheme: str | Non
             index = group_probs(answers.age_probs, groups).argmax(axis=1)
         elif spec.groups == name:
             index = answers.group
-        columns[f"{name}_pred"] = None if index is None else [group_names(groups)[item] for item in index]
+        columns[f"{name}_pred"] = (
+            None if index is None else [group_names(groups)[item] for item in index]
+        )
     frame = pd.DataFrame(columns)
-    return frame.astype({name: "float32" for name in ("age_pred", "age_low", "age_high", "gender_probability")})
+    return frame.astype(
+        {name: "float32" for name in ("age_pred", "age_low", "age_high", "gender_probability")}
+    )
 
 
 def _race_names(probs: np.ndarray, scheme: str | None) -> list[str] | None:
     """Likeliest race in the words of the set: UTKFace's categories gather several of FairFace's."""
     if scheme == "utkface5":
-        gathered = [[FAIRFACE_RACES.index(part) for part in UTKFACE_RACE_AS_FAIRFACE[name]] for name in UTKFACE_RACES]
+        gathered = [
+            [FAIRFACE_RACES.index(part) for part in UTKFACE_RACE_AS_FAIRFACE[name]]
+            for name in UTKFACE_RACES
+        ]
         sums = np.stack([probs[:, members].sum(axis=1) for members in gathered], axis=1)  # (N, 5)
         return [UTKFACE_RACES[index] for index in sums.argmax(axis=1)]
     return [FAIRFACE_RACES[index] for index in probs.argmax(axis=1)]

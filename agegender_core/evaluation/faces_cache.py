@@ -1,4 +1,6 @@
-"""Faces found in a dataset's photographs, kept from one process to the next outside the repository: boxes and landmarks, no images."""
+"""Faces found in a dataset's photographs, kept from one process to the next outside the repository:
+boxes and landmarks, no images.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ Faces = dict[int, Face]
 
 
 def read_faces(set_name: str, rows: tuple[int, ...]) -> Faces | None:
-    """What ``keep_faces`` kept for these rows, found by the same code in the same file; None where there is nothing of the kind."""
+    """What ``keep_faces`` kept for these rows, found by the same code in the same file; None where
+    there is nothing of the kind.
+    """
     try:
         kept = json.loads(_path(set_name, rows).read_text())
     except (OSError, ValueError):
@@ -39,7 +43,9 @@ def keep_faces(set_name: str, rows: tuple[int, ...], faces: Faces) -> None:
 
 def _path(set_name: str, rows: tuple[int, ...]) -> Path:
     stat = set_path(set_name).stat()
-    digest = hashlib.sha256(repr((stat.st_size, stat.st_mtime_ns, rows, face_detector.DetectorConfig())).encode())
+    digest = hashlib.sha256(
+        repr((stat.st_size, stat.st_mtime_ns, rows, face_detector.DetectorConfig())).encode()
+    )
     for module in (face_detector, image_io, alignment):
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(importlib.metadata.version("facenet-pytorch").encode())
@@ -48,7 +54,13 @@ def _path(set_name: str, rows: tuple[int, ...]) -> Path:
 
 def _plain(face: Face) -> dict[str, object]:
     landmarks = None if face.landmarks is None else face.landmarks.tolist()
-    return {"box": list(face.box_xyxy), "score": face.score, "landmarks": landmarks, "source": face.source, "turned": face.turned}
+    return {
+        "box": list(face.box_xyxy),
+        "score": face.score,
+        "landmarks": landmarks,
+        "source": face.source,
+        "turned": face.turned,
+    }
 
 
 def _face(found: dict) -> Face:

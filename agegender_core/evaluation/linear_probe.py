@@ -1,12 +1,15 @@
-"""The papers' protocols with a frozen network: its features once for every image, then light models refitted fold by fold.
+"""The papers' protocols with a frozen network: its features once for every image, then light models
+refitted fold by fold.
 
-Training a network for each of FG-NET's 82 people or Adience's five folds is not for a small machine. On frozen features a ridge regression
-for age, a logistic regression for gender and a multinomial one for age groups are: each is fitted on a fold's training part alone, its
-features standardised and its strength chosen in there as well, and judged on the fold's test. The network's own read-out, refitted to
-nothing, stands beside it on the same images. What a protocol sets aside for tuning («val» beside a «test») is not used.
+Training a network for each of FG-NET's 82 people or Adience's five folds is not for a small
+machine. On frozen features a ridge regression for age, a logistic regression for gender and a
+multinomial one for age groups are: each is fitted on a fold's training part alone, its features
+standardised and its strength chosen in there as well, and judged on the fold's test. The network's
+own read-out, refitted to nothing, stands beside it on the same images. What a protocol sets aside
+for tuning («val» beside a «test») is not used.
 
-Features are what the last linear layer of every head takes in, averaged over the crop and its mirror image. A protocol is refused where
-the network was trained on images that it tests.
+Features are what the last linear layer of every head takes in, averaged over the crop and its
+mirror image. A protocol is refused where the network was trained on images that it tests.
 """
 
 from __future__ import annotations
@@ -47,8 +50,15 @@ from agegender_core.types import InputSpec
 from agegender_core.vision.preprocessing import normalise
 
 METRICS = (
-    "mae", "bias", "cs5", "adience8_accuracy", "adience8_one_off", "fairface9_accuracy", "fairface9_one_off", "gender_accuracy",
-)  # fmt: skip
+    "mae",
+    "bias",
+    "cs5",
+    "adience8_accuracy",
+    "adience8_one_off",
+    "fairface9_accuracy",
+    "fairface9_one_off",
+    "gender_accuracy",
+)
 REFITTED = {
     "leave_one_person_out": "for each person left out",
     "five_folds": "for each official fold",
@@ -56,7 +66,11 @@ REFITTED = {
     "official_train_val": "on the official training part",
     "our_splits": "on our training split",
 }
-TASKS = {"age": "ridge for age", "gender": "logistic regression for gender", "group": "multinomial logistic regression for age groups"}
+TASKS = {
+    "age": "ridge for age",
+    "gender": "logistic regression for gender",
+    "group": "multinomial logistic regression for age groups",
+}
 RIDGE_STRENGTHS = tuple(np.geomspace(1e0, 1e5, 11).tolist())
 LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """``C`` of scikit-learn: the inverse of the strength."""
@@ -75,12 +89,14 @@ def run_protocol(
     reports: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run ``protocol`` of ``PROTOCOLS`` on a set; write ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` where given.
+    """Run ``protocol`` of ``PROTOCOLS`` on a set; write
+    ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` where given.
 
-    ``data``: an official layout of the set on disk, or ``hub:owner/name``; None: the shared Parquet. In the result «metrics» are of the
-    refitted models, «own_readout» of the network as it is; «fitted_on_seen» counts training images that the network was trained on too.
-    Raises ``ConfigError`` for an unknown protocol and where tested images were trained on, ``DatasetError`` where the set is absent or
-    does not suit the protocol, and ``WeightsError``.
+    ``data``: an official layout of the set on disk, or ``hub:owner/name``; None: the shared
+    Parquet. In the result «metrics» are of the refitted models, «own_readout» of the network as it
+    is; «fitted_on_seen» counts training images that the network was trained on too. Raises
+    ``ConfigError`` for an unknown protocol and where tested images were trained on,
+    ``DatasetError`` where the set is absent or does not suit the protocol, and ``WeightsError``.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
@@ -89,15 +105,24 @@ def run_protocol(
     folds = PROTOCOLS[protocol](records)
     seen = seen_in_training(entry, set_name, records)
     refuse_seen(entry, protocol, set_name, folds, seen)
-    crops = loaded_crops(loaded, set_name, entry.input, progress) if loaded else shared_crops(records, entry.input, progress)
+    crops = (
+        loaded_crops(loaded, set_name, entry.input, progress)
+        if loaded
+        else shared_crops(records, entry.input, progress)
+    )
     parts = usable_parts(folds, crops.kept)
     if not parts:
-        raise DatasetError(f"{set_name}: no test image of {protocol} could be used; {len(crops.left_out):,} were left out")
+        raise DatasetError(
+            f"{set_name}: no test image of {protocol} could be used; {len(crops.left_out):,} were"
+            " left out"
+        )
     features, logits = frozen_features(network, crops.pixels, entry.input, entry.flip, progress)
     labels = Labels.of([records[index] for index in np.flatnonzero(crops.kept)])
     refitted, strengths = refit(features, labels, parts, progress)
     metrics = score(labels, refitted, parts)
-    own = score(labels, own_guesses(read_out(logits, entry.decoding), entry.decoding, labels.scheme), parts)
+    own = score(
+        labels, own_guesses(read_out(logits, entry.decoding), entry.decoding, labels.scheme), parts
+    )
     report = {
         "weights": entry.name,
         "weights_sha256": entry.sha256,
@@ -105,11 +130,16 @@ def run_protocol(
         "set": set_name,
         "n": sum(len(part.test) for part in parts),
         "folds": len(parts),
-        "method": f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted {REFITTED[protocol]}",
+        "method": (
+            f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted"
+            f" {REFITTED[protocol]}"
+        ),
         "pictures": crops.how,
         "features": features.shape[1],
         "resampled": "persons" if labels.people_known else "pictures",
-        "fitted_on_seen": int(seen[np.unique(np.concatenate([fold.parts["train"] for fold in folds]))].sum()),
+        "fitted_on_seen": int(
+            seen[np.unique(np.concatenate([fold.parts["train"] for fold in folds]))].sum()
+        ),
         "notes": _notes(protocol, set_name, folds, loaded),
         "left_out": [skip._asdict() for skip in crops.left_out],
         "metrics": metrics,
@@ -125,20 +155,39 @@ def run_protocol(
 
 
 def protocol_text(report: dict[str, Any]) -> str:
-    """What ``run_protocol`` gave in a few lines for the screen: shares in [0, 1], errors in years."""
+    """What ``run_protocol`` gave in a few lines for the screen: shares in [0, 1], errors in
+    years.
+    """
     lines = [
-        f"{report['weights']} on {report['set']}, {report['protocol']}: {report['folds']:,} folds, n {report['n']:,}",
+        (
+            f"{report['weights']} on {report['set']}, {report['protocol']}: {report['folds']:,}"
+            f" folds, n {report['n']:,}"
+        ),
         report["method"],
         report["pictures"],
     ]
     for name, found in report["metrics"].items():
         own = report["own_readout"].get(name)
-        spread = "" if found["fold_sd"] is None else f", folds {found['fold_mean']:.3f} ± {found['fold_sd']:.3f}"
-        beside = "" if own is None else f"; its own read-out {own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
-        lines.append(f"{name} {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f}){spread}{beside}")
+        spread = (
+            ""
+            if found["fold_sd"] is None
+            else f", folds {found['fold_mean']:.3f} ± {found['fold_sd']:.3f}"
+        )
+        beside = (
+            ""
+            if own is None
+            else f"; its own read-out {own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
+        )
+        lines.append(
+            f"{name} {found['value']:.3f} ({found['low']:.3f} to"
+            f" {found['high']:.3f}){spread}{beside}"
+        )
     lines += [f"note: {note}" for note in report["notes"]]
     if report["fitted_on_seen"]:
-        lines.append(f"note: of the images fitted on, the network was trained on {report['fitted_on_seen']:,}")
+        lines.append(
+            "note: of the images fitted on, the network was trained on"
+            f" {report['fitted_on_seen']:,}"
+        )
     if missed := report["left_out"]:
         more = f" and {len(missed) - SHOWN:,} more" if len(missed) > SHOWN else ""
         named = ", ".join(f"{item['file']} ({item['reason']})" for item in missed[:SHOWN])
@@ -146,30 +195,53 @@ def protocol_text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _notes(protocol: str, set_name: str, folds: Sequence[Fold], loaded: LoadedSet | None) -> list[str]:
+def _notes(
+    protocol: str, set_name: str, folds: Sequence[Fold], loaded: LoadedSet | None
+) -> list[str]:
     """What a reader has to know to compare the numbers with published ones."""
     notes = []
     if protocol == "official_train_val" and set_name in OFFICIAL_COUNTS:
-        counts = [(part, len(folds[0].parts[part]), official) for part, official in OFFICIAL_COUNTS[set_name].items()]
-        short = [f"{here:,} of {official:,} {part}" for part, here, official in counts if here != official]
+        counts = [
+            (part, len(folds[0].parts[part]), official)
+            for part, official in OFFICIAL_COUNTS[set_name].items()
+        ]
+        short = [
+            f"{here:,} of {official:,} {part}"
+            for part, here, official in counts
+            if here != official
+        ]
         notes += [f"only part of the official set is here: {', '.join(short)}"] if short else []
     if loaded and not isinstance(loaded.pictures, FolderPictures):
-        notes.append(f"that this is {set_name}, and so what the weights have seen of it, rests on the word of whoever ran it")
+        notes.append(
+            f"that this is {set_name}, and so what the weights have seen of it, rests on the word"
+            " of whoever ran it"
+        )
     return notes
 
 
 @contextmanager
 def head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Inside, every pass of ``network`` appends the inputs (N, F) of its heads' last linear layers to the list, each tensor once.
+    """Inside, every pass of ``network`` appends the inputs (N, F) of its heads' last linear layers
+    to the list, each tensor once.
 
-    A head is a member of a ``ModuleDict`` called «heads», wherever it is. Raises ``ConfigError`` where there is none.
+    A head is a member of a ``ModuleDict`` called «heads», wherever it is. Raises ``ConfigError``
+    where there is none.
     """
     found: list[Tensor] = []
-    dicts = [module for name, module in network.named_modules() if name.rpartition(".")[2] == "heads" and isinstance(module, nn.ModuleDict)]
+    dicts = [
+        module
+        for name, module in network.named_modules()
+        if name.rpartition(".")[2] == "heads" and isinstance(module, nn.ModuleDict)
+    ]
     heads = [head for heads in dicts for head in heads.values()]
-    layers = [[layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1:] for head in heads]
+    layers = [
+        [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1:] for head in heads
+    ]
     if not heads or not all(layers):
-        raise ConfigError(f"{type(network).__name__} has no heads that end in a linear layer: features cannot be taken")
+        raise ConfigError(
+            f"{type(network).__name__} has no heads that end in a linear layer: features cannot be"
+            " taken"
+        )
 
     def take(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not any(inputs[0] is other for other in found):  # heads on one trunk share their input
@@ -185,9 +257,15 @@ def head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
 
 @torch.inference_mode()
 def frozen_features(
-    network: nn.Module, crops: np.ndarray, spec: InputSpec, flip: bool, progress: Progress | None = None, batch: int = 64
+    network: nn.Module,
+    crops: np.ndarray,
+    spec: InputSpec,
+    flip: bool,
+    progress: Progress | None = None,
+    batch: int = 64,
 ) -> tuple[np.ndarray, dict[str, Tensor]]:
-    """(N, F) float64 features of (N, H, W, 3) uint8 crops, both mirrored views averaged, and logits by head, (N, K) each.
+    """(N, F) float64 features of (N, H, W, 3) uint8 crops, both mirrored views averaged, and logits
+    by head, (N, K) each.
 
     ``flip``: average the logits as well, as the app does with these weights.
     """
@@ -199,21 +277,31 @@ def frozen_features(
             views = normalise(images, spec)  # (B, 3, H, W)
             count = len(views)
             inputs.clear()
-            both = network(torch.cat([views, views.flip(3)]).contiguous(memory_format=torch.channels_last)).logits
+            both = network(
+                torch.cat([views, views.flip(3)]).contiguous(memory_format=torch.channels_last)
+            ).logits
             taken = torch.cat([found.flatten(1) for found in inputs], dim=1).double()  # (2B, F)
             features.append(((taken[:count] + taken[count:]) / 2).numpy())
-            logits.append({name: (value[:count] + value[count:]) / 2 if flip else value[:count] for name, value in both.items()})
+            logits.append(
+                {
+                    name: (value[:count] + value[count:]) / 2 if flip else value[:count]
+                    for name, value in both.items()
+                }
+            )
             if progress:
                 progress("features", min(start + batch, len(crops)), len(crops))
-    return np.concatenate(features), {name: torch.cat([part[name] for part in logits]) for name in logits[0]}
+    return np.concatenate(features), {
+        name: torch.cat([part[name] for part in logits]) for name in logits[0]
+    }
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Labels of N images. ``age``: (N,) years, NaN where not exact. ``gender``, ``group``: (N,) index, -1 where unknown.
+    """Labels of N images. ``age``: (N,) years, NaN where not exact. ``gender``, ``group``: (N,)
+    index, -1 where unknown.
 
-    ``scheme``: key of ``AGE_GROUP_SETS`` the set's own ranges belong to, None for sets without. ``person``: (N,) who it is, every unknown
-    one somebody else.
+    ``scheme``: key of ``AGE_GROUP_SETS`` the set's own ranges belong to, None for sets without.
+    ``person``: (N,) who it is, every unknown one somebody else.
     """
 
     age: np.ndarray
@@ -228,20 +316,35 @@ class Labels:
         """Arrays of ``records``."""
         ranges = [record.age_range for record in records]
         scheme = _scheme({pair for pair in ranges if pair})
-        places = {} if scheme is None else {(group.lo, group.hi): index for index, group in enumerate(AGE_GROUP_SETS[scheme])}
+        places = (
+            {}
+            if scheme is None
+            else {(group.lo, group.hi): index for index, group in enumerate(AGE_GROUP_SETS[scheme])}
+        )
         return cls(
-            age=np.array([np.nan if record.age is None else record.age for record in records], float),
+            age=np.array(
+                [np.nan if record.age is None else record.age for record in records], float
+            ),
             gender=labelled_targets(records).gender,
             group=np.array([places.get(pair, -1) for pair in ranges], np.int64),
             scheme=scheme,
-            person=np.array([f"row {record.row}" if record.subject is None else f"person {record.subject}" for record in records]),
+            person=np.array(
+                [
+                    f"row {record.row}" if record.subject is None else f"person {record.subject}"
+                    for record in records
+                ]
+            ),
             people_known=all(record.subject is not None for record in records),
         )
 
 
 def _scheme(ranges: set[tuple[int, int]]) -> str | None:
     """Which age groups a set's ranges are."""
-    fitting = [name for name, groups in AGE_GROUP_SETS.items() if ranges <= {(group.lo, group.hi) for group in groups}]
+    fitting = [
+        name
+        for name, groups in AGE_GROUP_SETS.items()
+        if ranges <= {(group.lo, group.hi) for group in groups}
+    ]
     return fitting[0] if ranges and fitting else None
 
 
@@ -255,15 +358,25 @@ class Part:
 
 
 def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
-    """``folds`` of all records as rows of those ``kept``, (N,) bool; folds with nothing left to test are left out."""
+    """``folds`` of all records as rows of those ``kept``, (N,) bool; folds with nothing left to
+    test are left out.
+    """
     places = np.cumsum(kept) - 1
-    parts = [Part(fold.name, *(places[rows[kept[rows]]] for rows in (fold.parts["train"], test_part(fold)))) for fold in folds]
+    parts = [
+        Part(
+            fold.name,
+            *(places[rows[kept[rows]]] for rows in (fold.parts["train"], test_part(fold))),
+        )
+        for fold in folds
+    ]
     return [part for part in parts if len(part.test)]
 
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """Answers for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``: (N,) index, -1 where there is none."""
+    """Answers for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``:
+    (N,) index, -1 where there is none.
+    """
 
     age: np.ndarray
     gender: np.ndarray
@@ -273,31 +386,46 @@ class Guesses:
 def refit(
     features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
-    """Guesses for all tested images, and by task how many folds chose which strength. Tasks without a label in the set are left out.
+    """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
+    a label in the set are left out.
 
     Raises ``DatasetError`` where a fold has no label to learn a task from.
     """
     count = len(features)
     guesses = Guesses(np.full(count, np.nan), np.full(count, -1), np.full(count, -1))
     targets = {"age": labels.age, "gender": labels.gender, "group": labels.group}
-    known = {task: ~np.isnan(values) if task == "age" else values >= 0 for task, values in targets.items()}
+    known = {
+        task: ~np.isnan(values) if task == "age" else values >= 0
+        for task, values in targets.items()
+    }
     chosen: dict[str, Counter[str]] = {task: Counter() for task in TASKS if known[task].any()}
     for done, part in enumerate(parts, start=1):
         for task, counter in chosen.items():
             rows = part.train[known[task][part.train]]
             if not len(rows):
-                raise DatasetError(f"fold {part.name}: none of its {len(part.train):,} training images has a label for {task}")
-            model, strength = _fitted(task, features[rows], targets[task][rows], labels.person[rows])
+                raise DatasetError(
+                    f"fold {part.name}: none of its {len(part.train):,} training images has a label"
+                    f" for {task}"
+                )
+            model, strength = _fitted(
+                task, features[rows], targets[task][rows], labels.person[rows]
+            )
             answers = model.predict(features[part.test])
-            getattr(guesses, task)[part.test] = np.clip(answers, 0, MAX_AGE) if task == "age" else answers
+            getattr(guesses, task)[part.test] = (
+                np.clip(answers, 0, MAX_AGE) if task == "age" else answers
+            )
             counter[strength] += 1
         if progress:
             progress("folds", done, len(parts))
     return guesses, {task: dict(counter) for task, counter in chosen.items()}
 
 
-def _fitted(task: str, features: np.ndarray, target: np.ndarray, person: np.ndarray) -> tuple[Any, str]:
-    """A model fitted on (n, F) features and (n,) targets, and its strength, chosen by folds inside them that keep persons together."""
+def _fitted(
+    task: str, features: np.ndarray, target: np.ndarray, person: np.ndarray
+) -> tuple[Any, str]:
+    """A model fitted on (n, F) features and (n,) targets, and its strength, chosen by folds inside
+    them that keep persons together.
+    """
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.model_selection import GridSearchCV
@@ -308,17 +436,25 @@ def _fitted(task: str, features: np.ndarray, target: np.ndarray, person: np.ndar
     if classes and len(np.unique(target)) == 1:
         return DummyClassifier(strategy="most_frequent").fit(features, target), "one class only"
     grid, name = (LOGISTIC_STRENGTHS, "C") if classes else (RIDGE_STRENGTHS, "alpha")
-    last = LogisticRegression(C=grid[len(grid) // 2], max_iter=1000) if classes else Ridge(alpha=grid[len(grid) // 2])
+    last = (
+        LogisticRegression(C=grid[len(grid) // 2], max_iter=1000)
+        if classes
+        else Ridge(alpha=grid[len(grid) // 2])
+    )
     pipeline = Pipeline([("standardise", StandardScaler()), ("fit", last)])
     inner = _inner_folds(target, person, classes)
     if not inner:
         return pipeline.fit(features, target), f"{name} {grid[len(grid) // 2]:g}, too few to choose"
     scoring = "accuracy" if classes else "neg_mean_absolute_error"
-    search = GridSearchCV(pipeline, {f"fit__{name}": grid}, cv=inner, scoring=scoring).fit(features, target)
+    search = GridSearchCV(pipeline, {f"fit__{name}": grid}, cv=inner, scoring=scoring).fit(
+        features, target
+    )
     return search.best_estimator_, f"{name} {search.best_params_[f'fit__{name}']:g}"
 
 
-def _inner_folds(target: np.ndarray, person: np.ndarray, classes: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+def _inner_folds(
+    target: np.ndarray, person: np.ndarray, classes: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Folds inside a training part, none where there is too little to divide."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
@@ -328,11 +464,21 @@ def _inner_folds(target: np.ndarray, person: np.ndarray, classes: bool) -> list[
     if count < 2:
         return []
     settings = {"n_splits": count, "shuffle": True, "random_state": 0}
-    kind = GroupKFold if not classes else StratifiedKFold if people == len(person) else StratifiedGroupKFold
+    kind = (
+        GroupKFold
+        if not classes
+        else StratifiedKFold
+        if people == len(person)
+        else StratifiedGroupKFold
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer members than folds
         folds = list(kind(**settings).split(target, target, person))
-    return [(train, test) for train, test in folds if len(test) and not (classes and len(np.unique(target[train])) == 1)]
+    return [
+        (train, test)
+        for train, test in folds
+        if len(test) and not (classes and len(np.unique(target[train])) == 1)
+    ]
 
 
 def own_guesses(answers: Answers, spec: DecodingSpec, scheme: str | None) -> Guesses:
@@ -346,20 +492,34 @@ def own_guesses(answers: Answers, spec: DecodingSpec, scheme: str | None) -> Gue
 
 
 def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """By metric: ``value`` over all tested images, its interval ``low`` to ``high``, ``n``, and mean and standard deviation of the folds.
+    """By metric: ``value`` over all tested images, its interval ``low`` to ``high``, ``n``, and
+    mean and standard deviation of the folds.
 
-    The interval resamples persons where all are known, else images. ``fold_sd`` is None for a single fold.
+    The interval resamples persons where all are known, else images. ``fold_sd`` is None for a
+    single fold.
     """
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
     found: dict[str, dict[str, Any]] = {}
     for name in METRICS:
         column = values[name].to_numpy(float)
-        estimate = bootstrap_mean(column[tested], who=labels.person[tested] if labels.people_known else None)
+        estimate = bootstrap_mean(
+            column[tested], who=labels.person[tested] if labels.people_known else None
+        )
         if estimate is not None:
-            means = np.array([np.nanmean(column[part.test]) for part in parts if not np.isnan(column[part.test]).all()])
+            means = np.array(
+                [
+                    np.nanmean(column[part.test])
+                    for part in parts
+                    if not np.isnan(column[part.test]).all()
+                ]
+            )
             spread = round(float(means.std(ddof=1)), 5) if len(means) > 1 else None
-            found[name] = {**estimate.as_dict(), "fold_mean": round(float(means.mean()), 5), "fold_sd": spread}
+            found[name] = {
+                **estimate.as_dict(),
+                "fold_mean": round(float(means.mean()), 5),
+                "fold_sd": spread,
+            }
     return found
 
 
@@ -369,7 +529,14 @@ def by_fold(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> list[dic
     rows = []
     for part in parts:
         means = values.iloc[part.test].mean()
-        rows.append({"fold": part.name, "train": len(part.train), "n": len(part.test), **means.dropna().round(5).to_dict()})
+        rows.append(
+            {
+                "fold": part.name,
+                "train": len(part.train),
+                "n": len(part.test),
+                **means.dropna().round(5).to_dict(),
+            }
+        )
     return rows
 
 

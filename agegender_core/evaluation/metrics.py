@@ -1,6 +1,7 @@
 """Metrics, each the mean of one value an image, with a bootstrap interval.
 
-A metric is a column of per-picture values; images without the label it needs hold NaN and do not count.
+A metric is a column of per-picture values; images without the label it needs hold NaN and do not
+count.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ METRICS = (
     "interval_coverage",
     "interval_width",
 )
-"""In years: mae (mean absolute error), bias (mean signed error, positive: guessed too old), interval_width. Shares in [0, 1]: the rest."""
+"""In years: mae (mean absolute error), bias (mean signed error, positive: guessed too old),
+interval_width. Shares in [0, 1]: the rest.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,19 @@ class Estimate:
 
     def as_dict(self) -> dict[str, float]:
         """JSON-ready mapping, rounded to 5 digits."""
-        return {"value": round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5), "n": self.n}
+        return {
+            "value": round(self.value, 5),
+            "low": round(self.low, 5),
+            "high": round(self.high, 5),
+            "n": self.n,
+        }
 
 
-def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, who: np.ndarray | None = None) -> Estimate | None:
-    """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is left.
+def bootstrap_mean(
+    values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, who: np.ndarray | None = None
+) -> Estimate | None:
+    """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is
+    left.
 
     ``who``: (n,) person of each image. Images of one person are alike, and drawing them one by one
     would make the interval too narrow: where it is given, whole persons are drawn.
@@ -66,7 +77,9 @@ def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
     return Estimate(float(values[known].mean()), float(low), float(high), int(known.sum()))
 
 
-def bootstrap_draws(values: np.ndarray, who: np.ndarray | None = None, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def bootstrap_draws(
+    values: np.ndarray, who: np.ndarray | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
     """(``resamples``,) means of ``values`` (n,), n > 0 and no NaN, drawn anew with replacement; by
     person where ``who`` (n,) is given."""
     if who is None:
@@ -80,12 +93,16 @@ def bootstrap_draws(values: np.ndarray, who: np.ndarray | None = None, resamples
     for start in range(0, resamples, block):
         rows = generator.integers(0, count, (min(block, resamples - start), count))
         drawn = sums[rows]
-        means[start : start + block] = drawn.mean(axis=1) if counts is None else drawn.sum(axis=1) / counts[rows].sum(axis=1)
+        means[start : start + block] = (
+            drawn.mean(axis=1) if counts is None else drawn.sum(axis=1) / counts[rows].sum(axis=1)
+        )
     return means
 
 
 def value_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """One column a metric of ``METRICS``, one row an image of a prediction table (see ``runner.PREDICTION_COLUMNS``)."""
+    """One column a metric of ``METRICS``, one row an image of a prediction table (see
+    ``runner.PREDICTION_COLUMNS``).
+    """
     error = table["age_pred"] - table["age_true"]
     columns = {
         "mae": error.abs(),
@@ -96,7 +113,9 @@ def value_columns(table: pd.DataFrame) -> pd.DataFrame:
         "interval_width": table["age_high"] - table["age_low"],
     }
     known = table["age_true"].notna() & table["age_low"].notna()
-    columns["interval_coverage"] = _where(known, table["age_true"].between(table["age_low"], table["age_high"]))
+    columns["interval_coverage"] = _where(
+        known, table["age_true"].between(table["age_low"], table["age_high"])
+    )
     for name, groups in (("fairface9", FAIRFACE_GROUPS), ("adience8", ADIENCE_GROUPS)):
         true, predicted = _true_group(table, groups), _positions(table[f"{name}_pred"], groups)
         both = true.notna() & predicted.notna()
@@ -112,15 +131,23 @@ def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, 
 
 
 def persons(table: pd.DataFrame) -> np.ndarray | None:
-    """(n,) who is in each image, where a set tells it of every one and someone is in several; else None."""
+    """(n,) who is in each image, where a set tells it of every one and someone is in several; else
+    None.
+    """
     known = table["subject"].notna().all() and table["subject"].duplicated().any()
     return table["subject"].to_numpy(str) if known else None
 
 
 def slice_labels(table: pd.DataFrame) -> Mapping[str, pd.Series]:
-    """Slice name by image: age band (FairFace's own range where no exact age is known), gender, race; None where unlabelled."""
+    """Slice name by image: age band (FairFace's own range where no exact age is known), gender,
+    race; None where unlabelled.
+    """
     ages = table["age_true"].astype(float)
-    band = ages.map({age: band_name(age) for age in ages.dropna().unique()}).astype(object).where(ages.notna(), table["age_range_true"])
+    band = (
+        ages.map({age: band_name(age) for age in ages.dropna().unique()})
+        .astype(object)
+        .where(ages.notna(), table["age_range_true"])
+    )
     return {"age": band, "gender": table["gender_true"], "race": table["race_true"]}
 
 
@@ -131,9 +158,12 @@ def band_name(age: float) -> str | None:
     return next(band.name for band in AGE_BANDS if band.lo <= int(age) <= band.hi)
 
 
-def sliced(table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """{slicing: {slice: {metric: estimate}}}, slices in natural order: those of ``slice_labels``, and
-    «age_answered», the band of the age that was answered, by which intervals are fitted."""
+def sliced(
+    table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = None
+) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """{slicing: {slice: {metric: estimate}}}, slices in natural order: those of ``slice_labels``,
+    and «age_answered», the band of the age that was answered, by which intervals are fitted.
+    """
     start = {group.name: group.lo for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
     answered = table["age_pred"].astype(float).map(band_name).astype(object)
     answered = answered.where(table["age_true"].notna(), None)
@@ -142,7 +172,10 @@ def sliced(table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = N
         names = sorted(labels.dropna().unique(), key=lambda name: (start.get(name, 0), name))
         if names:
             parts = {name: (labels == name).to_numpy(bool) for name in names}
-            result[slicing] = {name: estimates(values[part], None if who is None else who[part]) for name, part in parts.items()}
+            result[slicing] = {
+                name: estimates(values[part], None if who is None else who[part])
+                for name, part in parts.items()
+            }
     return result
 
 
@@ -155,9 +188,13 @@ def _match(true: pd.Series, predicted: pd.Series) -> pd.Series:
 
 
 def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
-    """Position of the true group: by exact age, or by the set's own ranges where these are ``groups`` (one shared name is not enough)."""
+    """Position of the true group: by exact age, or by the set's own ranges where these are
+    ``groups`` (one shared name is not enough).
+    """
     ages = table["age_true"].astype(float)
-    exact = ages.map({age: group_index(age, groups) for age in ages.dropna().unique()}).astype(float)
+    exact = ages.map({age: group_index(age, groups) for age in ages.dropna().unique()}).astype(
+        float
+    )
     ranges = table["age_range_true"]
     if not set(ranges.dropna()) <= set(group_names(groups)):
         return exact
@@ -165,7 +202,9 @@ def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
 
 
 def _positions(names: pd.Series, groups: tuple[AgeGroup, ...]) -> pd.Series:
-    return names.map({name: float(index) for index, name in enumerate(group_names(groups))}).astype(float)
+    return names.map({name: float(index) for index, name in enumerate(group_names(groups))}).astype(
+        float
+    )
 
 
 YEARS = {"mae", "bias", "interval_width", "balanced_mae"}

@@ -1,4 +1,6 @@
-"""What the papers claim, word for word as numbers, and what we make of it. Never mixed with what was measured here."""
+"""What the papers claim, word for word as numbers, and what we make of it. Never mixed with what
+was measured here.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class System:
-    """A published system. ``key``: short name. ``architectures``: names in the registry that are built after it. ``paper``: for people.
+    """A published system. ``key``: short name. ``architectures``: names in the registry that are
+    built after it. ``paper``: for people.
 
-    ``verdict``: why its claims are out of reach or not comparable, in a sentence or two, as far as we know; no measured numbers in it.
+    ``verdict``: why its claims are out of reach or not comparable, in a sentence or two, as far as
+    we know; no measured numbers in it.
     """
 
     key: str
@@ -21,10 +25,11 @@ class System:
 
 @dataclass(frozen=True)
 class Claim:
-    """One number of a paper. ``system``: key of ``SYSTEMS``. ``set``: key of the set. ``protocol``: how the paper says it divided the set.
+    """One number of a paper. ``system``: key of ``SYSTEMS``. ``set``: key of the set. ``protocol``:
+    how the paper says it divided the set.
 
-    ``metric``: as in ``metrics.json``; ``value``: years or a share in [0, 1]. ``source``: table or section. ``parameters`` of the paper's
-    network stand in the architectures.
+    ``metric``: as in ``metrics.json``; ``value``: years or a share in [0, 1]. ``source``: table or
+    section. ``parameters`` of the paper's network stand in the architectures.
     """
 
     system: str
@@ -48,53 +53,61 @@ SYSTEMS: dict[str, System] = {
             "GRA_Net",
             ("gra_net", "gra_net_trio"),
             "Garain, Ray, Singh, Ahmadian, Senu, Sarkar, GRA_Net, IEEE Access 2021",
-            "The paper names neither its split nor its number of test images. 1.07 years is less than UTKFace's labels are worth "
-            "(ages estimated by a program and checked by people), and as one wrong decade costs about ten years, it would need "
-            "nearly every decade right. Near-duplicates on both sides of a random split help only as far as a network memorises: "
-            "see the leakage below. The paper's own curves fall with every epoch and never level off, as errors on images seen in "
-            "training do. Tried here, on budgets of minutes to hours: its three networks, one network with an age distribution, and, at a "
-            "quarter of the width with one seed each and 14 to 21 passes over UTKFace, no gates, three mask kinds and a mask branch that "
-            "saturates. Between those five runs the error moved by about half a year (see below), which one seed each cannot tell "
-            "from chance; what attention is worth at full width and after long training was not measured.",
+            "The paper names neither its split nor its number of test images. 1.07 years is less"
+            " than UTKFace's labels are worth (ages estimated by a program and checked by people),"
+            " and as one wrong decade costs about ten years, it would need nearly every decade"
+            " right. Near-duplicates on both sides of a random split help only as far as a network"
+            " memorises: see the leakage below. The paper's own curves fall with every epoch and"
+            " never level off, as errors on images seen in training do. Tried here, on budgets of"
+            " minutes to hours: its three networks, one network with an age distribution, and, at a"
+            " quarter of the width with one seed each and 14 to 21 passes over UTKFace, no gates,"
+            " three mask kinds and a mask branch that saturates. Between those five runs the error"
+            " moved by about half a year (see below), which one seed each cannot tell from chance;"
+            " what attention is worth at full width and after long training was not measured.",
         ),
         System(
             "multitask_cnn",
             "Multi-task CNN",
             ("multitask_cnn",),
             "Vu, Phung, Wang, Wang, Age and Gender Recognition Using Multi-task CNN, 2019",
-            "Claimed on Adience, whose images are not here: other faces, other labels (eight groups), five folds. Accuracy on the "
-            "same eight groups of other sets is not the same task.",
+            "Claimed on Adience, whose images are not here: other faces, other labels (eight"
+            " groups), five folds. Accuracy on the same eight groups of other sets is not the same"
+            " task.",
         ),
         System(
             "two_branch_cnn",
             "Two-branch CNN, model A",
             ("two_branch_cnn",),
-            "Age Estimation & Gender Classification With Convolutional Neural Networks, student report of group A, 2022",
-            "Claimed on 250 test images of 5,000, drawn at random: the interval of such a number is a year wide and more "
-            "(our own run of that protocol is below), its own validation said 5.65, and the training images' near-duplicates may be "
-            "among them.",
+            "Age Estimation & Gender Classification With Convolutional Neural Networks, student"
+            " report of group A, 2022",
+            "Claimed on 250 test images of 5,000, drawn at random: the interval of such a number is"
+            " a year wide and more (our own run of that protocol is below), its own validation said"
+            " 5.65, and the training images' near-duplicates may be among them.",
         ),
         System(
             "xception",
             "Xception, model B",
             ("xception",),
             "The same report, on Chollet, Xception, CVPR 2017",
-            "The paper starts from ImageNet weights; ours start from scratch where those cannot be had, and the card says which it was.",
+            "The paper starts from ImageNet weights; ours start from scratch where those cannot be"
+            " had, and the card says which it was.",
         ),
         System(
             "residual_cnn",
             "Residual CNN",
             ("residual_cnn",),
             "Khasanova and Sin, Residual Blocks-Based CNN for Age, Gender, and Race Classification",
-            "Claimed on FairFace, 100 epochs of its 86,744 training images; 38,396 of them are here, and a part of the official "
-            "validation set is our test. The budget in the card is a small part of 100 epochs.",
+            "Claimed on FairFace, 100 epochs of its 86,744 training images; 38,396 of them are"
+            " here, and a part of the official validation set is our test. The budget in the card"
+            " is a small part of 100 epochs.",
         ),
         System(
             "efficientnet_lite",
             "EfficientNet-Lite0, pre-trained",
             ("efficientnet_lite0",),
             "Tan and Le, EfficientNet, ICML 2019; its Lite0 as timm defines it",
-            "In none of the four papers, and claims nothing about faces: it stands here for what starting from ImageNet weights does.",
+            "In none of the four papers, and claims nothing about faces: it stands here for what"
+            " starting from ImageNet weights does.",
         ),
     )
 }
@@ -115,7 +128,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("two_branch_cnn", "utkface", "250 of 5,000", "gender_accuracy", 0.9219, "Figure 6"),
     Claim("xception", "utkface", "250 of 5,000", "mae", 8.50, "Figure 11"),
     Claim("xception", "utkface", "250 of 5,000", "gender_accuracy", 0.8359, "Figure 11"),
-    Claim("residual_cnn", "fairface", "official validation", "fairface9_accuracy", 0.563, "Table 1"),
+    Claim(
+        "residual_cnn", "fairface", "official validation", "fairface9_accuracy", 0.563, "Table 1"
+    ),
     Claim("residual_cnn", "fairface", "official validation", "gender_accuracy", 0.946, "Table 1"),
     Claim("residual_cnn", "fairface", "official validation", "race_accuracy", 0.584, "Table 1"),
 )
@@ -135,19 +150,25 @@ OURS = "Multi-task CNN (ours)"
 """The multi-task CNN's row of its paper's Table III."""
 
 NOT_HERE = {"afad", "wiki", "adience"}
-"""Sets whose images are not here: adapters and protocols for them are tested on drawn copies of their layout."""
+"""Sets whose images are not here: adapters and protocols for them are tested on drawn copies of
+their layout.
+"""
 
 COMPARISONS: dict[str, dict[str, float]] = {
     "FG-NET, MAE in years": {"with gates": 3.23, "residual attention network": 4.05},
     "AFAD, MAE in years": {"with gates": 3.10, "residual attention network": 3.42},
     "UTKFace, gender, %": {"with gates": 99.2, "residual attention network": 97.5},
 }
-"""GRA_Net against the residual attention network without gates, as claimed in its Tables 6 to 8. For mask kinds it claims nothing."""
+"""GRA_Net against the residual attention network without gates, as claimed in its Tables 6 to 8.
+For mask kinds it claims nothing.
+"""
 
 
 def system_of(architecture: str) -> System | None:
     """The published system an architecture is built after."""
-    return next((system for system in SYSTEMS.values() if architecture in system.architectures), None)
+    return next(
+        (system for system in SYSTEMS.values() if architecture in system.architectures), None
+    )
 
 
 def claims_of(architecture: str) -> tuple[Claim, ...]:

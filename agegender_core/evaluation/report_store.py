@@ -1,4 +1,6 @@
-"""What ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` left in ``reports/``. Reads only; imports nothing heavy."""
+"""What ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` left in ``reports/``.
+Reads only; imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,40 @@ def read_reports(folder: Path) -> list[Report]:
     """Every ``metrics.json`` under ``folder``, by weights and by the order of ``TEST_SPLITS``."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/metrics.json"))]
     order = list(TEST_SPLITS)
-    return sorted(found, key=lambda report: (report["weights"], order.index(report["set"]) if report["set"] in order else len(order)))
+    return sorted(
+        found,
+        key=lambda report: (
+            report["weights"],
+            order.index(report["set"]) if report["set"] in order else len(order),
+        ),
+    )
 
 
 def read_protocols(folder: Path) -> list[Report]:
-    """What every run of a published protocol wrote, without what concerns single folds and images, by weights, protocol and set."""
+    """What every run of a published protocol wrote, without what concerns single folds and images,
+    by weights, protocol and set.
+    """
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/protocols/*.json"))]
-    left = [{key: value for key, value in report.items() if key not in ("by_fold", "left_out", "strengths")} for report in found]
-    rows = [{**row, "no_face": len(report["left_out"])} for row, report in zip(left, found, strict=True)]
+    left = [
+        {
+            key: value
+            for key, value in report.items()
+            if key not in ("by_fold", "left_out", "strengths")
+        }
+        for report in found
+    ]
+    rows = [
+        {**row, "no_face": len(report["left_out"])} for row, report in zip(left, found, strict=True)
+    ]
     return sorted(rows, key=lambda row: (row["weights"], row["protocol"], row["set"]))
 
 
 def read_curves(folder: Path) -> dict[str, Report]:
     """Learning curves by weights, as ``training.curves.keep_curve`` wrote them."""
-    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/curve.json"))}
+    return {
+        path.parent.name: json.loads(path.read_text())
+        for path in sorted(folder.glob("*/curve.json"))
+    }
 
 
 def read_bench(folder: Path) -> Report | None:
@@ -58,8 +80,12 @@ def read_rivals(folder: Path) -> Report | None:
     return _read(folder / "rivals.json")
 
 
-def read_attention(reports: Path, weights: str, set: str) -> tuple[Report, dict[str, np.ndarray]] | None:
-    """What ``attention-report`` wrote for ``weights`` on ``set``, and its arrays by name (see ``attention_report``), or None."""
+def read_attention(
+    reports: Path, weights: str, set: str
+) -> tuple[Report, dict[str, np.ndarray]] | None:
+    """What ``attention-report`` wrote for ``weights`` on ``set``, and its arrays by name (see
+    ``attention_report``), or None.
+    """
     import numpy as np
 
     path = reports / weights / "attention" / f"{set}.json"

@@ -1,5 +1,6 @@
-"""Numbers of a whole set that are no mean over images: error balanced over ages, the gap between genders, how far probabilities are
-from what happens. Each with a 95 % bootstrap interval."""
+"""Numbers of a whole set that are no mean over images: error balanced over ages, the gap between
+genders, how far probabilities are from what happens. Each with a 95 % bootstrap interval.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ from agegender_core.evaluation.metrics import RESAMPLES, Estimate, band_name, bo
 from agegender_core.labels import GENDERS
 
 SUMMARIES = ("balanced_mae", "gender_gap", "gender_ece")
-"""``balanced_mae``: mean over age bands of the band's mean absolute error, years. ``gender_gap``: share of
-women whose gender is right less that of men, in [-1, 1]. ``gender_ece``: expected calibration error of the
-named gender's probability, in [0, 1]."""
+"""``balanced_mae``: mean over age bands of the band's mean absolute error, years. ``gender_gap``:
+share of women whose gender is right less that of men, in [-1, 1]. ``gender_ece``: expected
+calibration error of the named gender's probability, in [0, 1].
+"""
 
 LEAST = 20
 """A band with fewer images has no say in ``balanced_mae``."""
@@ -23,7 +25,8 @@ BINS = 10
 
 
 def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
-    """What ``SUMMARIES`` names, JSON-ready, of a prediction table; what a set does not tell is left out.
+    """What ``SUMMARIES`` names, JSON-ready, of a prediction table; what a set does not tell is left
+    out.
 
     ``who``: (n,) person of each image where images of one person are alike: whole persons are drawn
     for the interval.
@@ -41,7 +44,11 @@ def balanced_mae(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate
     error = (table["age_pred"] - table["age_true"]).abs().to_numpy(float)
     bands = np.array([band_name(age) or "" for age in table["age_true"].astype(float)])
     names, counts = np.unique(bands[~np.isnan(error)], return_counts=True)
-    members = [(bands == name) & ~np.isnan(error) for name, count in zip(names, counts, strict=True) if count >= LEAST]
+    members = [
+        (bands == name) & ~np.isnan(error)
+        for name, count in zip(names, counts, strict=True)
+        if count >= LEAST
+    ]
     return _contrast(error, members, [1 / len(members)] * len(members), who) if members else None
 
 
@@ -50,27 +57,40 @@ def gender_gap(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate |
     known = table["gender_true"].notna() & table["gender_pred"].notna()
     right = (table["gender_true"] == table["gender_pred"]).to_numpy(float)
     members = [(known & (table["gender_true"] == gender)).to_numpy(bool) for gender in GENDERS]
-    return _contrast(right, members, [1.0, -1.0], who) if all(member.any() for member in members) else None
+    return (
+        _contrast(right, members, [1.0, -1.0], who)
+        if all(member.any() for member in members)
+        else None
+    )
 
 
-def _contrast(values: np.ndarray, members: Sequence[np.ndarray], weights: Sequence[float], who: np.ndarray | None) -> Estimate:
-    """Weighted sum of the means of ``values`` (n,) over ``members``, (n,) bool each and apart from each other.
+def _contrast(
+    values: np.ndarray,
+    members: Sequence[np.ndarray],
+    weights: Sequence[float],
+    who: np.ndarray | None,
+) -> Estimate:
+    """Weighted sum of the means of ``values`` (n,) over ``members``, (n,) bool each and apart from
+    each other.
 
-    Groups are drawn one by one. Images of one person may lie in several: then whole persons are drawn
-    in each, which takes the groups as independent.
+    Groups are drawn one by one. Images of one person may lie in several: then whole persons are
+    drawn in each, which takes the groups as independent.
     """
     value, drawn = 0.0, np.zeros(RESAMPLES)
     for seed, (member, weight) in enumerate(zip(members, weights, strict=True)):
         value += weight * values[member].mean()
-        drawn += weight * bootstrap_draws(values[member], None if who is None else who[member], seed=seed)
+        drawn += weight * bootstrap_draws(
+            values[member], None if who is None else who[member], seed=seed
+        )
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(float(value), float(low), float(high), int(np.sum(members)))
 
 
 def gender_ece(table: pd.DataFrame) -> Estimate | None:
-    """Mean distance, over images, between the probability of the named gender and the share that is right in
-    its bin (Guo et al. 2017); None without probabilities. Chance alone makes it positive: with few images
-    a perfect network's is not 0."""
+    """Mean distance, over images, between the probability of the named gender and the share that is
+    right in its bin (Guo et al. 2017); None without probabilities. Chance alone makes it positive:
+    with few images a perfect network's is not 0.
+    """
     known = (table["gender_true"].notna() & table["gender_probability"].notna()).to_numpy(bool)
     if not known.any():
         return None

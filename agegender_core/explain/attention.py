@@ -1,9 +1,12 @@
-"""Looking into gated residual attention networks: what their masks and gates are, and what becomes of the answer when they are changed.
+"""Looking into gated residual attention networks: what their masks and gates are, and what becomes
+of the answer when they are changed.
 
-``attention_maps(image)`` does the whole way for one face. ``AttentionNetwork`` is for those who ask the same face many questions:
-``explain`` once, then ``answer`` with masks switched off, flattened or shuffled, or with a patch over the face.
+``attention_maps(image)`` does the whole way for one face. ``AttentionNetwork`` is for those who ask
+the same face many questions: ``explain`` once, then ``answer`` with masks switched off, flattened
+or shuffled, or with a patch over the face.
 
-A block's output is (g + (1 - g) K) F by equation 3 of GRA_Net, or (1 + K) F without a gate: K the mask, F the trunk's features, g the gate.
+A block's output is (g + (1 - g) K) F by equation 3 of GRA_Net, or (1 + K) F without a gate: K the
+mask, F the trunk's features, g the gate.
 """
 
 from __future__ import annotations
@@ -47,7 +50,9 @@ GREY = 128
 
 @dataclass(frozen=True, eq=False)
 class BlockMaps:
-    """One block on one face. ``mask`` (C, h, w) in [0, 1]; ``gate`` in [0, 1] or None; ``features`` and ``output`` (C, h, w)."""
+    """One block on one face. ``mask`` (C, h, w) in [0, 1]; ``gate`` in [0, 1] or None; ``features``
+    and ``output`` (C, h, w).
+    """
 
     name: str
     mask: np.ndarray
@@ -80,12 +85,17 @@ class BlockMaps:
         """What the gate lets through, for people."""
         if self.gate is None:
             return "No gate: the mask can only amplify features, up to twice."
-        return f"Gate {self.gate:.2f}: the mask can suppress features by up to {100 * (1 - self.gate):.0f} %."
+        return (
+            f"Gate {self.gate:.2f}: the mask can suppress features by up to"
+            f" {100 * (1 - self.gate):.0f} %."
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """What a network made of one face: its ``crop`` (RGB, the network's own size), ``age`` and ``gender``, and its ``blocks``."""
+    """What a network made of one face: its ``crop`` (RGB, the network's own size), ``age`` and
+    ``gender``, and its ``blocks``.
+    """
 
     weights: str
     crop: Image.Image
@@ -99,13 +109,21 @@ class AttentionMaps:
         for block in self.blocks:
             if block.name == name:
                 return block
-        raise KeyError(f"no block {name!r}; there are {', '.join(block.name for block in self.blocks)}")
+        raise KeyError(
+            f"no block {name!r}; there are {', '.join(block.name for block in self.blocks)}"
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Raw arrays by name, as ``save_npz`` writes them: «attention1.mask» (C, h, w), «attention1.gate» () and so on."""
+        """Raw arrays by name, as ``save_npz`` writes them: «attention1.mask» (C, h, w),
+        «attention1.gate» () and so on.
+        """
         found: dict[str, np.ndarray] = {"crop": np.asarray(self.crop)}
         for block in self.blocks:
-            found |= {f"{block.name}.mask": block.mask, f"{block.name}.features": block.features, f"{block.name}.output": block.output}
+            found |= {
+                f"{block.name}.mask": block.mask,
+                f"{block.name}.features": block.features,
+                f"{block.name}.output": block.output,
+            }
             if block.gate is not None:
                 found[f"{block.name}.gate"] = np.float32(block.gate)
         return found
@@ -113,13 +131,17 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionNetwork:
-    """A network with masks, ready to be asked. Immutable and thread-safe. ``card``: manifest entry of its weights."""
+    """A network with masks, ready to be asked. Immutable and thread-safe. ``card``: manifest entry
+    of its weights.
+    """
 
     card: ModelInfo
     network: nn.Module
 
     def explain(self, crop: Image.Image, face: Face | None = None) -> AttentionMaps:
-        """Masks and answer of one aligned crop of the card's input size. Masks are those of the crop as it is, not of its mirror image."""
+        """Masks and answer of one aligned crop of the card's input size. Masks are those of the
+        crop as it is, not of its mirror image.
+        """
         output = self.own(crop)
         age, gender, _ = self._decoded(output)
         blocks = tuple(
@@ -135,26 +157,42 @@ class AttentionNetwork:
         return AttentionMaps(self.card.name, crop, age, gender, blocks, face)
 
     def own(self, crop: Image.Image) -> ModelOutput:
-        """What the unchanged network makes of ``crop`` and, where the card wants it, of its mirror image behind it."""
+        """What the unchanged network makes of ``crop`` and, where the card wants it, of its mirror
+        image behind it.
+        """
         return self._run(self._views(crop))
 
     def answer(
-        self, crop: Image.Image, changes: Mapping[str, Change] | None = None, seed: int = 0, own: ModelOutput | None = None
+        self,
+        crop: Image.Image,
+        changes: Mapping[str, Change] | None = None,
+        seed: int = 0,
+        own: ModelOutput | None = None,
     ) -> tuple[AgeEstimate, Categorical | None]:
-        """The answer for ``crop`` with the masks of some blocks changed, by block name. ``seed``: of «shuffled».
+        """The answer for ``crop`` with the masks of some blocks changed, by block name. ``seed``:
+        of «shuffled».
 
-        «mean» and «shuffled» start from the masks of the unchanged network: ``own``, if it is known, saves a pass. Raises ``KeyError`` for
-        a block the network does not have and for a change that is not one of ``CHANGES``.
+        «mean» and «shuffled» start from the masks of the unchanged network: ``own``, if it is
+        known, saves a pass. Raises ``KeyError`` for a block the network does not have and for a
+        change that is not one of ``CHANGES``.
         """
         views = self._views(crop)
         intervention_points: tuple[str, ...] = self.network.intervention_points
-        blocks = [handle.removesuffix(".mask") for handle in intervention_points if handle.endswith(".mask")]
+        blocks = [
+            handle.removesuffix(".mask")
+            for handle in intervention_points
+            if handle.endswith(".mask")
+        ]
         chosen = {name: change for name, change in (changes or {}).items() if change != "own"}
         if unknown := sorted(set(changes or {}) - set(blocks)):
             raise KeyError(f"no block {', '.join(unknown)}; there are {', '.join(blocks)}")
         if unknown := sorted(set(chosen.values()) - set(CHANGES)):
             raise KeyError(f"no change {', '.join(unknown)}; there are {', '.join(CHANGES)}")
-        values = dict(_opened(name, f"{name}.gate" in intervention_points) for name, change in chosen.items() if change == "off")
+        values = dict(
+            _opened(name, f"{name}.gate" in intervention_points)
+            for name, change in chosen.items()
+            if change == "off"
+        )
         if len(values) < len(chosen):  # the others start from the network's own masks
             values = intervention(own or self._run(views), chosen, seed)
         output = self._run(views, values)
@@ -166,20 +204,27 @@ class AttentionNetwork:
         return torch.cat([one, one.flip(3)]) if self.card.flip else one
 
     @torch.inference_mode()
-    def _run(self, views: Tensor, intervene: Mapping[str, Tensor | float] | None = None) -> ModelOutput:
+    def _run(
+        self, views: Tensor, intervene: Mapping[str, Tensor | float] | None = None
+    ) -> ModelOutput:
         return self.network(views.contiguous(memory_format=torch.channels_last), intervene)
 
-    def _decoded(self, output: ModelOutput) -> tuple[AgeEstimate, Categorical | None, Categorical | None]:
+    def _decoded(
+        self, output: ModelOutput
+    ) -> tuple[AgeEstimate, Categorical | None, Categorical | None]:
         logits = {name: value.mean(dim=0, keepdim=True) for name, value in output.logits.items()}
         return next(iter(decode(ModelOutput(logits, ()), self.card.decoding)))
 
 
-def intervention(own: ModelOutput, changes: Mapping[str, Change], seed: int = 0) -> dict[str, Tensor | float]:
+def intervention(
+    own: ModelOutput, changes: Mapping[str, Change], seed: int = 0
+) -> dict[str, Tensor | float]:
     """What to hand to the network's ``intervene`` so that the blocks of ``own`` get ``changes``.
 
-    «off» opens the gate fully, or empties the mask of a block without a gate: both leave the trunk as it is. «mean» is taken over the
-    positions of each channel. «shuffled» moves the positions of all channels by one permutation, in all views alike; it depends on ``seed``
-    and the mask's size alone, not on what else is changed.
+    «off» opens the gate fully, or empties the mask of a block without a gate: both leave the trunk
+    as it is. «mean» is taken over the positions of each channel. «shuffled» moves the positions of
+    all channels by one permutation, in all views alike; it depends on ``seed`` and the mask's size
+    alone, not on what else is changed.
     """
     values: dict[str, Tensor | float] = {}
     for block in own.attention:
@@ -190,7 +235,9 @@ def intervention(own: ModelOutput, changes: Mapping[str, Change], seed: int = 0)
             values[f"{block.name}.mask"] = block.mask.mean(dim=(2, 3), keepdim=True)
         elif change == "shuffled":
             flat = block.mask.flatten(2)  # (N, C, h w)
-            order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(seed)).to(flat.device)
+            order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(seed)).to(
+                flat.device
+            )
             values[f"{block.name}.mask"] = flat[:, :, order].view_as(block.mask)
     return values
 
@@ -201,7 +248,9 @@ def _opened(name: str, gated: bool) -> tuple[str, float]:
 
 
 def occluded(crop: Image.Image, left: float, top: float, side: float) -> Image.Image:
-    """``crop`` with a grey square over it; position and side as shares of the crop's side, cut off at its edge."""
+    """``crop`` with a grey square over it; position and side as shares of the crop's side, cut off
+    at its edge.
+    """
     size = crop.width
     box = [round(size * value) for value in (left, top, left + side, top + side)]
     box = [min(max(value, 0), size) for value in box]
@@ -224,25 +273,37 @@ def with_covered_pixels(crop: Image.Image, covered: np.ndarray) -> Image.Image:
 
 
 def attention_entries(folder: Path | None = None) -> list[ModelInfo]:
-    """Installed weights of networks with masks, the most general first: those for use before those made for comparisons."""
-    found = [entry for entry in list_weights(folder) if entry.architecture in ARCHITECTURES and entry.installed]
+    """Installed weights of networks with masks, the most general first: those for use before those
+    made for comparisons.
+    """
+    found = [
+        entry
+        for entry in list_weights(folder)
+        if entry.architecture in ARCHITECTURES and entry.installed
+    ]
     return sorted(found, key=lambda entry: (entry.for_comparison, entry.architecture != "gra_net"))
 
 
 def find_attention(weights: str | None = None) -> ModelInfo:
-    """Manifest entry of a network with masks by name; by default the first of ``attention_entries``.
+    """Manifest entry of a network with masks by name; by default the first of
+    ``attention_entries``.
 
     Raises ``WeightsMissingError`` where there is none or the named one has no masks.
     """
     entries = attention_entries()
     if weights is None:
         if not entries:
-            raise WeightsMissingError("no weights with attention masks are installed: train configs/gra_net_dist.toml and publish the run")
+            raise WeightsMissingError(
+                "no weights with attention masks are installed: train configs/gra_net_dist.toml and"
+                " publish the run"
+            )
         return entries[0]
     entry = find_weights(weights)
     if entry.architecture not in ARCHITECTURES:
         names = ", ".join(item.name for item in entries) or "none is installed"
-        raise WeightsMissingError(f"{weights!r} has no attention masks; networks that have: {names}")
+        raise WeightsMissingError(
+            f"{weights!r} has no attention masks; networks that have: {names}"
+        )
     return entry
 
 
@@ -255,15 +316,17 @@ def load_attention(weights: str | None = None) -> AttentionNetwork:
 def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> AttentionMaps:
     """Masks of one face of an image: ``attention_maps("photo.jpg").block("attention1").mask``.
 
-    ``image``: path, bytes, open binary file or Pillow image. ``face``: which one, from the largest. Raises ``NoFaceError``,
-    ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
+    ``image``: path, bytes, open binary file or Pillow image. ``face``: which one, from the largest.
+    Raises ``NoFaceError``, ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
     """
     predictor = load_predictor(find_attention(weights).name)
     picture = load_image(image)
     faces = predictor.find_faces(picture)
     if not 0 <= face < len(faces):
         found = {0: "no face was", 1: "1 face was"}.get(len(faces), f"{len(faces)} faces were")
-        raise NoFaceError(f"face {face} was asked for (the largest is 0), but {found} found in the image")
+        raise NoFaceError(
+            f"face {face} was asked for (the largest is 0), but {found} found in the image"
+        )
     crop = align(picture, faces[face], predictor.card.input)
     return AttentionNetwork(predictor.card, predictor.network).explain(crop, faces[face])
 

@@ -10,8 +10,21 @@ if TYPE_CHECKING:
 
     from agegender_core.explain.attention import BlockMaps
 
-VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
-"""Ten even steps of viridis (van der Walt and Smith, 2015, CC0), perceptually uniform and safe for colour-blind people."""
+VIRIDIS = (
+    "#440154",
+    "#482878",
+    "#3e4989",
+    "#31688e",
+    "#26828e",
+    "#1f9e89",
+    "#35b779",
+    "#6ece58",
+    "#b5de2b",
+    "#fde725",
+)
+"""Ten even steps of viridis (van der Walt and Smith, 2015, CC0), perceptually uniform and safe for
+colour-blind people.
+"""
 
 SIDE = 384
 """Pixels of an image's side, roughly: the crop is enlarged a whole number of times."""
@@ -23,7 +36,8 @@ OPACITY = 0.6
 
 
 def block_picture(crop: Image.Image, block: BlockMaps) -> Image.Image:
-    """RGB: the block's mean mask over the enlarged crop in blocks as coarse as it is, its name above and its scale below.
+    """RGB: the block's mean mask over the enlarged crop in blocks as coarse as it is, its name
+    above and its scale below.
 
     Colours run from the lowest to the highest value of this mask, which the scale names.
     """
@@ -36,11 +50,22 @@ def block_picture(crop: Image.Image, block: BlockMaps) -> Image.Image:
     colours = viridis((mask - low) / ((high - low) or 1))  # (h, w, 3)
     cells = Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST)
     picture = Image.new("RGB", (side, side + 3 * LINE), "white")
-    picture.paste(Image.blend(crop.resize((side, side), Image.Resampling.NEAREST), cells, OPACITY), (0, LINE))
-    picture.paste(Image.fromarray(viridis(np.linspace(0, 1, side)[None])).resize((side, LINE // 2)), (0, side + LINE + LINE // 2))
+    picture.paste(
+        Image.blend(crop.resize((side, side), Image.Resampling.NEAREST), cells, OPACITY), (0, LINE)
+    )
+    picture.paste(
+        Image.fromarray(viridis(np.linspace(0, 1, side)[None])).resize((side, LINE // 2)),
+        (0, side + LINE + LINE // 2),
+    )
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     gate = "no gate" if block.gate is None else f"gate {block.gate:.2f}"
-    draw.text((2, 1), f"{block.name}: {mask.shape[1]}x{mask.shape[0]}, mean of {len(block.mask)} channels, {gate}", "black", font)
+    draw.text(
+        (2, 1),
+        f"{block.name}: {mask.shape[1]}x{mask.shape[0]}, mean of {len(block.mask)} channels,"
+        f" {gate}",
+        "black",
+        font,
+    )
     draw.text((2, side + 2 * LINE), f"{low:.3f}", "black", font)
     draw.text((side - 2, side + 2 * LINE), f"{high:.3f}", "black", font, anchor="ra")
     return picture
@@ -50,6 +75,12 @@ def viridis(values: np.ndarray) -> np.ndarray:
     """(h, w) in [0, 1] to (h, w, 3) uint8 colours."""
     import numpy as np
 
-    steps = np.array([[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in VIRIDIS])  # (10, 3)
+    steps = np.array(
+        [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in VIRIDIS]
+    )  # (10, 3)
     places = np.linspace(0, 1, len(steps))
-    return np.stack([np.interp(values, places, steps[:, channel]) for channel in range(3)], axis=-1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(values, places, steps[:, channel]) for channel in range(3)], axis=-1)
+        .round()
+        .astype(np.uint8)
+    )

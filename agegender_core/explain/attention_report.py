@@ -1,10 +1,13 @@
-"""Attention over a whole test split: average masks, and whether masks and saliency tell what the answers hang on.
+"""Attention over a whole test split: average masks, and whether masks and saliency tell what the
+answers hang on.
 
-Written are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``; ``saved.read_attention`` reads both. No image of a person is
-among it: mean faces are of at least ``PEOPLE`` people and at most ``FACE_SIDE`` px.
+Written are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``;
+``saved.read_attention`` reads both. No image of a person is among it: mean faces are of at least
+``PEOPLE`` people and at most ``FACE_SIDE`` px.
 
-The NPZ names its arrays «slicing/group/what»: slicing and group as in «groups» of the JSON, what is a block's name with (h, w) float32, the
-mask's mean over channels and images; «n» with the number of images; and, for large groups, «face» with (H, W, 3) uint8.
+The NPZ names its arrays «slicing/group/what»: slicing and group as in «groups» of the JSON, what is
+a block's name with (h, w) float32, the mask's mean over channels and images; «n» with the number of
+images; and, for large groups, «face» with (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network made of N images. ``masks``: by block, (N, h, w) float32, the mean over channels. ``activity``: see ``Activity``."""
+    """What a network made of N images. ``masks``: by block, (N, h, w) float32, the mean over
+    channels. ``activity``: see ``Activity``.
+    """
 
     answers: Answers
     masks: dict[str, np.ndarray]
@@ -64,20 +69,29 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class FaceCurves:
-    """One face's (steps + 1,) curves by target, map and kind; ``sides``: cells of each map along one side."""
+    """One face's (steps + 1,) curves by target, map and kind; ``sides``: cells of each map along
+    one side.
+    """
 
     curves: Mapping[Target, Mapping[str, Mapping[Kind, np.ndarray]]]
     sides: Mapping[str, int]
 
 
 def attention_report(
-    entry: ModelInfo, set_name: str, reports: Path, limit: int = LIMIT, progress: Progress | None = None, steps: int = STEPS
+    entry: ModelInfo,
+    set_name: str,
+    reports: Path,
+    limit: int = LIMIT,
+    progress: Progress | None = None,
+    steps: int = STEPS,
 ) -> dict[str, Any]:
-    """Look at the test split of ``set_name``, write both files into ``reports`` and return what is in the JSON.
+    """Look at the test split of ``set_name``, write both files into ``reports`` and return what is
+    in the JSON.
 
-    ``limit``: images for the curves, drawn with a fixed seed; masks are changed on five times as many and averaged over all. Networks
-    without masks have curves of saliency alone. Raises ``ConfigError`` for an unknown set or a limit below 1, ``DatasetError`` where the
-    set is absent, and ``WeightsError``.
+    ``limit``: images for the curves, drawn with a fixed seed; masks are changed on five times as
+    many and averaged over all. Networks without masks have curves of saliency alone. Raises
+    ``ConfigError`` for an unknown set or a limit below 1, ``DatasetError`` where the set is absent,
+    and ``WeightsError``.
     """
     if set_name not in TEST_SPLITS:
         raise ConfigError(f"unknown set {set_name!r}; known: {', '.join(TEST_SPLITS)}")
@@ -91,7 +105,16 @@ def attention_report(
     found = []
     for done, index in enumerate(chosen, start=1):
         masks = {name: mask[index] for name, mask in seen.masks.items()}
-        found.append(face_curves(network, entry, Image.fromarray(np.array(crops[index])), masks, records[index].row, steps))
+        found.append(
+            face_curves(
+                network,
+                entry,
+                Image.fromarray(np.array(crops[index])),
+                masks,
+                records[index].row,
+                steps,
+            )
+        )
         if progress:
             progress("curves", done, len(chosen))
     changed = _changed(network, entry, records, crops, limit, progress) if seen.masks else {}
@@ -103,44 +126,81 @@ def attention_report(
         "n": len(records),
         "curves_n": len(chosen),
         "steps": steps,
-        "how": f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the answer; masks: mean over channels",
+        "how": (
+            f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the"
+            " answer; masks: mean over channels"
+        ),
         "sides": dict(found[0].sides),
-        "groups": {slicing: {name: int(member.sum()) for name, member in parts.items()} for slicing, parts in groups.items()},
+        "groups": {
+            slicing: {name: int(member.sum()) for name, member in parts.items()}
+            for slicing, parts in groups.items()
+        },
         "activity": seen.activity,
         **changed,
         "targets": {target: summarise(found, target) for target in get_args(Target)},
     }
     folder = reports / entry.name / "attention"
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records)))
+    np.savez_compressed(
+        folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records))
+    )
     (folder / f"{set_name}.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
 def _changed(
-    network: nn.Module, entry: ModelInfo, records: Sequence[FaceRecord], crops: np.ndarray, limit: int, progress: Progress | None
+    network: nn.Module,
+    entry: ModelInfo,
+    records: Sequence[FaceRecord],
+    crops: np.ndarray,
+    limit: int,
+    progress: Progress | None,
 ) -> dict[str, Any]:
-    """What becomes of the answers when masks are changed, on five images for each one with curves."""
+    """What becomes of the answers when masks are changed, on five images for each one with
+    curves.
+    """
     chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
-    own, answers = changed_answers(network, entry, crops[chosen], lambda done: progress("changes", done, len(chosen)) if progress else None)
+    own, answers = changed_answers(
+        network,
+        entry,
+        crops[chosen],
+        lambda done: progress("changes", done, len(chosen)) if progress else None,
+    )
     ages = exact_ages(records)[chosen]
-    genders = np.array([-1 if records[index].gender is None else GENDERS.index(records[index].gender) for index in chosen])
+    genders = np.array(
+        [
+            -1 if records[index].gender is None else GENDERS.index(records[index].gender)
+            for index in chosen
+        ]
+    )
     return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
 
 
 def read_pictures(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
-    """Records of the test split and their (N, H, W, 3) uint8 crops; photographs in which no face is found are left out."""
+    """Records of the test split and their (N, H, W, 3) uint8 crops; photographs in which no face is
+    found are left out.
+    """
     records = read_records(set_name, TEST_SPLITS[set_name])
     if set_name != "fgnet":
         return records, load_crops(records, entry.input)
     rows = tuple(record.row for record in records)
     faces = largest_faces(set_name, rows)
-    crops = [align(load_image(encoded), faces[row], entry.input) for row, encoded in iter_images(set_name, rows) if row in faces]
-    return [record for record in records if record.row in faces], np.stack([np.asarray(crop) for crop in crops])
+    crops = [
+        align(load_image(encoded), faces[row], entry.input)
+        for row, encoded in iter_images(set_name, rows)
+        if row in faces
+    ]
+    return [record for record in records if record.row in faces], np.stack(
+        [np.asarray(crop) for crop in crops]
+    )
 
 
-def look(network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Progress | None = None) -> Seen:
-    """Answers, with the mirror image where the weights want it, masks of (N, H, W, 3) uint8 crops as they are, and how alive these are."""
+def look(
+    network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Progress | None = None
+) -> Seen:
+    """Answers, with the mirror image where the weights want it, masks of (N, H, W, 3) uint8 crops
+    as they are, and how alive these are.
+    """
     logits: dict[str, list[torch.Tensor]] = {}
     masks: dict[str, list[np.ndarray]] = {}
     activity = Activity()
@@ -155,14 +215,17 @@ def look(network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Prog
         if progress:
             progress("masks", min(start + BATCH, len(crops)), len(crops))
     answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, entry.decoding)
-    return Seen(answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found())
+    return Seen(
+        answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found()
+    )
 
 
 def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[str, np.ndarray]]:
     """Who belongs to which group; groups without an image are left out.
 
-    «all»; «age»: bands of ``AGE_BANDS``, or FairFace's ranges; «gender» as labelled; «gender_answer»: right or wrong; «age_answer»: right
-    (within five years) or wrong, where the exact age is known.
+    «all»; «age»: bands of ``AGE_BANDS``, or FairFace's ranges; «gender» as labelled;
+    «gender_answer»: right or wrong; «age_answer»: right (within five years) or wrong, where the
+    exact age is known.
     """
     ages = exact_ages(records)
     bands = np.array([_band(record) for record in records], dtype=object)
@@ -170,7 +233,9 @@ def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[s
     named, exact = np.array([gender is not None for gender in genders]), ~np.isnan(ages)
     gender_right = genders == np.array(GENDERS, dtype=object)[answers.gender]
     age_right = np.abs(answers.years - ages) <= YEARS
-    order = dict.fromkeys(group.name for group in sorted((*AGE_BANDS, *FAIRFACE_GROUPS), key=lambda group: group.lo))
+    order = dict.fromkeys(
+        group.name for group in sorted((*AGE_BANDS, *FAIRFACE_GROUPS), key=lambda group: group.lo)
+    )
     groups = {
         "all": {"all": np.ones(len(records), bool)},
         "age": {name: bands == name for name in order},
@@ -178,46 +243,76 @@ def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[s
         "gender_answer": {"right": named & gender_right, "wrong": named & ~gender_right},
         "age_answer": {"right": exact & age_right, "wrong": exact & ~age_right},
     }
-    return {slicing: {name: member for name, member in parts.items() if member.any()} for slicing, parts in groups.items()}
+    return {
+        slicing: {name: member for name, member in parts.items() if member.any()}
+        for slicing, parts in groups.items()
+    }
 
 
 def exact_ages(records: Sequence[FaceRecord]) -> np.ndarray:
     """(N,) float years; NaN where only a range is known."""
-    return np.array([np.nan if record.age is None else record.age for record in records], dtype=float)
+    return np.array(
+        [np.nan if record.age is None else record.age for record in records], dtype=float
+    )
 
 
 def _band(record: FaceRecord) -> str | None:
     if record.age is not None:
         return band_name(record.age)
-    return next((group.name for group in FAIRFACE_GROUPS if record.age_range and group.lo == record.age_range[0]), None)
+    return next(
+        (
+            group.name
+            for group in FAIRFACE_GROUPS
+            if record.age_range and group.lo == record.age_range[0]
+        ),
+        None,
+    )
 
 
 def people(records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N,) who is in each image; where the set does not say, every image counts as another person."""
-    return np.array([f"image {record.row}" if record.subject is None else f"person {record.subject}" for record in records])
+    """(N,) who is in each image; where the set does not say, every image counts as another
+    person.
+    """
+    return np.array(
+        [
+            f"image {record.row}" if record.subject is None else f"person {record.subject}"
+            for record in records
+        ]
+    )
 
 
-def averages(groups: Groups, masks: Mapping[str, np.ndarray], crops: np.ndarray, who: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays of the NPZ, named as above. ``masks``: by block, (N, h, w); ``crops``: (N, H, W, 3) uint8; ``who``: (N,) see ``people``."""
+def averages(
+    groups: Groups, masks: Mapping[str, np.ndarray], crops: np.ndarray, who: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays of the NPZ, named as above. ``masks``: by block, (N, h, w); ``crops``: (N, H, W, 3)
+    uint8; ``who``: (N,) see ``people``.
+    """
     found: dict[str, np.ndarray] = {}
     for slicing, parts in groups.items():
         faces = may_show_faces(parts, who)
         for name, member in parts.items():
             key = f"{slicing}/{name}"
             found[f"{key}/n"] = np.int64(member.sum())
-            found |= {f"{key}/{block}": mask[member].mean(axis=0, dtype=np.float64).astype(np.float32) for block, mask in masks.items()}
+            found |= {
+                f"{key}/{block}": mask[member].mean(axis=0, dtype=np.float64).astype(np.float32)
+                for block, mask in masks.items()
+            }
             if name in faces:
                 found[f"{key}/face"] = mean_face(crops, member)
     return found
 
 
 def may_show_faces(parts: Mapping[str, np.ndarray], who: np.ndarray) -> list[str]:
-    """Groups of one slicing, largest first, whose mean faces tell of no fewer than ``PEOPLE`` people.
+    """Groups of one slicing, largest first, whose mean faces tell of no fewer than ``PEOPLE``
+    people.
 
-    A mean face of all images less those of the groups shown is the mean of the rest, so the rest must be empty or as large.
+    A mean face of all images less those of the groups shown is the mean of the rest, so the rest
+    must be empty or as large.
     """
     counts = {name: len(np.unique(who[member])) for name, member in parts.items()}
-    shown = sorted((name for name in parts if counts[name] >= PEOPLE), key=lambda name: -counts[name])
+    shown = sorted(
+        (name for name in parts if counts[name] >= PEOPLE), key=lambda name: -counts[name]
+    )
     while shown:
         rest = ~np.any([parts[name] for name in shown], axis=0)
         if not rest.any() or len(np.unique(who[rest])) >= PEOPLE:
@@ -227,7 +322,9 @@ def may_show_faces(parts: Mapping[str, np.ndarray], who: np.ndarray) -> list[str
 
 
 def mean_face(crops: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 mean of the chosen crops, at most ``FACE_SIDE`` px a side. For large groups only: see ``averages``."""
+    """(H, W, 3) uint8 mean of the chosen crops, at most ``FACE_SIDE`` px a side. For large groups
+    only: see ``averages``.
+    """
     total = np.zeros(crops.shape[1:], np.float64)
     for index in np.flatnonzero(member):
         total += crops[index]
@@ -237,18 +334,33 @@ def mean_face(crops: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 
 def face_curves(
-    network: nn.Module, entry: ModelInfo, crop: Image.Image, masks: Mapping[str, np.ndarray], row: int, steps: int
+    network: nn.Module,
+    entry: ModelInfo,
+    crop: Image.Image,
+    masks: Mapping[str, np.ndarray],
+    row: int,
+    steps: int,
 ) -> FaceCurves:
-    """Curves of one face. ``masks``: by block, (h, w). For every resolution there is a random map, drawn for the image's ``row``."""
+    """Curves of one face. ``masks``: by block, (h, w). For every resolution there is a random map,
+    drawn for the image's ``row``.
+    """
     targets = get_args(Target)
-    saliency = {target: {name: saliency_map(network, entry, crop, name, target) for name in METHODS} for target in targets}
+    saliency = {
+        target: {name: saliency_map(network, entry, crop, name, target) for name in METHODS}
+        for target in targets
+    }
     sides = {name: int(found.shape[-1]) for name, found in {**masks, **saliency["age"]}.items()}
-    random = {random_name(side): random_map(side, row, side) for side in sorted(set(sides.values()), reverse=True)}
+    random = {
+        random_name(side): random_map(side, row, side)
+        for side in sorted(set(sides.values()), reverse=True)
+    }
     shared = {name: mask for name, mask in masks.items() if _about(name) is None}
     found = curves(network, entry, crop, shared | random, targets, steps)
     for target in targets:
         own = {name: mask for name, mask in masks.items() if _about(name) == target}
-        found[target] |= curves(network, entry, crop, own | saliency[target], (target,), steps)[target]
+        found[target] |= curves(network, entry, crop, own | saliency[target], (target,), steps)[
+            target
+        ]
     return FaceCurves(found, sides)
 
 
@@ -263,11 +375,16 @@ def random_name(side: int) -> str:
 
 
 def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, Any]:
-    """JSON-ready means over ``faces``: by map and kind the «area» with its interval, the mean «curve», and, but for random maps, the paired
-    «difference» from the random map of the same resolution with its interval and what follows from it, «verdict»."""
+    """JSON-ready means over ``faces``: by map and kind the «area» with its interval, the mean
+    «curve», and, but for random maps, the paired «difference» from the random map of the same
+    resolution with its interval and what follows from it, «verdict».
+    """
     result: dict[str, Any] = {}
     first = faces[0]
-    names = [*(name for name in first.sides if name in first.curves[target]), *(name for name in first.curves[target] if "random" in name)]
+    names = [
+        *(name for name in first.sides if name in first.curves[target]),
+        *(name for name in first.curves[target] if "random" in name),
+    ]
     for name in names:
         result[name] = {}
         for kind in KINDS:
@@ -275,17 +392,28 @@ def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, Any]:
             mean = np.mean([face.curves[target][name][kind] for face in faces], axis=0)
             measured = {"area": _estimate(areas).as_dict(), "curve": mean.round(4).tolist()}
             if name in first.sides:
-                difference = _estimate(areas - _areas(faces, target, random_name(first.sides[name]), kind))
-                measured |= {"difference": difference.as_dict(), "verdict": verdict(difference, kind)}
+                difference = _estimate(
+                    areas - _areas(faces, target, random_name(first.sides[name]), kind)
+                )
+                measured |= {
+                    "difference": difference.as_dict(),
+                    "verdict": verdict(difference, kind),
+                }
             result[name][kind] = measured
     return result
 
 
 def verdict(difference: Estimate, kind: Kind) -> str:
-    """What a difference in area from random says, for people: a direction counts only where the whole interval agrees."""
+    """What a difference in area from random says, for people: a direction counts only where the
+    whole interval agrees.
+    """
     if difference.low <= 0 <= difference.high:
         return "no better than random"
-    return "better than random" if (difference.value < 0) == (kind == "deletion") else "worse than random"
+    return (
+        "better than random"
+        if (difference.value < 0) == (kind == "deletion")
+        else "worse than random"
+    )
 
 
 def _areas(faces: Sequence[FaceCurves], target: Target, name: str, kind: Kind) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""Whether masks are alive, and whether answers hang on them: measured over many faces, without looking at where they point.
+"""Whether masks are alive, and whether answers hang on them: measured over many faces, without
+looking at where they point.
 
-Two questions before faithfulness. A mask whose values lie within ``EDGE`` of 0 or 1 and are the same for every face selects channels,
-not places. And a network whose errors stay the same when its masks are flattened or shuffled does not need them.
+Two questions before faithfulness. A mask whose values lie within ``EDGE`` of 0 or 1 and are the
+same for every face selects channels, not places. And a network whose errors stay the same when its
+masks are flattened or shuffled does not need them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ BATCH = 128
 
 @dataclass
 class _Sums:
-    """Of one block over the faces seen so far. ``values``, ``squares``: (C, h, w) float64 sums over faces."""
+    """Of one block over the faces seen so far. ``values``, ``squares``: (C, h, w) float64 sums over
+    faces.
+    """
 
     faces: int
     saturated: float
@@ -57,12 +61,19 @@ class Activity:
             )
             old = self._sums.get(block.name)
             if old is not None:
-                new = _Sums(*(getattr(old, name) + getattr(new, name) for name in ("faces", "saturated", "over_face", "values", "squares")))
+                new = _Sums(
+                    *(
+                        getattr(old, name) + getattr(new, name)
+                        for name in ("faces", "saturated", "over_face", "values", "squares")
+                    )
+                )
             self._sums[block.name] = new
 
     def found(self) -> dict[str, dict[str, float]]:
-        """By block: «saturated», the share of values nearer than ``EDGE`` to 0 or 1; «over_face», how much a channel varies over a face,
-        and «between_faces», how much one place of a channel varies from face to face: standard deviations, means over all channels."""
+        """By block: «saturated», the share of values nearer than ``EDGE`` to 0 or 1; «over_face»,
+        how much a channel varies over a face, and «between_faces», how much one place of a channel
+        varies from face to face: standard deviations, means over all channels.
+        """
         result = {}
         for name, sums in self._sums.items():
             mean = sums.values / sums.faces
@@ -77,27 +88,42 @@ class Activity:
 
 @torch.inference_mode()
 def changed_answers(
-    network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Callable[[int], object] | None = None
+    network: nn.Module,
+    entry: ModelInfo,
+    crops: np.ndarray,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[Answers, dict[tuple[str, Change], Answers]]:
-    """Answers for (N, H, W, 3) uint8 crops by the network as it is, and by block (or ``ALL_BLOCKS``) and change of its masks.
+    """Answers for (N, H, W, 3) uint8 crops by the network as it is, and by block (or
+    ``ALL_BLOCKS``) and change of its masks.
 
-    Blocks are changed one by one where there are no more than ``SINGLE``, and all at once in any case. ``progress``: is told how many
-    crops are done.
+    Blocks are changed one by one where there are no more than ``SINGLE``, and all at once in any
+    case. ``progress``: is told how many crops are done.
     """
     logits: dict[Any, dict[str, list[Tensor]]] = {}
     for start in range(0, len(crops), BATCH):
-        images = normalise(torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2), entry.input)
+        images = normalise(
+            torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2),
+            entry.input,
+        )
         views = torch.cat([images, images.flip(3)]) if entry.flip else images
         views = views.contiguous(memory_format=torch.channels_last)
         own = network(views)
         _keep(logits.setdefault(None, {}), own.logits, len(images))
         for name, change in variants([block.name for block in own.attention]):
-            changes = {block.name: change for block in own.attention if name in (ALL_BLOCKS, block.name)}
-            _keep(logits.setdefault((name, change), {}), network(views, intervention(own, changes)).logits, len(images))
+            changes = {
+                block.name: change for block in own.attention if name in (ALL_BLOCKS, block.name)
+            }
+            _keep(
+                logits.setdefault((name, change), {}),
+                network(views, intervention(own, changes)).logits,
+                len(images),
+            )
         if progress:
             progress(start + len(images))
     answers = {
-        variant: read_out({head: torch.cat(batches) for head, batches in parts.items()}, entry.decoding)
+        variant: read_out(
+            {head: torch.cat(batches) for head, batches in parts.items()}, entry.decoding
+        )
         for variant, parts in logits.items()
     }
     return answers.pop(None), answers
@@ -115,18 +141,31 @@ def _keep(parts: dict[str, list[Tensor]], logits: Mapping[str, Tensor], count: i
         parts.setdefault(head, []).append(value.reshape(-1, count, *value.shape[1:]).mean(dim=0))
 
 
-def effects(own: Answers, changed: Mapping[tuple[str, Change], Answers], ages: np.ndarray, genders: np.ndarray) -> list[dict[str, Any]]:
-    """JSON-ready rows: what each change does. ``ages``: (N,) true years, nan where unknown; ``genders``: (N,) true index, -1 where unknown.
+def effects(
+    own: Answers,
+    changed: Mapping[tuple[str, Change], Answers],
+    ages: np.ndarray,
+    genders: np.ndarray,
+) -> list[dict[str, Any]]:
+    """JSON-ready rows: what each change does. ``ages``: (N,) true years, nan where unknown;
+    ``genders``: (N,) true index, -1 where unknown.
 
-    «moved»: mean absolute change of the age in years. «mae»: rise of the mean absolute error in years, and «gender_accuracy»: rise of the
-    share of right genders, with paired 95 % bootstrap intervals; None where the set does not tell.
+    «moved»: mean absolute change of the age in years. «mae»: rise of the mean absolute error in
+    years, and «gender_accuracy»: rise of the share of right genders, with paired 95 % bootstrap
+    intervals; None where the set does not tell.
     """
     exact, known = ~np.isnan(ages), genders >= 0
     error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)
     rows = []
     for (block, change), answers in changed.items():
-        worse = bootstrap_mean((np.abs(answers.years - ages) - error)[exact]) if exact.any() else None
-        better = bootstrap_mean(((answers.gender == genders).astype(float) - right)[known]) if known.any() else None
+        worse = (
+            bootstrap_mean((np.abs(answers.years - ages) - error)[exact]) if exact.any() else None
+        )
+        better = (
+            bootstrap_mean(((answers.gender == genders).astype(float) - right)[known])
+            if known.any()
+            else None
+        )
         rows.append(
             {
                 "block": block,

@@ -1,4 +1,6 @@
-"""The grey patch that moves a face's estimated age the most: a search over a grid of positions, in batches."""
+"""The grey patch that moves a face's estimated age the most: a search over a grid of positions, in
+batches.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, eq=False)
 class PatchEffects:
-    """What a patch of ``side`` pixels does at each place. ``before``: years without it; ``years``: (n, n), rows from the top, columns
-    from the left; ``offsets``: (n,) pixels from the top or left edge."""
+    """What a patch of ``side`` pixels does at each place. ``before``: years without it; ``years``:
+    (n, n), rows from the top, columns from the left; ``offsets``: (n,) pixels from the top or left
+    edge.
+    """
 
     side: int
     before: float
@@ -33,15 +37,23 @@ class PatchEffects:
     years: np.ndarray
 
     def strongest(self, older: bool) -> tuple[int, int, float]:
-        """Left and top in pixels and the change in years of the patch that makes the face look oldest, or youngest."""
+        """Left and top in pixels and the change in years of the patch that makes the face look
+        oldest, or youngest.
+        """
         index = int(self.years.argmax() if older else self.years.argmin())
         row, column = np.unravel_index(index, self.years.shape)
-        return int(self.offsets[column]), int(self.offsets[row]), float(self.years[row, column] - self.before)
+        return (
+            int(self.offsets[column]),
+            int(self.offsets[row]),
+            float(self.years[row, column] - self.before),
+        )
 
 
 def grid(size: int, side: int) -> np.ndarray:
-    """(n,) offsets in pixels of patches of ``side`` pixels along ``size`` pixels: half a patch apart where the grid allows it, the last
-    one flush with the edge. Raises ``ValueError`` unless 1 <= ``side`` <= ``size``."""
+    """(n,) offsets in pixels of patches of ``side`` pixels along ``size`` pixels: half a patch
+    apart where the grid allows it, the last one flush with the edge. Raises ``ValueError`` unless 1
+    <= ``side`` <= ``size``.
+    """
     if not 1 <= side <= size:
         raise ValueError(f"a patch has between 1 and {size} pixels a side, got {side}")
     step = max(1, -(-side // 2), -(-(size - side) // POSITIONS))
@@ -58,10 +70,12 @@ def patch_effects(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> PatchEffects:
-    """Ages for ``crop`` with a grey patch of ``side`` pixels at every place of ``grid``, and without one.
+    """Ages for ``crop`` with a grey patch of ``side`` pixels at every place of ``grid``, and
+    without one.
 
-    ``crop``: RGB of the card's input size. ``changes``: made to the masks, as in ``AttentionNetwork.answer``. ``progress``: called with
-    the number of places done and of all places. Raises ``ValueError`` for a patch that does not fit.
+    ``crop``: RGB of the card's input size. ``changes``: made to the masks, as in
+    ``AttentionNetwork.answer``. ``progress``: called with the number of places done and of all
+    places. Raises ``ValueError`` for a patch that does not fit.
     """
     offsets = grid(crop.width, side)
     places = [(left, top) for top in offsets for left in offsets]
@@ -73,10 +87,18 @@ def patch_effects(
         if progress:
             progress(min(start + BATCH, len(crops)) - 1, len(places))
     found = np.concatenate(years)
-    return PatchEffects(side, float(found[0]), offsets, found[1:].reshape(len(offsets), len(offsets)))
+    return PatchEffects(
+        side, float(found[0]), offsets, found[1:].reshape(len(offsets), len(offsets))
+    )
 
 
-def _years(network: nn.Module, card: ModelInfo, crops: list[Image.Image], changes: Mapping[str, Change], seed: int) -> np.ndarray:
+def _years(
+    network: nn.Module,
+    card: ModelInfo,
+    crops: list[Image.Image],
+    changes: Mapping[str, Change],
+    seed: int,
+) -> np.ndarray:
     """(N,) years for a batch of crops."""
     batch = to_batch(crops, card.input)
     views = torch.cat([batch, batch.flip(3)]) if card.flip else batch
@@ -86,5 +108,8 @@ def _years(network: nn.Module, card: ModelInfo, crops: list[Image.Image], change
     if chosen:
         output = network(views, intervention(output, chosen, seed))
     count = 1 + card.flip
-    logits = {name: value.view(count, len(crops), *value.shape[1:]).mean(dim=0) for name, value in output.logits.items()}
+    logits = {
+        name: value.view(count, len(crops), *value.shape[1:]).mean(dim=0)
+        for name, value in output.logits.items()
+    }
     return read_out(logits, card.decoding).years

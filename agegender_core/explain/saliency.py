@@ -1,7 +1,9 @@
-"""Saliency: where any network's answer comes from, asked from outside. Not to be taken for a network's own attention mask.
+"""Saliency: where any network's answer comes from, asked from outside. Not to be taken for a
+network's own attention mask.
 
-Grad-CAM follows Selvaraju et al. 2017, occlusion Zeiler and Fergus 2014, both as captum has them. Where the weights average the crop
-and its mirror image, so does the answer that is asked about, and Grad-CAM's two maps are laid over each other.
+Grad-CAM follows Selvaraju et al. 2017, occlusion Zeiler and Fergus 2014, both as captum has them.
+Where the weights average the crop and its mirror image, so does the answer that is asked about, and
+Grad-CAM's two maps are laid over each other.
 """
 
 from __future__ import annotations
@@ -24,38 +26,54 @@ from agegender_core.vision.preprocessing import normalise, to_batch
 
 Target = Literal["age", "gender"]
 METHODS = {
-    "grad_cam": "Grad-CAM: which places of the last feature map speak for a higher age, or for the answered gender",
+    "grad_cam": (
+        "Grad-CAM: which places of the last feature map speak for a higher age, or for the answered"
+        " gender"
+    ),
     "occlusion": "Occlusion: how far the answer moves when a grey patch covers the place",
 }
 """Ways to a saliency map, in words."""
 
 LAYERS: Mapping[str, Mapping[Target, tuple[str, ...]]] = {
     "gra_net": {"age": ("tail.4",), "gender": ("tail.4",)},
-    "gra_net_trio": {"age": ("networks.decade.tail.4", "networks.digit.tail.4"), "gender": ("networks.gender.tail.4",)},
+    "gra_net_trio": {
+        "age": ("networks.decade.tail.4", "networks.digit.tail.4"),
+        "gender": ("networks.gender.tail.4",),
+    },
     "multitask_cnn": {"age": ("features.5",), "gender": ("features.5",)},
     "residual_cnn": {"age": ("features.2",), "gender": ("features.2",)},
-    "two_branch_cnn": {"age": ("age_features.3.2", "gender_features.3.2"), "gender": ("gender_features.3.2",)},
+    "two_branch_cnn": {
+        "age": ("age_features.3.2", "gender_features.3.2"),
+        "gender": ("gender_features.3.2",),
+    },
     "xception": {"age": ("trunk.block11",), "gender": ("trunk.block11",)},
     "efficientnet_lite0": {"age": ("trunk.blocks.4",), "gender": ("trunk.blocks.4",)},
 }
-"""By architecture: the layers whose maps Grad-CAM weighs, the last ones with at least 4x4 cells at the size of our recipes. Several where
-an answer comes from several branches: their maps add up. An architecture that is not here is asked at its last convolution."""
+"""By architecture: the layers whose maps Grad-CAM weighs, the last ones with at least 4x4 cells at
+the size of our recipes. Several where an answer comes from several branches: their maps add up. An
+architecture that is not here is asked at its last convolution.
+"""
 
 GREY = 128.0
 """Value of the occluding patch, of 0 to 255, all channels alike."""
 CELLS = 8
-"""Window positions of occlusion along one side. Windows lie side by side, so a cell is one window; the last may be cut off by the edge."""
+"""Window positions of occlusion along one side. Windows lie side by side, so a cell is one window;
+the last may be cut off by the edge.
+"""
 BATCH = 32
 """Occluded crops that go through the network at once."""
 
 
-def saliency_map(network: nn.Module, card: ModelInfo, crop: Image.Image, method: str, target: Target) -> np.ndarray:
+def saliency_map(
+    network: nn.Module, card: ModelInfo, crop: Image.Image, method: str, target: Target
+) -> np.ndarray:
     """(h, w) float32 of at least 0 at its own resolution, not normalised.
 
-    ``network``: from ``load_network(card)``; it is left as it is, other threads may go on using it. ``crop``: RGB of the card's input
-    size. ``method``: key of ``METHODS``: «grad_cam» gives the positive part at the resolution of the layer, «occlusion» one cell a window
-    position with the absolute change of the target, in years for age. ``target``: see ``target_values``. Raises ``ValueError`` for
-    another method, target or crop.
+    ``network``: from ``load_network(card)``; it is left as it is, other threads may go on using it.
+    ``crop``: RGB of the card's input size. ``method``: key of ``METHODS``: «grad_cam» gives the
+    positive part at the resolution of the layer, «occlusion» one cell a window position with the
+    absolute change of the target, in years for age. ``target``: see ``target_values``. Raises
+    ``ValueError`` for another method, target or crop.
     """
     if method not in METHODS:
         raise ValueError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
@@ -67,12 +85,16 @@ def saliency_map(network: nn.Module, card: ModelInfo, crop: Image.Image, method:
         return make(network, card, batch.clone(), target).astype(np.float32)
 
 
-def target_values(logits: Mapping[str, Tensor], spec: DecodingSpec, target: Target, answered: int) -> Tensor:
+def target_values(
+    logits: Mapping[str, Tensor], spec: DecodingSpec, target: Target, answered: int
+) -> Tensor:
     """Logits by head, (N, K) each, to the (N,) numbers saliency is about; gradients pass through.
 
-    «age»: expected years (over ages, over the middles of age groups, or 10 x expected decade + digit), the number itself of a regression,
-    the first of two values. «gender»: probability of the gender ``answered``, an index into ``GENDERS``; of two values the second, or one
-    minus it where Female was answered. Not rounded, clipped or read by the likeliest class as answers may be: that has no gradient.
+    «age»: expected years (over ages, over the middles of age groups, or 10 x expected decade +
+    digit), the number itself of a regression, the first of two values. «gender»: probability of the
+    gender ``answered``, an index into ``GENDERS``; of two values the second, or one minus it where
+    Female was answered. Not rounded, clipped or read by the likeliest class as answers may be: that
+    has no gradient.
     """
     if "targets" in logits:
         group, male = logits["targets"].unbind(dim=1)  # (N,) each
@@ -96,7 +118,9 @@ def answered_gender(logits: Mapping[str, Tensor]) -> int:
 
 
 def normalised(values: np.ndarray) -> np.ndarray:
-    """A map for showing: divided by its largest value, in [0, 1]; what is negative becomes 0, and so does a map without anything above."""
+    """A map for showing: divided by its largest value, in [0, 1]; what is negative becomes 0, and
+    so does a map without anything above.
+    """
     positive = np.clip(values, 0, None)
     highest = positive.max(initial=0)
     return (positive / highest if highest > 0 else np.zeros_like(positive)).astype(np.float32)
@@ -110,10 +134,14 @@ def _logits(network: nn.Module, batch: Tensor, flip: bool) -> dict[str, Tensor]:
     """As ``run_network``, but gradients pass through."""
     views = torch.cat([batch, batch.flip(3)]) if flip else batch
     logits = network(views.contiguous(memory_format=torch.channels_last)).logits
-    return {name: value.view(1 + flip, len(batch), -1).mean(dim=0) for name, value in logits.items()}
+    return {
+        name: value.view(1 + flip, len(batch), -1).mean(dim=0) for name, value in logits.items()
+    }
 
 
-def _score(network: nn.Module, card: ModelInfo, batch: Tensor, target: Target) -> Callable[[Tensor], Tensor]:
+def _score(
+    network: nn.Module, card: ModelInfo, batch: Tensor, target: Target
+) -> Callable[[Tensor], Tensor]:
     """(N, 3, H, W) to the (N,) target values; the answered gender is that for ``batch``."""
     with torch.no_grad():
         answered = answered_gender(_logits(network, batch, card.flip)) if target == "gender" else 0
@@ -140,7 +168,9 @@ def _grad_cam(network: nn.Module, card: ModelInfo, batch: Tensor, target: Target
 
 
 def _twin(network: nn.Module) -> nn.Module:
-    """New modules with the tensors of ``network``: captum hangs hooks on layers, and other threads may be using those of ``network``."""
+    """New modules with the tensors of ``network``: captum hangs hooks on layers, and other threads
+    may be using those of ``network``.
+    """
     tensors = itertools.chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
 
@@ -162,5 +192,8 @@ def _occlusion(network: nn.Module, card: ModelInfo, batch: Tensor, target: Targe
     grey = normalise(torch.full_like(batch, GREY), card.input)
     score = _score(network, card, batch, target)
     with torch.no_grad():
-        change = Occlusion(score).attribute(batch, window, strides=window, baselines=grey, perturbations_per_eval=BATCH)
-    return change[0, 0, ::side, ::side].abs().cpu().numpy()  # every pixel of a window holds its change
+        change = Occlusion(score).attribute(
+            batch, window, strides=window, baselines=grey, perturbations_per_eval=BATCH
+        )
+    # Every pixel of a window holds its change.
+    return change[0, 0, ::side, ::side].abs().cpu().numpy()

@@ -1,6 +1,7 @@
 """Logits to answers. The only place with a softmax.
 
-Ages follow the sets' labels: a label of n stands for n whole years, and the mass of age n is spread evenly over [n - 0.5, n + 0.5].
+Ages follow the sets' labels: a label of n stands for n whole years, and the mass of age n is spread
+evenly over [n - 0.5, n + 0.5].
 """
 
 from __future__ import annotations
@@ -34,15 +35,20 @@ AgeKind = Literal["distribution", "groups", "regression", "decade_digit", "two_v
 
 
 def decoding_kind(heads: Mapping[str, int]) -> AgeKind:
-    """How ages are read from ``heads`` (output size by name). Raises ``ValueError`` where they cannot be.
+    """How ages are read from ``heads`` (output size by name). Raises ``ValueError`` where they
+    cannot be.
 
-    «distribution»: age 101; «groups»: age of another size above 1, classes of an age group set; «regression»: age 1, years;
-    «decade_digit»: decade classes and the last digit as a number; «two_values»: targets 2, age group index and gender as numbers.
+    «distribution»: age 101; «groups»: age of another size above 1, classes of an age group set;
+    «regression»: age 1, years; «decade_digit»: decade classes and the last digit as a number;
+    «two_values»: targets 2, age group index and gender as numbers.
     """
     if "targets" in heads:
         return "two_values"
     if "gender" not in heads or not ("age" in heads or {"decade", "digit"} <= set(heads)):
-        raise ValueError(f"heads {sorted(heads)}: expected gender and age, or gender, decade and digit, or targets")
+        raise ValueError(
+            f"heads {sorted(heads)}: expected gender and age, or gender, decade and digit, or"
+            " targets"
+        )
     if "age" not in heads:
         return "decade_digit"
     return {MAX_AGE + 1: "distribution", 1: "regression"}.get(heads["age"], "groups")
@@ -59,11 +65,14 @@ class DecodingSpec:
     """How a network's logits are read; fitted on a validation split, never on a test split.
 
     ``kind``: what the heads say of age, see ``decoding_kind``.
-    ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``, ``race_temperature``: logits are divided
-    by them. ``coverage``: share of true ages the interval is meant to hold, None where it was not calibrated.
-    ``half_width``: half of the interval in years for heads without a distribution. ``margins``: (answered age from which it holds, years
-    the interval's lower end moves down, years its upper end moves up), by rising age, the first from 0: see ``widened``. Without a
-    distribution the interval starts as the answered age itself, and ``half_width`` is None. ``groups``: key of ``AGE_GROUP_SETS``.
+    ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``,
+    ``race_temperature``: logits are divided by them. ``coverage``: share of true ages the interval
+    is meant to hold, None where it was not calibrated.
+    ``half_width``: half of the interval in years for heads without a distribution. ``margins``:
+    (answered age from which it holds, years the interval's lower end moves down, years its upper
+    end moves up), by rising age, the first from 0: see ``widened``. Without a distribution the
+    interval starts as the answered age itself, and ``half_width`` is None. ``groups``: key of
+    ``AGE_GROUP_SETS``.
     """
 
     kind: AgeKind = "distribution"
@@ -94,9 +103,10 @@ def decoding_of(table: Mapping[str, Any]) -> DecodingSpec:
 class Answers:
     """Read-out of N faces as arrays; None where the network has no such head.
 
-    ``years`` (N,); ``low``, ``high`` (N,) interval ends; ``age_probs`` (N, 101); ``gender`` (N,) index into ``GENDERS``;
-    ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of the benchmark's age group for «groups» and «two_values»;
-    ``range_probs`` (N, G) probabilities of all groups for «groups».
+    ``years`` (N,); ``low``, ``high`` (N,) interval ends; ``age_probs`` (N, 101); ``gender`` (N,)
+    index into ``GENDERS``; ``gender_probs`` (N, 2); ``race_probs`` (N, 7); ``group`` (N,) index of
+    the benchmark's age group for «groups» and «two_values»; ``range_probs`` (N, G) probabilities of
+    all groups for «groups».
     """
 
     years: np.ndarray
@@ -121,8 +131,12 @@ def mean_age(probs: np.ndarray) -> np.ndarray:
 
 
 def age_quantile(probs: np.ndarray, q: float) -> np.ndarray:
-    """(N, 101) and ``q`` in (0, 1) to (N,) years below which a share ``q`` of the mass lies, kept within 0..100."""
-    cumulative = np.concatenate([np.zeros((len(probs), 1)), np.cumsum(probs, axis=1)], axis=1)  # (N, 102)
+    """(N, 101) and ``q`` in (0, 1) to (N,) years below which a share ``q`` of the mass lies, kept
+    within 0..100.
+    """
+    cumulative = np.concatenate(
+        [np.zeros((len(probs), 1)), np.cumsum(probs, axis=1)], axis=1
+    )  # (N, 102)
     cumulative /= cumulative[:, -1:]
     index = np.clip((cumulative < q).sum(axis=1) - 1, 0, MAX_AGE)  # year that holds the quantile
     rows = np.arange(len(probs))
@@ -151,10 +165,13 @@ def read_out(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> Answers:
     return Answers(gender=gender.argmax(axis=1), gender_probs=gender, race_probs=race, **ages)
 
 
-def widened(ages: Mapping[str, np.ndarray], margins: tuple[tuple[float, float, float], ...]) -> dict[str, np.ndarray]:
-    """«low» and «high», (N,) years each, moved outwards by the margins of the band that «years» lies in; a
-    negative margin moves inwards, never past the answer itself (conformalised quantiles, Romano,
-    Patterson and Candès, NeurIPS 2019)."""
+def widened(
+    ages: Mapping[str, np.ndarray], margins: tuple[tuple[float, float, float], ...]
+) -> dict[str, np.ndarray]:
+    """«low» and «high», (N,) years each, moved outwards by the margins of the band that «years»
+    lies in; a negative margin moves inwards, never past the answer itself (conformalised quantiles,
+    Romano, Patterson and Candès, NeurIPS 2019).
+    """
     years = ages["years"]
     table = np.array(margins)  # (B, 3)
     band = np.clip(np.searchsorted(table[:, 0], years, side="right") - 1, 0, None)
@@ -164,7 +181,9 @@ def widened(ages: Mapping[str, np.ndarray], margins: tuple[tuple[float, float, f
 
 
 def two_class(gender: torch.Tensor) -> torch.Tensor:
-    """(N, 2) logits as they are; (N, 1), the logit of the second label, as (N, 2): a softmax over 0 and z is a sigmoid of z."""
+    """(N, 2) logits as they are; (N, 1), the logit of the second label, as (N, 2): a softmax over 0
+    and z is a sigmoid of z.
+    """
     return gender if gender.shape[1] == 2 else (gender * gender.new_tensor([[0.0, 1.0]]))
 
 
@@ -174,7 +193,10 @@ def _numbers(values: torch.Tensor) -> np.ndarray:
 
 def _distribution(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
     probs = softmax(logits["age"], spec.age_temperature)
-    ages = {"age_probs": probs, "years": mean_age(probs) if spec.readout == "mean" else age_quantile(probs, 0.5)}
+    ages = {
+        "age_probs": probs,
+        "years": mean_age(probs) if spec.readout == "mean" else age_quantile(probs, 0.5),
+    }
     if spec.coverage is not None:
         tail = (1 - spec.coverage) / 2
         ages |= {"low": age_quantile(probs, tail), "high": age_quantile(probs, 1 - tail)}
@@ -182,14 +204,20 @@ def _distribution(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dic
 
 
 def group_centres(groups: tuple[AgeGroup, ...]) -> np.ndarray:
-    """(G,) years in the middle of each group; the open last one's middle is not known: ten years past its start is taken."""
+    """(G,) years in the middle of each group; the open last one's middle is not known: ten years
+    past its start is taken.
+    """
     return np.array([*(group.centre for group in groups[:-1]), groups[-1].lo + 10.0])
 
 
 def _groups(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
     """Likeliest group; years are the expectation over the groups' middles."""
     probs = softmax(logits["age"], spec.age_temperature)  # (N, G)
-    return {"years": probs @ group_centres(AGE_GROUP_SETS[spec.groups]), "group": probs.argmax(axis=1), "range_probs": probs}
+    return {
+        "years": probs @ group_centres(AGE_GROUP_SETS[spec.groups]),
+        "group": probs.argmax(axis=1),
+        "range_probs": probs,
+    }
 
 
 def _years(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[str, np.ndarray]:
@@ -206,16 +234,23 @@ def _two_values(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> dict[
     """Nearest group; years by interpolating between the middles of neighbouring groups."""
     groups = AGE_GROUP_SETS[spec.groups]
     index = np.clip(_numbers(logits["targets"])[:, 0], 0, len(groups) - 1)
-    return {"years": np.interp(index, np.arange(len(groups)), group_centres(groups)), "group": np.rint(index).astype(np.int64)}
+    return {
+        "years": np.interp(index, np.arange(len(groups)), group_centres(groups)),
+        "group": np.rint(index).astype(np.int64),
+    }
 
 
-def decode(output: ModelOutput, spec: DecodingSpec) -> list[tuple[AgeEstimate, Categorical, Categorical | None]]:
+def decode(
+    output: ModelOutput, spec: DecodingSpec
+) -> list[tuple[AgeEstimate, Categorical, Categorical | None]]:
     """(age, gender, race or None) of each of N faces."""
     answers = read_out(output.logits, spec)
     return [_one(answers, index, spec) for index in range(len(answers.years))]
 
 
-def _one(answers: Answers, index: int, spec: DecodingSpec) -> tuple[AgeEstimate, Categorical, Categorical | None]:
+def _one(
+    answers: Answers, index: int, spec: DecodingSpec
+) -> tuple[AgeEstimate, Categorical, Categorical | None]:
     groups = AGE_GROUP_SETS[spec.groups]
     interval = None
     if answers.low is not None and answers.high is not None:
@@ -227,14 +262,29 @@ def _one(answers: Answers, index: int, spec: DecodingSpec) -> tuple[AgeEstimate,
         group = None if chosen is None else groups[chosen].name
     ranges = None
     if answers.range_probs is not None and answers.group is not None:
-        ranges = _categorical(group_names(groups), answers.range_probs, index, int(answers.group[index]))
-    age = AgeEstimate(float(answers.years[index]), interval, spec.coverage if interval else None, probs, group, ranges)
+        ranges = _categorical(
+            group_names(groups), answers.range_probs, index, int(answers.group[index])
+        )
+    age = AgeEstimate(
+        float(answers.years[index]),
+        interval,
+        spec.coverage if interval else None,
+        probs,
+        group,
+        ranges,
+    )
     gender = _categorical(GENDERS, answers.gender_probs, index, int(answers.gender[index]))
     race = None
     if answers.race_probs is not None:
-        race = _categorical(FAIRFACE_RACES, answers.race_probs, index, int(answers.race_probs[index].argmax()))
+        race = _categorical(
+            FAIRFACE_RACES, answers.race_probs, index, int(answers.race_probs[index].argmax())
+        )
     return age, gender, race
 
 
-def _categorical(labels: tuple[str, ...], probs: np.ndarray | None, row: int, chosen: int) -> Categorical:
-    return Categorical(labels, chosen, None if probs is None else tuple(float(value) for value in probs[row]))
+def _categorical(
+    labels: tuple[str, ...], probs: np.ndarray | None, row: int, chosen: int
+) -> Categorical:
+    return Categorical(
+        labels, chosen, None if probs is None else tuple(float(value) for value in probs[row])
+    )

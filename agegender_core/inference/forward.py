@@ -13,7 +13,9 @@ mind_forks()
 
 
 def optimize_for_inference(model: nn.Module) -> nn.Module:
-    """Eval mode, no gradients, batch norm folded into the convolution before it, channels last. Changes ``model`` and returns it."""
+    """Eval mode, no gradients, batch norm folded into the convolution before it, channels last.
+    Changes ``model`` and returns it.
+    """
     model.eval().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, nn.Sequential):
@@ -31,7 +33,8 @@ def _fold(sequence: nn.Sequential) -> None:
 
 @torch.inference_mode()
 def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
-    """(N, 3, H, W) normalised crops to logits by head. ``flip``: average with the logits of the mirrored crops.
+    """(N, 3, H, W) normalised crops to logits by head. ``flip``: average with the logits of the
+    mirrored crops.
 
     Masks, where the network has them, are those of the crops as they are.
     """
@@ -42,6 +45,9 @@ def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
     count = len(batch)
     logits = {name: (value[:count] + value[count:]) / 2 for name, value in both.logits.items()}
     blocks = (
-        AttentionBlock(block.name, block.mask[:count], block.gate, block.features[:count], block.output[:count]) for block in both.attention
+        AttentionBlock(
+            block.name, block.mask[:count], block.gate, block.features[:count], block.output[:count]
+        )
+        for block in both.attention
     )
     return ModelOutput(logits, tuple(blocks))

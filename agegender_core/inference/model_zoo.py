@@ -1,4 +1,5 @@
-"""Trained weights: what is installed, what it needs, what it measured. ``weights/manifest.toml`` is the one list of them.
+"""Trained weights: what is installed, what it needs, what it measured. ``weights/manifest.toml`` is
+the one list of them.
 
 A missing file shows as not installed. Random weights are never served.
 """
@@ -14,7 +15,13 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from agegender_core.errors import ConfigError, WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.errors import (
+    ConfigError,
+    WeightsCorruptError,
+    WeightsError,
+    WeightsMismatchError,
+    WeightsMissingError,
+)
 from agegender_core.inference.decoding import DecodingSpec, decoding_dict
 from agegender_core.settings import weights_dir
 from agegender_core.types import InputSpec
@@ -31,12 +38,14 @@ PART_BYTES = 45_000_000
 class ModelInfo:
     """One entry of the manifest.
 
-    ``title``, ``summary``: for people. ``files``: names beside the manifest, several where one would be too large for a repository;
-    ``sha256``: of their bytes, one after the other. ``architecture``, ``options``, ``heads``: what ``create_model`` takes. ``flip``:
-    answers average the crop and its mirror image. ``parameters``: trainable values. ``for_comparison``: made to
-    compare options on a small budget, not for use. ``training``: data, split, recipe, commit, device,
-    minutes, images seen. ``measured``: our own numbers by «set/metric»; ``claimed``: the paper's, never mixed with ours. ``terms``:
-    terms of the training data. ``caveats``: what to know before use. ``paper``: where the system comes from.
+    ``title``, ``summary``: for people. ``files``: names beside the manifest, several where one
+    would be too large for a repository;
+    ``sha256``: of their bytes, one after the other. ``architecture``, ``options``, ``heads``: what
+    ``create_model`` takes. ``flip``: answers average the crop and its mirror image. ``parameters``:
+    trainable values. ``for_comparison``: made to compare options on a small budget, not for use.
+    ``training``: data, split, recipe, commit, device, minutes, images seen. ``measured``: our own
+    numbers by «set/metric»; ``claimed``: the paper's, never mixed with ours. ``terms``: terms of
+    the training data. ``caveats``: what to know before use. ``paper``: where the system comes from.
     """
 
     name: str
@@ -78,7 +87,8 @@ class ModelInfo:
 
 
 def list_weights(folder: Path | None = None) -> list[ModelInfo]:
-    """All entries, the default first and those made for comparisons last; a missing manifest has none.
+    """All entries, the default first and those made for comparisons last; a missing manifest has
+    none.
 
     Raises ``WeightsError`` for one that cannot be read.
     """
@@ -91,8 +101,16 @@ def list_weights(folder: Path | None = None) -> list[ModelInfo]:
         if not isinstance(tables, dict):
             raise TypeError("«weights» is no table")
         entries = [_entry(name, table, folder) for name, table in tables.items()]
-    except (OSError, ValueError, TypeError, RecursionError) as error:  # what is no TOML or no UTF-8 is a ValueError
-        raise WeightsError(f"{manifest} cannot be read ({error}): restore it from the repository") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        # What is no TOML or no UTF-8 is a ValueError.
+        raise WeightsError(
+            f"{manifest} cannot be read ({error}): restore it from the repository"
+        ) from error
     return sorted(entries, key=lambda entry: (not entry.default, entry.for_comparison))
 
 
@@ -109,7 +127,9 @@ def _entry(name: str, table: Any, folder: Path) -> ModelInfo:
 
 
 def _made(kind: type[Made], values: Any, where: str) -> Made:
-    """A dataclass of ``values`` from TOML. Raises ``TypeError`` for one of another type than the field's, unknown and absent ones."""
+    """A dataclass of ``values`` from TOML. Raises ``TypeError`` for one of another type than the
+    field's, unknown and absent ones.
+    """
     if not isinstance(values, dict):
         raise TypeError(f"{where} is no table")
     values = {key: _tuples(value) for key, value in values.items()}
@@ -138,29 +158,46 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in inner
     if kind is tuple:
         wanted = [inner[0]] * len(value) if isinstance(value, tuple) and inner[-1] is ... else inner
-        return isinstance(value, tuple) and len(value) == len(wanted) and all(map(_fits, value, wanted))
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(wanted)
+            and all(map(_fits, value, wanted))
+        )
     if kind is Mapping:
         return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
     number = hint in (int, float) and not isinstance(value, bool)
-    return isinstance(value, (int, float) if hint is float else hint) if number or hint not in (int, float) else False
+    return (
+        isinstance(value, (int, float) if hint is float else hint)
+        if number or hint not in (int, float)
+        else False
+    )
 
 
 def find_weights(name: str | None = None, folder: Path | None = None) -> ModelInfo:
-    """The entry called ``name``, or the default one. Raises ``WeightsMissingError`` for an unknown name or an empty manifest."""
+    """The entry called ``name``, or the default one. Raises ``WeightsMissingError`` for an unknown
+    name or an empty manifest.
+    """
     entries = list_weights(folder)
     if not entries:
-        raise WeightsMissingError(f"no weights in {folder or weights_dir()}: get the repository with its weights folder, or train a recipe")
+        raise WeightsMissingError(
+            f"no weights in {folder or weights_dir()}: get the repository with its weights folder,"
+            " or train a recipe"
+        )
     if name is None:
         return entries[0]
     for entry in entries:
         if entry.name == name:
             return entry
-    raise WeightsMissingError(f"no weights called {name!r}: choose one of {', '.join(entry.name for entry in entries)}")
+    raise WeightsMissingError(
+        f"no weights called {name!r}: choose one of {', '.join(entry.name for entry in entries)}"
+    )
 
 
 def stages_of(entry: ModelInfo) -> list[dict[str, Any]]:
-    """Stages of training behind ``entry``, first to last: «start», «minutes», «images», «pictures_seen», «commit» and «teacher», as far
-    as they are known. Entries written before stages were kept have the last one alone."""
+    """Stages of training behind ``entry``, first to last: «start», «minutes», «images»,
+    «pictures_seen», «commit» and «teacher», as far as they are known. Entries written before stages
+    were kept have the last one alone.
+    """
     if "stages" in entry.training:
         return [dict(stage) for stage in entry.training["stages"]]
     keys = ("start", "minutes", "pictures", "pictures_seen", "commit")
@@ -169,20 +206,28 @@ def stages_of(entry: ModelInfo) -> list[dict[str, Any]]:
 
 
 def verify(entry: ModelInfo) -> None:
-    """Raise ``WeightsMissingError`` where a file is absent, ``WeightsCorruptError`` where the bytes differ from the manifest."""
+    """Raise ``WeightsMissingError`` where a file is absent, ``WeightsCorruptError`` where the bytes
+    differ from the manifest.
+    """
     if not entry.installed:
-        missing = next((path for path in entry.paths if not path.is_file()), entry.folder / entry.name)
+        missing = next(
+            (path for path in entry.paths if not path.is_file()), entry.folder / entry.name
+        )
         raise WeightsMissingError(f"weights {entry.name!r} are not installed: {missing} is missing")
     found = sha256(*entry.paths)
     if found != entry.sha256:
         raise WeightsCorruptError(
-            f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…; "
-            "restore it from the repository"
+            f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest"
+            f" says {entry.sha256[:12]}…; restore it from the repository"
         )
 
 
 def _named(entry: ModelInfo) -> str:
-    return f"{entry.paths[0]} is" if len(entry.paths) == 1 else f"one of {', '.join(map(str, entry.paths))} is"
+    return (
+        f"{entry.paths[0]} is"
+        if len(entry.paths) == 1
+        else f"one of {', '.join(map(str, entry.paths))} is"
+    )
 
 
 def load_network(entry: ModelInfo) -> nn.Module:
@@ -196,7 +241,9 @@ def load_network(entry: ModelInfo) -> nn.Module:
         model = create_model(entry.architecture, entry.heads, **entry.options)
         model.load_state_dict(unpack(tensors))
     except (ConfigError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise WeightsMismatchError(f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}") from error
+        raise WeightsMismatchError(
+            f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}"
+        ) from error
     return optimize_for_inference(model)
 
 
@@ -207,7 +254,9 @@ def load_tensors(entry: ModelInfo) -> dict[str, Tensor]:
 
 
 def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """All tensors of safetensors files. Raises ``WeightsMissingError`` or ``WeightsCorruptError``."""
+    """All tensors of safetensors files. Raises ``WeightsMissingError`` or
+    ``WeightsCorruptError``.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -218,7 +267,9 @@ def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
         try:
             tensors |= load_file(path)
         except (SafetensorError, OSError) as error:
-            raise WeightsCorruptError(f"{path} cannot be read ({error}): restore it from the repository") from error
+            raise WeightsCorruptError(
+                f"{path} cannot be read ({error}): restore it from the repository"
+            ) from error
     return tensors
 
 
@@ -232,9 +283,13 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def save_parts(tensors: Mapping[str, Tensor], folder: Path, name: str, largest: int = PART_BYTES) -> tuple[str, ...]:
-    """Write ``tensors`` to ``name``.safetensors in ``folder``, or where they have more than ``largest`` bytes to several files named like
-    ``name``-00001-of-00002.safetensors; returns the names. One tensor is never split."""
+def save_parts(
+    tensors: Mapping[str, Tensor], folder: Path, name: str, largest: int = PART_BYTES
+) -> tuple[str, ...]:
+    """Write ``tensors`` to ``name``.safetensors in ``folder``, or where they have more than
+    ``largest`` bytes to several files named like ``name``-00001-of-00002.safetensors; returns the
+    names. One tensor is never split.
+    """
     from safetensors.torch import save_file
 
     parts: list[dict[str, Tensor]] = [{}]
@@ -246,7 +301,11 @@ def save_parts(tensors: Mapping[str, Tensor], folder: Path, name: str, largest: 
         parts[-1][key] = tensor
         filled += tensor.nbytes
     count = len(parts)
-    names = (f"{name}.safetensors",) if count == 1 else tuple(f"{name}-{i + 1:05}-of-{count:05}.safetensors" for i in range(count))
+    names = (
+        (f"{name}.safetensors",)
+        if count == 1
+        else tuple(f"{name}-{i + 1:05}-of-{count:05}.safetensors" for i in range(count))
+    )
     for file, part in zip(names, parts, strict=True):
         save_file(part, folder / file)
     return names
@@ -257,17 +316,28 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
     import tomli_w
 
     tables = {entry.name: _table(entry) for entry in entries}
-    head = "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed: the paper's, on its own data.\n\n"
+    head = (
+        "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed:"
+        " the paper's, on its own data.\n\n"
+    )
     partial = folder / "manifest.toml.tmp"
     partial.write_text(head + tomli_w.dumps({"weights": tables}), encoding="utf-8")
     partial.replace(folder / "manifest.toml")
 
 
 def _table(entry: ModelInfo) -> dict[str, Any]:
-    table = {key: value for key, value in dataclasses.asdict(entry).items() if key not in ("name", "folder")}
+    table = {
+        key: value
+        for key, value in dataclasses.asdict(entry).items()
+        if key not in ("name", "folder")
+    }
     table |= {"files": list(entry.files), "decoding": decoding_dict(entry.decoding)}
     return {key: _without_none(value) for key, value in table.items()}
 
 
 def _without_none(value: Any) -> Any:
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+    return (
+        {key: item for key, item in value.items() if item is not None}
+        if isinstance(value, dict)
+        else value
+    )

@@ -34,8 +34,10 @@ BATCH = 64
 class Predictor:
     """Immutable and thread-safe; the same image always gives the same answer.
 
-    ``card``: manifest entry of the weights. ``race``: whether predictions carry the race head's answer, for audits of labelled sets.
-    ``limits``: what is too big; ``max_faces``: so many of an image are answered, the largest; None for all.
+    ``card``: manifest entry of the weights. ``race``: whether predictions carry the race head's
+    answer, for audits of labelled sets.
+    ``limits``: what is too big; ``max_faces``: so many of an image are answered, the largest; None
+    for all.
     """
 
     card: ModelInfo
@@ -46,14 +48,17 @@ class Predictor:
     max_faces: int | None = None
 
     def predict(self, source: Source) -> list[Prediction]:
-        """All faces of one image, largest first, in pixels of the upright file; an empty list where there is none. Raises as ``run``."""
+        """All faces of one image, largest first, in pixels of the upright file; an empty list where
+        there is none. Raises as ``run``.
+        """
         return list(self.run(source).in_file())
 
     def run(self, source: Source, faces: Sequence[Face] | None = None) -> Analysis:
         """Predictions with the upright image and timings.
 
-        ``source``: path, bytes, open binary file or Pillow image. ``faces``: those found in it before, in their order: they are not
-        looked for again. Raises ``InvalidImageError`` or ``DetectorError``.
+        ``source``: path, bytes, open binary file or Pillow image. ``faces``: those found in it
+        before, in their order: they are not looked for again. Raises ``InvalidImageError`` or
+        ``DetectorError``.
         """
         image = load_image(source, limits=self.limits)
         started = time.perf_counter()
@@ -64,18 +69,31 @@ class Predictor:
         aligned = time.perf_counter()
         predictions = self.predict_crops(crops, faces)
         finished = time.perf_counter()
-        timing = Timing(*(1000 * (end - start) for start, end in ((started, detected), (detected, aligned), (aligned, finished))))
+        timing = Timing(
+            *(
+                1000 * (end - start)
+                for start, end in ((started, detected), (detected, aligned), (aligned, finished))
+            )
+        )
         turned = faces[0].turned if faces else 0
-        return Analysis(image, tuple(predictions), self.card.name, timing, turned, len(found) - len(faces))
+        return Analysis(
+            image, tuple(predictions), self.card.name, timing, turned, len(found) - len(faces)
+        )
 
     def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
-        """Aligned crops of ``card.input.size`` pixels a side, and the faces they show, to predictions in the same order."""
+        """Aligned crops of ``card.input.size`` pixels a side, and the faces they show, to
+        predictions in the same order.
+        """
         predictions: list[Prediction] = []
         for start in range(0, len(crops), BATCH):
             part, owners = crops[start : start + BATCH], faces[start : start + BATCH]
             output = run_network(self.network, to_batch(part, self.card.input), self.card.flip)
-            for face, crop, (age, gender, race) in zip(owners, part, decode(output, self.card.decoding), strict=True):
-                predictions.append(Prediction(face, age, gender, self.card.name, crop, race if self.race else None))
+            for face, crop, (age, gender, race) in zip(
+                owners, part, decode(output, self.card.decoding), strict=True
+            ):
+                predictions.append(
+                    Prediction(face, age, gender, self.card.name, crop, race if self.race else None)
+                )
         return predictions
 
 
@@ -93,10 +111,12 @@ def load_predictor(
     max_faces: int | None = None,
     threads: int | None = None,
 ) -> Predictor:
-    """Predictor with trained weights, the manifest's default unless named; ``min_face`` in pixels of the shrunk image. ``threads``: of
-    torch from now on, in the whole process; None leaves them; a forked process stays at one. The rest as in ``Predictor``.
+    """Predictor with trained weights, the manifest's default unless named; ``min_face`` in pixels
+    of the shrunk image. ``threads``: of torch from now on, in the whole process; None leaves them;
+    a forked process stays at one. The rest as in ``Predictor``.
 
-    Raises a ``WeightsError`` where they cannot be used, ``DetectorError`` for an impossible ``min_face``.
+    Raises a ``WeightsError`` where they cannot be used, ``DetectorError`` for an impossible
+    ``min_face``.
     """
     card = find_weights(weights)
     if threads is not None:
@@ -111,5 +131,7 @@ def _shared(weights: str | None) -> Predictor:
 
 
 def analyze(source: Source, weights: str | None = None) -> list[Prediction]:
-    """All faces of one image: ``analyze("photo.jpg")[0].age.years``. The predictor is loaded once and kept."""
+    """All faces of one image: ``analyze("photo.jpg")[0].age.years``. The predictor is loaded once
+    and kept.
+    """
     return _shared(weights).predict(source)

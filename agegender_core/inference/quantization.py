@@ -1,14 +1,17 @@
-"""Weights on disk: half precision, 8 bits with a scale for each output channel, or fewer bits with a scale for each 64 values.
+"""Weights on disk: half precision, 8 bits with a scale for each output channel, or fewer bits with
+a scale for each 64 values.
 
 What a stored tensor ``name`` is can be told by what lies beside it:
 
 * nothing: half precision (counters stay integers);
 * ``name::scale`` alone: int8, rounded from ``name`` / scale, one scale an output channel;
-* ``name::scale`` and ``name::shape``: the values of each output channel are cut into groups of 64 (the last one filled up with zeros),
-  each rounded to the levels of its own scale and packed without gaps, eight values of b bits in b bytes, lowest bits first.
+* ``name::scale`` and ``name::shape``: the values of each output channel are cut into groups of 64
+  (the last one filled up with zeros), each rounded to the levels of its own scale and packed
+  without gaps, eight values of b bits in b bytes, lowest bits first.
 
-Small tensors are always half precision. Those of less than two dimensions, biases and batch norm, keep single precision: they weigh
-nothing, and the running variances of a deep residual network pass the 65,504 that half precision ends at.
+Small tensors are always half precision. Those of less than two dimensions, biases and batch norm,
+keep single precision: they weigh nothing, and the running variances of a deep residual network pass
+the 65,504 that half precision ends at.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ SMALL = 4096
 GROUP = 64
 """Values that share a scale in less than 8 bits: a quarter of a bit a value."""
 CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
-"""Shares of a group's largest value tried as the largest level; the one with the least squared error is taken."""
+"""Shares of a group's largest value tried as the largest level; the one with the least squared
+error is taken.
+"""
 
 
 def pack(tensors: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
@@ -46,7 +51,9 @@ def pack(tensors: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
         elif storage == "int8":
             packed[name], packed[name + SCALE] = _to_int8(value.float())
         else:
-            packed[name], packed[name + SCALE] = _to_groups(value.float(), int(storage.removeprefix("int")))
+            packed[name], packed[name + SCALE] = _to_groups(
+                value.float(), int(storage.removeprefix("int"))
+            )
             packed[name + SHAPE] = torch.tensor(value.shape)
     return packed
 
@@ -75,14 +82,19 @@ def _to_int8(value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _to_groups(value: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """(O, ...) floats to packed bytes, (O x G x 64 x bits / 8,) uint8, and (O, G) half-precision scales."""
+    """(O, ...) floats to packed bytes, (O x G x 64 x bits / 8,) uint8, and (O, G) half-precision
+    scales.
+    """
     rows = value.flatten(1)  # (O, V)
-    groups = functional.pad(rows, (0, -rows.shape[1] % GROUP)).unflatten(1, (-1, GROUP))  # (O, G, 64)
+    groups = functional.pad(rows, (0, -rows.shape[1] % GROUP)).unflatten(
+        1, (-1, GROUP)
+    )  # (O, G, 64)
     top = 2 ** (bits - 1) - 1
     largest = groups.abs().amax(dim=2, keepdim=True)
     best, scale = torch.full_like(largest, torch.inf), torch.ones_like(largest)
     for clip in CLIPS:
-        tried = (clip * largest / top).clamp(min=2**-24).half().float()  # the smallest half there is, for groups of zeros
+        # The smallest half there is, for groups of zeros.
+        tried = (clip * largest / top).clamp(min=2**-24).half().float()
         error = (_levels(groups, tried, top) * tried - groups).square().sum(dim=2, keepdim=True)
         scale, best = torch.where(error < best, tried, scale), torch.minimum(error, best)
     levels = _levels(groups, scale, top) + top  # (O, G, 64) in 0 .. 2 top
@@ -97,13 +109,17 @@ def _from_groups(packed: Tensor, scale: Tensor, shape: list[int]) -> Tensor:
     """The reverse of ``_to_groups``: floats of ``shape``."""
     bits = packed.numel() * 8 // (scale.numel() * GROUP)
     levels = _from_bytes(packed, bits) - (2 ** (bits - 1) - 1)
-    rows = (levels.view(*scale.shape, GROUP).float() * scale.float().unsqueeze(2)).flatten(1)  # (O, G x 64)
+    rows = (levels.view(*scale.shape, GROUP).float() * scale.float().unsqueeze(2)).flatten(
+        1
+    )  # (O, G x 64)
     return rows[:, : math.prod(shape[1:])].reshape(shape)
 
 
 def _to_bytes(values: Tensor, bits: int) -> Tensor:
     """(N,) integers below 2^bits, N divisible by 8, to (N x bits / 8,) uint8."""
-    words = (values.view(-1, 8) << (bits * torch.arange(8))).sum(dim=1)  # (N / 8,) of 8 x bits <= 48 bits
+    words = (values.view(-1, 8) << (bits * torch.arange(8))).sum(
+        dim=1
+    )  # (N / 8,) of 8 x bits <= 48 bits
     return ((words.unsqueeze(1) >> (8 * torch.arange(bits))) & 255).to(torch.uint8).flatten()
 
 

@@ -8,6 +8,11 @@ from agegender_core.models import (  # noqa: F401  (they register themselves)
     two_branch_cnn,
     xception,
 )
-from agegender_core.models.registry import Architecture, architectures, count_parameters, create_model
+from agegender_core.models.registry import (
+    Architecture,
+    architectures,
+    count_parameters,
+    create_model,
+)
 
 __all__ = ["Architecture", "architectures", "count_parameters", "create_model"]

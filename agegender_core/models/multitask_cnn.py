@@ -1,18 +1,21 @@
-"""Multi-task CNN of about 0.9M parameters (Vu, Phung, Wang and Wang, «Age and Gender Recognition Using Multi-task CNN», 2019).
+"""Multi-task CNN of about 0.9M parameters (Vu, Phung, Wang and Wang, «Age and Gender Recognition
+Using Multi-task CNN», 2019).
 
-Follows Section III-B and Table I: three plain convolutions with max-pooling, four depthwise separable convolutions, global average
-pooling, one 512-unit layer.
+Follows Section III-B and Table I: three plain convolutions with max-pooling, four depthwise
+separable convolutions, global average pooling, one 512-unit layer.
 
-Input: (N, 3, H, W) normalised RGB, 64x64 in the paper; any side of at least 32 px works because of the global pooling.
-Output: ``ModelOutput`` with one (N, K) tensor a head, no attention masks.
+Input: (N, 3, H, W) normalised RGB, 64x64 in the paper; any side of at least 32 px works because of
+the global pooling. Output: ``ModelOutput`` with one (N, K) tensor a head, no attention masks.
 
 Deviations and choices:
-* Table I's last row names 256 filters but an output of 2x2x512. 512 is used: with it the total is the abstract's 0.9M, with 256 it
-  is 0.66M.
-* «same» padding at stride 2 pads one pixel on every side here; the authors' framework pads right and bottom only.
-* The paper drops 25 % of the units; where exactly is left open. ``dropout`` acts on the 512-unit layer, ``conv_dropout`` after each
-  pooling; the ``paper`` recipe sets both to 0.25.
-* The paper has one output layer of two values (age group index, gender): head ``{"targets": 2}``. Other heads are our own.
+* Table I's last row names 256 filters but an output of 2x2x512. 512 is used: with it the total is
+  the abstract's 0.9M, with 256 it is 0.66M.
+* «same» padding at stride 2 pads one pixel on every side here; the authors' framework pads right
+  and bottom only.
+* The paper drops 25 % of the units; where exactly is left open. ``dropout`` acts on the 512-unit
+  layer, ``conv_dropout`` after each pooling; the ``paper`` recipe sets both to 0.25.
+* The paper has one output layer of two values (age group index, gender): head ``{"targets": 2}``.
+  Other heads are our own.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ PAPER_PARAMETERS = 0.9e6
 class ConvPool(nn.Sequential):
     """Convolution, batch norm, 2x2 max-pool, ReLU, dropout: halves the side.
 
-    Pooling before ReLU gives the same numbers as after it (both are monotone), on a quarter of the values.
+    Pooling before ReLU gives the same numbers as after it (both are monotone), on a quarter of the
+    values.
     """
 
     def __init__(self, cin: int, cout: int, dropout: float) -> None:
@@ -62,10 +66,13 @@ class SeparableConv(nn.Sequential):
 class MultitaskCNN(nn.Module):
     """Trunk shared by all heads, then one linear layer a head.
 
-    ``heads``: output size by head name, such as ``{"age": 101, "gender": 2, "race": 7}``. ``dropout``, ``conv_dropout``: rates in [0, 1).
+    ``heads``: output size by head name, such as ``{"age": 101, "gender": 2, "race": 7}``.
+    ``dropout``, ``conv_dropout``: rates in [0, 1).
     """
 
-    def __init__(self, heads: Mapping[str, int], dropout: float = 0.25, conv_dropout: float = 0.25) -> None:
+    def __init__(
+        self, heads: Mapping[str, int], dropout: float = 0.25, conv_dropout: float = 0.25
+    ) -> None:
         super().__init__()
         self.features = nn.Sequential(
             ConvPool(3, 32, conv_dropout),

@@ -13,7 +13,9 @@ from agegender_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A registered network: its class, the paper it comes from and the parameter count that paper claims."""
+    """A registered network: its class, the paper it comes from and the parameter count that paper
+    claims.
+    """
 
     name: str
     build: Callable[..., nn.Module]
@@ -24,7 +26,9 @@ class Architecture:
 _ARCHITECTURES: dict[str, Architecture] = {}
 
 
-def register(name: str, *, paper: str, paper_parameters: float) -> Callable[[type[nn.Module]], type[nn.Module]]:
+def register(
+    name: str, *, paper: str, paper_parameters: float
+) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Class decorator that files an architecture under ``name``."""
 
     def decorate(cls: type[nn.Module]) -> type[nn.Module]:
@@ -44,14 +48,19 @@ def architectures() -> dict[str, Architecture]:
 def create_model(name: str, heads: Mapping[str, int], **options: Any) -> nn.Module:
     """Build architecture ``name`` with untrained weights.
 
-    ``heads``: output size by head. ``options``: the architecture's own arguments. Raises ``ConfigError`` for an unknown name or option.
+    ``heads``: output size by head. ``options``: the architecture's own arguments. Raises
+    ``ConfigError`` for an unknown name or option.
     """
     if name not in _ARCHITECTURES:
-        raise ConfigError(f"unknown architecture {name!r}; known: {', '.join(sorted(_ARCHITECTURES))}")
+        raise ConfigError(
+            f"unknown architecture {name!r}; known: {', '.join(sorted(_ARCHITECTURES))}"
+        )
     try:
         return _ARCHITECTURES[name].build(heads=dict(heads), **options)
     except TypeError as error:
-        raise ConfigError(f"architecture {name!r} does not take these options {sorted(options)}: {error}") from error
+        raise ConfigError(
+            f"architecture {name!r} does not take these options {sorted(options)}: {error}"
+        ) from error
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -1,21 +1,26 @@
-"""Model B: Xception with the two joined branches of model A on top («Age Estimation & Gender Classification With Convolutional Neural
-Networks», student report, Group A, 2022, Section 3; Chollet, «Xception: Deep Learning with Depthwise Separable Convolutions», 2017).
+"""Model B: Xception with the two joined branches of model A on top («Age Estimation & Gender
+Classification With Convolutional Neural Networks», student report, Group A, 2022, Section 3;
+Chollet, «Xception: Deep Learning with Depthwise Separable Convolutions», 2017).
 
-The trunk follows Chollet's Figure 5: entry flow, eight times the middle flow, exit flow; 22,855,952 parameters with its layer of 1000
-classes (his Table 3), 20.8M without. Names of its tensors are those of timm's «legacy_xception», so that its ImageNet weights load as
-they are: ``load_imagenet``. Without them it is trained from scratch.
+The trunk follows Chollet's Figure 5: entry flow, eight times the middle flow, exit flow; 22,855,952
+parameters with its layer of 1000 classes (his Table 3), 20.8M without. Names of its tensors are
+those of timm's «legacy_xception», so that its ImageNet weights load as they are: ``load_imagenet``.
+Without them it is trained from scratch.
 
-Input: (N, 3, H, W) normalised RGB; ImageNet weights expect mean and std 0.5 and were trained at 299x299. Any side of at least 64 px works
-because of the global pooling.
-Output: ``ModelOutput`` with one (N, K) tensor a head, no attention masks. Heads as in ``two_branch_cnn``: «gender» on the gender branch,
-all others on the age branch; the paper's are ``{"age": 1, "gender": 1}``.
+Input: (N, 3, H, W) normalised RGB; ImageNet weights expect mean and std 0.5 and were trained at
+299x299. Any side of at least 64 px works because of the global pooling. Output: ``ModelOutput``
+with one (N, K) tensor a head, no attention masks. Heads as in ``two_branch_cnn``: «gender» on the
+gender branch, all others on the age branch; the paper's are ``{"age": 1, "gender": 1}``.
 
 Deviations and choices:
-* «Except for the hidden layer, both the age and gender branch are the same»: both branches start from the same features. These are taken
-  by global average pooling; the report does not say whether it pooled or flattened.
+* «Except for the hidden layer, both the age and gender branch are the same»: both branches start
+  from the same features. These are taken by global average pooling; the report does not say whether
+  it pooled or flattened.
 * Which layers the report fine-tuned is not stated; here all of them can be.
-* «same» padding at stride 2 pads all sides, and batch norm has PyTorch's epsilon, as in timm's port of the Keras weights.
-* Batch norm is not folded by ``optimize_for_inference``: timm's names keep it apart from its convolutions.
+* «same» padding at stride 2 pads all sides, and batch norm has PyTorch's epsilon, as in timm's port
+  of the Keras weights.
+* Batch norm is not folded by ``optimize_for_inference``: timm's names keep it apart from its
+  convolutions.
 """
 
 from __future__ import annotations
@@ -53,7 +58,8 @@ class SeparableConv2d(nn.Module):
 
 
 class Block(nn.Module):
-    """Separable convolutions through ``widths`` with ReLU before and batch norm after each, max-pool at stride 2, and a shortcut.
+    """Separable convolutions through ``widths`` with ReLU before and batch norm after each,
+    max-pool at stride 2, and a shortcut.
 
     ``relu_first``: False where the input is activated already.
     """
@@ -63,13 +69,18 @@ class Block(nn.Module):
         layers: list[nn.Module] = []
         for index, (cin, cout) in enumerate(pairwise(widths)):
             if index or relu_first:
-                layers.append(nn.ReLU(inplace=index > 0))  # the first one's input also goes through the shortcut
+                # The first one's input also goes through the shortcut.
+                layers.append(nn.ReLU(inplace=index > 0))
             layers += [SeparableConv2d(cin, cout), nn.BatchNorm2d(cout)]
         if stride != 1:
             layers.append(nn.MaxPool2d(3, stride, padding=1))
         self.rep = nn.Sequential(*layers)
         projected = stride != 1 or widths[0] != widths[-1]
-        self.skip = nn.Conv2d(widths[0], widths[-1], 1, stride=stride, bias=False) if projected else nn.Identity()
+        self.skip = (
+            nn.Conv2d(widths[0], widths[-1], 1, stride=stride, bias=False)
+            if projected
+            else nn.Identity()
+        )
         self.skipbn = nn.BatchNorm2d(widths[-1]) if projected else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,16 +114,20 @@ class XceptionTrunk(nn.Module):
         x = functional.relu(self.bn1(self.conv1(x)))  # (N, 32, H/2, W/2)
         x = functional.relu(self.bn2(self.conv2(x)))  # (N, 64, H/2, W/2)
         for number in range(1, 13):
-            x = self.get_submodule(f"block{number}")(x)  # sides H/4, H/8, H/16 after blocks 1 to 3, H/32 after block 12
+            # Sides H/4, H/8, H/16 after blocks 1 to 3, H/32 after block 12.
+            x = self.get_submodule(f"block{number}")(x)
         x = functional.relu(self.bn3(self.conv3(x)))  # (N, 1536, H/32, W/32)
         return functional.relu(self.bn4(self.conv4(x)))
 
 
-@register("xception", paper="Group A 2022, model B; Chollet 2017", paper_parameters=PAPER_PARAMETERS)
+@register(
+    "xception", paper="Group A 2022, model B; Chollet 2017", paper_parameters=PAPER_PARAMETERS
+)
 class Xception(nn.Module):
     """Xception, global average pooling, then the joined branches of model A.
 
-    ``heads``: output size by head name. ``dropout``: rate in the branches, in [0, 1). Starts from scratch: see ``load_imagenet``.
+    ``heads``: output size by head name. ``dropout``: rate in the branches, in [0, 1). Starts from
+    scratch: see ``load_imagenet``.
     """
 
     def __init__(self, heads: Mapping[str, int], dropout: float = 0.1) -> None:
@@ -131,11 +146,13 @@ class Xception(nn.Module):
 
 
 def load_imagenet(model: Xception, path: Path | None = None) -> str:
-    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the branches keep their start.
+    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the branches
+    keep their start.
 
-    ``path``: a .safetensors or .pth file with timm's names, its layer of classes is left out. None: timm's own, downloaded by timm; where
-    timm is not installed or cannot get them the trunk stays as it is. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or
-    ``WeightsMismatchError`` for a file that is absent, unreadable or does not fit.
+    ``path``: a .safetensors or .pth file with timm's names, its layer of classes is left out. None:
+    timm's own, downloaded by timm; where timm is not installed or cannot get them the trunk stays
+    as it is. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or ``WeightsMismatchError``
+    for a file that is absent, unreadable or does not fit.
     """
     if path is not None:
         _fill(model.trunk, _read(path), str(path))
@@ -161,13 +178,33 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise WeightsMissingError(f"ImageNet weights {path} are missing: give the path of timm's legacy_xception file, or none at all")
+        raise WeightsMissingError(
+            f"ImageNet weights {path} are missing: give the path of timm's legacy_xception file, or"
+            " none at all"
+        )
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsCorruptError(f"{path} cannot be read as weights ({error}): get timm's legacy_xception file again") from error
-    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise WeightsMismatchError(f"{path} holds no plain table of tensors: give timm's legacy_xception file")
+        tensors = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise WeightsCorruptError(
+            f"{path} cannot be read as weights ({error}): get timm's legacy_xception file again"
+        ) from error
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(value, Tensor) for value in tensors.values()
+    ):
+        raise WeightsMismatchError(
+            f"{path} holds no plain table of tensors: give timm's legacy_xception file"
+        )
     return dict(tensors)
 
 
@@ -178,15 +215,28 @@ def _fill(trunk: XceptionTrunk, tensors: Mapping[str, Tensor], source: str) -> N
 
 
 def _check(trunk: XceptionTrunk, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Before anything is copied, so that a misfit leaves the trunk as it was. Old files have no batch counters."""
+    """Before anything is copied, so that a misfit leaves the trunk as it was. Old files have no
+    batch counters.
+    """
     wanted = trunk.state_dict()
-    missing = sorted(name for name in set(wanted) - set(tensors) if not name.endswith("num_batches_tracked"))
+    missing = sorted(
+        name for name in set(wanted) - set(tensors) if not name.endswith("num_batches_tracked")
+    )
     surplus = sorted(set(tensors) - set(wanted))
-    shapes = sorted(name for name in set(wanted) & set(tensors) if wanted[name].shape != tensors[name].shape)
-    for problem, names in (("lacks", missing), ("has the surplus", surplus), ("has another shape of", shapes)):
+    shapes = sorted(
+        name for name in set(wanted) & set(tensors) if wanted[name].shape != tensors[name].shape
+    )
+    for problem, names in (
+        ("lacks", missing),
+        ("has the surplus", surplus),
+        ("has another shape of", shapes),
+    ):
         if names:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise WeightsMismatchError(f"{source} does not fit Xception: it {problem} {names[0]}{others}; give timm's legacy_xception file")
+            raise WeightsMismatchError(
+                f"{source} does not fit Xception: it {problem} {names[0]}{others}; give timm's"
+                " legacy_xception file"
+            )
 
 
 def _he(module: nn.Module) -> None:

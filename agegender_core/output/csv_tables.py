@@ -30,7 +30,8 @@ def safe_cell(value: Any) -> Any:
     before it, numbers, booleans and None unchanged, and whatever else there is as text."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    one_kind = str(value).replace("\r\n", "\n").replace("\r", "\n")  # the csv module does not quote a lone CR, which ends a row
+    # The csv module does not quote a lone CR, which ends a row.
+    one_kind = str(value).replace("\r\n", "\n").replace("\r", "\n")
     text = _INSIDE.sub(r"\1'", one_kind)
     return f"'{text}" if _AT_START.match(text) else text
 
@@ -46,7 +47,9 @@ class CsvWriter:
     def writerows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write ``rows``. Raises ``ValueError`` for a row with a column that is not among those
         given."""
-        self._writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+        self._writer.writerows(
+            {name: safe_cell(value) for name, value in row.items()} for row in rows
+        )
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
@@ -55,5 +58,7 @@ def frame_csv(frame: pd.DataFrame) -> str:
     for place, kind in enumerate(frame.dtypes):
         if kind.kind not in "biufMm":  # numbers and dates cannot be formulas
             column = frame.iloc[:, place].astype(object)
-            safe.isetitem(place, column.where(column.isna(), column.map(safe_cell)).to_numpy(object))
+            safe.isetitem(
+                place, column.where(column.isna(), column.map(safe_cell)).to_numpy(object)
+            )
     return safe.to_csv(index=False, lineterminator="\n")

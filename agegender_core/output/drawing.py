@@ -9,7 +9,9 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from agegender_core.types import Analysis, Prediction
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito's colours, told apart by colour-blind people too; face number n has ``PALETTE[(n - 1) % 7]``."""
+"""Okabe and Ito's colours, told apart by colour-blind people too; face number n has ``PALETTE[(n -
+1) % 7]``.
+"""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels; the right and bottom pixels belong to it."""
@@ -24,20 +26,28 @@ def colour_of(number: int) -> str:
 
 
 def annotate(analysis: Analysis) -> Image.Image:
-    """A copy of the image with a numbered box and a label such as «1  34 (27-43)  Female 97%» on every face.
+    """A copy of the image with a numbered box and a label such as «1  34 (27-43)  Female 97%» on
+    every face.
 
     It is as large as the image, and turned by ``analysis.turned`` so that the faces stand upright.
-    Lines and letters grow with the image. Labels lie inside the image and keep off each other where there is room; where the whole
-    label does not fit across a small image it is shortened, down to the number.
+    Lines and letters grow with the image. Labels lie inside the image and keep off each other where
+    there is room; where the whole label does not fit across a small image it is shortened, down to
+    the number.
     """
     analysis = analysis.upright()
-    picture = analysis.image.convert("RGB") if analysis.image.mode != "RGB" else analysis.image.copy()
+    picture = (
+        analysis.image.convert("RGB") if analysis.image.mode != "RGB" else analysis.image.copy()
+    )
     draw = ImageDraw.Draw(picture)
-    boxes = [_clamped(prediction.face.box_xyxy, picture.size) for prediction in analysis.predictions]
+    boxes = [
+        _clamped(prediction.face.box_xyxy, picture.size) for prediction in analysis.predictions
+    ]
     font = label_font(_font_size(picture.size, boxes))
     line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
     for number, box in enumerate(boxes, 1):
-        draw.rectangle([box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline="black", width=line + 2)
+        draw.rectangle(
+            [box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline="black", width=line + 2
+        )
         draw.rectangle(box, outline=colour_of(number), width=line)
     taken: list[Box] = []
     for number, prediction in enumerate(analysis.predictions, 1):
@@ -68,7 +78,9 @@ def _clamped(box: tuple[float, float, float, float], size: tuple[int, int]) -> B
 
 
 def _font_size(size: tuple[int, int], boxes: list[Box]) -> int:
-    """Letter height in pixels: an eighth of the typical face, within 1/80 and 1/30 of the image, never too small to read."""
+    """Letter height in pixels: an eighth of the typical face, within 1/80 and 1/30 of the image,
+    never too small to read.
+    """
     side = (size[0] * size[1]) ** 0.5
     widths = sorted(right - left for left, _, right, _ in boxes) or [0]
     typical = widths[len(widths) // 2] / 8
@@ -83,32 +95,54 @@ def label_font(size: float) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _fitting(texts: list[str], draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _fitting(
+    texts: list[str], draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, width: int
+) -> str:
     """The first, longest text that fits across ``width`` pixels, else the last."""
     padding = 2 * _padding(font)
-    return next((text for text in texts if draw.textlength(text, font=font) + padding <= width), texts[-1])
+    return next(
+        (text for text in texts if draw.textlength(text, font=font) + padding <= width), texts[-1]
+    )
 
 
 def _padding(font: ImageFont.FreeTypeFont) -> int:
     return max(2, round(font.size / 4))
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, number: int, boxes: list[Box], taken: list[Box]) -> Box:
+def _draw_label(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    font: ImageFont.FreeTypeFont,
+    number: int,
+    boxes: list[Box],
+    taken: list[Box],
+) -> Box:
     """Write the label of face ``number`` and return the rectangle it covers."""
     padding = _padding(font)
     ascent, descent = font.getmetrics()
     size = (int(draw.textlength(text, font=font)) + 1 + 2 * padding, ascent + descent + padding)
     place = _label_place(size, draw.im.size, boxes[number - 1], boxes, taken)
     draw.rectangle(place, fill=colour_of(number))
-    draw.text((place[0] + padding, place[1] + padding // 2), text, font=font, fill=text_colour(colour_of(number)))
+    draw.text(
+        (place[0] + padding, place[1] + padding // 2),
+        text,
+        font=font,
+        fill=text_colour(colour_of(number)),
+    )
     return place
 
 
-def _label_place(size: tuple[int, int], picture: tuple[int, int], box: Box, boxes: list[Box], taken: list[Box]) -> Box:
-    """Rectangle of ``size`` inside the image: above ``box``, below or within it, whichever hides least of other labels, then of faces."""
+def _label_place(
+    size: tuple[int, int], picture: tuple[int, int], box: Box, boxes: list[Box], taken: list[Box]
+) -> Box:
+    """Rectangle of ``size`` inside the image: above ``box``, below or within it, whichever hides
+    least of other labels, then of faces.
+    """
     left = min(box[0], max(picture[0] - size[0], 0))
     lowest = max(picture[1] - size[1], 0)
-    tops = (min(max(top, 0), lowest) for top in (box[1] - size[1], box[3] + 1, box[3] - size[1], box[1]))
+    tops = (
+        min(max(top, 0), lowest) for top in (box[1] - size[1], box[3] + 1, box[3] - size[1], box[1])
+    )
     places = [(left, top, left + size[0] - 1, top + size[1] - 1) for top in tops]
     return min(places, key=lambda place: (_covered(place, taken), _covered(place, boxes)))
 
@@ -120,7 +154,9 @@ def _covered(place: Box, others: list[Box]) -> int:
 
 def _overlap(a: Box, b: Box) -> int:
     """Pixels two rectangles share; right and bottom edges belong to them."""
-    return max(0, min(a[2], b[2]) - max(a[0], b[0]) + 1) * max(0, min(a[3], b[3]) - max(a[1], b[1]) + 1)
+    return max(0, min(a[2], b[2]) - max(a[0], b[0]) + 1) * max(
+        0, min(a[3], b[3]) - max(a[1], b[1]) + 1
+    )
 
 
 def text_colour(background: str) -> str:

@@ -12,8 +12,10 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that replaces ``path`` at the end of the block: whole or not at all, even after a power
-    cut. An exception leaves ``path`` as it was. Raises ``OSError`` where the folder cannot be written."""
+    """A binary file that replaces ``path`` at the end of the block: whole or not at all, even after
+    a power cut. An exception leaves ``path`` as it was. Raises ``OSError`` where the folder cannot
+    be written.
+    """
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
         with open(partial, "wb") as file:
@@ -35,6 +37,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, ascii_only: bool = True) -> None:
-    """Write a report: indented by one space, with a line break at its end, atomically. Raises ``OSError``,
-    and ``TypeError`` for what JSON cannot hold. ``ascii_only``: other characters as escapes."""
+    """Write a report: indented by one space, with a line break at its end, atomically. Raises
+    ``OSError``, and ``TypeError`` for what JSON cannot hold. ``ascii_only``: other characters as
+    escapes.
+    """
     write_text(path, json.dumps(value, indent=1, ensure_ascii=ascii_only) + "\n")

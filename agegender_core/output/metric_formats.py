@@ -14,10 +14,11 @@ Unit = Literal["years", "%"]
 class Metric:
     """One metric.
 
-    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: words for a heading and
-    for a narrow column, both without unit. ``unit``: of a value as shown; shares are stored in [0, 1] and
-    shown in per cent. ``worse``: 1 where larger values are worse, -1 where smaller ones are, 0 where either
-    side of zero is. ``ranks``: whether a difference between two models says which of them is better.
+    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: words for a
+    heading and for a narrow column, both without unit. ``unit``: of a value as shown; shares are
+    stored in [0, 1] and shown in per cent. ``worse``: 1 where larger values are worse, -1 where
+    smaller ones are, 0 where either side of zero is. ``ranks``: whether a difference between two
+    models says which of them is better.
     ``note``: what a heading adds in brackets.
     """
 
@@ -68,33 +69,95 @@ METRIC_FORMATS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("mae", "age", "Age: mean absolute error", "MAE", "years", 1),
-        Metric("bias", "age", "Age: mean signed error", "bias", "years", 0, False, " (positive: guessed too old)"),
+        Metric(
+            "bias",
+            "age",
+            "Age: mean signed error",
+            "bias",
+            "years",
+            0,
+            False,
+            " (positive: guessed too old)",
+        ),
         Metric("cs5", "age", "Age: within five years", "within 5 years", "%", -1),
-        Metric("fairface9_accuracy", "age", "Age: in the right one of nine ranges", "9 ranges", "%", -1),
-        Metric("fairface9_one_off", "age", "Age: right or next one of nine ranges", "9 ranges or next", "%", -1),
-        Metric("adience8_accuracy", "age", "Age: in the right one of eight groups", "8 groups", "%", -1),
-        Metric("adience8_one_off", "age", "Age: right or next one of eight groups", "8 groups or next", "%", -1),
+        Metric(
+            "fairface9_accuracy", "age", "Age: in the right one of nine ranges", "9 ranges", "%", -1
+        ),
+        Metric(
+            "fairface9_one_off",
+            "age",
+            "Age: right or next one of nine ranges",
+            "9 ranges or next",
+            "%",
+            -1,
+        ),
+        Metric(
+            "adience8_accuracy", "age", "Age: in the right one of eight groups", "8 groups", "%", -1
+        ),
+        Metric(
+            "adience8_one_off",
+            "age",
+            "Age: right or next one of eight groups",
+            "8 groups or next",
+            "%",
+            -1,
+        ),
         Metric("gender_accuracy", "gender", "Gender: as labelled", "gender", "%", -1),
         Metric("race_accuracy", "race", "Race: as labelled", "race", "%", -1),
-        Metric("interval_coverage", "age", "Age: inside the interval", "in the interval", "%", -1, False),
-        Metric("interval_width", "age", "Age: width of the interval", "interval width", "years", 1, False),
+        Metric(
+            "interval_coverage",
+            "age",
+            "Age: inside the interval",
+            "in the interval",
+            "%",
+            -1,
+            False,
+        ),
+        Metric(
+            "interval_width",
+            "age",
+            "Age: width of the interval",
+            "interval width",
+            "years",
+            1,
+            False,
+        ),
         # of a whole dataset, no means over images
-        Metric("balanced_mae", "age", "Age: mean absolute error with all age bands alike", "MAE with all age bands alike", "years", 1),
+        Metric(
+            "balanced_mae",
+            "age",
+            "Age: mean absolute error with all age bands alike",
+            "MAE with all age bands alike",
+            "years",
+            1,
+        ),
         Metric("gender_gap", "gender", "Gender: women less men", "women less men", "%", 0, False),
-        Metric("gender_ece", "gender", "Gender: expected calibration error", "calibration error", "%", 1),
+        Metric(
+            "gender_ece",
+            "gender",
+            "Gender: expected calibration error",
+            "calibration error",
+            "%",
+            1,
+        ),
         # of claims alone
         Metric("age_accuracy", "age", "Age: classes not stated", "classes not stated", "%", -1),
     )
 }
-"""Every metric of the reports in their order, then those of a whole dataset, then those only papers state."""
+"""Every metric of the reports in their order, then those of a whole dataset, then those only papers
+state.
+"""
 
 
 def shown_estimate(estimate: Mapping[str, float] | None, metric: str) -> str:
-    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where there is
-    nothing. ``estimate``: a report's «value», «low» and «high»."""
+    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where
+    there is nothing. ``estimate``: a report's «value», «low» and «high».
+    """
     if estimate is None:
         return "–"
-    value, low, high = (METRIC_FORMATS[metric].number(estimate[key]) for key in ("value", "low", "high"))
+    value, low, high = (
+        METRIC_FORMATS[metric].number(estimate[key]) for key in ("value", "low", "high")
+    )
     return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}–{high})"
 
 

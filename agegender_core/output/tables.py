@@ -1,6 +1,7 @@
 """What leaves the house: table rows, JSON and annotated images of an ``Analysis``.
 
-A table has one row a face. An image without faces and a file that failed have one row each, so no file vanishes from a table.
+A table has one row a face. An image without faces and a file that failed have one row each, so no
+file vanishes from a table.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ COLUMN_TYPES: dict[str, str] = {
     "weights": "string",
     "error": "string",
 }
-"""Every column in table order, with its pandas type. ``face`` counts from 1, boxes are in pixels, ages in years."""
+"""Every column in table order, with its pandas type. ``face`` counts from 1, boxes are in pixels,
+ages in years.
+"""
 RACE_COLUMNS = ("race", "race_probability")
 """Columns only tables with race estimates have."""
 
@@ -58,22 +61,34 @@ def table_columns(race: bool = False) -> list[str]:
 
 
 def face_rows(file: str, analysis: Analysis) -> list[dict[str, Any]]:
-    """One flat row a face, in the order of ``COLUMN_TYPES``; for an image without faces one row with ``faces`` 0 and no face."""
+    """One flat row a face, in the order of ``COLUMN_TYPES``; for an image without faces one row
+    with ``faces`` 0 and no face.
+    """
     count = len(analysis.predictions)
     if not count:
         return [_row(file=file, faces=0, turned=analysis.turned, weights=analysis.weights)]
-    return [_face_row(file, number, count, prediction) for number, prediction in enumerate(analysis.in_file(), 1)]
+    return [
+        _face_row(file, number, count, prediction)
+        for number, prediction in enumerate(analysis.in_file(), 1)
+    ]
 
 
 def error_row(file: str, error: Exception) -> dict[str, Any]:
-    """The row of a file that failed: same columns, all empty but the file's name and what was wrong."""
+    """The row of a file that failed: same columns, all empty but the file's name and what was
+    wrong.
+    """
     return _row(file=file, error=error_message(error))
 
 
 def error_message(error: Exception) -> str:
-    """Our own errors' message as it is; foreign errors with their class name before it. Always valid Unicode: a message may hold the name
-    of a file that is not."""
-    message = str(error) if isinstance(error, AgeGenderError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    """Our own errors' message as it is; foreign errors with their class name before it. Always
+    valid Unicode: a message may hold the name of a file that is not.
+    """
+    message = (
+        str(error)
+        if isinstance(error, AgeGenderError)
+        else f"{type(error).__name__}: {error}".rstrip(": ")
+    )
     return message.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -83,7 +98,9 @@ def analysis_json(file: str, analysis: Analysis) -> dict[str, Any]:
 
 
 def error_json(file: str, error: Exception) -> dict[str, Any]:
-    """JSON-ready mapping of a file that failed; ``reason`` is a stable word: the error's own, or else its class name."""
+    """JSON-ready mapping of a file that failed; ``reason`` is a stable word: the error's own, or
+    else its class name.
+    """
     reason = getattr(error, "reason", type(error).__name__)
     return {"file": file, "error": {"reason": str(reason), "message": error_message(error)}}
 
@@ -139,8 +156,11 @@ def table_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def write_table(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str], *, race: bool = False) -> None:
-    """Write rows as CSV, Parquet or JSON lines, by the path's suffix. ``race`` asks for the race columns even if all are empty.
+def write_table(
+    rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str], *, race: bool = False
+) -> None:
+    """Write rows as CSV, Parquet or JSON lines, by the path's suffix. ``race`` asks for the race
+    columns even if all are empty.
 
     Raises ``ConfigError`` for another suffix, and ``OSError`` where the file cannot be written.
     """
@@ -153,7 +173,10 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str],
     elif suffix == ".parquet":
         path.write_bytes(table_parquet(rows, race=race))
     else:
-        raise ConfigError(f"{path.name}: tables are written as .csv, .parquet or .jsonl; give one of these suffixes")
+        raise ConfigError(
+            f"{path.name}: tables are written as .csv, .parquet or .jsonl; give one of these"
+            " suffixes"
+        )
 
 
 def table_parquet(rows: Iterable[Mapping[str, Any]], *, race: bool = False) -> bytes:
@@ -169,7 +192,9 @@ def table_parquet(rows: Iterable[Mapping[str, Any]], *, race: bool = False) -> b
 
 
 def parquet_schema(race: bool = False) -> pa.Schema:
-    """Arrow's types of a table's columns, with the note by which pandas reads them back as ``COLUMN_TYPES``."""
+    """Arrow's types of a table's columns, with the note by which pandas reads them back as
+    ``COLUMN_TYPES``.
+    """
     import pandas as pd
     import pyarrow as pa
 

@@ -1,1 +1,3 @@
-"""What is published: weights with their cards, reports, published results, tables of the README and docs."""
+"""What is published: weights with their cards, reports, published results, tables of the README and
+docs.
+"""

@@ -1,4 +1,6 @@
-"""What the attention reports say of masks, in a table: do they matter, and do they tell what an answer hangs on?"""
+"""What the attention reports say of masks, in a table: do they matter, and do they tell what an
+answer hangs on?
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,16 @@ from agegender_core.publishing.comparison_tables import flattened
 BETTER = "better than random"
 TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 FAITHFUL = (
-    "Faithful: a map beats random maps of its resolution at both, taking away the pixels it calls most important and putting them back "
-    "first, with 95 % intervals of the paired difference on its side of zero. Grad-CAM and occlusion are asked from outside."
+    "Faithful: a map beats random maps of its resolution at both, taking away the pixels it calls"
+    " most important and putting them back first, with 95 % intervals of the paired difference on"
+    " its side of zero. Grad-CAM and occlusion are asked from outside."
 )
 
 
 def faithful_rows(attentions: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """A row for each attention report: mask values that stand still, what flat masks cost, which maps are faithful. In words."""
+    """A row for each attention report: mask values that stand still, what flat masks cost, which
+    maps are faithful. In words.
+    """
     return [
         {
             "weights": report["weights"],
@@ -36,29 +41,50 @@ def faithful_rows(attentions: Sequence[Mapping[str, Any]]) -> list[dict[str, str
 def faithful_table(attentions: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of ``faithful_rows``, at least one."""
     rows = [{**row, "weights": f"`{row['weights']}`"} for row in faithful_rows(attentions)]
-    lines = [markdown_row(tuple(rows[0])), markdown_row(["---"] * len(rows[0])), *(markdown_row(tuple(row.values())) for row in rows)]
+    lines = [
+        markdown_row(tuple(rows[0])),
+        markdown_row(["---"] * len(rows[0])),
+        *(markdown_row(tuple(row.values())) for row in rows),
+    ]
     return "\n".join([*lines, "", FAITHFUL])
 
 
 def cost_words(report: Mapping[str, Any]) -> str:
-    """«+0.65 (+0.34 to +0.96) years, n 1,000»: what flat masks do to the error of age; a dash where that was not measured."""
+    """«+0.65 (+0.34 to +0.96) years, n 1,000»: what flat masks do to the error of age; a dash where
+    that was not measured.
+    """
     found = next((item["mae"] for item in report.get("changes", []) if flattened(item)), None)
     if found is None:
         return "–"
-    return f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}) years, n {report['changes_n']:,}"
+    return (
+        f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}) years, n"
+        f" {report['changes_n']:,}"
+    )
 
 
 def faithful(report: Mapping[str, Any], target: str) -> str:
-    """«block 2, occlusion (of 5, n 100)»: the maps that beat random ones at deletion and at insertion."""
-    maps = {name: kinds for name, kinds in report["targets"][target].items() if "verdict" in kinds["deletion"]}
-    good = [name for name, kinds in maps.items() if all(kind["verdict"] == BETTER for kind in kinds.values())]
+    """«block 2, occlusion (of 5, n 100)»: the maps that beat random ones at deletion and at
+    insertion.
+    """
+    maps = {
+        name: kinds
+        for name, kinds in report["targets"][target].items()
+        if "verdict" in kinds["deletion"]
+    }
+    good = [
+        name
+        for name, kinds in maps.items()
+        if all(kind["verdict"] == BETTER for kind in kinds.values())
+    ]
     return f"{', '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report['curves_n']:,})"
 
 
 def _saturated(report: Mapping[str, Any]) -> str:
     """«0.1 %, 12 %, 38 %» by block; a dash where that was not measured."""
     found = [100 * block["saturated"] for block in report.get("activity", {}).values()]
-    return ", ".join(f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %" for share in found) or "–"
+    return (
+        ", ".join(f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %" for share in found) or "–"
+    )
 
 
 def _title(name: str) -> str:

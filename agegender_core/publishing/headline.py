@@ -1,4 +1,6 @@
-"""The README's five headline numbers, made from ``reports/`` and ``bench.json`` and from nothing else."""
+"""The README's five headline numbers, made from ``reports/`` and ``bench.json`` and from nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,22 @@ NUMBERS = (
     ("utkface", "mae", "age, mean absolute error"),
     ("utkface", "gender_accuracy", "gender, correct"),
     ("utkface", "interval_coverage", "80 % age interval contains the true age"),
-    ("fgnet", "mae", "age, mean absolute error; family photos, mostly of children, never trained on"),
+    (
+        "fgnet",
+        "mae",
+        "age, mean absolute error; family photos, mostly of children, never trained on",
+    ),
 )
 """Dataset, metric and words of each number that comes from a test split."""
 PHOTO = "whole photo"
 """How the benchmark's row about detection and model together begins."""
 
 
-def headline_table(entries: list[ModelInfo], reports: list[dict[str, Any]], bench: dict[str, Any] | None) -> str:
-    """Markdown: five numbers of the default model, the first of ``entries``, each with dataset, split, n and 95 % interval.
+def headline_table(
+    entries: list[ModelInfo], reports: list[dict[str, Any]], bench: dict[str, Any] | None
+) -> str:
+    """Markdown: five numbers of the default model, the first of ``entries``, each with dataset,
+    split, n and 95 % interval.
 
     A number whose report or benchmark is missing is left out.
     """
@@ -29,16 +38,29 @@ def headline_table(entries: list[ModelInfo], reports: list[dict[str, Any]], benc
         return ""
     entry = entries[0]
     found = {report["set"]: report for report in reports if report["weights"] == entry.name}
-    lines = [markdown_row([f"default model, `{entry.name}`", "dataset, split, n", "measured here"]), markdown_row(["---"] * 3)]
+    lines = [
+        markdown_row([f"default model, `{entry.name}`", "dataset, split, n", "measured here"]),
+        markdown_row(["---"] * 3),
+    ]
     for dataset, metric, words in NUMBERS:
         report = found.get(dataset)
         if report is not None and metric in report["metrics"]:
             where = f"{TERMS[dataset].title}, {report['split']}, {report['n']:,}"
-            lines.append(markdown_row([words, where, shown_measured(report["metrics"][metric], metric)]))
+            lines.append(
+                markdown_row([words, where, shown_measured(report["metrics"][metric], metric)])
+            )
     for row in (bench or {}).get("rows", []):
         if row["weights"] == entry.name and row["what"].startswith(PHOTO):
             words = row["what"].removeprefix(f"{PHOTO} ")
-            lines.append(markdown_row(["time of a whole photo", f"{words}, {_machine(bench)}", f"{row['median_ms']:.0f} ms"]))
+            lines.append(
+                markdown_row(
+                    [
+                        "time of a whole photo",
+                        f"{words}, {_machine(bench)}",
+                        f"{row['median_ms']:.0f} ms",
+                    ]
+                )
+            )
     return "\n".join(lines)
 
 

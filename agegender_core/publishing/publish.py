@@ -1,4 +1,6 @@
-"""A finished run becomes an entry of the manifest: calibrated on the validation split, checked to be no worse than what it replaces."""
+"""A finished run becomes an entry of the manifest: calibrated on the validation split, checked to
+be no worse than what it replaces.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import Validation, fit
 from agegender_core.evaluation.evaluate import chip_logits
 from agegender_core.evaluation.published_results import claims_of
-from agegender_core.inference.decoding import Answers, DecodingSpec, first_spec, group_probs, read_out
+from agegender_core.inference.decoding import (
+    Answers,
+    DecodingSpec,
+    first_spec,
+    group_probs,
+    read_out,
+)
 from agegender_core.inference.forward import optimize_for_inference
 from agegender_core.inference.model_zoo import (
     ModelInfo,
@@ -40,36 +48,58 @@ from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
 
 DEAREST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
-"""What storing compactly may cost on the validation split: years, and shares of right answers. A single image is always allowed."""
+"""What storing compactly may cost on the validation split: years, and shares of right answers. A
+single image is always allowed.
+"""
 
 COARSE = ("int6", "int5", "int4")
 
 
-def publish(run: Path, *, force: bool = False, folder: Path | None = None, clean: bool = False) -> ModelInfo:
-    """Copy ``run``'s weights into the weights folder and write its manifest entry, fitted on the validation split.
+def publish(
+    run: Path, *, force: bool = False, folder: Path | None = None, clean: bool = False
+) -> ModelInfo:
+    """Copy ``run``'s weights into the weights folder and write its manifest entry, fitted on the
+    validation split.
 
-    ``clean``: only a run of a commit, without changes on top: else nobody can tell later what made these weights.
+    ``clean``: only a run of a commit, without changes on top: else nobody can tell later what made
+    these weights.
 
-    Raises ``ConfigError`` where the run is unfinished, not ``clean``, worse on the validation split than the weights it would replace, or
-    loses more by its way of storing than ``DEAREST`` (``force`` overrides the last three).
+    Raises ``ConfigError`` where the run is unfinished, not ``clean``, worse on the validation split
+    than the weights it would replace, or loses more by its way of storing than ``DEAREST``
+    (``force`` overrides the last three).
     """
     folder = folder or weights_dir()
     details = _read_run(run)
-    if clean and not force and str(details.get("commit", "unknown")).endswith(("-dirty", "unknown")):
+    if (
+        clean
+        and not force
+        and str(details.get("commit", "unknown")).endswith(("-dirty", "unknown"))
+    ):
         raise ConfigError(
-            f"{run} was trained with uncommitted changes or outside a repository (commit {details.get('commit', 'unknown')}): "
-            "commit first and train from that, or publish with --force"
+            f"{run} was trained with uncommitted changes or outside a repository (commit"
+            f" {details.get('commit', 'unknown')}): commit first and train from that, or publish"
+            " with --force"
         )
     recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
     if recipe.data.resplit:
-        raise ConfigError(f"{run} was trained on a division of its own ({recipe.data.resplit}), for a measurement: not to be published")
+        raise ConfigError(
+            f"{run} was trained on a division of its own ({recipe.data.resplit}), for a"
+            " measurement: not to be published"
+        )
     tensors = load_file(run / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
         stored = _settled(recipe, pack(unpack(tensors), recipe.card.storage))
         files = save_parts(stored, Path(fresh), recipe.name)
-        entry = _fitted(recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force)
-        old = [path for other in list_weights(folder) if other.name == entry.name for path in other.paths]
+        entry = _fitted(
+            recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force
+        )
+        old = [
+            path
+            for other in list_weights(folder)
+            if other.name == entry.name
+            for path in other.paths
+        ]
         for file in files:
             (Path(fresh) / file).chmod(0o644)
             (Path(fresh) / file).replace(folder / file)
@@ -81,15 +111,22 @@ def publish(run: Path, *, force: bool = False, folder: Path | None = None, clean
 
 
 def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
-    """Fit anew, on the validation splits of its own sets, how the installed weights ``name`` are read; rewrite the manifest.
+    """Fit anew, on the validation splits of its own sets, how the installed weights ``name`` are
+    read; rewrite the manifest.
 
-    The weights stay as they are; reports made with the old reading are refused by ``report`` afterwards. Raises ``WeightsError``.
+    The weights stay as they are; reports made with the old reading are refused by ``report``
+    afterwards. Raises ``WeightsError``.
     """
     folder = folder or weights_dir()
     entry = find_weights(name, folder)
     loss = LossConfig(groups=entry.decoding.groups)
     recipe = Recipe(
-        name, entry.architecture, dict(entry.heads), data=DataConfig(sets=tuple(entry.training["sets"])), input=entry.input, loss=loss
+        name,
+        entry.architecture,
+        dict(entry.heads),
+        data=DataConfig(sets=tuple(entry.training["sets"])),
+        input=entry.input,
+        loss=loss,
     )
     spec = fit(entry.decoding, _validation(load_network(entry), entry, recipe))
     changed = dataclasses.replace(entry, decoding=spec)
@@ -99,19 +136,30 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
 
 
 def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Every stage of training behind these weights, the last one this run's: earlier ones where it started from published weights."""
-    stage = {key: details[key] for key in ("start", "minutes", "pictures", "pictures_seen", "commit") if key in details}
+    """Every stage of training behind these weights, the last one this run's: earlier ones where it
+    started from published weights.
+    """
+    stage = {
+        key: details[key]
+        for key in ("start", "minutes", "pictures", "pictures_seen", "commit")
+        if key in details
+    }
     if recipe.distil.teacher:
         stage["teacher"] = recipe.distil.teacher
     if recipe.start_from != "published":
         return [stage]
-    return [*(row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)), stage]
+    return [
+        *(row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)),
+        stage,
+    ]
 
 
 def _settled(recipe: Recipe, stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """``stored`` with batch norm's statistics measured again where values were rounded to fewer than 8 bits.
+    """``stored`` with batch norm's statistics measured again where values were rounded to fewer
+    than 8 bits.
 
-    Rounding moves what reaches each norm; the statistics, kept in single precision anyway, take much of that back.
+    Rounding moves what reaches each norm; the statistics, kept in single precision anyway, take
+    much of that back.
     """
     if recipe.card.storage not in COARSE:
         return stored
@@ -136,7 +184,9 @@ def _fitted(
     _refuse_worse(entry.name, loss, folder, force)
     spec = fit(entry.decoding, validation)
     training: dict[str, Any] = {
-        key: details[key] for key in ("commit", "device", "minutes", "pictures", "pictures_seen", "start", "torch") if key in details
+        key: details[key]
+        for key in ("commit", "device", "minutes", "pictures", "pictures_seen", "start", "torch")
+        if key in details
     }
     training |= {
         "sets": list(recipe.data.sets),
@@ -153,17 +203,27 @@ def _fitted(
 
 
 def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -> dict[str, float]:
-    """What storing costs on the validation split: rise of the mean absolute error in years, fall of accuracies as shares (the nine ranges'
-    where labels are ranges)."""
+    """What storing costs on the validation split: rise of the mean absolute error in years, fall of
+    accuracies as shares (the nine ranges' where labels are ranges).
+    """
     targets = original.targets
     exact, known = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi), targets.gender >= 0
     before, after = read_out(original.logits, spec), read_out(stored.logits, spec)
-    cost = {"gender_accuracy": float((before.gender == targets.gender)[known].mean() - (after.gender == targets.gender)[known].mean())}
+    cost = {
+        "gender_accuracy": float(
+            (before.gender == targets.gender)[known].mean()
+            - (after.gender == targets.gender)[known].mean()
+        )
+    }
     if exact.any():
-        errors = [np.abs(answers.years - targets.age_lo)[exact].mean() for answers in (before, after)]
+        errors = [
+            np.abs(answers.years - targets.age_lo)[exact].mean() for answers in (before, after)
+        ]
         cost["mae"] = float(errors[1] - errors[0])
     ranged = (targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)
-    chosen = [ranges for answers in (before, after) if (ranges := _ranges(answers, spec)) is not None]
+    chosen = [
+        ranges for answers in (before, after) if (ranges := _ranges(answers, spec)) is not None
+    ]
     if ranged.any() and chosen:
         true = np.array([group_index(age, FAIRFACE_GROUPS) for age in targets.age_lo[ranged]])
         right = [(ranges[ranged] == true).mean() for ranges in chosen]
@@ -171,19 +231,29 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
     return {name: round(value, 5) for name, value in cost.items()}
 
 
-def _refuse_costly(recipe: Recipe, cost: dict[str, float], validation: Validation, force: bool) -> None:
+def _refuse_costly(
+    recipe: Recipe, cost: dict[str, float], validation: Validation, force: bool
+) -> None:
     """``cost``: of ``storage_cost``; what is not a number counts as too much."""
     targets = validation.targets
     single = {
         "gender_accuracy": 1 / max((targets.gender >= 0).sum(), 1),
-        "fairface9_accuracy": 1 / max(((targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)).sum(), 1),
+        "fairface9_accuracy": (
+            1 / max(((targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)).sum(), 1)
+        ),
     }
-    allowed = {name: max(limit, single.get(name, 0.0)) + 1e-5 for name, limit in DEAREST.items()}  # costs are rounded to five places
-    beyond = [f"{name} {value:+.4f} (at most {allowed[name]:.4f})" for name, value in cost.items() if not value <= allowed[name]]
+    allowed = {
+        name: max(limit, single.get(name, 0.0)) + 1e-5 for name, limit in DEAREST.items()
+    }  # costs are rounded to five places
+    beyond = [
+        f"{name} {value:+.4f} (at most {allowed[name]:.4f})"
+        for name, value in cost.items()
+        if not value <= allowed[name]
+    ]
     if beyond and not force:
         raise ConfigError(
-            f"storing {recipe.name} as {recipe.card.storage} costs {', '.join(beyond)} on the validation split: "
-            "set a finer card.storage in its run.json, or publish with --force"
+            f"storing {recipe.name} as {recipe.card.storage} costs {', '.join(beyond)} on the"
+            " validation split: set a finer card.storage in its run.json, or publish with --force"
         )
 
 
@@ -204,7 +274,10 @@ def _read_run(run: Path) -> dict[str, Any]:
     try:
         return json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{run} holds no finished run ({error}): train first, «python -m agegender_core train configs/….toml»") from error
+        raise ConfigError(
+            f"{run} holds no finished run ({error}): train first, «python -m agegender_core train"
+            " configs/….toml»"
+        ) from error
 
 
 def _new_entry(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int) -> ModelInfo:
@@ -226,7 +299,8 @@ def _new_entry(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int)
         flip=recipe.card.flip,
         parameters=parameters,
         default=recipe.card.default,
-        for_comparison=recipe.card.for_comparison or any(old.for_comparison for old in list_weights(folder) if old.name == recipe.name),
+        for_comparison=recipe.card.for_comparison
+        or any(old.for_comparison for old in list_weights(folder) if old.name == recipe.name),
         claimed={claim.key: claim.value for claim in claims_of(recipe.architecture)},
     )
 
@@ -235,7 +309,9 @@ def _validation(model: torch.nn.Module, entry: ModelInfo, recipe: Recipe) -> Val
     records, parts = [], []
     for name in recipe.data.sets:
         found = read_records(name, recipe.data.val_split)
-        usable = [record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep]
+        usable = [
+            record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep
+        ]
         parts.append(chip_logits(model, entry, usable))
         records.extend(usable)
     logits = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
@@ -251,6 +327,6 @@ def _refuse_worse(name: str, loss: float, folder: Path, force: bool) -> None:
         before = old.training.get("val_loss")
         if old.name == name and before is not None and loss > before and not force:
             raise ConfigError(
-                f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {name!r} it would replace; "
-                "--force replaces them all the same"
+                f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {name!r} it"
+                " would replace; --force replaces them all the same"
             )

@@ -1,4 +1,6 @@
-"""Tables for people, made from ``reports/`` and the manifest and from nothing else. Claims never stand among measured numbers."""
+"""Tables for people, made from ``reports/`` and the manifest and from nothing else. Claims never
+stand among measured numbers.
+"""
 
 from __future__ import annotations
 
@@ -60,56 +62,124 @@ Report = dict[str, Any]
 
 
 def measured_table(entries: list[ModelInfo], reports: list[Report]) -> str:
-    """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap interval."""
+    """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap
+    interval.
+    """
     head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
     for entry in entries:
         for report in (item for item in reports if item["weights"] == entry.name):
             missed = f", no face in {report['no_face']}" if report["no_face"] else ""
             where = f"{TERMS[report['set']].title}, {report['split']}, {report['n']:,}{missed}"
-            lines.append(markdown_row([f"`{entry.name}`", where, *(shown_estimate(report["metrics"].get(key), key) for key, _ in COLUMNS)]))
+            lines.append(
+                markdown_row(
+                    [
+                        f"`{entry.name}`",
+                        where,
+                        *(shown_estimate(report["metrics"].get(key), key) for key, _ in COLUMNS),
+                    ]
+                )
+            )
     return "\n".join(lines)
 
 
 def claims_table(entry: ModelInfo) -> str:
     """Markdown: what the paper of ``entry`` claims, and on what."""
-    lines = [markdown_row(["claimed on", "metric", "claimed", "where", "the same set here"]), markdown_row(["---"] * 5)]
+    lines = [
+        markdown_row(["claimed on", "metric", "claimed", "where", "the same set here"]),
+        markdown_row(["---"] * 5),
+    ]
     for claim in claims_of(entry.architecture):
-        here = "not run: its images are not here" if claim.set in NOT_HERE else "above, where it was run, by our split"
+        here = (
+            "not run: its images are not here"
+            if claim.set in NOT_HERE
+            else "above, where it was run, by our split"
+        )
         where = f"{SET_TITLES[claim.set]}, {claim.protocol}"
-        lines.append(markdown_row([where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]))
+        lines.append(
+            markdown_row(
+                [where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]
+            )
+        )
     return "\n".join(lines)
 
 
 def speed_table(bench: Report) -> str:
     """Markdown: what ``bench`` wrote."""
-    lines = [markdown_row(["weights", "what", "median", "90th percentile"]), markdown_row(["---"] * 4)]
+    lines = [
+        markdown_row(["weights", "what", "median", "90th percentile"]),
+        markdown_row(["---"] * 4),
+    ]
     for item in bench["rows"]:
-        lines.append(markdown_row([f"`{item['weights']}`", item["what"], f"{item['median_ms']:.1f} ms", f"{item['p90_ms']:.1f} ms"]))
-    memory = f"Peak memory of the process: {bench['peak_memory_mb']:,} MB. Machine: {bench['machine']}, {bench['threads']} threads."
+        lines.append(
+            markdown_row(
+                [
+                    f"`{item['weights']}`",
+                    item["what"],
+                    f"{item['median_ms']:.1f} ms",
+                    f"{item['p90_ms']:.1f} ms",
+                ]
+            )
+        )
+    memory = (
+        f"Peak memory of the process: {bench['peak_memory_mb']:,} MB. Machine: {bench['machine']},"
+        f" {bench['threads']} threads."
+    )
     return "\n".join([*lines, "", memory])
 
 
 def pages_table(pages: Report) -> str:
     """Markdown: what the bench of the pages wrote."""
-    lines = [markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]), markdown_row(["---"] * 4)]
-    lines += [markdown_row([row["what"], f"{row['median_ms']} ms", f"{row['most_ms']} ms", str(row["n"])]) for row in pages["rows"]]
-    return "\n".join([*lines, "", f"Headless Chromium and the app on one machine: {pages['machine']}."])
+    lines = [
+        markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]),
+        markdown_row(["---"] * 4),
+    ]
+    lines += [
+        markdown_row([row["what"], f"{row['median_ms']} ms", f"{row['most_ms']} ms", str(row["n"])])
+        for row in pages["rows"]
+    ]
+    return "\n".join(
+        [*lines, "", f"Headless Chromium and the app on one machine: {pages['machine']}."]
+    )
 
 
 def storage_table(entries: list[ModelInfo]) -> str:
-    """Markdown: how weights are stored and what that costs on the validation split; losses are positive."""
-    head = ("weights", "stored", "MB", "cost: age, MAE in years", "gender, points", "9 ranges, points")
+    """Markdown: how weights are stored and what that costs on the validation split; losses are
+    positive.
+    """
+    head = (
+        "weights",
+        "stored",
+        "MB",
+        "cost: age, MAE in years",
+        "gender, points",
+        "9 ranges, points",
+    )
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
     for entry in entries:
         cost = entry.training.get("storage_cost", {})
         shown = [_cost(key, cost.get(key)) for key in STORAGE_COSTS]
-        lines.append(markdown_row([f"`{entry.name}`", STORAGES[entry.training.get("storage", "half")], f"{entry.size / 1e6:.1f}", *shown]))
+        lines.append(
+            markdown_row(
+                [
+                    f"`{entry.name}`",
+                    STORAGES[entry.training.get("storage", "half")],
+                    f"{entry.size / 1e6:.1f}",
+                    *shown,
+                ]
+            )
+        )
     return "\n".join(lines)
 
 
 STORAGE_COSTS = ("mae", "gender_accuracy", "fairface9_accuracy")
-STORAGES = {"half": "half precision", "int8": "8 bits", "int6": "6 bits", "int5": "5 bits", "int4": "4 bits"}
+STORAGES = {
+    "half": "half precision",
+    "int8": "8 bits",
+    "int6": "6 bits",
+    "int5": "5 bits",
+    "int4": "4 bits",
+}
 
 
 def _cost(metric: str, change: float | None) -> str:
@@ -124,10 +194,14 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     rows = comparison_rows(entries, reports, read_protocols(reports_folder), bench)
     parts = [
         comparison_table(rows),
-        "MAE: mean absolute error. 9 ranges: FairFace's; 8 groups: Adience's (ages in its gaps left out). In brackets: 95 % bootstrap "
-        "interval of the measured number. Crops are aligned by the datasets' landmarks; FG-NET goes through detection as whole "
-        "photographs and is never trained on, except by leave-one-person-out. A claim and a measurement in one row are about the same "
-        "dataset, never about the same images. ms a face: the network alone as the app runs it, on two cores.",
+        (
+            "MAE: mean absolute error. 9 ranges: FairFace's; 8 groups: Adience's (ages in its gaps"
+            " left out). In brackets: 95 % bootstrap interval of the measured number. Crops are"
+            " aligned by the datasets' landmarks; FG-NET goes through detection as whole"
+            " photographs and is never trained on, except by leave-one-person-out. A claim and a"
+            " measurement in one row are about the same dataset, never about the same images. ms a"
+            " face: the network alone as the app runs it, on two cores."
+        ),
         "### Why the claims are not reached here, or not comparable",
         "\n".join(f"* **{system.title}.** {system.verdict}" for system in SYSTEMS.values()),
     ]
@@ -138,12 +212,17 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
     attentions = read_attentions(reports_folder)
     ablation = ablation_rows(entries, reports, attentions)
-    if ablation := [row for row in ablation if row["set"] == "utkface"]:  # what they were trained on
+    if ablation := [
+        row for row in ablation if row["set"] == "utkface"
+    ]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
     if rivals := read_rivals(reports_folder):
-        parts += ["### Speed against the rivals of the multi-task CNN (its Table III)", rivals_table(rivals)]
+        parts += [
+            "### Speed against the rivals of the multi-task CNN (its Table III)",
+            rivals_table(rivals),
+        ]
     if bench:
         parts += ["### Time, from `agegender bench`", speed_table(bench)]
         if "errors" in bench:
@@ -153,7 +232,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
         if "batch" in bench:
             parts += ["### Big folders, from the same bench", batch_bench_table(bench["batch"])]
     if pages := read_pages(reports_folder):
-        parts += ["### Time in the browser, from `python -m tests.e2e.page_bench`", pages_table(pages)]
+        parts += [
+            "### Time in the browser, from `python -m tests.e2e.page_bench`",
+            pages_table(pages),
+        ]
     parts += ["### How the weights are stored", storage_table(entries)]
     return "\n\n".join(parts)
 
@@ -164,9 +246,13 @@ def _apart(report: Report) -> str:
 
 
 def replace_section(text: str, section: str) -> str:
-    """``text`` with what stands between the markers replaced. Raises ``ConfigError`` where a marker is missing."""
+    """``text`` with what stands between the markers replaced. Raises ``ConfigError`` where a marker
+    is missing.
+    """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ConfigError(f"one line {BEGIN!r} and one line {END!r} are needed around the measured tables")
+        raise ConfigError(
+            f"one line {BEGIN!r} and one line {END!r} are needed around the measured tables"
+        )
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
 
@@ -177,17 +263,38 @@ def model_card(entry: ModelInfo, reports: list[Report]) -> str:
     facts = [
         ("System", entry.paper),
         ("Parameters", f"{entry.parameters:,}"),
-        ("Input", f"{entry.input.size}x{entry.input.size} RGB crop aligned by five landmarks, margin {entry.input.margin}"),
+        (
+            "Input",
+            (
+                f"{entry.input.size}x{entry.input.size} RGB crop aligned by five landmarks, margin"
+                f" {entry.input.margin}"
+            ),
+        ),
         ("Heads", ", ".join(f"{name} ({size})" for name, size in entry.heads.items())),
-        ("Trained on", f"{', '.join(TERMS[name].title for name in training['sets'])}, split {training['split']}"),
+        (
+            "Trained on",
+            (
+                f"{', '.join(TERMS[name].title for name in training['sets'])}, split"
+                f" {training['split']}"
+            ),
+        ),
         ("Stages", stages_words(entry)),
-        ("Recipe, commit, device", f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}"),
+        (
+            "Recipe, commit, device",
+            f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}",
+        ),
         ("Calibrated on", calibration_words(entry)),
         ("Terms of the training data", entry.terms),
         ("Before you use it", entry.caveats),
     ]
     own = [report for report in reports if report["weights"] == entry.name]
-    lines = [f"# {entry.title}", "", entry.summary, "", *(f"* **{name}**: {value}" for name, value in facts)]
+    lines = [
+        f"# {entry.title}",
+        "",
+        entry.summary,
+        "",
+        *(f"* **{name}**: {value}" for name, value in facts),
+    ]
     lines += ["", "## Measured", "", measured_table([entry], own)]
     if covered := coverage_table(own):
         lines += ["", "## Where the interval holds", "", covered]
@@ -198,13 +305,22 @@ def model_card(entry: ModelInfo, reports: list[Report]) -> str:
 
 
 def stages_words(entry: ModelInfo) -> str:
-    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights came about, stage by stage."""
+    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights came about,
+    stage by stage.
+    """
     said = []
     for number, stage in enumerate(stages := stages_of(entry), start=1):
-        seen, whole = stage.get("pictures_seen"), stage.get("pictures", entry.training.get("pictures"))
+        seen, whole = (
+            stage.get("pictures_seen"),
+            stage.get("pictures", entry.training.get("pictures")),
+        )
         parts = [
             "" if stage.get("minutes") is None else f"{stage['minutes']:g} minutes",
-            "passes not kept" if seen is None else f"{seen:,} images, {seen / whole:.1f} passes over {whole:,}",
+            (
+                "passes not kept"
+                if seen is None
+                else f"{seen:,} images, {seen / whole:.1f} passes over {whole:,}"
+            ),
             f"taught by `{stage['teacher']}`" if stage.get("teacher") else "",
         ]
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
@@ -215,24 +331,43 @@ def stages_words(entry: ModelInfo) -> str:
 def calibration_words(entry: ModelInfo) -> str:
     """What was fitted on the validation splits, with its numbers."""
     spec = entry.decoding
-    heats = {"age": spec.age_temperature, "gender": spec.gender_temperature, "race": spec.race_temperature}
+    heats = {
+        "age": spec.age_temperature,
+        "gender": spec.gender_temperature,
+        "race": spec.race_temperature,
+    }
     shown = ", ".join(f"{name} {heats[name]:g}" for name in entry.heads if name in heats)
     words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
     if spec.margins:
-        parts = ", ".join(f"from {start:g} {low:+.1f} and {high:+.1f}" for start, low, high in spec.margins)
-        return f"{words} 80 % interval: split-conformal within bands of the answered age; its ends move outwards by years: {parts}"
+        parts = ", ".join(
+            f"from {start:g} {low:+.1f} and {high:+.1f}" for start, low, high in spec.margins
+        )
+        return (
+            f"{words} 80 % interval: split-conformal within bands of the answered age; its ends"
+            f" move outwards by years: {parts}"
+        )
     if spec.half_width is not None:
         return f"{words} 80 % interval: {spec.half_width:g} years to both sides, for all ages alike"
-    return f"{words} 80 % interval: the network's own quantiles at the age's temperature, for all ages alike" if spec.coverage else words
+    return (
+        f"{words} 80 % interval: the network's own quantiles at the age's temperature, for all ages"
+        " alike"
+        if spec.coverage
+        else words
+    )
 
 
 def coverage_table(reports: list[Report]) -> str:
-    """Markdown: how often the 80 % interval holds, and how wide it is, by band of the answered age, of the true age, and by gender; empty
-    where no report tells."""
+    """Markdown: how often the 80 % interval holds, and how wide it is, by band of the answered age,
+    of the true age, and by gender; empty where no report tells.
+    """
     lines: list[str] = []
     for report in reports:
         for slicing, title in COVERED.items():
-            parts = {name: part for name, part in report["slices"].get(slicing, {}).items() if "interval_coverage" in part}
+            parts = {
+                name: part
+                for name, part in report["slices"].get(slicing, {}).items()
+                if "interval_coverage" in part
+            }
             shown = [
                 f"{name}: {shown_estimate(part['interval_coverage'], 'interval_coverage')}, "
                 f"{part['interval_width']['value']:.0f} years, n {part['interval_coverage']['n']:,}"
@@ -240,7 +375,10 @@ def coverage_table(reports: list[Report]) -> str:
             ]
             if shown:
                 lines.append(markdown_row([TERMS[report["set"]].title, title, "<br>".join(shown)]))
-    head = [markdown_row(["set", "by", "80 % interval holds, %; mean width; n"]), markdown_row(["---"] * 3)]
+    head = [
+        markdown_row(["set", "by", "80 % interval holds, %; mean width; n"]),
+        markdown_row(["---"] * 3),
+    ]
     return "\n".join([*head, *lines]) if lines else ""
 
 
@@ -248,14 +386,15 @@ COVERED = {"age_answered": "answered age", "age": "true age", "gender": "gender"
 """Slices of reports in which intervals are looked at, in words."""
 
 NOT_FOR = (
-    "Decisions about people: hiring, policing, access, insurance, proof of age. The networks guess from appearance, are wrong by "
-    "years, and are less accurate for some groups than for others: see the slices in `reports/`. Gender here means what annotators "
-    "saw in an image."
+    "Decisions about people: hiring, policing, access, insurance, proof of age. The networks guess"
+    " from appearance, are wrong by years, and are less accurate for some groups than for others:"
+    " see the slices in `reports/`. Gender here means what annotators saw in an image."
 )
 
 
 def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
-    """Rewrite the README's headline numbers, the tables of docs/results.md, the cards and the manifest's measured numbers.
+    """Rewrite the README's headline numbers, the tables of docs/results.md, the cards and the
+    manifest's measured numbers.
 
     Returns the files written.
 
@@ -272,16 +411,32 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
         write_text(card, model_card(entry, reports))
         written.append(card)
     readme, results = root / "README.md", root / "docs" / "results.md"
-    write_text(readme, replace_section(readme.read_text(), headline_table(entries, reports, read_bench(reports_folder))))
-    write_text(results, replace_section(results.read_text(), results_section(entries, reports_folder)))
+    write_text(
+        readme,
+        replace_section(
+            readme.read_text(), headline_table(entries, reports, read_bench(reports_folder))
+        ),
+    )
+    write_text(
+        results, replace_section(results.read_text(), results_section(entries, reports_folder))
+    )
     comparison = reports_folder / "comparison.json"
     write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
     return [*written, readme, results, comparison]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[Report]:
-    """The first table of docs/results.md as flat rows, a metric each: what ``comparison.json`` holds."""
-    return long_rows(comparison_rows(entries, read_reports(reports_folder), read_protocols(reports_folder), read_bench(reports_folder)))
+    """The first table of docs/results.md as flat rows, a metric each: what ``comparison.json``
+    holds.
+    """
+    return long_rows(
+        comparison_rows(
+            entries,
+            read_reports(reports_folder),
+            read_protocols(reports_folder),
+            read_bench(reports_folder),
+        )
+    )
 
 
 def _refreshed(entry: ModelInfo, reports: list[Report]) -> ModelInfo:
@@ -293,7 +448,11 @@ def _refreshed(entry: ModelInfo, reports: list[Report]) -> ModelInfo:
                 "n": report["n"],
                 **{key: item["value"] for key, item in report["metrics"].items()},
             }
-    return dataclasses.replace(entry, measured=numbers, claimed={claim.key: claim.value for claim in claims_of(entry.architecture)})
+    return dataclasses.replace(
+        entry,
+        measured=numbers,
+        claimed={claim.key: claim.value for claim in claims_of(entry.architecture)},
+    )
 
 
 def _other_reading(report: Report, readings: dict[str, Any]) -> bool:
@@ -308,8 +467,12 @@ def _refuse_stale(entries: list[ModelInfo], reports: list[Report], command: str)
         {
             f"{item['weights']} on {item['set']}"
             for item in reports
-            if digests.get(item["weights"]) != item["weights_sha256"] or _other_reading(item, readings)
+            if digests.get(item["weights"]) != item["weights_sha256"]
+            or _other_reading(item, readings)
         }
     )
     if stale:
-        raise ConfigError(f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}» again")
+        raise ConfigError(
+            f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}»"
+            " again"
+        )

@@ -1,4 +1,6 @@
-"""A gate before the work: so many inside at once, so many in the queue, all others are turned away politely; places for what lasts."""
+"""A gate before the work: so many inside at once, so many in the queue, all others are turned away
+politely; places for what lasts.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ LOOK = 0.5
 
 
 class AdmissionQueue:
-    """Lets ``inside`` callers work at the same moment and ``waiting`` more stand in a queue, first come, first served, but fair between
-    callers who give a name: see ``FairLine``. Thread-safe."""
+    """Lets ``inside`` callers work at the same moment and ``waiting`` more stand in a queue, first
+    come, first served, but fair between callers who give a name: see ``FairLine``. Thread-safe.
+    """
 
     def __init__(self, inside: int, waiting: int) -> None:
         self.inside, self.waiting = inside, waiting
         self.elsewhere: Callable[[], int] = int
-        """How many wait or work in a front end's own queue, which is before this one. They count as well, and once each: their work
-        happens within ``covered``. Called with the lock held, from any thread: it may not block."""
+        """How many wait or work in a front end's own queue, which is before this one. They count as
+        well, and once each: their work happens within ``covered``. Called with the lock held, from
+        any thread: it may not block.
+        """
         self._mine = 0
         self._covered = threading.local()
         self._busy = 0
@@ -33,13 +38,17 @@ class AdmissionQueue:
 
     @contextmanager
     def admit(
-        self, on_position: Callable[[int], None] | None = None, already_admitted: bool = False, caller: Hashable | None = None
+        self,
+        on_position: Callable[[int], None] | None = None,
+        already_admitted: bool = False,
+        caller: Hashable | None = None,
     ) -> Iterator[None]:
         """Do the work of the block when it is this caller's turn.
 
-        ``on_position``: called with the number of callers ahead, again and again until then; what it raises ends the wait. ``caller``:
-        who asks; callers take turns. None: somebody new. Raises ``BusyError`` where the queue is full, unless ``already_admitted``: a
-        long job that is admitted once for each of its steps is not broken off halfway.
+        ``on_position``: called with the number of callers ahead, again and again until then; what
+        it raises ends the wait. ``caller``: who asks; callers take turns. None: somebody new.
+        Raises ``BusyError`` where the queue is full, unless ``already_admitted``: a long job that
+        is admitted once for each of its steps is not broken off halfway.
         """
         self._enter(on_position, already_admitted, caller)
         try:
@@ -52,8 +61,9 @@ class AdmissionQueue:
 
     @contextmanager
     def asked(self) -> Iterator[bool]:
-        """Whether one more may come in or wait. What the caller counts in ``elsewhere`` before the end of the block is counted exactly:
-        nobody else is let in meanwhile."""
+        """Whether one more may come in or wait. What the caller counts in ``elsewhere`` before the
+        end of the block is counted exactly: nobody else is let in meanwhile.
+        """
         with self._changed:
             yield self._mine + self.elsewhere() < self.inside + self.waiting
 
@@ -66,7 +76,12 @@ class AdmissionQueue:
         finally:
             self._covered.now = False
 
-    def _enter(self, on_position: Callable[[int], None] | None, already_admitted: bool, caller: Hashable | None) -> None:
+    def _enter(
+        self,
+        on_position: Callable[[int], None] | None,
+        already_admitted: bool,
+        caller: Hashable | None,
+    ) -> None:
         counted = not getattr(self._covered, "now", False)
         with self.asked() as room:
             if counted and not already_admitted and not room:
@@ -88,7 +103,9 @@ class AdmissionQueue:
             raise
 
     def _before(self, me: Ticket) -> int | None:
-        """Come in where it is one's turn, and give None; otherwise wait a little and give how many are before one."""
+        """Come in where it is one's turn, and give None; otherwise wait a little and give how many
+        are before one.
+        """
         with self._changed:
             if not self._may(me):
                 self._changed.wait(LOOK)
@@ -104,7 +121,9 @@ class AdmissionQueue:
 
 
 class SlotLeases:
-    """Leases for what lasts, such as videos, up to a fixed number. One is lost unless renewed within ``lost`` seconds. Thread-safe."""
+    """Leases for what lasts, such as videos, up to a fixed number. One is lost unless renewed
+    within ``lost`` seconds. Thread-safe.
+    """
 
     def __init__(self, most: int, lost: float = 10.0) -> None:
         self.most, self.lost = most, lost
@@ -112,10 +131,14 @@ class SlotLeases:
         self._lock = threading.Lock()
 
     def take(self, who: object, now: float | None = None) -> bool:
-        """Take a place or keep the one ``who`` has; whether there was one. ``now``: by ``time.monotonic``."""
+        """Take a place or keep the one ``who`` has; whether there was one. ``now``: by
+        ``time.monotonic``.
+        """
         now = time.monotonic() if now is None else now
         with self._lock:
-            self._taken = {one: seen for one, seen in self._taken.items() if now - seen <= self.lost}
+            self._taken = {
+                one: seen for one, seen in self._taken.items() if now - seen <= self.lost
+            }
             if who not in self._taken and len(self._taken) >= self.most:
                 return False
             self._taken[who] = now

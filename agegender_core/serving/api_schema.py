@@ -1,15 +1,19 @@
-"""The shape of the JSON that leaves the house, as types: what ``Analysis.as_dict`` and the API give.
+"""The shape of the JSON that leaves the house, as types: what ``Analysis.as_dict`` and the API
+give.
 
-Annotations are evaluated here: as strings, they would hide from the types which fields may be missing.
+Annotations are evaluated here: as strings, they would hide from the types which fields may be
+missing.
 """
 
 from typing import Any, NotRequired, TypedDict
 
 
 class FaceJson(TypedDict):
-    """``box_xyxy``: left, top, right, bottom in pixels of the image as given (EXIF orientation applied, not turned further);
-    ``score``: 0 to 1; ``landmarks``: five (x, y) in the same pixels or null; ``turned``: degrees counter-clockwise that image has to be
-    turned for the face to stand upright."""
+    """``box_xyxy``: left, top, right, bottom in pixels of the image as given (EXIF orientation
+    applied, not turned further);
+    ``score``: 0 to 1; ``landmarks``: five (x, y) in the same pixels or null; ``turned``: degrees
+    counter-clockwise that image has to be turned for the face to stand upright.
+    """
 
     box_xyxy: list[float]
     score: float
@@ -19,8 +23,10 @@ class FaceJson(TypedDict):
 
 
 class AgeJson(TypedDict):
-    """``years``: point estimate; ``interval``: in years; ``coverage``: share of such that hold it; ``group``: a
-    benchmark's age range; ``probs``: of the ages 0 to 100; ``group_probs``: of age ranges, where a network knows only those."""
+    """``years``: point estimate; ``interval``: in years; ``coverage``: share of such that hold it;
+    ``group``: a benchmark's age range; ``probs``: of the ages 0 to 100; ``group_probs``: of age
+    ranges, where a network knows only those.
+    """
 
     years: float
     interval: list[float] | None
@@ -57,8 +63,10 @@ class TimingJson(TypedDict):
 
 
 class AnalysisJson(TypedDict):
-    """One image: its size in pixels after its EXIF orientation, its faces from the largest to the smallest, and how many more
-    were left out. ``turned``: degrees counter-clockwise (0, 90, 180 or 270) to turn it for its faces to stand upright."""
+    """One image: its size in pixels after its EXIF orientation, its faces from the largest to the
+    smallest, and how many more were left out. ``turned``: degrees counter-clockwise (0, 90, 180 or
+    270) to turn it for its faces to stand upright.
+    """
 
     file: str
     width: int
@@ -85,8 +93,9 @@ class FailureJson(TypedDict):
 
 
 class BlockJson(TypedDict):
-    """One attention block: ``shape`` (channels, rows, columns) of its mask; ``gate`` 0 to 1 or null; ``mean`` and ``maximum`` over the
-    channels, each rows of columns in 0 to 1."""
+    """One attention block: ``shape`` (channels, rows, columns) of its mask; ``gate`` 0 to 1 or
+    null; ``mean`` and ``maximum`` over the channels, each rows of columns in 0 to 1.
+    """
 
     name: str
     shape: list[int]
@@ -97,7 +106,9 @@ class BlockJson(TypedDict):
 
 
 class AttentionJson(TypedDict):
-    """Where a network looked in one face. ``crop``: pixels of the aligned crop's side, which the masks lie over."""
+    """Where a network looked in one face. ``crop``: pixels of the aligned crop's side, which the
+    masks lie over.
+    """
 
     file: str
     weights: str
@@ -126,4 +137,9 @@ def json_schema(kind: Any) -> dict[str, Any]:
         raise TypeError(f"no schema for {kind!r}")
     fields = {name: json_schema(hint) for name, hint in get_type_hints(kind).items()}
     words = " ".join((kind.__doc__ or "").split())
-    return {"type": "object", "description": words, "properties": fields, "required": sorted(kind.__required_keys__)}
+    return {
+        "type": "object",
+        "description": words,
+        "properties": fields,
+        "required": sorted(kind.__required_keys__),
+    }

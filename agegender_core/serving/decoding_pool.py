@@ -18,8 +18,9 @@ IDLE = 30.0
 
 
 class Pool:
-    """Runs ``workers`` pieces of work at the same moment, and keeps ``waiting`` more in a line that is
-    fair between callers. Threads start when they are needed and end when idle. Thread-safe."""
+    """Runs ``workers`` pieces of work at the same moment, and keeps ``waiting`` more in a line that
+    is fair between callers. Threads start when they are needed and end when idle. Thread-safe.
+    """
 
     def __init__(self, workers: int, waiting: int, name: str = "pool") -> None:
         self.workers, self.waiting, self.name = workers, waiting, name
@@ -29,8 +30,9 @@ class Pool:
         self._changed = threading.Condition()
 
     def submit(self, work: Callable[[], T], caller: Hashable | None = None) -> Future[T]:
-        """A promise of what ``work`` gives. Raises ``BusyError`` where the line is full; cancelling the
-        promise gives up a place that has not been served."""
+        """A promise of what ``work`` gives. Raises ``BusyError`` where the line is full; cancelling
+        the promise gives up a place that has not been served.
+        """
         promise: Future[T] = Future()
         with self._changed:
             if self._full():

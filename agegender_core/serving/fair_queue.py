@@ -22,8 +22,9 @@ class Ticket:
 class FairLine:
     """A line that is fair between callers (start-time fair queuing). Not thread-safe: hold a lock.
 
-    Everybody has one turn a round. Who comes with many wishes gets one of them served in each round, and
-    who comes with one waits for one of the others at most. Wishes of one caller keep their order.
+    Everybody has one turn a round. Who comes with many wishes gets one of them served in each
+    round, and who comes with one waits for one of the others at most. Wishes of one caller keep
+    their order.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,9 @@ class FairLine:
         return len(self._waiting)
 
     def join(self, caller: Hashable | None = None) -> Ticket:
-        """A place at the end of the caller's own; without a name everybody is a caller of their own."""
+        """A place at the end of the caller's own; without a name everybody is a caller of their
+        own.
+        """
         self._number += 1
         turn = self._round
         if caller is not None:

@@ -1,4 +1,5 @@
-"""What all front ends of one process have in common: its models, the admission queue and the operator's settings. Thread-safe.
+"""What all front ends of one process have in common: its models, the admission queue and the
+operator's settings. Thread-safe.
 
 Nothing here knows a web framework, and torch is not imported before the first network is loaded.
 """
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from agegender_core.inference.predictor import Predictor
 
 LOADED = 3
-"""Networks kept in memory for all visitors; the one longest unused makes room. The largest of them holds 400 MB."""
+"""Networks kept in memory for all visitors; the one longest unused makes room. The largest of them
+holds 400 MB.
+"""
 
 
 class Predictors:
-    """Loads a network when it is first asked for and keeps the last ``most``. Who asks for one that is being loaded waits for it."""
+    """Loads a network when it is first asked for and keeps the last ``most``. Who asks for one that
+    is being loaded waits for it.
+    """
 
     def __init__(self, most: int = LOADED) -> None:
         self.most = most
@@ -41,14 +46,20 @@ class Predictors:
         renewed_after_fork(self)
 
     def renew_after_fork(self) -> None:
-        """In a forked process: nobody is loading what was being loaded, and nobody is inside or waiting at the gate."""
+        """In a forked process: nobody is loading what was being loaded, and nobody is inside or
+        waiting at the gate.
+        """
         self._lock = threading.Lock()
-        self._kept = OrderedDict((name, promise) for name, promise in self._kept.items() if promise.done())
+        self._kept = OrderedDict(
+            (name, promise) for name, promise in self._kept.items() if promise.done()
+        )
         admission.cache_clear()
         video_slots.cache_clear()
 
     def __call__(self, weights: str | None, race: bool = False) -> Predictor:
-        """The predictor for weights by name (None: the manifest's default). Raises ``WeightsError`` or ``DetectorError``."""
+        """The predictor for weights by name (None: the manifest's default). Raises ``WeightsError``
+        or ``DetectorError``.
+        """
         name = _entry(weights).name
         with self._lock:
             promise = self._kept.get(name)
@@ -66,7 +77,11 @@ class Predictors:
     def loaded(self) -> list[str]:
         """Names of the networks in memory, the one longest unused first."""
         with self._lock:
-            return [name for name, promise in self._kept.items() if promise.done() and promise.exception() is None]
+            return [
+                name
+                for name, promise in self._kept.items()
+                if promise.done() and promise.exception() is None
+            ]
 
     def clear(self) -> None:
         """Forget all networks."""
@@ -96,20 +111,26 @@ def admission() -> AdmissionQueue:
 
 @lru_cache(maxsize=1)
 def decoders() -> Pool:
-    """Threads in which images are decoded before they wait at the gate: as many as images are worked on at once, two at most, for
-    each may take as many bytes as its pixels. Raises ``ConfigError``."""
+    """Threads in which images are decoded before they wait at the gate: as many as images are
+    worked on at once, two at most, for each may take as many bytes as its pixels. Raises
+    ``ConfigError``.
+    """
     chosen = settings()
     return Pool(min(2, chosen.concurrent), chosen.waiting, "decoder")
 
 
 @lru_cache(maxsize=1)
 def video_slots() -> SlotLeases:
-    """SlotLeases for live videos: as many as images are worked on at once. Raises ``ConfigError``."""
+    """SlotLeases for live videos: as many as images are worked on at once. Raises
+    ``ConfigError``.
+    """
     return SlotLeases(settings().concurrent)
 
 
 mounted_apps: dict[str, str] = {}
-"""Front ends beside this one on the same port, by name, and their paths: «gradio» where ``serve.py`` serves both."""
+"""Front ends beside this one on the same port, by name, and their paths: «gradio» where
+``serve.py`` serves both.
+"""
 
 missing: dict[str, str] = {}
 """Front ends that belong beside this one and could not start, by name, and why."""
@@ -121,12 +142,16 @@ def settings() -> Settings:
 
 
 def installed_weights() -> list[ModelInfo]:
-    """Weights whose file is there, the default first and those made for comparisons last. Raises ``WeightsError`` for a broken manifest."""
+    """Weights whose file is there, the default first and those made for comparisons last. Raises
+    ``WeightsError`` for a broken manifest.
+    """
     return [entry for entry in manifest() if entry.installed]
 
 
 def manifest() -> tuple[ModelInfo, ...]:
-    """All entries of the manifest, the default first; parsed again only after the file has changed. Raises ``WeightsError``."""
+    """All entries of the manifest, the default first; parsed again only after the file has changed.
+    Raises ``WeightsError``.
+    """
     folder = weights_dir()
     try:
         found = (folder / "manifest.toml").stat()
@@ -152,9 +177,16 @@ def _entry(weights: str | None) -> ModelInfo:
 
 
 def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]:
-    """Those of ``installed`` that visitors may choose: all unless the operator named some. Raises ``ConfigError`` for an unknown name."""
-    if unknown := [name for name in chosen.offered if name not in {entry.name for entry in installed}]:
-        raise ConfigError(f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are {', '.join(entry.name for entry in installed)}")
+    """Those of ``installed`` that visitors may choose: all unless the operator named some. Raises
+    ``ConfigError`` for an unknown name.
+    """
+    if unknown := [
+        name for name in chosen.offered if name not in {entry.name for entry in installed}
+    ]:
+        raise ConfigError(
+            f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are"
+            f" {', '.join(entry.name for entry in installed)}"
+        )
     return [entry for entry in installed if not chosen.offered or entry.name in chosen.offered]
 
 
@@ -162,21 +194,26 @@ def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]
 def freeze_gc(what: str) -> None:
     """Once ``what`` is loaded, leave all there is out of every later search for garbage.
 
-    Streamlit searches after each run of a page: with torch's and pandas' objects in it, that held the next click up by 150 ms.
+    Streamlit searches after each run of a page: with torch's and pandas' objects in it, that held
+    the next click up by 150 ms.
     """
     gc.collect()
     gc.freeze()
 
 
 def _load(name: str) -> Predictor:
-    """A network that has done its slow first passes: the detector's, which all networks share, and its own."""
+    """A network that has done its slow first passes: the detector's, which all networks share, and
+    its own.
+    """
     from PIL import Image
 
     from agegender_core.inference import predictor as core
     from agegender_core.types import Face
 
     chosen = settings()
-    loaded = core.load_predictor(name, limits=chosen.image_limits, max_faces=chosen.max_faces, threads=chosen.threads)
+    loaded = core.load_predictor(
+        name, limits=chosen.image_limits, max_faces=chosen.max_faces, threads=chosen.threads
+    )
     _warm_detector(loaded.find_faces)
     side = loaded.card.input.size
     loaded.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])

@@ -1,4 +1,6 @@
-"""What callers from outside may ask, front end or API: images as bytes in, answers out, one turn at the gate for each image."""
+"""What callers from outside may ask, front end or API: images as bytes in, answers out, one turn at
+the gate for each image.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
-from agegender_core.errors import AgeGenderError, ConfigError, InvalidImageError, NoFaceError, WeightsMissingError
+from agegender_core.errors import (
+    AgeGenderError,
+    ConfigError,
+    InvalidImageError,
+    NoFaceError,
+    WeightsMissingError,
+)
 from agegender_core.serving import runtime
 
 if TYPE_CHECKING:
@@ -19,12 +27,16 @@ OnPosition = Callable[[int], None]
 
 
 def choices() -> list[str]:
-    """Names of the networks visitors may choose, the default first. Raises ``ConfigError`` or ``WeightsError``."""
+    """Names of the networks visitors may choose, the default first. Raises ``ConfigError`` or
+    ``WeightsError``.
+    """
     chosen = runtime.settings()
     entries = runtime.offered(runtime.installed_weights(), chosen)
     if not entries:
         raise WeightsMissingError("no trained weights are installed")
-    names = [entry.name for entry in entries if not entry.for_comparison] or [entry.name for entry in entries]
+    names = [entry.name for entry in entries if not entry.for_comparison] or [
+        entry.name for entry in entries
+    ]
     default = chosen.weights or names[0]
     return sorted(names, key=lambda name: name != default)
 
@@ -38,12 +50,15 @@ def attention_choices() -> list[str]:
 
 
 def check(data: bytes, caller: Hashable | None = None) -> None:
-    """Refuse what is no image we accept, before it waits in a queue. Raises ``InvalidImageError`` or ``BusyError``."""
+    """Refuse what is no image we accept, before it waits in a queue. Raises ``InvalidImageError``
+    or ``BusyError``.
+    """
     checking(lambda: data, caller).result()
 
 
 def checking(read: Callable[[], bytes], caller: Hashable | None = None) -> Future[None]:
-    """The same as a promise, for callers who may not block: ``read`` gives the image's bytes, and both happen in threads of our own.
+    """The same as a promise, for callers who may not block: ``read`` gives the image's bytes, and
+    both happen in threads of our own.
 
     Raises ``BusyError`` where too many wait for those threads, before anything is read or decoded.
     """
@@ -60,30 +75,40 @@ def predict(
     already_admitted: bool = False,
     caller: Hashable | None = None,
 ) -> Analysis:
-    """All faces of one image. ``caller``: who asks, an address for example; at the gate callers take turns.
+    """All faces of one image. ``caller``: who asks, an address for example; at the gate callers
+    take turns.
 
-    Raises ``InvalidImageError``, ``DetectorError``, ``WeightsError``, ``ConfigError`` or ``BusyError``.
+    Raises ``InvalidImageError``, ``DetectorError``, ``WeightsError``, ``ConfigError`` or
+    ``BusyError``.
     """
     from agegender_core.vision.image_io import check_header
 
-    check_header(data, limits=runtime.settings().image_limits)  # what is refused without decoding need not wait
+    # What is refused without decoding need not wait.
+    check_header(data, limits=runtime.settings().image_limits)
     runner = runtime.predictor(_allowed(weights), runtime.settings().race)
     with runtime.admission().admit(on_position, already_admitted, caller):
         return runner.run(data)
 
 
 def predict_batch(
-    pictures: Sequence[tuple[str, bytes | None]], weights: str | None = None, already_admitted: bool = False, caller: Hashable | None = None
+    pictures: Sequence[tuple[str, bytes | None]],
+    weights: str | None = None,
+    already_admitted: bool = False,
+    caller: Hashable | None = None,
 ) -> Iterator[tuple[str, Analysis | Exception]]:
-    """Each image's name with its answer, or with what was wrong with it, as they come. None for bytes that could not be read.
+    """Each image's name with its answer, or with what was wrong with it, as they come. None for
+    bytes that could not be read.
 
-    Raises ``ConfigError`` where there are none or more than the operator allows, and as ``predict`` for the network.
+    Raises ``ConfigError`` where there are none or more than the operator allows, and as ``predict``
+    for the network.
     """
     most = runtime.settings().max_pictures
     if not pictures:
         raise ConfigError("there are no images: give one at least")
     if len(pictures) > most:
-        raise ConfigError(f"{len(pictures)} images are more than the {most} answered at once: give them in parts")
+        raise ConfigError(
+            f"{len(pictures)} images are more than the {most} answered at once: give them in parts"
+        )
     runtime.predictor(_allowed(weights))
     return _answered(pictures, weights, already_admitted, caller)
 
@@ -96,7 +121,9 @@ def attention(
     already_admitted: bool = False,
     caller: Hashable | None = None,
 ) -> AttentionMaps:
-    """Where a network with masks looked in one face, 0 for the largest. Raises as ``predict`` and ``NoFaceError``."""
+    """Where a network with masks looked in one face, 0 for the largest. Raises as ``predict`` and
+    ``NoFaceError``.
+    """
     from dataclasses import replace
 
     from agegender_core.explain.attention import AttentionNetwork
@@ -106,15 +133,23 @@ def attention(
         raise WeightsMissingError("none of the networks on offer has attention masks")
     name = weights or names[0]
     if name not in names:
-        raise ConfigError(f"{name!r} has no attention masks or is not on offer: choose one of {', '.join(names)}")
+        raise ConfigError(
+            f"{name!r} has no attention masks or is not on offer: choose one of {', '.join(names)}"
+        )
     runner = runtime.predictor(name)
     with runtime.admission().admit(on_position, already_admitted, caller):
         analysis = runner.run(data)
         found = analysis.predictions
         if not 0 <= face < len(found):
-            there = "no face was found" if not found else f"there are {len(found)}, counted from 0 for the largest"
+            there = (
+                "no face was found"
+                if not found
+                else f"there are {len(found)}, counted from 0 for the largest"
+            )
             raise NoFaceError(f"face {face} is not in the image: {there}")
-        maps = AttentionNetwork(runner.card, runner.network).explain(found[face].crop, found[face].face)
+        maps = AttentionNetwork(runner.card, runner.network).explain(
+            found[face].crop, found[face].face
+        )
     return replace(maps, weights=name, face=found[face].face.scaled(analysis.scale))
 
 
@@ -142,7 +177,10 @@ def attention_json(file: str, maps: AttentionMaps) -> AttentionJson:
 
 
 def _answered(
-    pictures: Iterable[tuple[str, bytes | None]], weights: str | None, already_admitted: bool, caller: Hashable | None
+    pictures: Iterable[tuple[str, bytes | None]],
+    weights: str | None,
+    already_admitted: bool,
+    caller: Hashable | None,
 ) -> Iterator[tuple[str, Analysis | Exception]]:
     for name, data in pictures:
         try:
@@ -158,7 +196,9 @@ def _allowed(weights: str | None) -> str:
     names = choices()
     if weights is None:
         return names[0]
-    everything = [entry.name for entry in runtime.offered(runtime.installed_weights(), runtime.settings())]
+    everything = [
+        entry.name for entry in runtime.offered(runtime.installed_weights(), runtime.settings())
+    ]
     if weights not in everything:
         raise ConfigError(f"{weights!r} is not on offer: choose one of {', '.join(names)}")
     return weights

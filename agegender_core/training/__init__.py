@@ -1,1 +1,3 @@
-"""Training: recipes, augmentation, losses, the loop. Imports neither a detector nor a web framework."""
+"""Training: recipes, augmentation, losses, the loop. Imports neither a detector nor a web
+framework.
+"""

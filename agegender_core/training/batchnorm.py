@@ -1,8 +1,9 @@
 """Batch norm's running statistics, measured anew on training images by the network as it stands.
 
-They lag behind the weights where these move fast to the end (a constant rate and no average of the weights), and no longer fit once
-weights were rounded. Wu and Johnson, «Rethinking "Batch" in BatchNorm» (2021), call the remedy precise batch norm; ``update_bn`` of
-torch does it for every kind of batch norm.
+They lag behind the weights where these move fast to the end (a constant rate and no average of the
+weights), and no longer fit once weights were rounded. Wu and Johnson, «Rethinking "Batch" in
+BatchNorm» (2021), call the remedy precise batch norm; ``update_bn`` of torch does it for every kind
+of batch norm.
 """
 
 from __future__ import annotations
@@ -24,20 +25,34 @@ PICTURES, BATCH = 2000, 100
 
 
 def settle(model: nn.Module, recipe: Recipe, crops: CropSet) -> dict[str, Tensor]:
-    """Give every batch norm of ``model`` the statistics of ``PICTURES`` of ``crops``, as they are without augmentation; changes ``model``.
+    """Give every batch norm of ``model`` the statistics of ``PICTURES`` of ``crops``, as they are
+    without augmentation; changes ``model``.
 
-    Returns the new statistics by their names in the state dict; the model's mode, and the norms' momentum, stay what they were.
+    Returns the new statistics by their names in the state dict; the model's mode, and the norms'
+    momentum, stay what they were.
     """
     with mixed_precision(recipe, crops.wide.device):
         update_bn(_batches(recipe, crops), model)
-    norms = {name: module for name, module in model.named_modules() if isinstance(module, _BatchNorm)}
-    return {f"{name}.{part}": getattr(norm, part) for name, norm in norms.items() for part in ("running_mean", "running_var")}
+    norms = {
+        name: module for name, module in model.named_modules() if isinstance(module, _BatchNorm)
+    }
+    return {
+        f"{name}.{part}": getattr(norm, part)
+        for name, norm in norms.items()
+        for part in ("running_mean", "running_var")
+    }
 
 
 def _batches(recipe: Recipe, crops: CropSet) -> Iterator[Tensor]:
-    """(N, 3, H, W) normalised images, N up to ``BATCH``; a last batch of one has no variance and is left out."""
-    chosen = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:PICTURES].to(crops.wide.device)
+    """(N, 3, H, W) normalised images, N up to ``BATCH``; a last batch of one has no variance and is
+    left out.
+    """
+    chosen = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:PICTURES].to(
+        crops.wide.device
+    )
     for batch in chosen.split(BATCH):
         if len(batch) > 1:
-            images = normalise(centre(crops.wide[batch], recipe.input.size, crops.view), recipe.input)
+            images = normalise(
+                centre(crops.wide[batch], recipe.input.size, crops.view), recipe.input
+            )
             yield images.contiguous(memory_format=torch.channels_last)

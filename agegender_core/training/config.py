@@ -1,4 +1,6 @@
-"""Training recipes: typed, read from TOML, unknown keys refused. Plain dataclasses, so that a bare training machine can read them."""
+"""Training recipes: typed, read from TOML, unknown keys refused. Plain dataclasses, so that a bare
+training machine can read them.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ from agegender_core.types import InputSpec
 
 @dataclass(frozen=True)
 class DataConfig:
-    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is watched.
+    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is
+    watched.
 
-    ``resplit``: deals the images of every set anew, near-duplicates and all, for measuring what a protocol does, never for weights to be
-    used: «random» into splits of the same sizes, «stratified_age_bins» as the third paper did (5,000 images, 90/5/5).
+    ``resplit``: deals the images of every set anew, near-duplicates and all, for measuring what a
+    protocol does, never for weights to be used: «random» into splits of the same sizes,
+    «stratified_age_bins» as the third paper did (5,000 images, 90/5/5).
     """
 
     sets: tuple[str, ...] = ("utkface", "all_age_faces", "fairface")
@@ -34,12 +38,16 @@ class DataConfig:
 class ScheduleConfig:
     """How long and how fast.
 
-    ``epochs``: full length. ``budget_minutes``: where the clock would run out first, the schedule shrinks to fit it (0: no limit).
-    ``warmup``: share of the run in which the learning rate rises. ``cosine``: fall to zero along a cosine, else stay constant.
-    ``sizes``: (share of the run from which it holds, side of the crop in pixels): small crops first are faster.
-    ``watch``: training images that are measured after each pass as the validation split is, without augmentation, for learning curves.
-    ``cpu_bf16``: bfloat16 on processors that multiply it in hardware, twice as fast for wide networks, no faster for small ones (a GPU
-    always uses it).
+    ``epochs``: full length. ``budget_minutes``: where the clock would run out first, the schedule
+    shrinks to fit it (0: no limit).
+    ``warmup``: share of the run in which the learning rate rises. ``cosine``: fall to zero along a
+    cosine, else stay constant.
+    ``sizes``: (share of the run from which it holds, side of the crop in pixels): small crops first
+    are faster.
+    ``watch``: training images that are measured after each pass as the validation split is, without
+    augmentation, for learning curves.
+    ``cpu_bf16``: bfloat16 on processors that multiply it in hardware, twice as fast for wide
+    networks, no faster for small ones (a GPU always uses it).
     """
 
     epochs: int = 30
@@ -71,8 +79,8 @@ class OptimizerConfig:
 class AugmentConfig:
     """Random changes of a training crop. ``p`` is a probability.
 
-    ``rotate``, ``shear``: largest angles in degrees. ``scale``, ``shift``, ``contrast``, ``colour``: as
-    fractions. ``brightness``: factors lie within so much of ``brightness_middle``.
+    ``rotate``, ``shear``: largest angles in degrees. ``scale``, ``shift``, ``contrast``,
+    ``colour``: as fractions. ``brightness``: factors lie within so much of ``brightness_middle``.
     """
 
     flip_p: float = 0.5
@@ -94,8 +102,9 @@ class AugmentConfig:
 class LossConfig:
     """Weights of the parts.
 
-    ``sigma``: width in years of the Gaussian an exact age is smeared to. ``mean_l1``: weight of the error of the distribution's mean.
-    ``age``, ``gender``, ``race``: weights of the heads. ``gender_smoothing``: label smoothing. ``groups``: age groups of ``two_values``.
+    ``sigma``: width in years of the Gaussian an exact age is smeared to. ``mean_l1``: weight of the
+    error of the distribution's mean. ``age``, ``gender``, ``race``: weights of the heads.
+    ``gender_smoothing``: label smoothing. ``groups``: age groups of ``two_values``.
     """
 
     sigma: float = 2.5
@@ -126,9 +135,10 @@ class DistilConfig:
 class CardConfig:
     """What people read about the weights.
 
-    ``title``, ``summary``, ``paper``: for people. ``caveats``: what to know before use. ``default``: whether the app opens with these
-    weights. ``flip``: average with the mirrored crop. ``for_comparison``: made to compare options, not for use. ``storage``: half
-    precision, or fewer bits a value for networks too large for that.
+    ``title``, ``summary``, ``paper``: for people. ``caveats``: what to know before use.
+    ``default``: whether the app opens with these weights. ``flip``: average with the mirrored crop.
+    ``for_comparison``: made to compare options, not for use. ``storage``: half precision, or fewer
+    bits a value for networks too large for that.
     """
 
     title: str = ""
@@ -145,13 +155,15 @@ class CardConfig:
 class Recipe:
     """One training run, whole. ``model``: the architecture's own options.
 
-    ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that carries them; xception: by timm
-    where they can be had, else from scratch); «published», the installed weights of the same name; or the path of a safetensors file (for
-    these two of timm's names). ``fresh``: parts that begin at random all the same, by a piece of their tensors' names, such as
-    «mask_branch».
+    ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that
+    carries them; xception: by timm where they can be had, else from scratch); «published», the
+    installed weights of the same name; or the path of a safetensors file (for these two of timm's
+    names). ``fresh``: parts that begin at random all the same, by a piece of their tensors' names,
+    such as «mask_branch».
 
-    ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9 (FairFace's ranges) or 1 (years),
-    decade (classes) and digit 1, gender 2 or 1, race 7, or targets 2 (age group index and gender as two numbers).
+    ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9
+    (FairFace's ranges) or 1 (years), decade (classes) and digit 1, gender 2 or 1, race 7, or
+    targets 2 (age group index and gender as two numbers).
     """
 
     name: str
@@ -178,7 +190,8 @@ class Recipe:
 def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe. ``overrides``: dotted keys such as ``{"schedule.epochs": 2}``.
 
-    Raises ``ConfigError`` for an unreadable file, an unknown or missing key, or a value of the wrong type.
+    Raises ``ConfigError`` for an unreadable file, an unknown or missing key, or a value of the
+    wrong type.
     """
     try:
         raw = tomllib.loads(path.read_text())
@@ -219,11 +232,17 @@ def _build(cls: type, raw: dict[str, Any], where: str) -> Any:
     unknown = sorted(set(raw) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    required = {name for name, item in known.items() if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING}
+    required = {
+        name
+        for name, item in known.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
     missing = sorted(required - set(raw))
     if missing:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
-    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()})
+    return cls(
+        **{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -245,6 +264,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))):
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))
+    ):
         raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value

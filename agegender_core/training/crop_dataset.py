@@ -1,4 +1,6 @@
-"""All crops of a run as one uint8 tensor in memory: the whole of our data is under two gigabytes."""
+"""All crops of a run as one uint8 tensor in memory: the whole of our data is under two
+gigabytes.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,15 @@ from agegender_core.training.config import DataConfig, Recipe
 from agegender_core.training.losses import TargetBatch, two_value_targets
 
 WIDE = 1.5
-"""Side of the stored crop, as a multiple of the network's input: the border is what augmentation moves into view."""
+"""Side of the stored crop, as a multiple of the network's input: the border is what augmentation
+moves into view.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class CropSet:
-    """``wide``: (N, 3, W, W) uint8, channels last in memory. ``view``: share of W that the network's input spans.
+    """``wide``: (N, 3, W, W) uint8, channels last in memory. ``view``: share of W that the
+    network's input spans.
 
     ``teacher``: a teacher's logits, (N, K) by head, empty where the recipe has none.
     """
@@ -38,11 +43,15 @@ class CropSet:
         return len(self.records)
 
     def some(self, count: int) -> CropSet:
-        """``count`` of the crops, or all, drawn always alike, without what a teacher says of them."""
+        """``count`` of the crops, or all, drawn always alike, without what a teacher says of
+        them.
+        """
         chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:count]
         records = tuple(self.records[index] for index in chosen.tolist())
         rows = chosen.to(self.wide.device)
-        return CropSet(self.wide[rows], self.view, self.targets.each(lambda tensor: tensor[rows]), records)
+        return CropSet(
+            self.wide[rows], self.view, self.targets.each(lambda tensor: tensor[rows]), records
+        )
 
     def to(self, device: torch.device) -> CropSet:
         """The same on ``device``."""
@@ -55,8 +64,11 @@ class CropSet:
         )
 
 
-def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None) -> CropSet:
-    """Crops and labels of ``split`` of all the recipe's sets. Images without labels for the heads are left out.
+def load_split(
+    recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None
+) -> CropSet:
+    """Crops and labels of ``split`` of all the recipe's sets. Images without labels for the heads
+    are left out.
 
     Raises ``DatasetError`` where a set is absent or has nothing to give.
     """
@@ -65,18 +77,30 @@ def load_split(recipe: Recipe, split: str, say: Callable[[str], None] = lambda t
     parts: list[np.ndarray] = []
     for name in recipe.data.sets:
         found = split_records(recipe.data, name, split)
-        usable = [record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep]
+        usable = [
+            record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep
+        ]
         if not usable:
-            raise DatasetError(f"set {name!r} has no image in split {split!r} with labels for the heads {sorted(recipe.heads)}")
+            raise DatasetError(
+                f"set {name!r} has no image in split {split!r} with labels for the heads"
+                f" {sorted(recipe.heads)}"
+            )
         say(f"{name} {split}: {len(usable)} of {len(found)} images")
         parts.append(load_crops(usable, wide_spec))
         records.extend(usable)
     wide = torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)  # (N, 3, W, W)
-    return CropSet(wide, recipe.input.size / wide_spec.size, TargetBatch.of(labelled_targets(records)), tuple(records))
+    return CropSet(
+        wide,
+        recipe.input.size / wide_spec.size,
+        TargetBatch.of(labelled_targets(records)),
+        tuple(records),
+    )
 
 
 def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
-    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so, dealt anew (always alike)."""
+    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so,
+    dealt anew (always alike).
+    """
     if not data.resplit:
         return read_records(name, split)
     records = read_records(name)
@@ -85,7 +109,11 @@ def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
         return [dataclasses.replace(records[index], split=split) for index in fold.parts[split]]
     names = np.array([record.split for record in records])
     dealt = np.random.default_rng(0).permutation(names)
-    return [dataclasses.replace(record, split=split) for record, given in zip(records, dealt, strict=True) if given == split]
+    return [
+        dataclasses.replace(record, split=split)
+        for record, given in zip(records, dealt, strict=True)
+        if given == split
+    ]
 
 
 def usable_rows(records: Sequence[FaceRecord], recipe: Recipe) -> np.ndarray:

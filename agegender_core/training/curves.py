@@ -1,4 +1,6 @@
-"""Learning curves of published weights: what the log of each stage said, kept in ``reports/<weights>/curve.json``."""
+"""Learning curves of published weights: what the log of each stage said, kept in
+``reports/<weights>/curve.json``.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ Row = dict[str, float]
 
 
 def keep_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
-    """Write the curve of ``entry``, just published from ``run``, into ``reports``; None where the run kept no log.
+    """Write the curve of ``entry``, just published from ``run``, into ``reports``; None where the
+    run kept no log.
 
-    A run that started from published weights goes on from their curve. Its rows are those of ``log.jsonl``:
-    «epoch» (passes of this stage), «minutes», «loss» (on training images as augmentation leaves them,
-    running mean), «val_loss», and «set/metric» of the validation split, «train set/metric» of training
-    images where the recipe watches some. Raises ``ConfigError`` for a damaged log.
+    A run that started from published weights goes on from their curve. Its rows are those of
+    ``log.jsonl``: «epoch» (passes of this stage), «minutes», «loss» (on training images as
+    augmentation leaves them, running mean), «val_loss», and «set/metric» of the validation split,
+    «train set/metric» of training images where the recipe watches some. Raises ``ConfigError`` for
+    a damaged log.
     """
     if not (run / "log.jsonl").is_file():
         return None
@@ -26,11 +30,14 @@ def keep_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
     stage = {"start": start, "pictures": entry.training.get("pictures"), "rows": read_log(run)}
     path = reports / entry.name / "curve.json"
     earlier = _stages(path) if "published weights" in start else []
-    return _write(path, {"weights": entry.name, "weights_sha256": entry.sha256, "stages": [*earlier, stage]})
+    return _write(
+        path, {"weights": entry.name, "weights_sha256": entry.sha256, "stages": [*earlier, stage]}
+    )
 
 
 def keep_experiment(run: Path, reports: Path) -> Path:
-    """Write the curve of a run that is not to be published, such as one on a division of its own, into ``reports``.
+    """Write the curve of a run that is not to be published, such as one on a division of its own,
+    into ``reports``.
 
     Raises ``ConfigError`` where ``run`` holds no finished run or no log.
     """
@@ -40,7 +47,11 @@ def keep_experiment(run: Path, reports: Path) -> Path:
         raise ConfigError(f"{run} holds no finished run ({error}): train first") from error
     recipe = details["recipe"]
     stage = {"start": details["start"], "pictures": details["pictures"], "rows": read_log(run)}
-    curve = {"experiment": recipe["card"]["title"] or recipe["name"], "weights": recipe["name"], "stages": [stage]}
+    curve = {
+        "experiment": recipe["card"]["title"] or recipe["name"],
+        "weights": recipe["name"],
+        "stages": [stage],
+    }
     return _write(reports / recipe["name"] / "curve.json", curve)
 
 
@@ -52,7 +63,9 @@ def read_log(run: Path) -> list[Row]:
     except OSError as error:
         raise ConfigError(f"{log} is missing: no curve was kept of {run.name}") from error
     except ValueError as error:
-        raise ConfigError(f"{log} is damaged ({error}): the curve of {run.name} cannot be kept") from error
+        raise ConfigError(
+            f"{log} is damaged ({error}): the curve of {run.name} cannot be kept"
+        ) from error
 
 
 def _write(path: Path, curve: dict[str, Any]) -> Path:
@@ -66,11 +79,21 @@ def _stages(path: Path) -> list[dict[str, Any]]:
 
 
 def joined(curve: dict[str, Any]) -> list[Row]:
-    """Rows of all stages one after the other, «epoch» and «minutes» counted through, with «stage» from 1."""
+    """Rows of all stages one after the other, «epoch» and «minutes» counted through, with «stage»
+    from 1.
+    """
     rows: list[Row] = []
     passes = minutes = 0.0
     for number, stage in enumerate(curve["stages"], start=1):
-        rows += [{**row, "stage": number, "epoch": row["epoch"] + passes, "minutes": row["minutes"] + minutes} for row in stage["rows"]]
+        rows += [
+            {
+                **row,
+                "stage": number,
+                "epoch": row["epoch"] + passes,
+                "minutes": row["minutes"] + minutes,
+            }
+            for row in stage["rows"]
+        ]
         if stage["rows"]:
             passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
     return rows

@@ -1,4 +1,6 @@
-"""Learning from a teacher: its logits for every training image, asked once, and the loss that follows them."""
+"""Learning from a teacher: its logits for every training image, asked once, and the loss that
+follows them.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ BATCH = 200
 def teacher_entry(recipe: Recipe) -> ModelInfo | None:
     """The installed weights that ``recipe`` learns from, None where it has no teacher.
 
-    Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for age
-    and gender have other sizes, or that sees faces in another frame.
+    Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for
+    age and gender have other sizes, or that sees faces in another frame.
     """
     name = recipe.distil.teacher
     if not name:
@@ -39,13 +41,15 @@ def teacher_entry(recipe: Recipe) -> ModelInfo | None:
         raise ConfigError(f"{recipe.name}: its teacher cannot be used: {error}") from error
     if not entry.installed:
         raise ConfigError(
-            f"{recipe.name}: its teacher {name} is not installed: train and publish it, or name another one under distil.teacher"
+            f"{recipe.name}: its teacher {name} is not installed: train and publish it, or name"
+            " another one under distil.teacher"
         )
     for head in TAUGHT:
         if getattr(recipe.distil, head) and entry.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(
-                f"{recipe.name}: its teacher {name} has {_said(entry.heads, head)}, the recipe has "
-                f"{_said(recipe.heads, head)}: name a teacher with the same heads under distil.teacher"
+                f"{recipe.name}: its teacher {name} has {_said(entry.heads, head)}, the recipe has"
+                f" {_said(recipe.heads, head)}: name a teacher with the same heads under"
+                " distil.teacher"
             )
     if abs(entry.input.margin - recipe.input.margin) > 1e-6:
         raise ConfigError(
@@ -59,7 +63,9 @@ def _said(heads: Mapping[str, int], head: str) -> str:
     return f"{head} = {heads[head]}" if head in heads else f"no head {head}"
 
 
-def teacher_logits(recipe: Recipe, crops: CropSet, out: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
+def teacher_logits(
+    recipe: Recipe, crops: CropSet, out: Path, say: Callable[[str], None]
+) -> dict[str, Tensor]:
     """(N, K) half-precision logits by head of the teacher of ``recipe`` for ``crops``, without
     augmentation, the mean of the crop and its mirror image; empty where there is no teacher.
 
@@ -105,11 +111,13 @@ def _ask(entry: ModelInfo, crops: CropSet) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def distillation_loss(logits: Mapping[str, Tensor], taught: Mapping[str, Tensor], config: DistilConfig) -> Tensor:
+def distillation_loss(
+    logits: Mapping[str, Tensor], taught: Mapping[str, Tensor], config: DistilConfig
+) -> Tensor:
     """Scalar: weighted sum over the heads of KL(teacher ‖ student), mean over images.
 
-    ``logits`` and ``taught``: (N, K) by head. Times the square of the temperature, so that gradients
-    keep their size (Hinton, Vinyals and Dean 2015).
+    ``logits`` and ``taught``: (N, K) by head. Times the square of the temperature, so that
+    gradients keep their size (Hinton, Vinyals and Dean 2015).
     """
     heat = config.temperature
     total = torch.zeros((), device=next(iter(logits.values())).device)

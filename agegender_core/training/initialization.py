@@ -21,9 +21,11 @@ IMAGENET = ("xception", "efficientnet_lite0")
 
 
 def load_initial(model: nn.Module, recipe: Recipe) -> str:
-    """Fill ``model`` as ``recipe.start_from`` says and tell in words what was done, for the log and the model card.
+    """Fill ``model`` as ``recipe.start_from`` says and tell in words what was done, for the log and
+    the model card.
 
-    Raises ``ConfigError`` for a start the architecture does not have, ``WeightsError`` for files that are absent or do not fit.
+    Raises ``ConfigError`` for a start the architecture does not have, ``WeightsError`` for files
+    that are absent or do not fit.
     """
     source = recipe.start_from
     if not source:
@@ -41,18 +43,33 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
 def _load_own(model: nn.Module, recipe: Recipe) -> str:
     if recipe.start_from == "published":
         entry = find_weights(recipe.name)
-        tensors, source = load_tensors(entry), f"the published weights {entry.name}, {entry.training.get('pictures_seen', 0):,} images in"
+        tensors, source = (
+            load_tensors(entry),
+            (
+                f"the published weights {entry.name}, {entry.training.get('pictures_seen', 0):,}"
+                " images in"
+            ),
+        )
     else:
         tensors, source = read_tensors([Path(recipe.start_from)]), Path(recipe.start_from).name
     own = model.state_dict()
     anew = {name for name in own if any(part in name for part in recipe.fresh)}
     if unused := [part for part in recipe.fresh if not any(part in name for name in own)]:
-        raise ConfigError(f"{recipe.name}: fresh names {', '.join(unused)}, which {recipe.architecture} does not have")
-    kept = {name: value for name, value in unpack(tensors).items() if not any(part in name for part in recipe.fresh)}
+        raise ConfigError(
+            f"{recipe.name}: fresh names {', '.join(unused)}, which {recipe.architecture} does not"
+            " have"
+        )
+    kept = {
+        name: value
+        for name, value in unpack(tensors).items()
+        if not any(part in name for part in recipe.fresh)
+    }
     try:
         model.load_state_dict(kept | {name: own[name] for name in anew})
     except RuntimeError as error:
-        raise ConfigError(f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}") from error
+        raise ConfigError(
+            f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}"
+        ) from error
     return f"from {source}" + (f", {', '.join(recipe.fresh)} anew" if recipe.fresh else "")
 
 
@@ -69,19 +86,31 @@ def check_start(recipe: Recipe) -> None:
     elif source == "published":
         verify(find_weights(recipe.name))
     elif source and not Path(source).is_file():
-        raise WeightsMissingError(f"{recipe.name} starts from {source}, which is missing: name a file that is there under start_from")
+        raise WeightsMissingError(
+            f"{recipe.name} starts from {source}, which is missing: name a file that is there under"
+            " start_from"
+        )
 
 
 def _no_imagenet(recipe: Recipe) -> ConfigError:
     known = " and ".join(IMAGENET)
-    return ConfigError(f"{recipe.name}: ImageNet weights are for {known}, not for {recipe.architecture}")
+    return ConfigError(
+        f"{recipe.name}: ImageNet weights are for {known}, not for {recipe.architecture}"
+    )
 
 
 @torch.no_grad()
 def centre_years(model: nn.Module, ages: Tensor) -> None:
-    """Let a linear head of one number for age begin at the mean of the known ``ages`` (N,) years instead of at nought: behind batch norm
-    only its bias and the shifts of that norm can carry such an offset, and at the rates of a short run they take hundreds of steps to."""
+    """Let a linear head of one number for age begin at the mean of the known ``ages`` (N,) years
+    instead of at nought: behind batch norm only its bias and the shifts of that norm can carry such
+    an offset, and at the rates of a short run they take hundreds of steps to.
+    """
     known = ages[ages >= 0]
     for name, module in model.named_modules():
-        if name.endswith("heads.age") and isinstance(module, nn.Linear) and module.out_features == 1 and len(known):
+        if (
+            name.endswith("heads.age")
+            and isinstance(module, nn.Linear)
+            and module.out_features == 1
+            and len(known)
+        ):
             module.bias.fill_(float(known.float().mean()))

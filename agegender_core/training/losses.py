@@ -16,7 +16,9 @@ from agegender_core.training.config import LossConfig
 
 @dataclass(frozen=True, eq=False)
 class TargetBatch:
-    """Labels of N images on the training device: see ``agegender_core.datasets.records.Targets``."""
+    """Labels of N images on the training device: see
+    ``agegender_core.datasets.records.Targets``.
+    """
 
     age_lo: Tensor
     age_hi: Tensor
@@ -26,11 +28,18 @@ class TargetBatch:
     @classmethod
     def of(cls, targets: Targets) -> TargetBatch:
         """Arrays as tensors on the CPU."""
-        return cls(*(torch.from_numpy(array) for array in (targets.age_lo, targets.age_hi, targets.gender, targets.race)))
+        return cls(
+            *(
+                torch.from_numpy(array)
+                for array in (targets.age_lo, targets.age_hi, targets.gender, targets.race)
+            )
+        )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> TargetBatch:
         """The same labels after ``change``, such as a selection or a move to a device."""
-        return TargetBatch(*(change(tensor) for tensor in (self.age_lo, self.age_hi, self.gender, self.race)))
+        return TargetBatch(
+            *(change(tensor) for tensor in (self.age_lo, self.age_hi, self.gender, self.race))
+        )
 
     @property
     def exact(self) -> Tensor:
@@ -42,8 +51,18 @@ def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, config: LossC
     """Scalar to minimise for a batch: the weighted sum over heads, (N, K) logits each."""
     if "targets" in logits:
         return two_value_loss(logits["targets"], targets, config)
-    weights = {"age": config.age, "decade": config.age, "digit": config.age, "gender": config.gender, "race": config.race}
-    parts = [weights[name] * head_loss(name, values, targets, config) for name, values in logits.items() if weights[name]]
+    weights = {
+        "age": config.age,
+        "decade": config.age,
+        "digit": config.age,
+        "gender": config.gender,
+        "race": config.race,
+    }
+    parts = [
+        weights[name] * head_loss(name, values, targets, config)
+        for name, values in logits.items()
+        if weights[name]
+    ]
     return torch.stack(parts).sum()
 
 
@@ -57,7 +76,9 @@ def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfi
     if name == "age":
         return class_loss(values, group_targets(targets, FAIRFACE_GROUPS))
     if name == "decade":  # ages beyond the last decade count to it
-        return class_loss(values, torch.where(targets.exact, (targets.age_lo // 10).clamp(max=size - 1), -1))
+        return class_loss(
+            values, torch.where(targets.exact, (targets.age_lo // 10).clamp(max=size - 1), -1)
+        )
     if name == "digit":
         return number_loss(values[:, 0], targets.age_lo % 10, targets.exact)
     if name == "gender":
@@ -67,8 +88,12 @@ def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfi
 
 
 def class_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy over the images whose label is not -1, (N, K) logits and (N,) labels. Two classes 0 and z: that of a sigmoid of z."""
-    total = functional.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
+    """Cross-entropy over the images whose label is not -1, (N, K) logits and (N,) labels. Two
+    classes 0 and z: that of a sigmoid of z.
+    """
+    total = functional.cross_entropy(
+        logits, labels, ignore_index=-1, label_smoothing=smoothing, reduction="sum"
+    )
     return total / (labels >= 0).sum().clamp(min=1)
 
 
@@ -78,7 +103,9 @@ def number_loss(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 
 
 def group_targets(targets: TargetBatch, groups: tuple[AgeGroup, ...]) -> Tensor:
-    """(N,) index of the group that holds the whole age or range; -1 where none does: a gap, a range across groups, an unknown age."""
+    """(N,) index of the group that holds the whole age or range; -1 where none does: a gap, a range
+    across groups, an unknown age.
+    """
     table = targets.age_lo.new_full((MAX_AGE + 1,), -1)
     for index, group in enumerate(groups):
         table[group.lo : group.hi + 1] = index
@@ -87,7 +114,9 @@ def group_targets(targets: TargetBatch, groups: tuple[AgeGroup, ...]) -> Tensor:
 
 
 def gaussian_labels(age: Tensor, sigma: float) -> Tensor:
-    """(N,) years to (N, 101) label distributions: a Gaussian of ``sigma`` years cut to 0..100 (Gao et al., DLDL-v2, 2018)."""
+    """(N,) years to (N, 101) label distributions: a Gaussian of ``sigma`` years cut to 0..100 (Gao
+    et al., DLDL-v2, 2018).
+    """
     years = torch.arange(MAX_AGE + 1, device=age.device)
     return functional.softmax(-((years - age[:, None]) ** 2) / (2 * sigma**2), dim=1)
 
@@ -95,8 +124,9 @@ def gaussian_labels(age: Tensor, sigma: float) -> Tensor:
 def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
     """Mean over labelled images, (N, 101) logits.
 
-    Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years. Ranges: an age known only to lie
-    in [lo, hi] is an interval-censored label, whose likelihood is the probability inside the range.
+    Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years.
+    Ranges: an age known only to lie in [lo, hi] is an interval-censored label, whose likelihood is
+    the probability inside the range.
     """
     known, exact = targets.age_lo >= 0, targets.exact
     ranged = known & ~exact
@@ -108,11 +138,15 @@ def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConf
     divergence = functional.kl_div(log_probs[exact], label, reduction="none").sum(dim=1)
     mean = (log_probs[exact].exp() * years).sum(dim=1)
     distance = (mean - targets.age_lo[exact]).abs()
-    return ((divergence + config.mean_l1 * distance).sum() + censored.sum()) / known.sum().clamp(min=1)
+    return ((divergence + config.mean_l1 * distance).sum() + censored.sum()) / known.sum().clamp(
+        min=1
+    )
 
 
 def race_loss(logits: Tensor, race: Tensor) -> Tensor:
-    """Negative log of the probability of the set of races a label may mean, (N, 7) logits and 0/1 sets."""
+    """Negative log of the probability of the set of races a label may mean, (N, 7) logits and 0/1
+    sets.
+    """
     known = race.any(dim=1)
     log_probs = functional.log_softmax(logits, dim=1).masked_fill(race == 0, -torch.inf)
     return -log_probs[known].logsumexp(dim=1).sum() / known.sum().clamp(min=1)
@@ -121,7 +155,8 @@ def race_loss(logits: Tensor, race: Tensor) -> Tensor:
 def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor]:
     """(N, 2) vector of age-group index and gender, and (N,) which images have both.
 
-    Exact ages in a gap between groups have no index, as in the benchmark; so have ranges that lie in no single group.
+    Exact ages in a gap between groups have no index, as in the benchmark; so have ranges that lie
+    in no single group.
     """
     index = group_targets(targets, AGE_GROUP_SETS[groups])
     usable = (index >= 0) & (targets.gender >= 0)
@@ -129,7 +164,9 @@ def two_value_targets(targets: TargetBatch, groups: str) -> tuple[Tensor, Tensor
 
 
 def two_value_loss(values: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
-    """Paper's equation 5: squared L2 distance to (age group index, gender), mean over images that have both. (N, 2) values."""
+    """Paper's equation 5: squared L2 distance to (age group index, gender), mean over images that
+    have both. (N, 2) values.
+    """
     wanted, usable = two_value_targets(targets, config.groups)
     squared = ((values - wanted) ** 2).sum(dim=1)
     return (squared * usable).sum() / usable.sum().clamp(min=1)

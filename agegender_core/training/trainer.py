@@ -36,7 +36,8 @@ Say = Callable[[str], None]
 
 @dataclass
 class TrainState:
-    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier runs included.
+    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier
+    runs included.
 
     ``started_from``: in words, for the model card.
     """
@@ -68,15 +69,20 @@ class TrainState:
         partial.replace(path)
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Go on from a checkpoint; the schedule may have become longer, so progress is worked out anew.
+        """Go on from a checkpoint; the schedule may have become longer, so progress is worked out
+        anew.
 
         Raises ``ConfigError`` where it belongs to another recipe.
         """
         saved = torch.load(path, map_location="cpu", weights_only=True)
+        # Settings added since have defaults.
         if _identity(recipe_from_dict(saved["recipe"], str(path)).as_dict()) != _identity(
             recipe.as_dict()
-        ):  # settings added since have defaults
-            raise ConfigError(f"{path} was made by another recipe: give --out another folder, or --restart to begin anew")
+        ):
+            raise ConfigError(
+                f"{path} was made by another recipe: give --out another folder, or --restart to"
+                " begin anew"
+            )
         self.model.load_state_dict(saved["model"])
         if self.ema is not None:
             self.ema.load_state_dict(saved["ema"])
@@ -87,15 +93,28 @@ class TrainState:
 
 
 def _identity(recipe: dict[str, Any]) -> str:
-    """A recipe without its length and its card: a longer run may go on from a shorter one's checkpoint."""
-    schedule = {key: value for key, value in recipe["schedule"].items() if key not in ("epochs", "budget_minutes", "watch")}
+    """A recipe without its length and its card: a longer run may go on from a shorter one's
+    checkpoint.
+    """
+    schedule = {
+        key: value
+        for key, value in recipe["schedule"].items()
+        if key not in ("epochs", "budget_minutes", "watch")
+    }
     return json.dumps({**recipe, "schedule": schedule, "card": None}, sort_keys=True, default=list)
 
 
 def train(
-    recipe: Recipe, out: Path, *, resume: bool = True, device: str | None = None, checkpoint_seconds: float = 120, say: Say = print
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = True,
+    device: str | None = None,
+    checkpoint_seconds: float = 120,
+    say: Say = print,
 ) -> dict[str, Any]:
-    """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and ``run.json`` in ``out``.
+    """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and
+    ``run.json`` in ``out``.
 
     Returns what ``run.json`` holds. Raises ``ConfigError`` or ``DatasetError``.
     """
@@ -122,7 +141,10 @@ def train(
         if state.ema is not None:
             state.ema.load_state_dict(state.model.state_dict())
         say(f"starts {state.started_from}")
-    say(f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,} images")
+    say(
+        f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,}"
+        " images"
+    )
     metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
     if state.ema is None:  # an average of the weights brings its own, averaged statistics
         settle(state.model, recipe, crops)
@@ -132,7 +154,9 @@ def train(
 
 def start(recipe: Recipe, device: torch.device) -> TrainState:
     """Untrained network, its average and its optimizer on ``device``, seeded by the caller."""
-    model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(device, memory_format=torch.channels_last)
+    model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(
+        device, memory_format=torch.channels_last
+    )
     ema = copy.deepcopy(model).eval().requires_grad_(False) if recipe.optimizer.ema else None
     generator = torch.Generator(device=device)
     generator.manual_seed(recipe.seed)
@@ -143,7 +167,10 @@ def _optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimiz
     """Only weights decay: biases and batch norm are left alone."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
     options = {} if config.name == "nadam" else {"fused": True}  # NAdam has no fused form
     return kinds[config.name](groups, lr=config.lr, eps=config.eps, **options)
@@ -170,15 +197,29 @@ def crop_size(recipe: Recipe, progress: float) -> int:
 
 
 def _run(
-    recipe: Recipe, state: TrainState, crops: CropSet, val: CropSet, out: Path, checkpoint_seconds: float, say: Say
+    recipe: Recipe,
+    state: TrainState,
+    crops: CropSet,
+    val: CropSet,
+    out: Path,
+    checkpoint_seconds: float,
+    say: Say,
 ) -> dict[str, float]:
     from tqdm import tqdm
 
     steps_per_epoch = len(crops) // recipe.schedule.batch_size
     if steps_per_epoch == 0:
-        raise ConfigError(f"{len(crops)} images do not fill one batch of {recipe.schedule.batch_size}")
+        raise ConfigError(
+            f"{len(crops)} images do not fill one batch of {recipe.schedule.batch_size}"
+        )
     started, saved = time.monotonic() - state.elapsed, time.monotonic()
-    bar = tqdm(total=1000, initial=int(1000 * state.progress), unit="‰", disable=not sys.stderr.isatty(), desc=recipe.name)
+    bar = tqdm(
+        total=1000,
+        initial=int(1000 * state.progress),
+        unit="‰",
+        disable=not sys.stderr.isatty(),
+        desc=recipe.name,
+    )
     running, metrics, order = 0.0, {}, torch.empty(0, dtype=torch.long)
     watched = crops.some(recipe.schedule.watch) if recipe.schedule.watch else None
     size = recipe.schedule.batch_size
@@ -193,13 +234,22 @@ def _run(
         state.elapsed = time.monotonic() - started
         state.progress = _progress(recipe, state, steps_per_epoch)
         bar.n = int(1000 * state.progress)
-        bar.set_postfix(epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{running:.3f}", refresh=False)
+        bar.set_postfix(
+            epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{running:.3f}", refresh=False
+        )
         bar.update(0)
         if len(order) < size or state.progress >= 1:
             side = crop_size(recipe, state.progress)
             metrics = quick_metrics(state.ema or state.model, val, recipe, side)
             seen = quick_metrics(state.ema or state.model, watched, recipe, side) if watched else {}
-            _log(out, state, steps_per_epoch, running, metrics | {f"train {key}": value for key, value in seen.items()}, say)
+            _log(
+                out,
+                state,
+                steps_per_epoch,
+                running,
+                metrics | {f"train {key}": value for key, value in seen.items()},
+                say,
+            )
         if time.monotonic() - saved > checkpoint_seconds:
             state.save(out / "checkpoint.pt", recipe)
             saved = time.monotonic()
@@ -209,7 +259,9 @@ def _run(
 
 
 def _progress(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
-    """Share of the run done, by steps or by the clock, whichever is further: a budget shrinks the schedule instead of cutting it."""
+    """Share of the run done, by steps or by the clock, whichever is further: a budget shrinks the
+    schedule instead of cutting it.
+    """
     by_steps = state.step / (steps_per_epoch * recipe.schedule.epochs)
     budget = recipe.schedule.budget_minutes * 60
     by_clock = state.elapsed / budget if budget else 0.0
@@ -221,7 +273,13 @@ def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> fl
     device = crops.wide.device
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.progress)
-    images = augment(crops.wide[batch], crop_size(recipe, state.progress), crops.view, recipe.augment, state.generator)
+    images = augment(
+        crops.wide[batch],
+        crop_size(recipe, state.progress),
+        crops.view,
+        recipe.augment,
+        state.generator,
+    )
     images = normalise(images, recipe.input).contiguous(memory_format=torch.channels_last)
     targets = crops.targets.each(lambda tensor: tensor[batch])
     with mixed_precision(recipe, device):
@@ -237,13 +295,17 @@ def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> fl
         nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimizer.clip_norm)
     state.optimizer.step()
     if state.ema is not None:
-        update_ema(state.ema, state.model, min(recipe.optimizer.ema, (1 + state.step) / (10 + state.step)))
+        update_ema(
+            state.ema, state.model, min(recipe.optimizer.ema, (1 + state.step) / (10 + state.step))
+        )
     return float(loss.detach())
 
 
 @torch.no_grad()
 def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards ``model``; batch-norm statistics are averaged too, counters copied."""
+    """Move the averaged weights towards ``model``; batch-norm statistics are averaged too, counters
+    copied.
+    """
     for average, value in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
         if average.is_floating_point():
             average.lerp_(value, 1 - decay)
@@ -251,7 +313,14 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
             average.copy_(value)
 
 
-def _log(out: Path, state: TrainState, steps_per_epoch: int, loss: float, metrics: dict[str, float], say: Say) -> None:
+def _log(
+    out: Path,
+    state: TrainState,
+    steps_per_epoch: int,
+    loss: float,
+    metrics: dict[str, float],
+    say: Say,
+) -> None:
     row = {
         "epoch": round(state.step / steps_per_epoch, 2),
         "minutes": round(state.elapsed / 60, 1),
@@ -269,14 +338,28 @@ def _named(key: str) -> str:
     return "val_loss" if key == "loss" else key
 
 
-def _finish(recipe: Recipe, state: TrainState, crops: CropSet, metrics: dict[str, float], out: Path, commit: str) -> dict[str, Any]:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in (state.ema or state.model).state_dict().items()}
+def _finish(
+    recipe: Recipe,
+    state: TrainState,
+    crops: CropSet,
+    metrics: dict[str, float],
+    out: Path,
+    commit: str,
+) -> dict[str, Any]:
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in (state.ema or state.model).state_dict().items()
+    }
     save_file(tensors, out / "model.safetensors")
     device = crops.wide.device
     run = {
         "recipe": recipe.as_dict(),
         "commit": commit,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "device": (
+            torch.cuda.get_device_name()
+            if device.type == "cuda"
+            else f"CPU, {torch.get_num_threads()} threads"
+        ),
         "minutes": round(state.elapsed / 60, 1),
         "pictures": len(crops),
         "pictures_seen": state.step * recipe.schedule.batch_size,
@@ -293,7 +376,12 @@ def git_commit() -> str:
     here = Path(__file__).resolve().parent
     try:
         answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
@@ -301,7 +389,9 @@ def git_commit() -> str:
 
 
 def _keep_heap() -> None:
-    """Ask glibc to keep freed memory: handing large activations back to the kernel each step cost a fifth of the time on two cores."""
+    """Ask glibc to keep freed memory: handing large activations back to the kernel each step cost a
+    fifth of the time on two cores.
+    """
     if not sys.platform.startswith("linux"):
         return
     try:

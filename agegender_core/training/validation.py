@@ -16,14 +16,22 @@ from agegender_core.vision.preprocessing import normalise
 
 
 def mixed_precision(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """Context in which ``recipe``'s network runs on ``device``: bfloat16 on a GPU, and on a CPU that has it where the recipe asks."""
+    """Context in which ``recipe``'s network runs on ``device``: bfloat16 on a GPU, and on a CPU
+    that has it where the recipe asks.
+    """
     on_cpu = recipe.schedule.cpu_bf16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda" or on_cpu)
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=device.type == "cuda" or on_cpu
+    )
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, size: int, batch_size: int = 256) -> dict[str, torch.Tensor]:
-    """Logits by head of every crop at ``size`` pixels a side, on the CPU; ``model`` in eval mode."""
+def predict_logits(
+    model: nn.Module, crops: CropSet, recipe: Recipe, size: int, batch_size: int = 256
+) -> dict[str, torch.Tensor]:
+    """Logits by head of every crop at ``size`` pixels a side, on the CPU; ``model`` in eval
+    mode.
+    """
     device = next(model.parameters()).device
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(crops), batch_size):
@@ -36,9 +44,11 @@ def predict_logits(model: nn.Module, crops: CropSet, recipe: Recipe, size: int, 
 
 
 def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -> dict[str, float]:
-    """«loss», and mean absolute error, group accuracy and gender accuracy by set, as «set/metric», of a single view at ``size`` pixels.
+    """«loss», and mean absolute error, group accuracy and gender accuracy by set, as «set/metric»,
+    of a single view at ``size`` pixels.
 
-    While a schedule is still at small crops, look through the same ones: the network has not seen faces at full size yet.
+    While a schedule is still at small crops, look through the same ones: the network has not seen
+    faces at full size yet.
     """
     was_training = model.training
     model.eval()
@@ -46,10 +56,17 @@ def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -
     model.train(was_training)
     answers = read_out(logits, first_spec(recipe.heads, recipe.loss.groups))
     names = np.array([record.dataset for record in crops.records])
-    metrics = {"loss": float(total_loss(logits, crops.targets.each(lambda tensor: tensor.cpu()), recipe.loss))}
+    metrics = {
+        "loss": float(
+            total_loss(logits, crops.targets.each(lambda tensor: tensor.cpu()), recipe.loss)
+        )
+    }
     for name in dict.fromkeys(names):
         rows = names == name
-        lo, hi, gender = (getattr(crops.targets, key).cpu().numpy()[rows] for key in ("age_lo", "age_hi", "gender"))
+        lo, hi, gender = (
+            getattr(crops.targets, key).cpu().numpy()[rows]
+            for key in ("age_lo", "age_hi", "gender")
+        )
         if (exact := (lo >= 0) & (lo == hi)).any():
             metrics[f"{name}/mae"] = float(np.abs(answers.years[rows] - lo)[exact].mean())
         if (ranged := (lo >= 0) & (lo != hi)).any() and answers.age_probs is not None:
@@ -57,8 +74,17 @@ def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -
             true = np.array([group_index(age, FAIRFACE_GROUPS) for age in lo.clip(min=0)])
             metrics[f"{name}/age_accuracy"] = float((chosen == true)[ranged].mean())
         if answers.group is not None:
-            true = np.array([-1 if (found := group_index(age, ADIENCE_GROUPS)) is None else found for age in lo.clip(min=0)])
-            metrics[f"{name}/group_accuracy"] = float((answers.group[rows] == true)[true >= 0].mean())
+            true = np.array(
+                [
+                    -1 if (found := group_index(age, ADIENCE_GROUPS)) is None else found
+                    for age in lo.clip(min=0)
+                ]
+            )
+            metrics[f"{name}/group_accuracy"] = float(
+                (answers.group[rows] == true)[true >= 0].mean()
+            )
         if (known := gender >= 0).any():
-            metrics[f"{name}/gender_accuracy"] = float((answers.gender[rows] == gender)[known].mean())
+            metrics[f"{name}/gender_accuracy"] = float(
+                (answers.gender[rows] == gender)[known].mean()
+            )
     return metrics

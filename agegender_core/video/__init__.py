@@ -3,8 +3,8 @@
     from agegender_core.video import LiveAnalyser
     analyser = LiveAnalyser(load_predictor())
     for image in video:
-        frame = analyser.analyse(image)   # frame.tracks: who is where, how old they look, how sure that is
-        shown = analyser.draw(frame)
+        frame = analyser.analyse(image)   # frame.tracks: who is where, how old they look, how sure
+        that is shown = analyser.draw(frame)
 
     analyser.py   the way of one frame: follow, detect where it is time to, ask the network, answer
     tracker.py    who is where: identities over time
@@ -14,7 +14,8 @@
     drawing.py    boxes and words on a frame
     bench.py      frames a second and jumpiness, measured
 
-One analyser serves one video. It keeps small patterns, running sums and each face's last crop, never a frame, and its size is bounded.
+One analyser serves one video. It keeps small patterns, running sums and each face's last crop,
+never a frame, and its size is bounded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The way of one frame of a video: follow the faces known, search where it is time to, ask the network about those that wait, answer."""
+"""The way of one frame of a video: follow the faces known, search where it is time to, ask the
+network about those that wait, answer.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,16 @@ OFTEN, SELDOM = 0.12, 1.0
 USUAL, EMPTY = 0.25, 0.25
 """Seconds between two detections while all is well, and while nobody is there."""
 DETECT_SHARE = 0.4
-"""Share of the time that detection may take on a slow machine; it then runs less often than usual."""
+"""Share of the time that detection may take on a slow machine; it then runs less often than usual.
+"""
 AGAIN, SOON = 0.25, 0.1
-"""Seconds after which a face is looked at again, and while there is no answer yet: looks at the same moment are no evidence."""
+"""Seconds after which a face is looked at again, and while there is no answer yet: looks at the
+same moment are no evidence.
+"""
 STEADY, RECENT = 0.85, 0.25
-"""Correlation and seconds since the detection within which a followed face's landmarks are good enough for another look."""
+"""Correlation and seconds since the detection within which a followed face's landmarks are good
+enough for another look.
+"""
 WINDOW = 2.0
 """Seconds over which frames per second are averaged."""
 SCORE = 0.95
@@ -54,7 +61,9 @@ class CropPredictor(Protocol):
 
 
 class UprightDetector(MTCNNDetector):
-    """Finds upright faces only: in a video the turned image, which costs three more searches, is not worth trying on every empty frame."""
+    """Finds upright faces only: in a video the turned image, which costs three more searches, is
+    not worth trying on every empty frame.
+    """
 
     def _turned(self, image: Image.Image, upright: float) -> list[Face]:
         return []
@@ -62,7 +71,9 @@ class UprightDetector(MTCNNDetector):
 
 @cache
 def live_detector() -> UprightDetector:
-    """One for all videos: frames are searched at 320 pixels, which finds faces from 48 of 640 pixels on in about 30 ms on one core."""
+    """One for all videos: frames are searched at 320 pixels, which finds faces from 48 of 640
+    pixels on in about 30 ms on one core.
+    """
     return UprightDetector(DetectorConfig(longest_side=320, min_face=24, score=SCORE))
 
 
@@ -78,9 +89,10 @@ class _Known:
 class LiveAnalyser:
     """One video's analysis. Thread-safe; frames are taken one at a time, in the order they come.
 
-    ``predictor``: whose network is asked, a ``Predictor`` or anything with its ``card`` and ``predict_crops``. ``race``: whether answers
-    carry race, which the predictor must be made for too. ``fps``: the pace the budget keeps. ``find_faces``: the detector, an RGB image
-    to faces; the video's own unless given.
+    ``predictor``: whose network is asked, a ``Predictor`` or anything with its ``card`` and
+    ``predict_crops``. ``race``: whether answers carry race, which the predictor must be made for
+    too. ``fps``: the pace the budget keeps. ``find_faces``: the detector, an RGB image to faces;
+    the video's own unless given.
     """
 
     def __init__(
@@ -101,13 +113,18 @@ class LiveAnalyser:
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Let the slow first passes of detector and network happen now. Raises ``DetectorError``."""
+        """Let the slow first passes of detector and network happen now. Raises
+        ``DetectorError``.
+        """
         self._find(Image.new("RGB", (320, 240)))
         side = self.predictor.card.input.size
-        self.predictor.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])
+        self.predictor.predict_crops(
+            [Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)]
+        )
 
     def analyse(self, image: Image.Image, seconds: float | None = None) -> LiveFrame:
-        """The answer for one RGB frame. ``seconds``: when it was taken, on a clock that only grows; now, unless given.
+        """The answer for one RGB frame. ``seconds``: when it was taken, on a clock that only grows;
+        now, unless given.
 
         Raises ``DetectorError``.
         """
@@ -115,7 +132,9 @@ class LiveAnalyser:
             return self._analyse(image, time.monotonic() if seconds is None else seconds)
 
     def draw(self, frame: LiveFrame, mirror: bool = False) -> Image.Image:
-        """A copy of the frame with its faces marked; ``mirror``: as in a mirror, with readable words."""
+        """A copy of the frame with its faces marked; ``mirror``: as in a mirror, with readable
+        words.
+        """
         return overlay.draw(frame, mirror)
 
     def _analyse(self, image: Image.Image, seconds: float) -> LiveFrame:
@@ -138,28 +157,42 @@ class LiveAnalyser:
         answered = self._look(image, seconds)
         looked = time.perf_counter()
         self._budget.spend(1000 * (looked - searched), "look", answered)
-        timing = LiveTiming(*(1000 * (end - start) for start, end in ((started, followed), (followed, searched), (searched, looked))))
+        timing = LiveTiming(
+            *(
+                1000 * (end - start)
+                for start, end in ((started, followed), (followed, searched), (searched, looked))
+            )
+        )
         return self._live_frame(image, seconds, timing, detected)
 
     def _time_to_search(self, seconds: float) -> bool:
-        """Soon where somebody is new or was lost from sight, less often where it costs much, never seldom enough to lose people."""
+        """Soon where somebody is new or was lost from sight, less often where it costs much, never
+        seldom enough to lose people.
+        """
         passed = seconds - self._searched
         tracks = self._tracker.tracks
         if not tracks:
             wanted = EMPTY
-        elif any(track.doubted or (not track.missed and (track.trust < SURE or self._new(track))) for track in tracks):
+        elif any(
+            track.doubted or (not track.missed and (track.trust < SURE or self._new(track)))
+            for track in tracks
+        ):
             wanted = OFTEN
         else:
             wanted = USUAL
         wanted = min(max(wanted, self._budget.price("detect") / 1000 / DETECT_SHARE), SELDOM)
-        return passed >= SELDOM or (passed >= wanted and (self._budget.saved_ms > 0 or passed >= 2 * wanted))
+        return passed >= SELDOM or (
+            passed >= wanted and (self._budget.saved_ms > 0 or passed >= 2 * wanted)
+        )
 
     def _new(self, track: Tracked) -> bool:
         known = self._known.get(track.id)
         return known is None or (known.smoother.evidence < ENOUGH and known.smoother.looks < 12)
 
     def _look(self, image: Image.Image, seconds: float) -> int:
-        """Ask the network about the faces that have waited longest, as many as the budget allows. Returns how many."""
+        """Ask the network about the faces that have waited longest, as many as the budget allows.
+        Returns how many.
+        """
         waiting = []
         for track in self._tracker.tracks:
             known = self._known.setdefault(track.id, _Known())
@@ -174,15 +207,28 @@ class LiveAnalyser:
             return 0
         faces = [track.face for _, track in waiting]
         crops = [align(image, face, self.predictor.card.input) for face in faces]
-        for (known, track), prediction in zip(waiting, self.predictor.predict_crops(crops, faces), strict=True):
+        for (known, track), prediction in zip(
+            waiting, self.predictor.predict_crops(crops, faces), strict=True
+        ):
             known.crop, known.looked = prediction.crop, seconds
-            known.smoother.add(prediction if self.race else replace(prediction, race=None), seconds, observation_weight(track.face))
+            known.smoother.add(
+                prediction if self.race else replace(prediction, race=None),
+                seconds,
+                observation_weight(track.face),
+            )
         return len(waiting)
 
-    def _live_frame(self, image: Image.Image, seconds: float, timing: LiveTiming, detected: bool) -> LiveFrame:
+    def _live_frame(
+        self, image: Image.Image, seconds: float, timing: LiveTiming, detected: bool
+    ) -> LiveFrame:
         alive = {track.id for track in self._tracker.tracks}
-        self._known = {identity: known for identity, known in self._known.items() if identity in alive}
-        shown = sorted((track for track in self._tracker.tracks if track.shown(seconds)), key=lambda track: track.number)
+        self._known = {
+            identity: known for identity, known in self._known.items() if identity in alive
+        }
+        shown = sorted(
+            (track for track in self._tracker.tracks if track.shown(seconds)),
+            key=lambda track: track.number,
+        )
         tracks = tuple(self._track(track, seconds) for track in shown)
         self._past.append((seconds, detected))
         while seconds - self._past[0][0] > WINDOW:
@@ -190,10 +236,20 @@ class LiveAnalyser:
         span = seconds - self._past[0][0]
         fps = (len(self._past) - 1) / span if span > 0 else 0.0
         share = sum(was for _, was in self._past) / len(self._past)
-        return LiveFrame(image, tracks, self.predictor.card.name, seconds, timing, detected, fps, share)
+        return LiveFrame(
+            image, tracks, self.predictor.card.name, seconds, timing, detected, fps, share
+        )
 
     def _track(self, track: Tracked, seconds: float) -> LiveTrack:
         known = self._known.get(track.id, _Known())
         x0, y0, x1, y1 = map(float, track.box)
         face = replace(track.face, box_xyxy=(x0, y0, x1, y1))
-        return LiveTrack(track.id, track.number, face, track.measured, known.smoother.answer(), known.crop, seconds - track.born)
+        return LiveTrack(
+            track.id,
+            track.number,
+            face,
+            track.measured,
+            known.smoother.answer(),
+            known.crop,
+            seconds - track.born,
+        )

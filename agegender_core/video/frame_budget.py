@@ -1,7 +1,8 @@
 """Where the milliseconds of a frame go, so that a video keeps its pace on whatever machine this is.
 
-Every frame earns a share of the time between two frames at the wanted pace. What following and drawing leave of it is saved up for
-detection and for asking the network, each at the price it had lately. Nobody can save for more than a few frames ahead.
+Every frame earns a share of the time between two frames at the wanted pace. What following and
+drawing leave of it is saved up for detection and for asking the network, each at the price it had
+lately. Nobody can save for more than a few frames ahead.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class FrameBudget:
         """Pay for ``count`` times ``what``, or for something that has no price of its own."""
         self._saved = max(self._saved - milliseconds, -AHEAD * self._share)
         if what is not None and count:
-            paid = min(milliseconds / count, 4 * self._price[what])  # one hiccup, such as a first run, says little about the next
+            # One hiccup, such as a first run, says little about the next.
+            paid = min(milliseconds / count, 4 * self._price[what])
             self._price[what] += SLOW * (paid - self._price[what])
 
     def affords(self, what: str) -> int:

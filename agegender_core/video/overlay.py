@@ -1,4 +1,6 @@
-"""A frame with its faces marked: a box in the face's colour, how old it looks and its gender. Words are never mirrored."""
+"""A frame with its faces marked: a box in the face's colour, how old it looks and its gender. Words
+are never mirrored.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ UNDECIDED = "undecided"
 
 
 def draw(frame: LiveFrame, mirror: bool = False) -> Image.Image:
-    """A copy of the frame's image with a box and words on every face. ``mirror``: as in a mirror, the words readable all the same."""
+    """A copy of the frame's image with a box and words on every face. ``mirror``: as in a mirror,
+    the words readable all the same.
+    """
     frame = mirrored(frame) if mirror else frame
     canvas = frame.image if mirror else frame.image.copy()
     pen = ImageDraw.Draw(canvas)
@@ -25,7 +29,9 @@ def draw(frame: LiveFrame, mirror: bool = False) -> Image.Image:
 
 
 def mirrored(frame: LiveFrame) -> LiveFrame:
-    """The frame as in a mirror: image, boxes and landmarks. What is left in the image stays left in ``landmarks``."""
+    """The frame as in a mirror: image, boxes and landmarks. What is left in the image stays left in
+    ``landmarks``.
+    """
     width = frame.image.width
     tracks = tuple(replace(track, face=_mirrored(track.face, width)) for track in frame.tracks)
     return replace(frame, image=ImageOps.mirror(frame.image), tracks=tracks)
@@ -33,19 +39,27 @@ def mirrored(frame: LiveFrame) -> LiveFrame:
 
 def _mirrored(face: Face, width: int) -> Face:
     left, top, right, bottom = face.box_xyxy
-    landmarks = None if face.landmarks is None else (face.landmarks * (-1, 1) + (width, 0))[[1, 0, 2, 4, 3]]
+    landmarks = (
+        None if face.landmarks is None else (face.landmarks * (-1, 1) + (width, 0))[[1, 0, 2, 4, 3]]
+    )
     return replace(face, box_xyxy=(width - right, top, width - left, bottom), landmarks=landmarks)
 
 
 def words(track: LiveTrack) -> str:
-    """«1  34 (27-43)  Female», or that it is still being looked at. The range where the network knows ranges only."""
+    """«1  34 (27-43)  Female», or that it is still being looked at. The range where the network
+    knows ranges only.
+    """
     answer = track.answer
     if answer is None:
         return f"{track.number}  {WAITING}"
     if answer.age.ranges is not None:
         years = answer.age.ranges.label
     else:
-        years = str(answer.years) if answer.low is None else f"{answer.years} ({answer.low}-{answer.high})"
+        years = (
+            str(answer.years)
+            if answer.low is None
+            else f"{answer.years} ({answer.low}-{answer.high})"
+        )
     gender = "" if answer.gender is None else UNDECIDED if answer.undecided else answer.gender.label
     return "  ".join(part for part in (str(track.number), years, gender) if part)
 
@@ -53,7 +67,12 @@ def words(track: LiveTrack) -> str:
 def _mark(pen: ImageDraw.ImageDraw, track: LiveTrack, size: tuple[int, int]) -> None:
     box = track.box_xyxy
     line = max(2, round(max(size) / 240))
-    x0, y0, x1, y1 = max(box[0], line), max(box[1], line), min(box[2], size[0] - line - 1), min(box[3], size[1] - line - 1)
+    x0, y0, x1, y1 = (
+        max(box[0], line),
+        max(box[1], line),
+        min(box[2], size[0] - line - 1),
+        min(box[3], size[1] - line - 1),
+    )
     if x1 <= x0 or y1 <= y0:
         return
     colour = colour_of(track.number)
@@ -65,4 +84,6 @@ def _mark(pen: ImageDraw.ImageDraw, track: LiveTrack, size: tuple[int, int]) -> 
     above = y0 - height - 1 >= 0
     top = y0 - height - 1 if above else min(y1 + 1, size[1] - height)
     pen.rectangle((left, top, left + width, top + height), fill=colour)
-    pen.text((left + 2 * line, top + height / 2), text, font=font, fill=text_colour(colour), anchor="lm")
+    pen.text(
+        (left + 2 * line, top + height / 2), text, font=font, fill=text_colour(colour), anchor="lm"
+    )

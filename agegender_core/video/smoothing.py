@@ -1,9 +1,10 @@
 """Many looks at one face to one answer.
 
-Distributions of age, probabilities of gender and race are averaged over the looks of the last seconds, each by how much it is worth: a
-small or turned face says little, and so does one that contradicts the others until it is confirmed. The average of distributions is wide
-where the looks disagree, so the interval says so by itself; where the looks are few it is stretched. What is shown in whole years stands
-still until the answer has moved by most of a year.
+Distributions of age, probabilities of gender and race are averaged over the looks of the last
+seconds, each by how much it is worth: a small or turned face says little, and so does one that
+contradicts the others until it is confirmed. The average of distributions is wide where the looks
+disagree, so the interval says so by itself; where the looks are few it is stretched. What is shown
+in whole years stands still until the answer has moved by most of a year.
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ UNDECIDED, DECIDED = 0.65, 0.72
 
 
 def observation_weight(face: Face) -> float:
-    """How much one look at ``face`` says, in (0, 1]: by the detector's score, its size, and how far it is turned away."""
+    """How much one look at ``face`` says, in (0, 1]: by the detector's score, its size, and how far
+    it is turned away.
+    """
     size = min(max(min(face.width, face.height) / FULL_SIZE, 0.1), 1.0)
     return max(face.score, 0.1) * size * _frontal(face)
 
 
 def _frontal(face: Face) -> float:
-    """1 for a face seen from the front, down to 0.15 in profile: how far the nose is from where it belongs between the eyes."""
+    """1 for a face seen from the front, down to 0.15 in profile: how far the nose is from where it
+    belongs between the eyes.
+    """
     if face.landmarks is None:
         return 0.5
     left, right, nose = (np.asarray(face.landmarks[index], dtype=float) for index in range(3))
@@ -92,7 +97,10 @@ class Smoother:
         if self._last is None or (self._evidence < ENOUGH and self._shown is None):
             return None
         age = self._age(self._last.age)
-        gender, race = self._choice("gender", self._last.gender), self._choice("race", self._last.race)
+        gender, race = (
+            self._choice("gender", self._last.gender),
+            self._choice("race", self._last.race),
+        )
         if gender is not None and gender.confidence is not None:
             self._undecided = gender.confidence < (DECIDED if self._undecided else UNDECIDED)
         else:
@@ -104,7 +112,9 @@ class Smoother:
         return self._sums[name] / max(self._evidence, 1e-9) if name in self._sums else None
 
     def _agreement(self, prediction: Prediction) -> float:
-        """How far the look's age agrees with the looks before it, in [LEAST, 1]; 1 where nothing can be said."""
+        """How far the look's age agrees with the looks before it, in [LEAST, 1]; 1 where nothing
+        can be said.
+        """
         before, now = self._mean("age"), prediction.age.probs
         if before is None or now is None or self._evidence < ENOUGH:
             return 1.0
@@ -114,18 +124,41 @@ class Smoother:
         probs = self._mean("age")
         years, squares = self._sums["years"] / max(self._evidence, 1e-9)
         ranges = self._ranges(last.ranges)
-        group = ranges.label if ranges is not None else max(self._groups, key=self._groups.__getitem__, default=last.group)
+        group = (
+            ranges.label
+            if ranges is not None
+            else max(self._groups, key=self._groups.__getitem__, default=last.group)
+        )
         interval: tuple[float, float] | None = None
-        if last.interval is not None and last.coverage is not None and probs is not None and last.probs is not None:
+        if (
+            last.interval is not None
+            and last.coverage is not None
+            and probs is not None
+            and last.probs is not None
+        ):
             tail = (1 - last.coverage) / 2
-            own, of_last = ([float(age_quantile(one[None], q)[0]) for q in (tail, 1 - tail)] for one in (probs, last.probs))
-            low, high = (end + stated - bare for end, stated, bare in zip(own, last.interval, of_last, strict=True))
+            own, of_last = (
+                [float(age_quantile(one[None], q)[0]) for q in (tail, 1 - tail)]
+                for one in (probs, last.probs)
+            )
+            low, high = (
+                end + stated - bare
+                for end, stated, bare in zip(own, last.interval, of_last, strict=True)
+            )
             interval = (low, high)
         elif (ends := self._mean("interval")) is not None:
-            between = 1.28 * math.sqrt(max(squares - years**2, 0.0))  # the looks' own spread: 80 % of a normal one
+            # The looks' own spread: 80 % of a normal one.
+            between = 1.28 * math.sqrt(max(squares - years**2, 0.0))
             half = math.hypot((ends[1] - ends[0]) / 2, between)
             interval = (years - half, years + half)
-        return AgeEstimate(float(years), None if interval is None else self._stretched(interval, float(years)), None, probs, group, ranges)
+        return AgeEstimate(
+            float(years),
+            None if interval is None else self._stretched(interval, float(years)),
+            None,
+            probs,
+            group,
+            ranges,
+        )
 
     def _stretched(self, interval: tuple[float, float], years: float) -> tuple[float, float]:
         factor = 1 + STRETCH / max(self._evidence, 1.0)
@@ -133,7 +166,9 @@ class Smoother:
         return max(low, 0.0), min(high, 100.0)
 
     def _ranges(self, last: Categorical | None) -> Categorical | None:
-        """Probabilities of the ranges; another is named when it is likelier than the one before by ``MORE``."""
+        """Probabilities of the ranges; another is named when it is likelier than the one before by
+        ``MORE``.
+        """
         mean = self._mean("ranges")
         if last is None or mean is None:
             return None
@@ -146,11 +181,17 @@ class Smoother:
         mean = self._mean(name)
         if last is None or mean is None:
             return None
-        return Categorical(last.labels, int(mean.argmax()), None if last.probs is None else tuple(map(float, mean)))
+        return Categorical(
+            last.labels, int(mean.argmax()), None if last.probs is None else tuple(map(float, mean))
+        )
 
     def _whole_years(self, age: AgeEstimate) -> tuple[int, int | None, int | None]:
         before, (low, high) = self._shown or (None, None, None), age.interval or (None, None)
-        self._shown = _hysteresis(before[0], age.years), _hysteresis(before[1], low), _hysteresis(before[2], high)
+        self._shown = (
+            _hysteresis(before[0], age.years),
+            _hysteresis(before[1], low),
+            _hysteresis(before[2], high),
+        )
         return self._shown
 
 
@@ -174,7 +215,11 @@ def _numbers(prediction: Prediction) -> dict[str, np.ndarray]:
         numbers["age"] = np.asarray(age.probs, dtype=float)
     if age.interval is not None:
         numbers["interval"] = np.array(age.interval)
-    for name, choice in (("ranges", age.ranges), ("gender", prediction.gender), ("race", prediction.race)):
+    for name, choice in (
+        ("ranges", age.ranges),
+        ("gender", prediction.gender),
+        ("race", prediction.race),
+    ):
         if choice is not None:
             votes = np.eye(len(choice.labels))[choice.index]
             numbers[name] = votes if choice.probs is None else np.array(choice.probs)

@@ -1,7 +1,9 @@
-"""Who is where: identities over time, from detections every few frames and light following in between.
+"""Who is where: identities over time, from detections every few frames and light following in
+between.
 
-A face is the same as before where it lies close to the place it was expected at and looks alike (``matching.look``). One that was missed
-for a moment is expected further along its way; one that looks like somebody else at the second look too is somebody else.
+A face is the same as before where it lies close to the place it was expected at and looks alike
+(``matching.look``). One that was missed for a moment is expected further along its way; one that
+looks like somebody else at the second look too is somebody else.
 """
 
 from __future__ import annotations
@@ -24,31 +26,41 @@ KEPT = 1.5
 COAST = 0.5
 """Seconds a face goes on along its way unseen, ever slower."""
 SHOWN_UNSEEN = 1.0
-"""Seconds a face is still shown that the detector misses but whose pattern is still there, as on a head that turns."""
+"""Seconds a face is still shown that the detector misses but whose pattern is still there, as on a
+head that turns.
+"""
 SURE = 0.6
 """Correlation above which a followed pattern is believed."""
 STRANGER = 0.5
 """Faces that look less alike than this are two people."""
 NEAR, FAR, PER_SECOND = 0.7, 2.5, 2.0
-"""How far a face may have moved from where it was expected, in its own sides: at once, at most, and more for each second unseen."""
+"""How far a face may have moved from where it was expected, in its own sides: at once, at most, and
+more for each second unseen.
+"""
 SIZES = (0.55, 1.8)
 """How much smaller or larger a face may have become."""
 FRESH = 0.5
 """How quickly the remembered look follows the present one."""
 EASE = 0.4
-"""Share of the way the box shown goes in one frame to where it should be: detectors tremble by a pixel or two."""
+"""Share of the way the box shown goes in one frame to where it should be: detectors tremble by a
+pixel or two.
+"""
 CROWDED = 0.8
-"""Faces closer to each other than this many sides go on along their ways: a pattern may jump over to the face in front."""
+"""Faces closer to each other than this many sides go on along their ways: a pattern may jump over
+to the face in front.
+"""
 
 
 @dataclass(eq=False)
 class Tracked:
-    """One face on its way. ``face`` is the last detection, moved to where the face is now. Owned and changed by its tracker alone.
+    """One face on its way. ``face`` is the last detection, moved to where the face is now. Owned
+    and changed by its tracker alone.
 
-    ``box``: (4,) what is drawn, ``face``'s box without its trembling. ``look``, ``pattern``: how the face is known again. ``velocity``:
-    (2,) pixels a second. ``trust``: correlation when last followed. ``born``, ``seen``, ``moved``: seconds of the first and last detection
-    and of the last move. ``missed``: the last detection did not find it; ``doubted``: it looked like somebody else then; ``measured``:
-    detected in this frame.
+    ``box``: (4,) what is drawn, ``face``'s box without its trembling. ``look``, ``pattern``: how
+    the face is known again. ``velocity``: (2,) pixels a second. ``trust``: correlation when last
+    followed. ``born``, ``seen``, ``moved``: seconds of the first and last detection and of the last
+    move. ``missed``: the last detection did not find it; ``doubted``: it looked like somebody else
+    then; ``measured``: detected in this frame.
     """
 
     id: int
@@ -85,19 +97,27 @@ class Tracked:
 
 
 class Tracker:
-    """Give it every frame in grey, and the detections of those that were searched. Times are seconds on any clock that only grows."""
+    """Give it every frame in grey, and the detections of those that were searched. Times are
+    seconds on any clock that only grows.
+    """
 
     def __init__(self) -> None:
         self.tracks: list[Tracked] = []
         self._next_id = 1
 
     def follow(self, gray: Image.Image, seconds: float) -> None:
-        """Move every face to where it is in this frame, by its pattern or, where that is not found, along its way."""
+        """Move every face to where it is in this frame, by its pattern or, where that is not found,
+        along its way.
+        """
         crowded = [track for track in self.tracks if self._crowded(track)]
         for track in self.tracks:
             self._follow(track, gray, seconds, track in crowded)
             track.box += EASE * (np.array(track.face.box_xyxy) - track.box)
-        self.tracks = [track for track in self.tracks if seconds - track.seen <= KEPT and _inside(track, gray.size)]
+        self.tracks = [
+            track
+            for track in self.tracks
+            if seconds - track.seen <= KEPT and _inside(track, gray.size)
+        ]
 
     def _follow(self, track: Tracked, gray: Image.Image, seconds: float, crowded: bool) -> None:
         passed = max(seconds - track.moved, 0.0)
@@ -108,7 +128,11 @@ class Tracker:
             return
         x, y = (float(value) for value in track.centre + step)
         place, track.trust = template_matching.find(
-            gray, track.pattern, (x, y), track.side, 4 * template_matching.PULL if crowded else template_matching.PULL
+            gray,
+            track.pattern,
+            (x, y),
+            track.side,
+            4 * template_matching.PULL if crowded else template_matching.PULL,
         )
         moved = np.array(place) - track.centre if track.trust >= SURE else step
         _shift(track, moved)
@@ -119,15 +143,20 @@ class Tracker:
         """Whether another face is so close that either may hide a part of the other."""
         return any(_close(track, other) for other in self.tracks if other is not track)
 
-    def update(self, image: Image.Image, gray: Image.Image, faces: Sequence[Face], seconds: float) -> None:
-        """Tell the detected ``faces`` of this frame from each other and from those followed until now."""
+    def update(
+        self, image: Image.Image, gray: Image.Image, faces: Sequence[Face], seconds: float
+    ) -> None:
+        """Tell the detected ``faces`` of this frame from each other and from those followed until
+        now.
+        """
         faces = sorted(faces, key=lambda face: -face.width * face.height)[:MAX_FACES]
         looks = [template_matching.look(image, face) for face in faces]
         pairs = self._pairs(faces, looks, seconds)
         for index, track in enumerate(self.tracks):
             if index not in pairs:
                 track.missed = True
-                if any(_close(track, self.tracks[other]) for other in pairs):  # hidden by somebody, whose pattern is not its own
+                # Hidden by somebody, whose pattern is not its own.
+                if any(_close(track, self.tracks[other]) for other in pairs):
                     track.trust = 0.0
                 continue
             found = pairs[index]
@@ -135,14 +164,18 @@ class Tracker:
             if alike < STRANGER and track.doubted and not self._crowded(track):
                 self._rename(track, looks[found], seconds)
                 alike = 1.0
-            self._renew(track, faces[found], looks[found] if alike >= STRANGER else None, gray, seconds)
+            self._renew(
+                track, faces[found], looks[found] if alike >= STRANGER else None, gray, seconds
+            )
         taken = set(pairs.values())
         for index, face in enumerate(faces):
             if index not in taken:
                 self._start_track(face, looks[index], gray, seconds)
         self._bound()
 
-    def _pairs(self, faces: Sequence[Face], looks: Sequence[np.ndarray], seconds: float) -> dict[int, int]:
+    def _pairs(
+        self, faces: Sequence[Face], looks: Sequence[np.ndarray], seconds: float
+    ) -> dict[int, int]:
         """Index of a track to index of its face, by place and look together, all at once."""
         if not faces or not self.tracks:
             return {}
@@ -151,11 +184,24 @@ class Tracker:
             for column, (face, look) in enumerate(zip(faces, looks, strict=True)):
                 value[row, column] = _likelihood(track, face, look, seconds)
         rows, columns = linear_sum_assignment(value, maximize=True)
-        return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if value[row, column] > 0}
+        return {
+            int(row): int(column)
+            for row, column in zip(rows, columns, strict=True)
+            if value[row, column] > 0
+        }
 
-    def _renew(self, track: Tracked, face: Face, look: np.ndarray | None, gray: Image.Image, seconds: float) -> None:
-        """The detector's word on where it is. ``look``: None where it looks like somebody else, which may be a slip."""
-        track.face, track.pattern = face, template_matching.pattern(gray, tuple(centre_of(face)), max(face.width, face.height, 1.0))
+    def _renew(
+        self, track: Tracked, face: Face, look: np.ndarray | None, gray: Image.Image, seconds: float
+    ) -> None:
+        """The detector's word on where it is. ``look``: None where it looks like somebody else,
+        which may be a slip.
+        """
+        track.face, track.pattern = (
+            face,
+            template_matching.pattern(
+                gray, tuple(centre_of(face)), max(face.width, face.height, 1.0)
+            ),
+        )
         track.seen = track.moved = seconds
         track.trust, track.missed, track.measured, track.doubted = 1.0, False, True, look is None
         if look is not None:
@@ -169,8 +215,12 @@ class Tracker:
     def _start_track(self, face: Face, look: np.ndarray, gray: Image.Image, seconds: float) -> None:
         used = {track.number for track in self.tracks}
         number = next(number for number in range(1, len(used) + 2) if number not in used)
-        known = template_matching.pattern(gray, tuple(centre_of(face)), max(face.width, face.height, 1.0))
-        self.tracks.append(Tracked(self._new_id(), number, face, look, known, seconds, seconds, seconds))
+        known = template_matching.pattern(
+            gray, tuple(centre_of(face)), max(face.width, face.height, 1.0)
+        )
+        self.tracks.append(
+            Tracked(self._new_id(), number, face, look, known, seconds, seconds, seconds)
+        )
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -179,7 +229,9 @@ class Tracker:
     def _bound(self) -> None:
         """Those there before those gone, large before small, ``MAX_FACES`` in all."""
         if len(self.tracks) > MAX_FACES:
-            self.tracks = sorted(self.tracks, key=lambda track: (track.missed, -track.side))[:MAX_FACES]
+            self.tracks = sorted(self.tracks, key=lambda track: (track.missed, -track.side))[
+                :MAX_FACES
+            ]
 
     def rescale(self, across: float, down: float) -> None:
         """The video's frames have another size now: ``across`` and ``down`` times the old one."""
@@ -188,7 +240,10 @@ class Tracker:
             x0, y0, x1, y1 = track.face.box_xyxy
             box = (across * x0, down * y0, across * x1, down * y1)
             landmarks = None if track.face.landmarks is None else track.face.landmarks * factors
-            track.face, track.velocity = replace(track.face, box_xyxy=box, landmarks=landmarks), track.velocity * factors
+            track.face, track.velocity = (
+                replace(track.face, box_xyxy=box, landmarks=landmarks),
+                track.velocity * factors,
+            )
             track.box = np.array(box)
 
 
@@ -216,12 +271,16 @@ def _shift(track: Tracked, by: np.ndarray) -> None:
     dx, dy = float(by[0]), float(by[1])
     left, top, right, bottom = track.face.box_xyxy
     landmarks = None if track.face.landmarks is None else track.face.landmarks + np.array([dx, dy])
-    track.face = replace(track.face, box_xyxy=(left + dx, top + dy, right + dx, bottom + dy), landmarks=landmarks)
+    track.face = replace(
+        track.face, box_xyxy=(left + dx, top + dy, right + dx, bottom + dy), landmarks=landmarks
+    )
     track.box = track.box + np.array([dx, dy, dx, dy])
 
 
 def _close(track: Tracked, other: Tracked) -> bool:
-    return float(np.linalg.norm(track.centre - other.centre)) < CROWDED * max(track.side, other.side)
+    return float(np.linalg.norm(track.centre - other.centre)) < CROWDED * max(
+        track.side, other.side
+    )
 
 
 def _inside(track: Tracked, size: tuple[int, int]) -> bool:

@@ -13,9 +13,11 @@ from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Predi
 class Answer:
     """Many looks at one face in one answer.
 
-    ``age``: ``interval`` is that of all looks together, wider where they are few or disagree; its ``coverage`` is None, because intervals
-    over several looks were never calibrated. ``years`` and ``low``, ``high``: whole years to show; they stand still until the answer
-    has moved by most of a year. ``undecided``: neither gender is probable enough to be named. ``looks``: how often the network was asked.
+    ``age``: ``interval`` is that of all looks together, wider where they are few or disagree; its
+    ``coverage`` is None, because intervals over several looks were never calibrated. ``years`` and
+    ``low``, ``high``: whole years to show; they stand still until the answer has moved by most of a
+    year. ``undecided``: neither gender is probable enough to be named. ``looks``: how often the
+    network was asked.
     """
 
     age: AgeEstimate
@@ -28,8 +30,12 @@ class Answer:
     looks: int
 
     def settled(self) -> Answer:
-        """The same with the whole years that ``age`` rounds to, for a frame that is looked at for long."""
-        low, high = (None, None) if self.age.interval is None else (round(end) for end in self.age.interval)
+        """The same with the whole years that ``age`` rounds to, for a frame that is looked at for
+        long.
+        """
+        low, high = (
+            (None, None) if self.age.interval is None else (round(end) for end in self.age.interval)
+        )
         return replace(self, years=round(self.age.years), low=low, high=high)
 
 
@@ -37,10 +43,11 @@ class Answer:
 class LiveTrack:
     """One face as it is in this frame.
 
-    ``id``: never used twice by an analyser. ``number``: the lowest that is free, from 1, for people to read; the face keeps it while it is
-    there. ``face``: box and landmarks in pixels of the frame, not mirrored. ``measured``: the detector found it in this very frame;
-    otherwise it was followed. ``answer``: None until there was enough evidence. ``crop``: the last one the network saw. ``seconds``: how
-    long it has been there.
+    ``id``: never used twice by an analyser. ``number``: the lowest that is free, from 1, for people
+    to read; the face keeps it while it is there. ``face``: box and landmarks in pixels of the
+    frame, not mirrored. ``measured``: the detector found it in this very frame; otherwise it was
+    followed. ``answer``: None until there was enough evidence. ``crop``: the last one the network
+    saw. ``seconds``: how long it has been there.
     """
 
     id: int
@@ -63,14 +70,18 @@ class LiveTrack:
 
     @property
     def gender(self) -> Categorical | None:
-        """The smoothed gender, or None while there is not enough evidence or where the network knows none."""
+        """The smoothed gender, or None while there is not enough evidence or where the network
+        knows none.
+        """
         return None if self.answer is None else self.answer.gender
 
     def prediction(self, weights: str) -> Prediction | None:
         """The smoothed answer as an image's would be shown; None while there is none."""
         if self.answer is None or self.crop is None:
             return None
-        return Prediction(self.face, self.answer.age, self.answer.gender, weights, self.crop, self.answer.race)
+        return Prediction(
+            self.face, self.answer.age, self.answer.gender, weights, self.crop, self.answer.race
+        )
 
 
 @dataclass(frozen=True)
@@ -89,10 +100,13 @@ class LiveTiming:
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """One frame's answer: the RGB ``image`` all boxes refer to, its faces by number, and what it took.
+    """One frame's answer: the RGB ``image`` all boxes refer to, its faces by number, and what it
+    took.
 
-    ``detected``: whether the detector ran on it. ``fps``: frames a second over the last two seconds; 0 for a first frame.
-    ``detected_share``: share of the last two seconds' frames the detector ran on. An empty ``tracks`` is a normal answer.
+    ``detected``: whether the detector ran on it. ``fps``: frames a second over the last two
+    seconds; 0 for a first frame.
+    ``detected_share``: share of the last two seconds' frames the detector ran on. An empty
+    ``tracks`` is a normal answer.
     """
 
     image: Image.Image = field(repr=False)
@@ -110,10 +124,22 @@ class LiveFrame:
 
     def settled(self) -> LiveFrame:
         """The same frame with the whole years that its faces' ages round to."""
-        tracks = (replace(track, answer=None if track.answer is None else track.answer.settled()) for track in self.tracks)
+        tracks = (
+            replace(track, answer=None if track.answer is None else track.answer.settled())
+            for track in self.tracks
+        )
         return replace(self, tracks=tuple(tracks))
 
     def analysis(self) -> Analysis:
         """The faces with an answer, as an image's ``Analysis``, in the order of ``answered``."""
-        predictions = [prediction for track in self.tracks if (prediction := track.prediction(self.weights)) is not None]
-        return Analysis(self.image, tuple(predictions), self.weights, Timing(self.timing.detect_ms, 0.0, self.timing.look_ms))
+        predictions = [
+            prediction
+            for track in self.tracks
+            if (prediction := track.prediction(self.weights)) is not None
+        ]
+        return Analysis(
+            self.image,
+            tuple(predictions),
+            self.weights,
+            Timing(self.timing.detect_ms, 0.0, self.timing.look_ms),
+        )

@@ -1,1 +1,3 @@
-"""From an image file to an aligned crop and its tensor: decoding, face detection, alignment, preprocessing."""
+"""From an image file to an aligned crop and its tensor: decoding, face detection, alignment,
+preprocessing.
+"""

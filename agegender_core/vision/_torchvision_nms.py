@@ -1,9 +1,9 @@
 """Makes torchvision importable beside a CPU-only torch.
 
-torchvision's registry wheel carries operators linked against CUDA. Beside a CPU build of torch they do not load, and ``import
-torchvision`` dies on the missing ``torchvision::nms``. facenet-pytorch needs nothing of torchvision but that one operator, so it is
-defined here in numpy.
-On a machine where the native operators load (a matched pair) nothing is touched.
+torchvision's registry wheel carries operators linked against CUDA. Beside a CPU build of torch they
+do not load, and ``import torchvision`` dies on the missing ``torchvision::nms``. facenet-pytorch
+needs nothing of torchvision but that one operator, so it is defined here in numpy. On a machine
+where the native operators load (a matched pair) nothing is touched.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def _native_operators_load() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         raise ImportError("torchvision is not installed: pip install -r requirements.txt")
-    for path in sorted(Path(spec.origin).parent.glob("_C*.so")) + sorted(Path(spec.origin).parent.glob("_C*.pyd")):
+    for path in sorted(Path(spec.origin).parent.glob("_C*.so")) + sorted(
+        Path(spec.origin).parent.glob("_C*.pyd")
+    ):
         try:
             torch.ops.load_library(path)
         except OSError:
@@ -55,7 +57,9 @@ def _native_operators_load() -> bool:
 
 
 def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
-    """Greedy non-maximum suppression: (N, 4) boxes x0, y0, x1, y1 and (N,) scores to indices kept, best first."""
+    """Greedy non-maximum suppression: (N, 4) boxes x0, y0, x1, y1 and (N,) scores to indices kept,
+    best first.
+    """
     boxes = dets.detach().numpy().astype(np.float64)  # (N, 4)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = np.argsort(-scores.detach().numpy(), kind="stable")

@@ -1,8 +1,9 @@
 """Faces to crops. Training crops and webcam crops are made by this one piece of code.
 
-The five landmarks are mapped onto one template by a least-squares similarity transform (rotation, uniform scale, shift; Umeyama 1991).
-Where landmarks are missing, or collapse as they do on profiles, the square around the face box takes the template's place.
-All coordinates are continuous pixels: an image spans [0, width] x [0, height] and the centre of its first pixel is (0.5, 0.5).
+The five landmarks are mapped onto one template by a least-squares similarity transform (rotation,
+uniform scale, shift; Umeyama 1991). Where landmarks are missing, or collapse as they do on
+profiles, the square around the face box takes the template's place. All coordinates are continuous
+pixels: an image spans [0, width] x [0, height] and the centre of its first pixel is (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from PIL import Image
 
 from agegender_core.types import Face, InputSpec
 
-TEMPLATE = np.array([(0.305, 0.291), (0.692, 0.291), (0.493, 0.529), (0.323, 0.697), (0.680, 0.695)])
-"""(5, 2) landmark positions as fractions of the template square: median landmarks of UTKFace chips."""
+TEMPLATE = np.array(
+    [(0.305, 0.291), (0.692, 0.291), (0.493, 0.529), (0.323, 0.697), (0.680, 0.695)]
+)
+"""(5, 2) landmark positions as fractions of the template square: median landmarks of UTKFace chips.
+"""
 
 MAX_TILT = 60.0
 """A fitted in-plane rotation beyond this many degrees is not believed."""
@@ -25,10 +29,13 @@ SCALE_RANGE = (0.5, 1.7)
 
 
 def similarity_to_template(landmarks: np.ndarray) -> np.ndarray:
-    """(2, 3) similarity that maps the unit template square onto ``landmarks`` (5, 2) with the least squared error."""
+    """(2, 3) similarity that maps the unit template square onto ``landmarks`` (5, 2) with the least
+    squared error.
+    """
     source_mean, target_mean = TEMPLATE.mean(axis=0), landmarks.mean(axis=0)
     source, target = TEMPLATE - source_mean, landmarks - target_mean
-    # A similarity without reflection is multiplication by a complex number: the least-squares one has a closed form.
+    # A similarity without reflection is multiplication by a complex number: the least-squares one
+    # has a closed form.
     z, w = source @ (1, 1j), target @ (1, 1j)
     factor = np.vdot(z, w) / np.vdot(z, z)
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
@@ -50,25 +57,34 @@ def face_frame(face: Face) -> np.ndarray:
 def _believable(frame: np.ndarray, face: Face) -> bool:
     side = math.hypot(frame[0, 0], frame[1, 0])
     ratio = side / max(face.width, face.height, 1e-6)
-    # A face found after turning the image by 90 degrees counter-clockwise lies 90 degrees clockwise in the image itself.
+    # A face found after turning the image by 90 degrees counter-clockwise lies 90 degrees clockwise
+    # in the image itself.
     tilt = math.degrees(math.atan2(frame[1, 0], frame[0, 0])) - face.turned
     tilt = (tilt + 180) % 360 - 180
-    return bool(np.isfinite(frame).all()) and SCALE_RANGE[0] <= ratio <= SCALE_RANGE[1] and abs(tilt) <= MAX_TILT
+    return (
+        bool(np.isfinite(frame).all())
+        and SCALE_RANGE[0] <= ratio <= SCALE_RANGE[1]
+        and abs(tilt) <= MAX_TILT
+    )
 
 
 def _box_frame(face: Face) -> np.ndarray:
     left, top, right, bottom = face.box_xyxy
     side = max(right - left, bottom - top)
     angle = math.radians(face.turned)
-    linear = side * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = side * np.array(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
     return np.hstack([linear, (centre - linear @ (0.5, 0.5))[:, None]])
 
 
 def align(image: Image.Image, face: Face, spec: InputSpec) -> Image.Image:
-    """Upright square RGB crop of ``spec.size`` pixels a side; what lies outside the image repeats its edge.
+    """Upright square RGB crop of ``spec.size`` pixels a side; what lies outside the image repeats
+    its edge.
 
-    ``image``: RGB. Shrinking is anti-aliased, so a crop looks the same whatever the image's resolution.
+    ``image``: RGB. Shrinking is anti-aliased, so a crop looks the same whatever the image's
+    resolution.
     """
     to_template = (1 + 2 * spec.margin) / spec.size
     frame = face_frame(face)
@@ -78,7 +94,9 @@ def align(image: Image.Image, face: Face, spec: InputSpec) -> Image.Image:
 
 
 def _warp(image: Image.Image, output_to_source: np.ndarray, size: int) -> Image.Image:
-    corners = np.array([(0, 0, 1), (size, 0, 1), (0, size, 1), (size, size, 1)]) @ output_to_source.T  # (4, 2)
+    corners = (
+        np.array([(0, 0, 1), (size, 0, 1), (0, size, 1), (size, size, 1)]) @ output_to_source.T
+    )  # (4, 2)
     scale = math.hypot(output_to_source[0, 0], output_to_source[1, 0])
     border = 2 * math.ceil(max(scale, 1)) + 2
     x0, y0 = np.floor(corners.min(axis=0)).astype(int) - border
@@ -89,7 +107,9 @@ def _warp(image: Image.Image, output_to_source: np.ndarray, size: int) -> Image.
         wide, high = (max(1, round(side / scale)) for side in part.size)
         matrix = matrix * [[wide / part.width], [high / part.height]]
         part = part.resize((wide, high), Image.Resampling.BICUBIC)
-    return part.transform((size, size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BICUBIC)
+    return part.transform(
+        (size, size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BICUBIC
+    )
 
 
 def region(image: Image.Image, x0: int, y0: int, x1: int, y1: int) -> Image.Image:

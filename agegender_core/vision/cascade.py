@@ -1,11 +1,11 @@
-"""MTCNN's cascade (Zhang et al. 2016) with facenet-pytorch's three networks and weights, and a loop of
-our own around them.
+"""MTCNN's cascade (Zhang et al. 2016) with facenet-pytorch's three networks and weights, and a loop
+of our own around them.
 
-It finds what facenet-pytorch's ``detect_face`` finds, to the last few digits of float32, in half the
-time on one thread and less on two (see docs/detection-speed.md). What is different:
+It finds what facenet-pytorch's ``detect_face`` finds, to the last few digits of float32, in half
+the time on one thread and less on two (see docs/detection-speed.md). What is different:
 
-* Sums over every rectangle of an image come out of one table of running sums. Pyramid levels and all
-  candidates are resized from it at once, exactly, instead of by one pooling call for each.
+* Sums over every rectangle of an image come out of one table of running sums. Pyramid levels and
+  all candidates are resized from it at once, exactly, instead of by one pooling call for each.
 * Tensors are channels last, where torch's convolutions and maxima of few channels are fast, and
   normalisation and the first PReLU are rearranged (see ``cascade_networks``).
 * Boxes that overlap better ones are found by matrix operations, not box by box.
@@ -39,7 +39,8 @@ RNET, ONET = 24, 48
 BLOCK = 1024
 """Boxes compared with each other at once: bounds memory on images of thousands of candidates."""
 CHUNK = {RNET: 64, ONET: 16}
-"""Candidates that go through a network at once: their activations fit into the processor's cache."""
+"""Candidates that go through a network at once: their activations fit into the processor's cache.
+"""
 
 FEW = 8
 """So many candidates or more are split in two at least, for two threads."""
@@ -53,61 +54,100 @@ def one_by_one(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 class Detections(NamedTuple):
-    """``boxes``: (N, 5) left, top, right, bottom in pixels and score; ``points``: (N, 5, 2) x and y of the landmarks; the surest first."""
+    """``boxes``: (N, 5) left, top, right, bottom in pixels and score; ``points``: (N, 5, 2) x and y
+    of the landmarks; the surest first.
+    """
 
     boxes: np.ndarray
     points: np.ndarray
 
 
 class Cascade:
-    """The three networks, ready to run. Immutable and thread-safe. Call it under ``torch.inference_mode``."""
+    """The three networks, ready to run. Immutable and thread-safe. Call it under
+    ``torch.inference_mode``.
+    """
 
     def __init__(self, pnet: PNet, rnet: RNet, onet: ONet) -> None:
         self.pnet, self.rnet, self.onet = FirstNet(pnet), LaterNet(rnet), LaterNet(onet)
 
-    def __call__(self, images: Sequence[np.ndarray], min_faces: Sequence[int], together: Together = one_by_one) -> list[Detections]:
-        """Faces in each of the (H, W, 3) uint8 RGB images, which may differ in size; of ``min_faces`` pixels at least, one for each.
+    def __call__(
+        self,
+        images: Sequence[np.ndarray],
+        min_faces: Sequence[int],
+        together: Together = one_by_one,
+    ) -> list[Detections]:
+        """Faces in each of the (H, W, 3) uint8 RGB images, which may differ in size; of
+        ``min_faces`` pixels at least, one for each.
 
-        ``together``: calls functions, at the same time where it can, and gives what they return in their order. The answer does not
-        depend on it.
+        ``together``: calls functions, at the same time where it can, and gives what they return in
+        their order. The answer does not depend on it.
         """
         if not images:
             return []
         tables = together([partial(running_sums, image) for image in images])
         boxes, owners = self._propose(tables, min_faces, together)
-        for net, size, threshold in ((self.rnet, RNET, THRESHOLDS[1]), (self.onet, ONET, THRESHOLDS[2])):
+        for net, size, threshold in (
+            (self.rnet, RNET, THRESHOLDS[1]),
+            (self.onet, ONET, THRESHOLDS[2]),
+        ):
             if not len(boxes):
                 break
-            boxes, owners, shifts, points = self._judge(net, size, threshold, tables, boxes, owners, together)
+            boxes, owners, shifts, points = self._judge(
+                net, size, threshold, tables, boxes, owners, together
+            )
             if size == RNET:
-                kept = _each(owners, lambda part, boxes=boxes: keep(boxes[part, :4], boxes[part, 4], 0.7))
+                kept = _each(
+                    owners, lambda part, boxes=boxes: keep(boxes[part, :4], boxes[part, 4], 0.7)
+                )
                 boxes, owners = _square(_shifted(boxes[kept], shifts[kept])), owners[kept]
             else:
                 boxes = _shifted(boxes, shifts)
-                kept = _each(owners, lambda part, boxes=boxes: keep(boxes[part, :4], boxes[part, 4], 0.7, smaller=True))
+                kept = _each(
+                    owners,
+                    lambda part, boxes=boxes: keep(
+                        boxes[part, :4], boxes[part, 4], 0.7, smaller=True
+                    ),
+                )
                 boxes, owners, points = boxes[kept], owners[kept], points[kept]
         else:
             return [Detections(boxes[owners == n], points[owners == n]) for n in range(len(images))]
-        return [Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32)) for _ in images]
+        return [
+            Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
+            for _ in images
+        ]
 
-    def _propose(self, tables: list[np.ndarray], min_faces: Sequence[int], together: Together) -> tuple[np.ndarray, np.ndarray]:
-        """P-Net's candidates of all images: (N, 5) squares with scores, and (N,) the numbers of their images."""
+    def _propose(
+        self, tables: list[np.ndarray], min_faces: Sequence[int], together: Together
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """P-Net's candidates of all images: (N, 5) squares with scores, and (N,) the numbers of
+        their images.
+        """
         alike: dict[tuple[int, int, int], list[int]] = {}
         for number, (table, min_face) in enumerate(zip(tables, min_faces, strict=True)):
             alike.setdefault((table.shape[0] - 1, table.shape[1] - 1, min_face), []).append(number)
         levels = [(level, members) for shape, members in alike.items() for level in pyramid(*shape)]
         levels.sort(key=lambda one: -one[0].pixels * len(one[1]))
-        tasks = [partial(self._search_level, level, [tables[number] for number in members]) for level, members in levels]
-        found: dict[int, list[tuple[float, np.ndarray]]] = {number: [] for number in range(len(tables))}
+        tasks = [
+            partial(self._search_level, level, [tables[number] for number in members])
+            for level, members in levels
+        ]
+        found: dict[int, list[tuple[float, np.ndarray]]] = {
+            number: [] for number in range(len(tables))
+        }
         for (level, members), parts in zip(levels, together(tasks), strict=True):
             for number, boxes in zip(members, parts, strict=True):
                 found[number].append((level.scale, boxes))
-        proposals = [_merged([boxes for _, boxes in sorted(parts, key=lambda one: -one[0])]) for parts in found.values()]
+        proposals = [
+            _merged([boxes for _, boxes in sorted(parts, key=lambda one: -one[0])])
+            for parts in found.values()
+        ]
         owners = np.repeat(np.arange(len(tables)), [len(part) for part in proposals])
         return np.concatenate(proposals), owners
 
     def _search_level(self, level: Level, tables: list[np.ndarray]) -> list[np.ndarray]:
-        """P-Net's candidates at one level of images of one size, (N, 9) each, the best of those that overlap."""
+        """P-Net's candidates at one level of images of one size, (N, 9) each, the best of those
+        that overlap.
+        """
         found = []
         for scores, shifts in self.pnet(np.stack([level.shrink(table) for table in tables])):
             boxes = _cells(scores, shifts, level.scale)
@@ -124,7 +164,9 @@ class Cascade:
         owners: np.ndarray,
         together: Together,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The candidates that ``net`` lets through, with its scores: boxes, owners, (N, 4) shifts and (N, 5, 2) points, if it has any."""
+        """The candidates that ``net`` lets through, with its scores: boxes, owners, (N, 4) shifts
+        and (N, 5, 2) points, if it has any.
+        """
         squares, there = _squares(tables, boxes, owners)
         boxes, owners, squares = boxes[there], owners[there], squares[there]
         if not len(boxes):
@@ -132,23 +174,33 @@ class Cascade:
         count = max(-(-len(boxes) // CHUNK[size]), 1 + (len(boxes) >= FEW))
         ends = [number * len(boxes) // count for number in range(count + 1)]
         parts = [slice(start, end) for start, end in pairwise(ends)]
-        tasks = [lambda part=part: net(_crops(tables, squares[part], owners[part], size)) for part in parts]
-        answers = np.concatenate(together(tasks))  # score, four shifts, and ten places of landmarks where the network has them
+        tasks = [
+            lambda part=part: net(_crops(tables, squares[part], owners[part], size))
+            for part in parts
+        ]
+        # Score, four shifts, and ten places of landmarks where the network has them.
+        answers = np.concatenate(together(tasks))
         passed = answers[:, 0] > threshold
         answers = answers[passed]
         boxes = np.concatenate([boxes[passed, :4], answers[:, :1]], axis=1)
         sides = boxes[:, 2:4] - boxes[:, :2] + 1
-        places = answers[:, 5:].reshape(len(boxes), 2, (answers.shape[1] - 5) // 2).transpose(0, 2, 1)
+        places = (
+            answers[:, 5:].reshape(len(boxes), 2, (answers.shape[1] - 5) // 2).transpose(0, 2, 1)
+        )
         points = sides[:, None] * places + boxes[:, None, :2] - 1
         return boxes, owners[passed], answers[:, 1:5], points
 
 
 def running_sums(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 to (H + 1, W + 1, 3) int32: sums over all pixels above and to the left. Exact up to 8 megapixels."""
+    """(H, W, 3) uint8 to (H + 1, W + 1, 3) int32: sums over all pixels above and to the left. Exact
+    up to 8 megapixels.
+    """
     high, wide, channels = image.shape
     table = np.empty((high + 1, wide + 1, channels), np.int32)
     table[0], table[:, 0] = 0, 0
-    for row in range(high):  # first down, then to the right: less than half the time of the other order, which converts every pixel twice
+    # First down, then to the right: less than half the time of the other order, which converts
+    # every pixel twice.
+    for row in range(high):
         np.add(table[row, 1:], image[row], out=table[row + 1, 1:])
     return np.cumsum(table, axis=1, out=table)
 
@@ -160,8 +212,9 @@ def _bins(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Level(NamedTuple):
-    """One level of the pyramid: its scale, and windows of rows and columns with the shares that their sums are multiplied by: (h,) and
-    (w, 1)."""
+    """One level of the pyramid: its scale, and windows of rows and columns with the shares that
+    their sums are multiplied by: (h,) and (w, 1).
+    """
 
     scale: float
     top: np.ndarray
@@ -188,7 +241,9 @@ class Level(NamedTuple):
 
 @lru_cache(maxsize=256)
 def pyramid(high: int, wide: int, min_face: int) -> tuple[Level, ...]:
-    """The levels of an image of ``high`` x ``wide`` pixels in which faces of ``min_face`` pixels are as large as P-Net wants them."""
+    """The levels of an image of ``high`` x ``wide`` pixels in which faces of ``min_face`` pixels
+    are as large as P-Net wants them.
+    """
     scale, shortest, levels = CELL / min_face, min(high, wide) * (CELL / min_face), []
     while shortest >= CELL:
         rows, columns = _bins(high, int(high * scale + 1)), _bins(wide, int(wide * scale + 1))
@@ -198,8 +253,12 @@ def pyramid(high: int, wide: int, min_face: int) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def _squares(tables: list[np.ndarray], boxes: np.ndarray, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) int64 left, top, right, bottom of the candidates in whole pixels, clipped to their images, and (N,) bool: what has pixels."""
+def _squares(
+    tables: list[np.ndarray], boxes: np.ndarray, owners: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4) int64 left, top, right, bottom of the candidates in whole pixels, clipped to their
+    images, and (N,) bool: what has pixels.
+    """
     left, top, right, bottom = np.trunc(boxes[:, :4]).astype(np.int64).T
     limits = np.array([table.shape[:2] for table in tables])[owners] - 1  # (N, 2)
     left, top = np.maximum(left, 1) - 1, np.maximum(top, 1) - 1
@@ -207,29 +266,48 @@ def _squares(tables: list[np.ndarray], boxes: np.ndarray, owners: np.ndarray) ->
     return np.stack([left, top, right, bottom], axis=1), (right > left) & (bottom > top)
 
 
-def _crops(tables: list[np.ndarray], squares: np.ndarray, owners: np.ndarray, size: int) -> np.ndarray:
-    """(N, size, size, 3) float32 means of the pixels in (N, 4) ``squares``; the rows of each image stand together."""
+def _crops(
+    tables: list[np.ndarray], squares: np.ndarray, owners: np.ndarray, size: int
+) -> np.ndarray:
+    """(N, size, size, 3) float32 means of the pixels in (N, 4) ``squares``; the rows of each image
+    stand together.
+    """
     crops = np.empty((len(squares), size, size, 3), np.float32)
     places = np.arange(size)
     for number in np.unique(owners):
         mine, table = np.flatnonzero(owners == number), tables[number]
         left, top, right, bottom = squares[mine].T[..., None]
-        x0, x1 = left + places * (right - left) // size, left - (-(places + 1) * (right - left) // size)
-        y0, y1 = top + places * (bottom - top) // size, top - (-(places + 1) * (bottom - top) // size)
+        x0, x1 = (
+            left + places * (right - left) // size,
+            left - (-(places + 1) * (right - left) // size),
+        )
+        y0, y1 = (
+            top + places * (bottom - top) // size,
+            top - (-(places + 1) * (bottom - top) // size),
+        )
         flat, pitch = table.reshape(-1, 3), table.shape[1]
-        (above, below), (before, after) = ((rows * pitch)[:, :, None] for rows in (y0, y1)), (x0[:, None], x1[:, None])
-        sums = np.take(flat, below + after, axis=0, mode="clip")  # «clip» is faster than looking for mistakes; there are none
+        (above, below), (before, after) = (
+            ((rows * pitch)[:, :, None] for rows in (y0, y1)),
+            (x0[:, None], x1[:, None]),
+        )
+        sums = np.take(
+            flat, below + after, axis=0, mode="clip"
+        )  # «clip» is faster than looking for mistakes; there are none
         sums -= np.take(flat, above + after, axis=0, mode="clip")
         sums -= np.take(flat, below + before, axis=0, mode="clip")
         sums += np.take(flat, above + before, axis=0, mode="clip")
         areas = (y1 - y0)[:, :, None] * (x1 - x0)[:, None]
         share = (1 / areas).astype(np.float32)[..., None]
-        np.multiply(sums, share, out=crops[mine[0] : mine[-1] + 1], dtype=np.float32, casting="unsafe")
+        np.multiply(
+            sums, share, out=crops[mine[0] : mine[-1] + 1], dtype=np.float32, casting="unsafe"
+        )
     return crops
 
 
 def _cells(scores: np.ndarray, shifts: np.ndarray, scale: float) -> np.ndarray:
-    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares it looked at where it sees a face, score, and shifts."""
+    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares it looked at where it sees
+    a face, score, and shifts.
+    """
     rows, columns = np.nonzero(scores >= np.float32(THRESHOLDS[0]))
     corners = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE
     scale = np.float32(scale)
@@ -238,7 +316,9 @@ def _cells(scores: np.ndarray, shifts: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _merged(parts: list[np.ndarray]) -> np.ndarray:
-    """Candidates of one image from all levels, (N, 9) each, to (M, 5) squares with scores: the best of those that overlap, shifted."""
+    """Candidates of one image from all levels, (N, 9) each, to (M, 5) squares with scores: the best
+    of those that overlap, shifted.
+    """
     boxes = np.concatenate(parts) if parts else np.empty((0, 9), np.float32)
     boxes = boxes[keep(boxes[:, :4], boxes[:, 4], 0.7)]
     sides = np.tile(boxes[:, 2:4] - boxes[:, :2], 2)
@@ -259,16 +339,24 @@ def _square(boxes: np.ndarray) -> np.ndarray:
 
 
 def _each(owners: np.ndarray, choose) -> np.ndarray:
-    """Indices that ``choose`` picks from the boxes of each image by itself; it takes and gives indices."""
+    """Indices that ``choose`` picks from the boxes of each image by itself; it takes and gives
+    indices.
+    """
     parts = [np.flatnonzero(owners == owner) for owner in np.unique(owners)]
-    return np.concatenate([part[choose(part)] for part in parts]) if parts else np.empty(0, np.int64)
+    return (
+        np.concatenate([part[choose(part)] for part in parts]) if parts else np.empty(0, np.int64)
+    )
 
 
-def keep(boxes: np.ndarray, scores: np.ndarray, most: float, *, smaller: bool = False) -> np.ndarray:
-    """Greedy non-maximum suppression: (N, 4) boxes and (N,) scores to the indices kept, the best first.
+def keep(
+    boxes: np.ndarray, scores: np.ndarray, most: float, *, smaller: bool = False
+) -> np.ndarray:
+    """Greedy non-maximum suppression: (N, 4) boxes and (N,) scores to the indices kept, the best
+    first.
 
-    A box goes if it overlaps a better one that stays by more than ``most``: their intersection over their union or, with ``smaller``,
-    over the smaller of the two, where boxes are a pixel larger, as in the original.
+    A box goes if it overlaps a better one that stays by more than ``most``: their intersection over
+    their union or, with ``smaller``, over the smaller of the two, where boxes are a pixel larger,
+    as in the original.
     """
     order = np.argsort(-scores, kind="stable")
     kept: list[np.ndarray] = []
@@ -276,14 +364,17 @@ def keep(boxes: np.ndarray, scores: np.ndarray, most: float, *, smaller: bool = 
         block = order[start : start + BLOCK]
         for earlier in kept:
             block = block[~_overlapping(boxes[earlier], boxes[block], most, smaller).any(axis=0)]
-        kept.append(block[_best(np.triu(_overlapping(boxes[block], boxes[block], most, smaller), 1))])
+        kept.append(
+            block[_best(np.triu(_overlapping(boxes[block], boxes[block], most, smaller), 1))]
+        )
     return np.concatenate(kept) if kept else order
 
 
 def _best(worse: np.ndarray) -> np.ndarray:
     """(N,) bool: which boxes stay, the best first. ``worse[i, j]``: j goes if i stays; j > i.
 
-    The first box stays for sure. With every round at least one more is decided for good, and most are decided in a few rounds.
+    The first box stays for sure. With every round at least one more is decided for good, and most
+    are decided in a few rounds.
     """
     reach = torch.from_numpy(worse.T.astype(np.float32))
     stays = torch.ones(len(worse))
@@ -300,7 +391,10 @@ def _overlapping(one: np.ndarray, other: np.ndarray, most: float, smaller: bool)
     overlap = None
     areas = []
     for axis in (0, 1):
-        low, high = np.maximum(one[:, None, axis], other[None, :, axis]), np.minimum(one[:, None, axis + 2], other[None, :, axis + 2])
+        low, high = (
+            np.maximum(one[:, None, axis], other[None, :, axis]),
+            np.minimum(one[:, None, axis + 2], other[None, :, axis + 2]),
+        )
         length = np.maximum(high - low + more, 0)
         overlap = length if overlap is None else overlap * length
     for boxes in (one, other):

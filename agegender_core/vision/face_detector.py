@@ -1,11 +1,15 @@
-"""Faces in an image, by facenet-pytorch's MTCNN (Zhang et al. 2016), whose weights come inside its package.
+"""Faces in an image, by facenet-pytorch's MTCNN (Zhang et al. 2016), whose weights come inside its
+package.
 
 What is added to it, because real images need it:
-* the image's edge is repeated outwards first, and faces at the border are looked at again with more of it: MTCNN clips candidates at
-  the border and stretches what is left, which shifts boxes and landmarks by a tenth of the face;
-* small images are enlarged, large ones shrunk to a longest side, so that time and the smallest face found are bounded;
-* where nothing sure is found upright, the image is tried turned by 90, 270 and 180 degrees: MTCNN finds faces that lie on their side
-  or stand on their head rarely, and in the wrong place, but does not say so by a low enough score to drop them.
+* the image's edge is repeated outwards first, and faces at the border are looked at again with more
+  of it: MTCNN clips candidates at the border and stretches what is left, which shifts boxes and
+  landmarks by a tenth of the face;
+* small images are enlarged, large ones shrunk to a longest side, so that time and the smallest face
+  found are bounded;
+* where nothing sure is found upright, the image is tried turned by 90, 270 and 180 degrees: MTCNN
+  finds faces that lie on their side or stand on their head rarely, and in the wrong place, but does
+  not say so by a low enough score to drop them.
 """
 
 from __future__ import annotations
@@ -30,26 +34,35 @@ if TYPE_CHECKING:
     from agegender_core.vision.cascade import Detections
 
 Finds = Callable[[Sequence[np.ndarray], Sequence[int]], "list[Detections]"]
-"""(H, W, 3) uint8 images and the smallest face looked for in each to their faces, in their pixels."""
+"""(H, W, 3) uint8 images and the smallest face looked for in each to their faces, in their pixels.
+"""
 
 STEP = 64
-"""Padded images have sides that are multiples of this, so that few distinct sizes reach the networks: mixed sizes make memory grow."""
+"""Padded images have sides that are multiples of this, so that few distinct sizes reach the
+networks: mixed sizes make memory grow.
+"""
 
 
 CLOSE_SIDE, CLOSE_FACE, CLOSE_UPS = 192, 48, 32
-"""Pixels of a close-up's side, the smallest face looked for in it, and how many are looked at together."""
+"""Pixels of a close-up's side, the smallest face looked for in it, and how many are looked at
+together.
+"""
 CLEAR_SCORE, CLEAR_ODDS = 0.99, 5.0
-"""A turned image's faces are taken instead of upright ones where the surest has ``CLEAR_SCORE`` at least and a doubt (1 - score)
-``CLEAR_ODDS`` times smaller than the surest upright one's."""
+"""A turned image's faces are taken instead of upright ones where the surest has ``CLEAR_SCORE`` at
+least and a doubt (1 - score) ``CLEAR_ODDS`` times smaller than the surest upright one's.
+"""
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """``longest_side``: images are shrunk to it, in pixels. ``shortest``: smaller images are enlarged to this longest side.
+    """``longest_side``: images are shrunk to it, in pixels. ``shortest``: smaller images are
+    enlarged to this longest side.
 
-    ``min_face``: smallest face looked for, in pixels of the shrunk image. ``score``: lowest confidence reported, in [0, 1];
-    ``turned_score``: the same for turned images, where chance finds are likelier. ``sure``: an image in which a face has this score is
-    not tried turned. Measured on FG-NET's photographs turned three ways: see ``docs/turned-photos.md``.
+    ``min_face``: smallest face looked for, in pixels of the shrunk image. ``score``: lowest
+    confidence reported, in [0, 1];
+    ``turned_score``: the same for turned images, where chance finds are likelier. ``sure``: an
+    image in which a face has this score is not tried turned. Measured on FG-NET's photographs
+    turned three ways: see ``docs/turned-photos.md``.
     """
 
     longest_side: int = 1024
@@ -61,7 +74,9 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         if not 12 <= self.min_face <= self.longest_side:
-            raise DetectorError(f"smallest face of {self.min_face} px: give 12 to {self.longest_side}")
+            raise DetectorError(
+                f"smallest face of {self.min_face} px: give 12 to {self.longest_side}"
+            )
 
 
 class MTCNNDetector:
@@ -78,13 +93,17 @@ class MTCNNDetector:
         self._lock = threading.Lock()
 
     def detect(self, image: Image.Image) -> list[Face]:
-        """Faces of an upright RGB image, largest first; an empty list is a normal answer. Raises ``DetectorError``.
+        """Faces of an upright RGB image, largest first; an empty list is a normal answer. Raises
+        ``DetectorError``.
 
-        All faces share one ``turned``: it is not 0 where the faces are surer in the turned image. Boxes and landmarks are in pixels of
-        ``image`` as it was given in any case; ``Face.upright`` gives those of the turned image.
+        All faces share one ``turned``: it is not 0 where the faces are surer in the turned image.
+        Boxes and landmarks are in pixels of ``image`` as it was given in any case; ``Face.upright``
+        gives those of the turned image.
         """
         if image.mode != "RGB":
-            raise DetectorError(f"the detector takes RGB images, got mode {image.mode}: load images with load_image")
+            raise DetectorError(
+                f"the detector takes RGB images, got mode {image.mode}: load images with load_image"
+            )
         faces = self.search_upright(image)
         if surest(faces) < self.config.sure:
             faces = self._turned(image, surest(faces)) or faces
@@ -96,23 +115,36 @@ class MTCNNDetector:
         return self._upright([image], self.config.score, self.config.min_face)[0]
 
     def search_tries(self, images: Sequence[Image.Image]) -> list[list[Face]]:
-        """The same for images that were turned to see whether faces stand upright then: surer and larger ones only."""
-        return self._upright(images, self.config.turned_score, max(self.config.min_face, self.config.longest_side // 25))
+        """The same for images that were turned to see whether faces stand upright then: surer and
+        larger ones only.
+        """
+        return self._upright(
+            images,
+            self.config.turned_score,
+            max(self.config.min_face, self.config.longest_side // 25),
+        )
 
-    def _upright(self, images: Sequence[Image.Image], score: float, min_face: int) -> list[list[Face]]:
+    def _upright(
+        self, images: Sequence[Image.Image], score: float, min_face: int
+    ) -> list[list[Face]]:
         found = self._search(images, 0.0, score, [min_face] * len(images))
         empty = [number for number, faces in enumerate(found) if not faces]
-        if empty:  # a face that fills the image needs room around it; small ones were looked for above
+        # A face that fills the image needs room around it; small ones were looked for above.
+        if empty:
             again = [images[number] for number in empty]
-            sizes = [max(min_face, round(0.3 * self._scale(image) * min(image.size))) for image in again]
+            sizes = [
+                max(min_face, round(0.3 * self._scale(image) * min(image.size))) for image in again
+            ]
             for number, faces in zip(empty, self._search(again, 0.35, score, sizes), strict=True):
                 found[number] = faces
         return [_distinct(faces) for faces in self._second_looks(images, found)]
 
     def _turned(self, image: Image.Image, upright: float) -> list[Face]:
-        """Faces of the image turned the way that shows the surest one, where that is to be believed; ``upright``: surest score without.
+        """Faces of the image turned the way that shows the surest one, where that is to be
+        believed; ``upright``: surest score without.
 
-        The tries look for large faces only; the turn that won is searched as an upright image is, with the same answer.
+        The tries look for large faces only; the turn that won is searched as an upright image is,
+        with the same answer.
         """
         best: list[Face] = []
         won = 0
@@ -129,20 +161,37 @@ class MTCNNDetector:
         longest = max(image.size)
         return min(self.config.longest_side, max(longest, self.config.shortest)) / longest
 
-    def _search(self, images: Sequence[Image.Image], border: float, score: float, min_faces: Sequence[int]) -> list[list[Face]]:
-        """One pass over whole images with a repeated edge of ``border`` times their longest side."""
+    def _search(
+        self, images: Sequence[Image.Image], border: float, score: float, min_faces: Sequence[int]
+    ) -> list[list[Face]]:
+        """One pass over whole images with a repeated edge of ``border`` times their longest
+        side.
+        """
         padded, places = [], []
         for image in images:
             scale = self._scale(image)
             wide, high = (max(1, round(side * scale)) for side in image.size)
-            pixels = np.asarray(image if scale == 1 else image.resize((wide, high), Image.Resampling.BICUBIC))
+            pixels = np.asarray(
+                image if scale == 1 else image.resize((wide, high), Image.Resampling.BICUBIC)
+            )
             pixels, left, top = _pad(pixels, max(16, round(border * max(wide, high))))
             padded.append(pixels)
-            places.append((np.array([left, top]), np.array([image.width / wide, image.height / high]), np.zeros(2)))
+            places.append(
+                (
+                    np.array([left, top]),
+                    np.array([image.width / wide, image.height / high]),
+                    np.zeros(2),
+                )
+            )
         found = self._networks()(padded, min_faces)
-        return [_faces(one, *place, score, image.size) for image, one, place in zip(images, found, places, strict=True)]
+        return [
+            _faces(one, *place, score, image.size)
+            for image, one, place in zip(images, found, places, strict=True)
+        ]
 
-    def _second_looks(self, images: Sequence[Image.Image], found: list[list[Face]]) -> list[list[Face]]:
+    def _second_looks(
+        self, images: Sequence[Image.Image], found: list[list[Face]]
+    ) -> list[list[Face]]:
         """The same faces, those at a border as they are in close-ups that have room around them."""
         close = [
             (number, place)
@@ -173,20 +222,30 @@ def surest(faces: list[Face]) -> float:
 
 
 def takes_turned(upright: float, turned: float) -> bool:
-    """Whether the turned image's faces are the right ones, by the surest score of either in [0, 1]; 0 where nothing was found."""
+    """Whether the turned image's faces are the right ones, by the surest score of either in [0, 1];
+    0 where nothing was found.
+    """
     if not upright:
         return turned > 0
     return turned >= CLEAR_SCORE and (1 - turned) * CLEAR_ODDS <= 1 - upright
 
 
-def _close_up(image: Image.Image, face: Face) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pixels of a square around the face, and how its coordinates become the image's: inset, stretch and offset."""
+def _close_up(
+    image: Image.Image, face: Face
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pixels of a square around the face, and how its coordinates become the image's: inset,
+    stretch and offset.
+    """
     left, top, right, bottom = face.box_xyxy
     side = 2.2 * max(face.width, face.height)
     x0, y0 = math.floor((left + right - side) / 2), math.floor((top + bottom - side) / 2)
     close = region(image, x0, y0, x0 + math.ceil(side), y0 + math.ceil(side))
     scaled = np.asarray(close.resize((CLOSE_SIDE, CLOSE_SIDE), Image.Resampling.BICUBIC))
-    return scaled, (np.zeros(2), np.array([close.width, close.height]) / CLOSE_SIDE, np.array([x0, y0]))
+    return scaled, (
+        np.zeros(2),
+        np.array([close.width, close.height]) / CLOSE_SIDE,
+        np.array([x0, y0]),
+    )
 
 
 def _nearest(face: Face, again: list[Face]) -> Face:
@@ -208,14 +267,16 @@ def _load_mtcnn() -> Finds:
             ensure_torchvision()
             from facenet_pytorch import MTCNN
     except ImportError as error:
-        raise DetectorError(f"the face detector cannot be loaded ({error}): pip install -r requirements.txt") from error
+        raise DetectorError(
+            f"the face detector cannot be loaded ({error}): pip install -r requirements.txt"
+        ) from error
     from agegender_core.vision.cascade import Cascade, one_by_one
     from agegender_core.vision.helper_threads import MOST, Helpers
 
     nets = MTCNN(device=torch.device("cpu")).eval()
     cascade = Cascade(nets.pnet, nets.rnet, nets.onet)
-    # Hundreds of small operations: one of OpenMP's threads beats several that wait for each other. The limit holds for the thread that
-    # sets it alone, and only after torch has set its own.
+    # Hundreds of small operations: one of OpenMP's threads beats several that wait for each other.
+    # The limit holds for the thread that sets it alone, and only after torch has set its own.
     threads = ThreadpoolController()
 
     def alone() -> None:
@@ -231,13 +292,17 @@ def _load_mtcnn() -> Finds:
                 return cascade(images, min_faces, helpers(count) if count > 0 else one_by_one)
         except RuntimeError as error:
             sizes = ", ".join(f"{image.shape[1]}x{image.shape[0]}" for image in images)
-            raise DetectorError(f"the face detector failed on an image of {sizes} px: {error}") from error
+            raise DetectorError(
+                f"the face detector failed on an image of {sizes} px: {error}"
+            ) from error
 
     return run
 
 
 def _pad(pixels: np.ndarray, margin: int) -> tuple[np.ndarray, int, int]:
-    """Repeat the edge by at least ``margin`` on every side, up to multiples of ``STEP``. Returns pixels, left and top margin."""
+    """Repeat the edge by at least ``margin`` on every side, up to multiples of ``STEP``. Returns
+    pixels, left and top margin.
+    """
     sides = []
     for length in pixels.shape[:2]:
         total = math.ceil((length + 2 * margin) / STEP) * STEP - length
@@ -246,14 +311,26 @@ def _pad(pixels: np.ndarray, margin: int) -> tuple[np.ndarray, int, int]:
 
 
 def _faces(
-    found: Detections, inset: np.ndarray, stretch: np.ndarray, offset: np.ndarray, score: float, size: tuple[int, int]
+    found: Detections,
+    inset: np.ndarray,
+    stretch: np.ndarray,
+    offset: np.ndarray,
+    score: float,
+    size: tuple[int, int],
 ) -> list[Face]:
-    """Detector's boxes to faces in the image's pixels: what lies wholly outside the image is an echo in the repeated edge."""
+    """Detector's boxes to faces in the image's pixels: what lies wholly outside the image is an
+    echo in the repeated edge.
+    """
     faces = []
     for box, landmarks in zip(found.boxes.astype(float), found.points.astype(float), strict=True):
         corners = (box[:4].reshape(2, 2) - inset) * stretch + offset
         centre = corners.mean(axis=0)
-        if box[4] < score or not np.isfinite(corners).all() or (centre < 0).any() or (centre > size).any():
+        if (
+            box[4] < score
+            or not np.isfinite(corners).all()
+            or (centre < 0).any()
+            or (centre > size).any()
+        ):
             continue
         xyxy = tuple(float(value) for value in corners.ravel())
         faces.append(Face(xyxy, float(box[4]), (landmarks - inset) * stretch + offset))
@@ -282,7 +359,9 @@ def _distinct(faces: list[Face]) -> list[Face]:
 
 
 def _turn_back(face: Face, degrees: int, size: tuple[int, int]) -> Face:
-    """A face found in the image turned counter-clockwise by ``degrees``, in coordinates of the unturned image of ``size``."""
+    """A face found in the image turned counter-clockwise by ``degrees``, in coordinates of the
+    unturned image of ``size``.
+    """
     width, height = size
 
     def back(points: np.ndarray) -> np.ndarray:

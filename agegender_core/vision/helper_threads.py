@@ -1,9 +1,9 @@
 """One or a few threads that help with pieces of one image's detection.
 
-OpenMP's threads meet at the end of every operation and wait for each other in a loop; with hundreds of
-small operations on a busy machine that costs more than it saves. Here a thread takes whole pieces of
-work, and the caller does by itself what no thread has begun when it comes to it. So a busy machine
-loses nothing, and nobody waits for a thread that is not there.
+OpenMP's threads meet at the end of every operation and wait for each other in a loop; with hundreds
+of small operations on a busy machine that costs more than it saves. Here a thread takes whole
+pieces of work, and the caller does by itself what no thread has begun when it comes to it. So a
+busy machine loses nothing, and nobody waits for a thread that is not there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ MOST = 3
 
 
 class Helpers:
-    """Calls functions at the same time. Thread-safe: callers share the threads, which are started at first use.
+    """Calls functions at the same time. Thread-safe: callers share the threads, which are started
+    at first use.
 
     ``count``: threads beside the caller's own. ``prepare``: called once in each of them.
     """
@@ -36,7 +37,9 @@ class Helpers:
         self._lock, self._pool = threading.Lock(), None
 
     def __call__(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-        """What the tasks return, in their order; the caller begins with the first. What one raises is raised."""
+        """What the tasks return, in their order; the caller begins with the first. What one raises
+        is raised.
+        """
         if len(tasks) < 2 or self.count < 1:
             return [task() for task in tasks]
         pool = self._threads()

@@ -50,7 +50,9 @@ def expand_glob(given: str) -> list[str]:
     if files or closed:
         return [*files, *sorted(set(closed))]
     if paths:
-        raise DatasetError(f"{given!r} matches folders only: give the folders themselves, or end it with /**/*.jpg")
+        raise DatasetError(
+            f"{given!r} matches folders only: give the folders themselves, or end it with /**/*.jpg"
+        )
     if not any(sign in given for sign in "*?"):
         return [given]
     raise DatasetError(f"nothing matches {given!r}")
@@ -113,8 +115,16 @@ def _entries(folder: str) -> list[Entry] | None:
     for the working folder."""
     try:
         with os.scandir(folder or os.curdir) as found:
-            visible = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
-            return [Entry(os.path.join(folder, entry.name), os.path.isdir(entry.path), entry.is_symlink()) for entry in visible]
+            visible = sorted(
+                (entry for entry in found if not entry.name.startswith(".")),
+                key=lambda entry: entry.name,
+            )
+            return [
+                Entry(
+                    os.path.join(folder, entry.name), os.path.isdir(entry.path), entry.is_symlink()
+                )
+                for entry in visible
+            ]
     except OSError:
         return None
 
@@ -165,7 +175,11 @@ def _names(folder: str, pattern: str, closed: list[str]) -> list[str]:
         closed += [folder] if os.path.isdir(folder) else []
         return []
     fits = re.compile(fnmatch.translate(os.path.normcase(pattern))).match
-    return [name for name in names if fits(os.path.normcase(name)) and (pattern.startswith(".") or not name.startswith("."))]
+    return [
+        name
+        for name in names
+        if fits(os.path.normcase(name)) and (pattern.startswith(".") or not name.startswith("."))
+    ]
 
 
 def _each_once(paths: Iterator[str]) -> list[str]:

@@ -25,11 +25,15 @@ def normalise(batch: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def to_batch(crops: Sequence[Image.Image], spec: InputSpec) -> torch.Tensor:
-    """N crops of ``spec.size`` pixels a side to an (N, 3, H, W) float tensor normalised by ``spec``.
+    """N crops of ``spec.size`` pixels a side to an (N, 3, H, W) float tensor normalised by
+    ``spec``.
 
     Raises ``ValueError`` where a crop has another size or mode.
     """
     for crop in crops:
         if crop.size != (spec.size, spec.size) or crop.mode != "RGB":
-            raise ValueError(f"expected an RGB crop of {spec.size}x{spec.size}, got {crop.mode} {crop.width}x{crop.height}")
+            raise ValueError(
+                f"expected an RGB crop of {spec.size}x{spec.size}, got {crop.mode}"
+                f" {crop.width}x{crop.height}"
+            )
     return normalise(to_uint8(crops), spec)

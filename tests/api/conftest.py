@@ -1,4 +1,6 @@
-"""The whole server in a process of its own, as ``make app`` starts it: Streamlit, Gradio and its API on one port."""
+"""The whole server in a process of its own, as ``make app`` starts it: Streamlit, Gradio and its
+API on one port.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ from PIL import Image
 from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import running_app
 
-SWITCHES = {"AGEGENDER_MAX_PICTURES": "5", "AGEGENDER_MAX_MB": "2", "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist"}
+SWITCHES = {
+    "AGEGENDER_MAX_PICTURES": "5",
+    "AGEGENDER_MAX_MB": "2",
+    "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist",
+}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""The image's own steps without Docker: its files in a clean folder, another user, no home yet, nothing writable but /tmp."""
+"""The image's own steps without Docker: its files in a clean folder, another user, no home yet,
+nothing writable but /tmp.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,11 @@ def ignored(path: str, rules: list[str]) -> bool:
     out = False
     for rule in rules:
         pattern = rule.removeprefix("!").removeprefix("**/")
-        fits = any(fnmatch.fnmatch(part, pattern) for part in Path(path).parts) if rule.startswith("**/") else (
-            fnmatch.fnmatch(path, pattern) or path.split("/")[0] == pattern
-        )  # fmt: skip
+        fits = (
+            any(fnmatch.fnmatch(part, pattern) for part in Path(path).parts)
+            if rule.startswith("**/")
+            else (fnmatch.fnmatch(path, pattern) or path.split("/")[0] == pattern)
+        )
         if fits:
             out = not rule.startswith("!")
     return out
@@ -44,8 +48,18 @@ def ignored(path: str, rules: list[str]) -> bool:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What COPY would put into the image, readable by all and written by nobody else."""
-    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    rules = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     folder = Path("/tmp") / f"agegender-image-{os.getpid()}"
     for name in listed.stdout.splitlines():
         if not ignored(name, rules) and (ROOT / name).is_file():
@@ -62,16 +76,32 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def as_user(*command: str) -> list[str]:
     """``command`` run by the image's user; only root can do that, others run it as themselves.
 
-    Where this interpreter lies in a folder of root's, the user may read it all the same, and write nothing more than usual.
+    Where this interpreter lies in a folder of root's, the user may read it all the same, and write
+    nothing more than usual.
     """
     if os.geteuid() != 0:
         return list(command)
     become = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
-    return [*become, "--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", *command]
+    return [
+        *become,
+        "--inh-caps",
+        "+dac_read_search",
+        "--ambient-caps",
+        "+dac_read_search",
+        *command,
+    ]
 
 
 def test_the_image_holds_what_it_needs_and_no_more(image: Path) -> None:
-    for name in ("app.py", "serve.py", "gradio_app.py", "requirements.txt", "README.md", "weights/manifest.toml", ".streamlit/config.toml"):
+    for name in (
+        "app.py",
+        "serve.py",
+        "gradio_app.py",
+        "requirements.txt",
+        "README.md",
+        "weights/manifest.toml",
+        ".streamlit/config.toml",
+    ):
         assert (image / name).is_file(), name
     for name in (".git", "tests", "runs", ".venv", "docs"):
         assert not (image / name).exists(), name
@@ -79,28 +109,55 @@ def test_the_image_holds_what_it_needs_and_no_more(image: Path) -> None:
 
 def test_front_matter_and_image_name_one_port() -> None:
     front = yaml.safe_load((ROOT / "README.md").read_text().split("---")[1])
-    assert front["sdk"] == "docker" and str(front["app_port"]) == environment()["STREAMLIT_SERVER_PORT"]
+    assert (
+        front["sdk"] == "docker"
+        and str(front["app_port"]) == environment()["STREAMLIT_SERVER_PORT"]
+    )
     assert f"EXPOSE {front['app_port']}" in DOCKERFILE and "\nUSER 1000\n" in DOCKERFILE
 
 
-def test_the_image_starts_as_another_user_and_writes_only_to_tmp(image: Path, tmp_path: Path) -> None:
+def test_the_image_starts_as_another_user_and_writes_only_to_tmp(
+    image: Path, tmp_path: Path
+) -> None:
     python = Path(sys.executable)
-    probed = subprocess.run(as_user(str(python), "-c", "import os; print(os.getuid())"), capture_output=True, text=True)
+    probed = subprocess.run(
+        as_user(str(python), "-c", "import os; print(os.getuid())"), capture_output=True, text=True
+    )
     assert probed.stdout.strip() == str(USER if os.geteuid() == 0 else os.geteuid()), probed.stderr
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = Path("/tmp") / f"agegender-home-{os.getpid()}"
-    named = environment() | {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", "HOME": str(home)}
+    named = environment() | {
+        "STREAMLIT_SERVER_PORT": str(port),
+        "STREAMLIT_SERVER_ADDRESS": "127.0.0.1",
+        "HOME": str(home),
+    }
     # whatever the app tries to fetch would go through these, and nobody is there
-    closed = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
-    variables = {"PATH": f"{python.parent}:/usr/bin:/bin", "NO_PROXY": "127.0.0.1,localhost", **closed, **named}
-    checked = subprocess.run(as_user("sh", "deploy/check_image.sh"), cwd=image, env=variables, capture_output=True, text=True)
+    closed = {
+        name: "http://127.0.0.1:9"
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    }
+    variables = {
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+        "NO_PROXY": "127.0.0.1,localhost",
+        **closed,
+        **named,
+    }
+    checked = subprocess.run(
+        as_user("sh", "deploy/check_image.sh"),
+        cwd=image,
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
     assert checked.returncode == 0 and "the sample portrait: " in checked.stdout, checked.stderr
     log = tmp_path / "log"
     before = time.time() - 1
     with log.open("wb") as stream:
-        server = subprocess.Popen(as_user("sh", "deploy/start.sh"), cwd=image, env=variables, stdout=stream, stderr=stream)
+        server = subprocess.Popen(
+            as_user("sh", "deploy/start.sh"), cwd=image, env=variables, stdout=stream, stderr=stream
+        )
     try:
         answer = _ready(f"http://127.0.0.1:{port}", server)
         assert answer is not None, log.read_text()[-3000:]
@@ -133,6 +190,21 @@ def _ready(url: str, server: subprocess.Popen[bytes]) -> dict | None:
 
 def _written_by_user(since: float, home: Path) -> list[str]:
     """Files of user 1000 outside of /tmp that are newer."""
-    places = [place for place in ("/home", "/root", "/var", "/opt", "/srv", "/usr/local", str(ROOT)) if Path(place).is_dir()]
-    command = ["find", *places, "-xdev", "-user", str(USER), "-newermt", f"@{since}", "-not", "-path", "/tmp/*"]
+    places = [
+        place
+        for place in ("/home", "/root", "/var", "/opt", "/srv", "/usr/local", str(ROOT))
+        if Path(place).is_dir()
+    ]
+    command = [
+        "find",
+        *places,
+        "-xdev",
+        "-user",
+        str(USER),
+        "-newermt",
+        f"@{since}",
+        "-not",
+        "-path",
+        "/tmp/*",
+    ]
     return subprocess.run(command, capture_output=True, text=True).stdout.split()

@@ -1,4 +1,6 @@
-"""The server elsewhere: behind proxies and odd certificates, below a base path, and without a Gradio that works."""
+"""The server elsewhere: behind proxies and odd certificates, below a base path, and without a
+Gradio that works.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ DEAD = "127.0.0.1:9"
 PROXIES = {
     "socks": {"ALL_PROXY": f"socks5://{DEAD}", "all_proxy": f"socks5://{DEAD}"},
     "unknown scheme": {"ALL_PROXY": f"socks://{DEAD}/"},
-    "dead": {"HTTP_PROXY": f"http://{DEAD}", "http_proxy": f"http://{DEAD}", "HTTPS_PROXY": f"http://{DEAD}"},
+    "dead": {
+        "HTTP_PROXY": f"http://{DEAD}",
+        "http_proxy": f"http://{DEAD}",
+        "HTTPS_PROXY": f"http://{DEAD}",
+    },
     "odd exceptions": {"HTTP_PROXY": f"http://{DEAD}", "no_proxy": "::1/128,[fe80::]/10,,*.local"},
     "no certificates": {"SSL_CERT_FILE": "/nowhere/ca.pem", "SSL_CERT_DIR": "/nowhere"},
 }
@@ -67,13 +73,22 @@ def front_ends() -> Any:
 @pytest.mark.parametrize("name", PROXIES)
 def test_gradio_is_imported_whatever_proxy_the_environment_names(name: str) -> None:
     code = "import json, os, gradio_app; print(json.dumps(dict(os.environ)))"
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**environment, **PROXIES[name]}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**environment, **PROXIES[name]},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     after = json.loads(done.stdout)
-    assert PROXIES[name].items() <= after.items(), "the variables are there again for whoever needs them"
+    assert PROXIES[name].items() <= after.items(), (
+        "the variables are there again for whoever needs them"
+    )
 
 
 def test_variables_come_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +111,13 @@ def test_gradio_alone_starts_behind_a_proxy() -> None:
         port = probe.getsockname()[1]
     switches = {**PROXIES["dead"], **PROXIES["no certificates"], "GRADIO_SERVER_PORT": str(port)}
     log = subprocess.PIPE
-    server = subprocess.Popen([sys.executable, "gradio_app.py"], cwd=ROOT, env={**os.environ, **switches}, stdout=log, stderr=log)
+    server = subprocess.Popen(
+        [sys.executable, "gradio_app.py"],
+        cwd=ROOT,
+        env={**os.environ, **switches},
+        stdout=log,
+        stderr=log,
+    )
     try:
         end = time.monotonic() + 90
         while time.monotonic() < end and server.poll() is None:
@@ -120,8 +141,17 @@ def test_gradio_alone_starts_behind_a_proxy() -> None:
 
 def test_alone_a_wrong_setting_is_one_sentence() -> None:
     environment = {**os.environ, "AGEGENDER_OFFERED": "nobody"}
-    done = subprocess.run([sys.executable, "gradio_app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and done.stderr.startswith("AGEGENDER_OFFERED names nobody"), done.stderr
+    done = subprocess.run(
+        [sys.executable, "gradio_app.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("AGEGENDER_OFFERED names nobody"), (
+        done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -138,7 +168,9 @@ def test_below_a_base_path_everything_is_below_it(portrait: Any, tmp_path: Path)
         assert page.status_code == 200 and f'"root":"{url}/gradio"' in page.text.replace(" ", "")
         picture = tmp_path / "portrait.png"
         portrait.save(picture)
-        answer = Client(f"{url}/gradio/", verbose=False).predict(handle_file(picture), "multitask_cnn_dist", api_name="/predict")
+        answer = Client(f"{url}/gradio/", verbose=False).predict(
+            handle_file(picture), "multitask_cnn_dist", api_name="/predict"
+        )
         assert len(answer["faces"]) == 1
         assert get(f"{url}/").status_code == 200 and get(f"{url}/_stcore/health").text == "ok"
 
@@ -147,9 +179,17 @@ def test_without_gradio_the_pages_start_and_say_so(tmp_path: Path) -> None:
     log = tmp_path / "log"  # Gradio turns this variable into a number when it is imported
     with running_app(script="serve.py", switches={"GRADIO_SERVER_PORT": "none"}, log=log) as url:
         said = ready(url)
-        assert said["ready"] and said["gradio"]["ready"] is False and "ValueError" in said["gradio"]["error"]
+        assert (
+            said["ready"]
+            and said["gradio"]["ready"] is False
+            and "ValueError" in said["gradio"]["error"]
+        )
         assert "invalid literal" not in str(said), "details are for the log"
-        for method, path in (("GET", "/gradio/"), ("POST", "/gradio/gradio_api/call/predict"), ("GET", "/gradio/gradio_api/info")):
+        for method, path in (
+            ("GET", "/gradio/"),
+            ("POST", "/gradio/gradio_api/call/predict"),
+            ("GET", "/gradio/gradio_api/info"),
+        ):
             refused = httpx.request(method, f"{url}{path}", trust_env=False, timeout=30)
             assert refused.status_code == 503 and "could not be started" in refused.json()["error"]
         person = get(f"{url}/gradio/", headers={"Accept": "text/html,*/*"})
@@ -158,7 +198,9 @@ def test_without_gradio_the_pages_start_and_say_so(tmp_path: Path) -> None:
     assert "invalid literal" in log.read_text() and "Traceback" in log.read_text()
 
 
-def side(path: str = "/gradio", start: Exception | None = None, build: Exception | None = None) -> mounting.GradioSide:
+def side(
+    path: str = "/gradio", start: Exception | None = None, build: Exception | None = None
+) -> mounting.GradioSide:
     """A stand-in for Gradio's app, which fails when it is built or when it is started."""
 
     @asynccontextmanager
@@ -183,8 +225,15 @@ def test_a_start_that_fails_is_a_refusal(when: str) -> None:
     with TestClient(app) as client:
         assert client.get("/base/gradio", follow_redirects=False).headers["location"] == "gradio/"
         assert client.post("/base/gradio/gradio_api/queue/join").status_code == 503
-    assert gradio_side.state() == {"path": "/base/gradio/", "ready": False, "error": "AGEGENDER_X=1: give 2"}
-    assert "gradio" not in runtime.mounted_apps and runtime.missing["gradio"] == "AGEGENDER_X=1: give 2"
+    assert gradio_side.state() == {
+        "path": "/base/gradio/",
+        "ready": False,
+        "error": "AGEGENDER_X=1: give 2",
+    }
+    assert (
+        "gradio" not in runtime.mounted_apps
+        and runtime.missing["gradio"] == "AGEGENDER_X=1: give 2"
+    )
 
 
 @pytest.mark.usefixtures("front_ends")
@@ -199,7 +248,11 @@ def test_a_start_that_works_ends_with_the_server() -> None:
     assert runtime.mounted_apps["gradio"] == "/gradio/" and "gradio" not in runtime.missing
 
 
-@pytest.mark.parametrize(("set_to", "path"), [(None, ""), ("", ""), ("/", ""), ("a", "/a"), ("/a/b/", "/a/b")])
-def test_base_path_is_written_one_way(monkeypatch: pytest.MonkeyPatch, set_to: str | None, path: str) -> None:
+@pytest.mark.parametrize(
+    ("set_to", "path"), [(None, ""), ("", ""), ("/", ""), ("a", "/a"), ("/a/b/", "/a/b")]
+)
+def test_base_path_is_written_one_way(
+    monkeypatch: pytest.MonkeyPatch, set_to: str | None, path: str
+) -> None:
     monkeypatch.setattr(mounting, "st", SimpleNamespace(get_option=lambda name: set_to))
     assert mounting.base_path() == path

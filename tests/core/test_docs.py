@@ -1,4 +1,6 @@
-"""What people read is true: tables come from reports/, reports from the shipped weights, commands and limits from the code."""
+"""What people read is true: tables come from reports/, reports from the shipped weights, commands
+and limits from the code.
+"""
 
 from __future__ import annotations
 
@@ -44,19 +46,30 @@ def test_cards_are_the_reports(entry) -> None:
     assert (ROOT / "weights" / f"{entry.name}.md").read_text() == model_card(entry, REPORTS)
 
 
-@pytest.mark.parametrize("report", REPORTS, ids=lambda report: f"{report['weights']}-{report['set']}")
+@pytest.mark.parametrize(
+    "report", REPORTS, ids=lambda report: f"{report['weights']}-{report['set']}"
+)
 def test_metrics_follow_from_the_prediction_tables(report) -> None:
-    table = pd.read_parquet(ROOT / "reports" / report["weights"] / report["set"] / "predictions.parquet")
+    table = pd.read_parquet(
+        ROOT / "reports" / report["weights"] / report["set"] / "predictions.parquet"
+    )
     assert len(table) == report["n"] and int((~table["face_found"]).sum()) == report["no_face"]
     who = persons(table)
-    assert (who is not None) == (report["set"] == "fgnet"), "only FG-NET shows the same people again and again"
+    assert (who is not None) == (report["set"] == "fgnet"), (
+        "only FG-NET shows the same people again and again"
+    )
     assert estimates(value_columns(table), who) | summaries(table, who) == report["metrics"]
 
 
 def test_front_matter_is_for_a_docker_space() -> None:
     assert README.startswith("---\n")
     front = README.split("---\n")[1]
-    assert "sdk: docker" in front and "app_port:" in front and "title:" in front and "license:" in front
+    assert (
+        "sdk: docker" in front
+        and "app_port:" in front
+        and "title:" in front
+        and "license:" in front
+    )
 
 
 def test_core_imports_are_fenced() -> None:
@@ -73,20 +86,38 @@ def test_layers_import_one_way() -> None:
     }
     for folder, pattern in forbidden.items():
         for path in (ROOT / folder).rglob("*.py"):
-            assert not re.search(pattern, path.read_text(), re.MULTILINE), f"{path} breaks the one-way rule: {pattern}"
+            assert not re.search(pattern, path.read_text(), re.MULTILINE), (
+                f"{path} breaks the one-way rule: {pattern}"
+            )
 
 
 def test_no_picture_of_a_person_is_in_the_repository_but_the_screenshots() -> None:
-    pictures = [path for path in ROOT.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".npy", ".npz"}]
-    tracked = [path for path in pictures if not {".venv", ".git", "runs", ".cache", "build"} & set(path.relative_to(ROOT).parts)]
+    pictures = [
+        path
+        for path in ROOT.rglob("*")
+        if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".npy", ".npz"}
+    ]
+    tracked = [
+        path
+        for path in pictures
+        if not {".venv", ".git", "runs", ".cache", "build"} & set(path.relative_to(ROOT).parts)
+    ]
     averages = set((ROOT / "reports").glob("*/attention/*.npz"))
     assets = ROOT / "agegender_core" / "assets"
     sources = (assets / "README.md").read_text()  # of portraits in the public domain
-    portraits = {path for path in assets.iterdir() if hashlib.sha256(path.read_bytes()).hexdigest() in sources or path.name == SAMPLE_NAME}
+    portraits = {
+        path
+        for path in assets.iterdir()
+        if hashlib.sha256(path.read_bytes()).hexdigest() in sources or path.name == SAMPLE_NAME
+    }
     assert {path.name for path in portraits} == {SAMPLE_NAME, "grace_hopper.jpg"}
-    assert all(path.parent == ROOT / "docs" for path in set(tracked) - averages - portraits), tracked
+    assert all(path.parent == ROOT / "docs" for path in set(tracked) - averages - portraits), (
+        tracked
+    )
     for path in averages:
         with np.load(path) as arrays:
             faces = [name for name in arrays if name.endswith("/face")]
-            assert all(int(arrays[name.removesuffix("face") + "n"]) >= 200 for name in faces), f"{path}: a mean face of too few people"
+            assert all(int(arrays[name.removesuffix("face") + "n"]) >= 200 for name in faces), (
+                f"{path}: a mean face of too few people"
+            )
         assert path.stat().st_size < 300_000

@@ -1,4 +1,6 @@
-"""README and docs/ name only what exists: files, headings, commands, options, settings, code; and the README stays short."""
+"""README and docs/ name only what exists: files, headings, commands, options, settings, code; and
+the README stays short.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,17 @@ from tests.support import ROOT
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-FOLDERS = ("agegender_core", "ui", "pages", "configs", "weights", "reports", "docs", "deploy", "tests")
+FOLDERS = (
+    "agegender_core",
+    "ui",
+    "pages",
+    "configs",
+    "weights",
+    "reports",
+    "docs",
+    "deploy",
+    "tests",
+)
 COMMAND = re.compile(r"^(?:agegender|python -m agegender_core) (.+)$")
 
 
@@ -43,9 +55,20 @@ def called(text: str) -> Iterator[list[str]]:
 
 
 def settings() -> set[str]:
-    """All variables that the code or its tests read: in their own words, or as a field of ``Settings``."""
-    texts = [path.read_text() for folder in ("agegender_core", "ui", "pages", "tests") for path in (ROOT / folder).rglob("*.py")]
-    return set(re.findall(r"AGEGENDER_[A-Z][A-Z_]*[A-Z]", "\n".join(text for text in texts if "def settings()" not in text)))
+    """All variables that the code or its tests read: in their own words, or as a field of
+    ``Settings``.
+    """
+    texts = [
+        path.read_text()
+        for folder in ("agegender_core", "ui", "pages", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    return set(
+        re.findall(
+            r"AGEGENDER_[A-Z][A-Z_]*[A-Z]",
+            "\n".join(text for text in texts if "def settings()" not in text),
+        )
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -53,13 +76,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
         path = page.parent / target if target else page
         assert path.exists(), f"{page.name} points to {target}, which is missing"
-        assert not anchor or anchor in anchors(path.read_text()), f"{page.name}: {target} has no heading #{anchor}"
+        assert not anchor or anchor in anchors(path.read_text()), (
+            f"{page.name}: {target} has no heading #{anchor}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_named_files_exist(page: Path) -> None:
     for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", page.read_text()):
-        assert "NAME" in name or (ROOT / name).exists(), f"{page.name} names {name}, which is missing"
+        assert "NAME" in name or (ROOT / name).exists(), (
+            f"{page.name} names {name}, which is missing"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -70,16 +97,24 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
             assert rest[0] in command.commands, f"{page.name}: «agegender {' '.join(words)}»"
             command = command.commands[rest.pop(0)]
-        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+        options = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        } | {"--help"}
         given = {word.split("=")[0] for word in rest if word.startswith("-")}
-        assert given <= options, f"{page.name}: «agegender {' '.join(words)}» has no {given - options}"
+        assert given <= options, (
+            f"{page.name}: «agegender {' '.join(words)}» has no {given - options}"
+        )
 
 
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
     for page in PAGES:
         text = page.read_text()
-        words = [line for block in blocks(text, "bash") for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
+        words = [
+            line for block in blocks(text, "bash") for line in block.splitlines()
+        ] + re.findall(r"`([^`\n]+)`", text)
         for target in {found[1] for line in words if (found := re.match(r"make ([\w-]+)", line))}:
             assert target in targets, f"{page.name}: make {target}"
 
@@ -93,14 +128,26 @@ def test_settings_are_all_told_and_none_is_made_up() -> None:
 
 
 def test_defaults_and_limits_are_the_codes() -> None:
-    row = {name: line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() for name in re.findall(r"AGEGENDER_\w+", line)}
+    row = {
+        name: line
+        for line in (ROOT / "docs" / "settings.md").read_text().splitlines()
+        for name in re.findall(r"AGEGENDER_\w+", line)
+    }
     usual = Settings()
-    for names in (("max_mb", "max_megapixels"), ("max_pictures", "max_faces"), ("concurrent", "waiting")):
+    for names in (
+        ("max_mb", "max_megapixels"),
+        ("max_pictures", "max_faces"),
+        ("concurrent", "waiting"),
+    ):
         line = row[f"AGEGENDER_{names[0].upper()}"]
-        assert line.split("|")[3].strip() == ", ".join(str(getattr(usual, name)) for name in names), line
+        assert line.split("|")[3].strip() == ", ".join(
+            str(getattr(usual, name)) for name in names
+        ), line
     for page in (README, ROOT / "docs" / "api.md"):
         text = page.read_text()
-        assert f"{MAX_BYTES // 2**20} MB" in text and f"{MAX_PIXELS // 10**6} megapixels" in text, page.name
+        assert f"{MAX_BYTES // 2**20} MB" in text and f"{MAX_PIXELS // 10**6} megapixels" in text, (
+            page.name
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -109,7 +156,9 @@ def test_python_in_pages_is_python_and_imports_what_is_there(page: Path) -> None
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(node.module or "")
-                assert all(hasattr(module, alias.name) for alias in node.names), f"{page.name}: {ast.unparse(node)}"
+                assert all(hasattr(module, alias.name) for alias in node.names), (
+                    f"{page.name}: {ast.unparse(node)}"
+                )
 
 
 def test_readme_is_short_and_leads_to_every_page() -> None:
@@ -121,11 +170,17 @@ def test_readme_is_short_and_leads_to_every_page() -> None:
 
 def test_architecture_names_every_folder_of_code() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    folders = {path.parent.relative_to(ROOT).as_posix() for top in ("agegender_core", "ui") for path in (ROOT / top).rglob("*.py")}
+    folders = {
+        path.parent.relative_to(ROOT).as_posix()
+        for top in ("agegender_core", "ui")
+        for path in (ROOT / top).rglob("*.py")
+    }
     assert {folder for folder in folders if f"| `{folder}/`" not in text} == set()
 
 
-def test_the_readmes_python_and_command_run(portrait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_python_and_command_run(
+    portrait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one-line Python and the one command, word for word, on the sample portrait."""
     from typer.testing import CliRunner
 

@@ -1,4 +1,6 @@
-"""Forked processes answer: each test forks for real in a process of its own, which is ended if it hangs."""
+"""Forked processes answer: each test forks for real in a process of its own, which is ended if it
+hangs.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def answer(code: str) -> None:
-    """Run ``code`` in a process of its own; it must end by itself, and without an error. Its children go with it."""
+    """Run ``code`` in a process of its own; it must end by itself, and without an error. Its
+    children go with it.
+    """
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code],
         stdout=subprocess.PIPE,
@@ -96,7 +100,11 @@ def test_a_pool_forked_after_an_answer_answers_too() -> None:
 
 
 def test_a_pool_forked_after_loading_alone_answers() -> None:
-    answer(POOL.format(before="from agegender_core import load_predictor; load_predictor()", parent=False))
+    answer(
+        POOL.format(
+            before="from agegender_core import load_predictor; load_predictor()", parent=False
+        )
+    )
 
 
 def test_a_lock_that_another_thread_held_does_not_hold_the_child() -> None:

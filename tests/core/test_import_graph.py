@@ -1,4 +1,6 @@
-"""Folders import one way: each line of LAYERS only from itself and from lines above it. The repository's own code is read, not run."""
+"""Folders import one way: each line of LAYERS only from itself and from lines above it. The
+repository's own code is read, not run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
+ROOT = next(
+    folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists()
+)
 LAYERS = (
     "agegender_core.errors",
     "agegender_core.labels",
@@ -42,7 +46,9 @@ LAYERS = (
 PACKAGES = {layer.partition(".")[0] for layer in LAYERS}
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 ENTRIES = {"agegender_core", "agegender_core.__main__", "ui"}
-"""Files outside the folders: the package's front, which may name anything, and the entry of the command line."""
+"""Files outside the folders: the package's front, which may name anything, and the entry of the
+command line.
+"""
 
 
 def module_of(file: Path) -> str:
@@ -52,11 +58,15 @@ def module_of(file: Path) -> str:
 
 def layer_of(module: str) -> str | None:
     """Line of LAYERS that ``module`` belongs to; None for other packages' modules."""
-    return next((layer for layer in LAYERS if module == layer or module.startswith(layer + ".")), None)
+    return next(
+        (layer for layer in LAYERS if module == layer or module.startswith(layer + ".")), None
+    )
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Modules that ``file`` imports, at its top or inside a function; names out of a package as the module they would be."""
+    """Modules that ``file`` imports, at its top or inside a function; names out of a package as the
+    module they would be.
+    """
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -87,10 +97,14 @@ def test_no_folder_imports_from_one_above_it():
 
 
 def test_the_check_sees_an_upward_import():
-    assert upward_imports(tuple(reversed(LAYERS))), "with the order turned round nearly every import runs up"
+    assert upward_imports(tuple(reversed(LAYERS))), (
+        "with the order turned round nearly every import runs up"
+    )
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.is_relative_to(ROOT / "agegender_core")], ids=module_of)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.is_relative_to(ROOT / "agegender_core")], ids=module_of
+)
 def test_the_core_knows_no_web_framework_and_no_page(file):
     roots = {name.partition(".")[0] for name in imported(file)}
     assert not roots & {"streamlit", "gradio", "ui", "pages"}

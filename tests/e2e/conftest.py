@@ -1,4 +1,6 @@
-"""A real Chromium against the real app: its own server process, its own port, a webcam that shows the sample portrait."""
+"""A real Chromium against the real app: its own server process, its own port, a webcam that shows
+the sample portrait.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +52,25 @@ def webcam_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory)
 
 
 def write_film(path: Path, frames: list[Image.Image]) -> Path:
-    """640x480 frames as an uncompressed Y4M video of 15 a second, which Chromium shows as its camera."""
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n" + b"".join(b"FRAME\n" + i420(frame) for frame in frames))
+    """640x480 frames as an uncompressed Y4M video of 15 a second, which Chromium shows as its
+    camera.
+    """
+    path.write_bytes(
+        b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n"
+        + b"".join(b"FRAME\n" + i420(frame) for frame in frames)
+    )
     return path
 
 
 def i420(frame: Image.Image) -> bytes:
-    """RGB frame to planar YUV 4:2:0, full range: Y (H, W), then U and V (H/2, W/2) as means of 2x2 pixels."""
+    """RGB frame to planar YUV 4:2:0, full range: Y (H, W), then U and V (H/2, W/2) as means of 2x2
+    pixels.
+    """
     y, u, v = (np.asarray(plane, dtype=np.float32) for plane in frame.convert("YCbCr").split())
-    halves = [plane.reshape(frame.height // 2, 2, frame.width // 2, 2).mean(axis=(1, 3)) for plane in (u, v)]
+    halves = [
+        plane.reshape(frame.height // 2, 2, frame.width // 2, 2).mean(axis=(1, 3))
+        for plane in (u, v)
+    ]
     return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in (y, *halves))
 
 
@@ -71,7 +83,9 @@ def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def browser(chromium: str, webcam_file: Path, driver: Any) -> Iterator[object]:
     """One browser for all tests whose camera shows the portrait."""
-    launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"])
+    launched = driver.chromium.launch(
+        executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"]
+    )
     yield launched
     launched.close()
 
@@ -79,6 +93,8 @@ def browser(chromium: str, webcam_file: Path, driver: Any) -> Iterator[object]:
 @pytest.fixture(scope="module")
 def cinema(chromium: str, film_file: Path, driver: Any) -> Iterator[object]:
     """A browser whose camera shows the video of two people."""
-    launched = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={film_file}"])
+    launched = driver.chromium.launch(
+        executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={film_file}"]
+    )
     yield launched
     launched.close()

@@ -1,4 +1,6 @@
-"""What a browser test needs and nothing of pytest: the app in a process of its own, and a Chromium's name and flags."""
+"""What a browser test needs and nothing of pytest: the app in a process of its own, and a
+Chromium's name and flags.
+"""
 
 from __future__ import annotations
 
@@ -36,37 +38,61 @@ PATIENCE = 120_000
 """Milliseconds: the first answer waits for torch to be imported, on whatever machine this is."""
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 SPILL = """() => Math.max(document.scrollingElement.scrollWidth - innerWidth,
-  ...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')].map(box => box.scrollWidth - box.clientWidth))"""
+  ...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')]
+    .map(box => box.scrollWidth - box.clientWidth))"""
 
 
 def find_chromium() -> str | None:
-    """Path of a Chromium: ``AGEGENDER_CHROMIUM`` where that is set, else the first found by name; None where there is none."""
+    """Path of a Chromium: ``AGEGENDER_CHROMIUM`` where that is set, else the first found by name;
+    None where there is none.
+    """
     named = os.environ.get("AGEGENDER_CHROMIUM")
-    return next((path for name in ((named,) if named else NAMES) if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ((named,) if named else NAMES) if (path := shutil.which(name))), None
+    )
 
 
 @contextmanager
 def running_app(
-    weights: Path | None = None, script: str = "app.py", switches: Mapping[str, str] | None = None, base: str = "", log: Path | None = None
+    weights: Path | None = None,
+    script: str = "app.py",
+    switches: Mapping[str, str] | None = None,
+    base: str = "",
+    log: Path | None = None,
 ) -> Iterator[str]:
-    """Address of the app, served on a free port and answering health checks. ``weights``: its weights folder, unless the usual one;
-    ``script``: «serve.py» for Gradio beside it; ``switches``: the operator's, added to the environment; ``base``: a path such as
-    «/name» that the app is served below; ``log``: where its log goes, to be read afterwards.
+    """Address of the app, served on a free port and answering health checks. ``weights``: its
+    weights folder, unless the usual one;
+    ``script``: «serve.py» for Gradio beside it; ``switches``: the operator's, added to the
+    environment; ``base``: a path such as «/name» that the app is served below; ``log``: where its
+    log goes, to be read afterwards.
 
     Raises ``RuntimeError`` with the app's log where it does not start.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
+    options = [
+        "--server.headless",
+        "true",
+        "--server.address",
+        "127.0.0.1",
+        "--server.port",
+        str(port),
+    ]
     options += ["--server.baseUrlPath", base] if base else []
-    environment = {name: value for name, value in os.environ.items() if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS")
+    }
     if weights is not None:
         environment["AGEGENDER_WEIGHTS_DIR"] = str(weights)
     environment |= switches or {}
     command = [sys.executable, "-m", "streamlit", "run", script, *options]
     with log.open("w+b") if log else tempfile.TemporaryFile() as stream:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
         try:
             if not _answers(f"http://127.0.0.1:{port}{base}/_stcore/health", server):
                 stream.seek(0)
@@ -88,7 +114,9 @@ def choose_network(page: Any, title: str) -> None:
     folded = change.count() and not page.get_by_role("combobox", name="Model").is_visible()
     if folded:
         change.click()
-    page.get_by_role("combobox", name="Model").or_(page.get_by_role("combobox", name="Network")).click()
+    page.get_by_role("combobox", name="Model").or_(
+        page.get_by_role("combobox", name="Network")
+    ).click()
     page.get_by_role("option", name=title, exact=True).click()
     if folded:
         page.locator(QUIET).wait_for()
@@ -96,16 +124,20 @@ def choose_network(page: Any, title: str) -> None:
 
 
 def answered_by(page: Any, title: str) -> None:
-    """Wait until the answer shown is that of the network called ``title`` and the page is at rest."""
+    """Wait until the answer shown is that of the network called ``title`` and the page is at
+    rest.
+    """
     page.locator(".st-key-answered-by", has_text=f"Answered by {title}").wait_for()
     page.locator(QUIET).wait_for()
 
 
 @contextmanager
 def visiting(browser: Any, url: str, **settings: Any) -> Iterator[Callable[..., Any]]:
-    """Opens the app's first page, as often as asked, each time in a context of its own with ``settings`` and those of the call.
+    """Opens the app's first page, as often as asked, each time in a context of its own with
+    ``settings`` and those of the call.
 
-    At the end no request may have gone anywhere but to the app, no script may have failed and no error may stand in the console.
+    At the end no request may have gone anywhere but to the app, no script may have failed and no
+    error may stand in the console.
     """
     contexts, errors = [], []
 
@@ -118,7 +150,9 @@ def visiting(browser: Any, url: str, **settings: Any) -> Iterator[Callable[..., 
             errors.append(f"asked for {request.url}")
 
     def go(width: int = 1280, height: int = 900, scheme: str = "light", before: str = "") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **settings)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, **settings
+        )
         contexts.append(context)
         if before:
             context.add_init_script(before)
@@ -141,11 +175,15 @@ def visiting(browser: Any, url: str, **settings: Any) -> Iterator[Callable[..., 
 def stranger(url: str, app_url: str) -> bool:
     """Whether ``url`` lies outside of the app."""
     parts = urlsplit(url)
-    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(app_url).netloc
+    return (
+        parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(app_url).netloc
+    )
 
 
 def turn_to(page: Any, name: str) -> None:
-    """Go to the page called ``name`` by the navigation, which a small screen keeps behind a button."""
+    """Go to the page called ``name`` by the navigation, which a small screen keeps behind a
+    button.
+    """
     small = page.viewport_size["width"] < 700
     if small:
         page.get_by_test_id("stExpandSidebarButton").click()
@@ -169,7 +207,9 @@ def saved(page: Any, label: str) -> bytes:
 
 
 def overflow(page: Any) -> int:
-    """By how many pixels the page, or a dialog over it, is wider than the place it has: Streamlit scrolls in a box, not in the window."""
+    """By how many pixels the page, or a dialog over it, is wider than the place it has: Streamlit
+    scrolls in a box, not in the window.
+    """
     return page.evaluate(SPILL)
 
 

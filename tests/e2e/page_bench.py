@@ -1,7 +1,8 @@
-"""How long the pages take, in a browser, from a click or a key to what it shows: ``python -m tests.e2e.page_bench [--save]``.
+"""How long the pages take, in a browser, from a click or a key to what it shows: ``python -m
+tests.e2e.page_bench [--save]``.
 
-Measured, never asserted. A fresh server for each page; the networks the app ships; the bundled portrait; drawn answers of twelve
-networks on 20,000 images, without the images.
+Measured, never asserted. A fresh server for each page; the networks the app ships; the bundled
+portrait; drawn answers of twelve networks on 20,000 images, without the images.
 """
 
 from __future__ import annotations
@@ -25,18 +26,22 @@ from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, runnin
 
 REPEATS = 12
 WATCH = """wanted => new Promise(resolve => {
-  const shown = () => [...document.querySelectorAll(wanted.place)].map(part => part.innerText + (part.getAttribute('src') || '')).join('|');
+  const shown = () => [...document.querySelectorAll(wanted.place)]
+    .map(part => part.innerText + (part.getAttribute('src') || '')).join('|');
   const before = shown();
   let start = null;
   for (const kind of ['pointerdown', 'keydown'])
     addEventListener(kind, event => { start ??= event.timeStamp; }, {capture: true, once: true});
   window.watched = new Promise(done => {
-    const look = () => shown() !== before ? done(performance.now() - start) : requestAnimationFrame(look);
+    const look = () =>
+      shown() !== before ? done(performance.now() - start) : requestAnimationFrame(look);
     look();
   });
   resolve();
 })"""
-"""Notes what stands in a place, and how long after a key or the pointer went down it becomes something else."""
+"""Notes what stands in a place, and how long after a key or the pointer went down it becomes
+something else.
+"""
 
 Row = dict[str, Any]
 
@@ -52,7 +57,12 @@ def changes(page: Any, place: str, act: Callable[[], None]) -> float:
 
 def timed(what: str, times: list[float]) -> Row:
     """A row of the table."""
-    return {"what": what, "n": len(times), "median_ms": round(statistics.median(times)), "most_ms": round(max(times))}
+    return {
+        "what": what,
+        "n": len(times),
+        "median_ms": round(statistics.median(times)),
+        "most_ms": round(max(times)),
+    }
 
 
 def attention(page: Any, url: str) -> Iterator[Row]:
@@ -64,7 +74,10 @@ def attention(page: Any, url: str) -> Iterator[Row]:
     page.keyboard.press("ArrowRight")
     rest(page)
     move = lambda: page.keyboard.press("ArrowRight")  # noqa: E731
-    yield timed("Attention: the patch moved by a pixel", [changes(page, ".ag-moved", move) for _ in range(REPEATS)])
+    yield timed(
+        "Attention: the patch moved by a pixel",
+        [changes(page, ".ag-moved", move) for _ in range(REPEATS)],
+    )
     page.goto(f"{url}/attention?picture=sample&tab=look&details=1")
     page.locator(".ag-map-title").wait_for()
     rest(page)
@@ -72,14 +85,20 @@ def attention(page: Any, url: str) -> Iterator[Row]:
     step = lambda: page.keyboard.press("n")  # noqa: E731
     for _ in range(5):
         changes(page, ".ag-map-title", step)
-    yield timed("Attention: next block or saliency", [changes(page, ".ag-map-title", step) for _ in range(REPEATS)])
+    yield timed(
+        "Attention: next block or saliency",
+        [changes(page, ".ag-map-title", step) for _ in range(REPEATS)],
+    )
     page.get_by_text("Block 1 · ").click()
     rest(page)
     page.get_by_text("One channel", exact=True).click()
     channels = page.locator(".st-key-attention-channels button")
     channels.nth(3).wait_for()
     rest(page)
-    times = [changes(page, ".ag-map-title", channels.nth((index + 1) % 8).click) for index in range(REPEATS)]
+    times = [
+        changes(page, ".ag-map-title", channels.nth((index + 1) % 8).click)
+        for index in range(REPEATS)
+    ]
     yield timed("Attention: another channel", times[1:])
     page.get_by_role("tab", name="Does it matter?").click()
     page.get_by_text("Nothing is changed yet.").wait_for()
@@ -87,7 +106,9 @@ def attention(page: Any, url: str) -> Iterator[Row]:
     block = page.locator(".st-key-attention-change-attention2")
     times = []
     for name in ("Off", "Its own", "Mean", "Its own", "Shuffled", "Its own") * 2:
-        times.append(changes(page, ".ag-pair", lambda name=name: block.get_by_text(name, exact=True).click()))
+        times.append(
+            changes(page, ".ag-pair", lambda name=name: block.get_by_text(name, exact=True).click())
+        )
     yield timed("Attention: a mask changed, first time", times[:5:2])
     yield timed("Attention: a mask changed, seen before", times[6:])
 
@@ -119,7 +140,9 @@ def errors(page: Any, url: str) -> Iterator[Row]:
     times = []
     for years in range(1, 9):
         least.fill(str(years))
-        times.append(changes(page, "[data-testid=stMarkdownContainer] strong", lambda: least.press("Enter")))
+        times.append(
+            changes(page, "[data-testid=stMarkdownContainer] strong", lambda: least.press("Enter"))
+        )
     yield timed(f"Errors, {ROWS:,} images: another bound in the filter", times)
 
 
@@ -131,7 +154,10 @@ def _rows(browser: Any, part: Callable[[Any, str], Iterator[Row]]) -> list[Row]:
         page.set_default_timeout(PATIENCE)
         for row in part(page, url):
             rows.append(row)
-            print(f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})", flush=True)
+            print(
+                f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})",
+                flush=True,
+            )
         page.close()
     return rows
 
@@ -139,7 +165,11 @@ def _rows(browser: Any, part: Callable[[Any, str], Iterator[Row]]) -> list[Row]:
 def measure() -> dict[str, Any]:
     """All rows, and the machine."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as driver,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         write_drawn(Path(folder), ROWS, 12)
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         for part, reports in ((errors, folder), (attention, str(ROOT / "reports"))):

@@ -1,4 +1,6 @@
-"""Images of every page: ``python -m tests.e2e.screenshots FOLDER [HOW A VIEW BEGINS]``; ``--docs`` renews the README's own."""
+"""Images of every page: ``python -m tests.e2e.screenshots FOLDER [HOW A VIEW BEGINS]``; ``--docs``
+renews the README's own.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,41 @@ from playwright.sync_api import sync_playwright
 from agegender_core.benchmarks.video import film
 from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.conftest import write_film
-from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, answered_by, choose_network, find_chromium, running_app
+from tests.e2e.harness import (
+    FLAGS,
+    PATIENCE,
+    QUIET,
+    ROOT,
+    answered_by,
+    choose_network,
+    find_chromium,
+    running_app,
+)
 
 SIZES = ((1280, 900), (390, 844))
 
-PARTS = ("", "cover=12.20.8.32", "tab=look", "view=channel", "block=grad_cam", "tab=matter", "tab=faithful", "tab=set")
+PARTS = (
+    "",
+    "cover=12.20.8.32",
+    "tab=look",
+    "view=channel",
+    "block=grad_cam",
+    "tab=matter",
+    "tab=faithful",
+    "tab=set",
+)
 """Views of the Attention page, by their settings."""
-ERRORS = ("gallery", "plots", "slices", "conditions", "compare", "suspects", "duplicates", "take", "own")
+ERRORS = (
+    "gallery",
+    "plots",
+    "slices",
+    "conditions",
+    "compare",
+    "suspects",
+    "duplicates",
+    "take",
+    "own",
+)
 """Parts of the Errors page."""
 View = Callable[[Any, str], None]
 
@@ -99,7 +129,9 @@ def live(state: str, page: Any, url: str) -> None:
     if state == "told":
         return
     page.get_by_role("button", name="Agree and show the camera").click()
-    page.frame_locator("iframe[title*='webrtc']").get_by_role("button", name="Start the camera").click()
+    page.frame_locator("iframe[title*='webrtc']").get_by_role(
+        "button", name="Start the camera"
+    ).click()
     page.get_by_text(" fps ").wait_for()
     page.wait_for_timeout(5000)
     if state == "frozen":
@@ -135,7 +167,9 @@ def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
     """Every view in both schemes and sizes into ``folder``."""
     for scheme in ("light", "dark"):
         for width, height in SIZES:
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme=scheme
+            )
             page.set_default_timeout(PATIENCE)
             for name, view in views.items():
                 view(page, url)
@@ -144,28 +178,54 @@ def take(browser: Any, url: str, folder: Path, views: dict[str, View]) -> None:
 
 
 def main(folder: Path, beginning: str, docs: bool) -> None:
-    """Every view whose name begins so, in both schemes and sizes, into ``folder``; with ``docs`` the README's own three."""
+    """Every view whose name begins so, in both schemes and sizes, into ``folder``; with ``docs``
+    the README's own three.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with running_app(script="serve.py") as url, sync_playwright() as driver, tempfile.TemporaryDirectory() as place:
+    with (
+        running_app(script="serve.py") as url,
+        sync_playwright() as driver,
+        tempfile.TemporaryDirectory() as place,
+    ):
         people = write_film(Path(place) / "people.y4m", film(2, seconds=4, fps=15))
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={people}"]
         browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
-        views: dict[str, View] = {view.__name__: view for view in (sample, crowd, card, choosing, models, about)}
-        views |= {entry.name: partial(network, entry.title) for entry in list_weights() if not (entry.default or entry.for_comparison)}
-        views |= {f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part) for part in PARTS}
+        views: dict[str, View] = {
+            view.__name__: view for view in (sample, crowd, card, choosing, models, about)
+        }
+        views |= {
+            entry.name: partial(network, entry.title)
+            for entry in list_weights()
+            if not (entry.default or entry.for_comparison)
+        }
+        views |= {
+            f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part)
+            for part in PARTS
+        }
         views |= {f"errors-{part}": partial(errors, part) for part in ERRORS}
         views |= {f"live-{state}": partial(live, state) for state in ("told", "running", "frozen")}
         views |= {f"gradio-{tab.lower()}": partial(gradio, tab) for tab in ("Photo", "Attention")}
         if docs:
-            for view, name in ((sample, "predict"), (partial(attention, ""), "attention"), (partial(live, "running"), "live")):
-                page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
+            for view, name in (
+                (sample, "predict"),
+                (partial(attention, ""), "attention"),
+                (partial(live, "running"), "live"),
+            ):
+                page = browser.new_page(
+                    viewport={"width": 1280, "height": 860}, color_scheme="light"
+                )
                 page.set_default_timeout(PATIENCE)
                 view(page, url)
                 page.mouse.move(1270, 850)
                 page.wait_for_timeout(800)
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
                 page.close()
-        take(browser, url, folder, {name: view for name, view in views.items() if name.startswith(beginning)})
+        take(
+            browser,
+            url,
+            folder,
+            {name: view for name, view in views.items() if name.startswith(beginning)},
+        )
         browser.close()
 
 

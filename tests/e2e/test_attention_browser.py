@@ -1,4 +1,6 @@
-"""The Attention page in a real browser, with small networks nobody trained: from the navigation to an image taken away."""
+"""The Attention page in a real browser, with small networks nobody trained: from the navigation to
+an image taken away.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.e2e.harness import PATIENCE, choose_network, overflow, rest, running_app, saved, turn_to, visiting
+from tests.e2e.harness import (
+    PATIENCE,
+    choose_network,
+    overflow,
+    rest,
+    running_app,
+    saved,
+    turn_to,
+    visiting,
+)
 from tests.ui.test_attention_page import write_attention
 
 pytestmark = pytest.mark.e2e
@@ -152,13 +163,21 @@ def test_steps_by_key_and_takes_the_view_away(visit: Any) -> None:
     assert Image.open(io.BytesIO(saved(page, "PNG"))).size[0] > 500
     with np.load(io.BytesIO(saved(page, "NPZ"))) as arrays:
         assert (
-            arrays["attention3.mask"].shape[1:] == (4, 4) and 0 <= arrays["attention3.mask"].min() <= arrays["attention3.mask"].max() <= 1
+            arrays["attention3.mask"].shape[1:] == (4, 4)
+            and 0 <= arrays["attention3.mask"].min() <= arrays["attention3.mask"].max() <= 1
         )
 
 
 def test_every_click_on_a_tab_opens_it(visit: Any) -> None:
     page = visit()
-    for name in ("Does it matter?", "Is it faithful?", "Over a test set", "Cover the face", "Where it looks", "Does it matter?"):
+    for name in (
+        "Does it matter?",
+        "Is it faithful?",
+        "Over a test set",
+        "Cover the face",
+        "Where it looks",
+        "Does it matter?",
+    ):
         page.get_by_role("tab", name=name).click()
         rest(page)
         page.wait_for_timeout(300)
@@ -234,7 +253,9 @@ def test_curves_are_worked_out_on_demand(visit: Any) -> None:
     page.get_by_role("button", name="Run the test on this face").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.get_by_text("The mask of block 1 does no better than random on this face.").wait_for()
-    page.locator(".st-key-attention-curves-of-insertion .js-plotly-plot .legendtext").first.wait_for()
+    page.locator(
+        ".st-key-attention-curves-of-insertion .js-plotly-plot .legendtext"
+    ).first.wait_for()
     rest(page)
     assert page.locator("[data-testid=stException]").count() == 0
 

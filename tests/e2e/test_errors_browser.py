@@ -1,5 +1,7 @@
-"""The Errors page in a real browser, over the shipped reports and without images: from a plot to its images, an image in detail, a
-small screen, the keyboard, a set of one's own, and figures taken away."""
+"""The Errors page in a real browser, over the shipped reports and without images: from a plot to
+its images, an image in detail, a small screen, the keyboard, a set of one's own, and figures taken
+away.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,16 @@ from tests.ui.test_attention_page import write_attention
 from ui.errors import selection
 from ui.errors.query_params import VIEWS
 
-Timeout = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").TimeoutError
+Timeout = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed"
+).TimeoutError
 pytestmark = pytest.mark.e2e
 
 PLACE = """(plot, [x, y]) => {
   const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
-  return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y), xaxis._length, yaxis._length];
+  const left = box.left + xaxis._offset + xaxis.d2p(x);
+  const top = box.top + yaxis._offset + yaxis.d2p(y);
+  return [left, top, xaxis._length, yaxis._length];
 }"""
 """Where a point of a plot stands in the window, and how large the plot's field is."""
 OWN = 40
@@ -68,13 +74,17 @@ def table() -> ErrorTable:
 
 
 def tiles(page: Any, name: str) -> Any:
-    """The visible ones: a button with a hint stands there twice, for large screens and for small ones."""
+    """The visible ones: a button with a hint stands there twice, for large screens and for small
+    ones.
+    """
     return page.locator(f"[class*='st-key-errors-tile-{name}-'] button:visible")
 
 
 def rows_of(page: Any, name: str) -> list[int]:
     """Rows of the table that the visible tiles stand for, in order."""
-    found = page.locator(f"[class*='st-key-errors-tile-{name}-']").evaluate_all("tiles => tiles.map(tile => tile.className)")
+    found = page.locator(f"[class*='st-key-errors-tile-{name}-']").evaluate_all(
+        "tiles => tiles.map(tile => tile.className)"
+    )
     return [int(re.search(rf"errors-tile-{name}-(\d+)", text)[1]) for text in found]
 
 
@@ -90,9 +100,13 @@ def choose_plot(page: Any, title: str) -> None:
     rest(page)
 
 
-def press(page: Any, point: tuple[Any, Any], heading: Any, aside: tuple[float, float] = (0, 0)) -> None:
-    """Press a point of the plot, ``aside`` of it by so many pixels, until ``heading`` stands over its images: a press is lost where the
-    plot is drawn anew just between pointing and pressing, and a person presses again."""
+def press(
+    page: Any, point: tuple[Any, Any], heading: Any, aside: tuple[float, float] = (0, 0)
+) -> None:
+    """Press a point of the plot, ``aside`` of it by so many pixels, until ``heading`` stands over
+    its images: a press is lost where the plot is drawn anew just between pointing and pressing, and
+    a person presses again.
+    """
     plot = page.locator(".js-plotly-plot").first
     opened = page.get_by_role("heading", name=heading, exact=isinstance(heading, str))
     for patience in (15_000, 15_000, PATIENCE):
@@ -128,8 +142,12 @@ def test_a_cell_of_the_confusion_opens_exactly_its_pictures(visit: Any, table: E
         assert 0 < count == mask.sum()
         press(page, (answer, true), f"{count:,} images: labelled {true}, answered {answer}", aside)
         assert rows_of(page, "pick") == order(table, "error", weights, mask=mask)[:24].tolist()
-        sign = page.get_by_text(f"{count:,} images: labelled {true}, answered {answer}. They are below.")
-        assert sign.bounding_box()["y"] < page.locator(".js-plotly-plot").first.bounding_box()["y"], "above the plot that was pressed"
+        sign = page.get_by_text(
+            f"{count:,} images: labelled {true}, answered {answer}. They are below."
+        )
+        assert (
+            sign.bounding_box()["y"] < page.locator(".js-plotly-plot").first.bounding_box()["y"]
+        ), "above the plot that was pressed"
         assert "pick=cell" in page.url
     page.get_by_role("button", name="Clear the mark").click()
     tiles(page, "pick").first.wait_for(state="detached")
@@ -144,7 +162,11 @@ def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable)
     found = plot_data.age_density(table, table.weights[0])
     true, answer = np.unravel_index(found.counts.argmax(), found.counts.shape)
     middles = (found.edges[:-1] + found.edges[1:]) / 2
-    press(page, (float(middles[true]), float(middles[answer])), re.compile(rf"^{found.counts[true, answer]:,} images: labelled "))
+    press(
+        page,
+        (float(middles[true]), float(middles[answer])),
+        re.compile(rf"^{found.counts[true, answer]:,} images: labelled "),
+    )
     low, high = found.edges[true], found.edges[true + 1]
     for text in tiles(page, "pick").all_inner_texts():
         assert low <= int(re.match(r"\s*(\d+) →", text)[1]) < high
@@ -152,7 +174,9 @@ def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable)
     plot.scroll_into_view_if_needed()
     plot.hover()
     plot.locator("[data-title='Box Select']").click()
-    (left, top, *_), (right, bottom, *_) = (plot.evaluate(PLACE, corner) for corner in ([59.0, 41.0], [81.0, 9.0]))
+    (left, top, *_), (right, bottom, *_) = (
+        plot.evaluate(PLACE, corner) for corner in ([59.0, 41.0], [81.0, 9.0])
+    )
     page.mouse.move(left, top)
     page.mouse.down()
     page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
@@ -160,7 +184,10 @@ def test_a_spot_of_the_density_opens_its_pictures(visit: Any, table: ErrorTable)
     page.mouse.up()
     page.get_by_role("heading", name="images: labelled 59 to 80, answered 9 to 41 years").wait_for()
     rest(page)
-    ages = [[int(word) for word in re.match(r"\s*(\d+) → (\d+)", text).groups()] for text in tiles(page, "pick").all_inner_texts()]
+    ages = [
+        [int(word) for word in re.match(r"\s*(\d+) → (\d+)", text).groups()]
+        for text in tiles(page, "pick").all_inner_texts()
+    ]
     assert ages and all(59 <= true <= 80 and 9 <= answer <= 41 for true, answer in ages)
 
 
@@ -204,7 +231,9 @@ def test_the_keyboard_reaches_a_tile_opens_and_closes_it(visit: Any) -> None:
     page.get_by_role("heading", name="Errors", exact=True).click()
     for _ in range(60):
         page.keyboard.press("Tab")
-        if page.evaluate("!!document.activeElement.closest('[class*=\"st-key-errors-tile-all-\"]')"):
+        if page.evaluate(
+            "!!document.activeElement.closest('[class*=\"st-key-errors-tile-all-\"]')"
+        ):
             break
     else:
         pytest.fail("no tile was reached with sixty presses of Tab")
@@ -218,26 +247,35 @@ def test_the_keyboard_reaches_a_tile_opens_and_closes_it(visit: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_doors_lead_to_the_images_their_numbers_count(visit: Any, table: ErrorTable, width: int) -> None:
+def test_the_doors_lead_to_the_images_their_numbers_count(
+    visit: Any, table: ErrorTable, width: int
+) -> None:
     page = visit(width, 900, "light")
     cards = page.locator("[class*='st-key-errors-door-card-']")
     cards.nth(3).wait_for(state="attached")
     assert cards.count() == 4 and overflow(page) <= 0
     box = page.locator(".st-key-errors-doors").bounding_box()
-    assert box["y"] < page.get_by_role("combobox", name="Dataset").bounding_box()["y"], "before the controls"
+    assert box["y"] < page.get_by_role("combobox", name="Dataset").bounding_box()["y"], (
+        "before the controls"
+    )
     assert box["height"] < 330, "one row of cards, beside each other"
     weights = table.weights[0]
     child = (table.labels["age_true"] < 10).to_numpy()
     wrong = child & (table.predictions_for(weights)["gender_right"] == 0).to_numpy()
     card = page.locator(".st-key-errors-door-card-children")
-    assert f"{100 * wrong.sum() / child.sum():.0f} %" in card.inner_text() and f"{child.sum():,} children" in card.inner_text()
+    assert (
+        f"{100 * wrong.sum() / child.sum():.0f} %" in card.inner_text()
+        and f"{child.sum():,} children" in card.inner_text()
+    )
     card.get_by_role("button", name="Show me").click()
     page.locator(".st-key-errors-doors-line").wait_for()
     rest(page)
     assert rows_of(page, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist()
     assert "age=0-9" in page.url and "gender_is=wrong" in page.url
     address = page.url
-    page.locator(".st-key-errors-doors-line").get_by_role("button", name="Same photo, two labels").click()
+    page.locator(".st-key-errors-doors-line").get_by_role(
+        "button", name="Same photo, two labels"
+    ).click()
     page.locator(".ag-twin img").first.wait_for()
     rest(page)
     assert "view=duplicates" in page.url and "age=" not in page.url
@@ -250,7 +288,9 @@ def test_the_doors_lead_to_the_images_their_numbers_count(visit: Any, table: Err
     again.goto(address)
     tiles(again, "all").first.wait_for()
     rest(again)
-    assert rows_of(again, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist(), "a door is a link"
+    assert (
+        rows_of(again, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist()
+    ), "a door is a link"
     again.close()
 
 
@@ -278,7 +318,11 @@ def test_a_phone_scrolls_one_way_only(visit: Any) -> None:
         shown.scroll_into_view_if_needed()
         assert overflow(page) <= 0, view
         box = shown.bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > (8 if view == "slices" else 60), view
+        assert (
+            box["x"] >= 0
+            and box["x"] + box["width"] <= 390
+            and box["width"] > (8 if view == "slices" else 60)
+        ), view
     turn(page, "gallery")
     tiles(page, "all").first.click()
     page.get_by_role("dialog").get_by_text("Similar mistakes").wait_for()
@@ -290,7 +334,9 @@ def test_a_phone_scrolls_one_way_only(visit: Any) -> None:
 
 @pytest.fixture(scope="module")
 def own_files(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of labelled images, one misnamed and one that is none, and the same as a zip beside it."""
+    """A folder of labelled images, one misnamed and one that is none, and the same as a zip beside
+    it.
+    """
     folder = tmp_path_factory.mktemp("own") / "mine"
     folder.mkdir()
     small = portrait.resize((144, 144))

@@ -1,4 +1,6 @@
-"""The Live page in Chromium, whose camera shows a video of two people: boxed, frozen, mirrored, stopped; and where it cannot be."""
+"""The Live page in Chromium, whose camera shows a video of two people: boxed, frozen, mirrored,
+stopped; and where it cannot be.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
   construct: (kind, [config]) => new kind({...config, iceTransportPolicy: 'relay'})
 });
 """
-"""The browser gives no address of its own: without a TURN server no connection comes about, as in many a company's network."""
+"""The browser gives no address of its own: without a TURN server no connection comes about, as in
+many a company's network.
+"""
 WATCHED = """
 window.top.opened = window.top.opened || [];
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -27,7 +31,10 @@ navigator.mediaDevices.getUserMedia = async wanted => {
 };
 """
 """Every camera that is opened is kept in mind, to see that it is closed again."""
-REFUSED = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));"
+REFUSED = (
+    "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no',"
+    " 'NotAllowedError'));"
+)
 POINTS = """video => {
   const canvas = document.createElement('canvas');
   canvas.width = video.videoWidth; canvas.height = video.videoHeight;
@@ -38,7 +45,8 @@ POINTS = """video => {
 COLOURS = (
     POINTS
     + """
-  const near = (i, r, g, b) => Math.abs(data[i] - r) + Math.abs(data[i+1] - g) + Math.abs(data[i+2] - b) < 60;
+  const near = (i, r, g, b) =>
+    Math.abs(data[i] - r) + Math.abs(data[i+1] - g) + Math.abs(data[i+2] - b) < 60;
   const found = {first: [0, 0], second: [0, 0]};
   for (let i = 0; i < data.length; i += 4) {
     const side = (i / 4) % canvas.width;
@@ -49,18 +57,24 @@ COLOURS = (
           at: found.first[1] / Math.max(1, found.first[0]) / canvas.width};
 }"""
 )
-"""How many points of the shown image have the colours of face 1 and face 2, and how far to the right those of face 1 are."""
+"""How many points of the shown image have the colours of face 1 and face 2, and how far to the
+right those of face 1 are.
+"""
 
 PALE = (
     POINTS
     + """
   let count = 0, sides = 0;
   for (let i = 0; i < data.length; i += 4)
-    if (data[i] > 160 && Math.abs(data[i] - data[i + 2]) < 16) { count++; sides += (i / 4) % canvas.width; }
+    if (data[i] > 160 && Math.abs(data[i] - data[i + 2]) < 16) {
+      count++; sides += (i / 4) % canvas.width;
+    }
   return count > 1000 ? sides / count / canvas.width : null;
 }"""
 )
-"""How far to the right the pale points of the shown image are: those behind the person on the video's left. The other's are tinted."""
+"""How far to the right the pale points of the shown image are: those behind the person on the
+video's left. The other's are tinted.
+"""
 
 
 def camera(page: Any) -> Any:
@@ -81,7 +95,9 @@ def started(page: Any) -> Any:
     agreed(page)
     camera(page).get_by_role("button", name="Start the camera").click()
     page.get_by_text(re.compile("2 faces · .* fps")).wait_for(timeout=SLOW)
-    page.locator(".ag-interval", has_text="Face 2").get_by_text(re.compile(r"Face 2.*years")).wait_for(timeout=SLOW)
+    page.locator(".ag-interval", has_text="Face 2").get_by_text(
+        re.compile(r"Face 2.*years")
+    ).wait_for(timeout=SLOW)
     return page
 
 
@@ -90,7 +106,11 @@ def shown(page: Any) -> dict[str, Any]:
 
 
 def frames(page: Any) -> int:
-    return camera(page).locator("video").evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames")
+    return (
+        camera(page)
+        .locator("video")
+        .evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames")
+    )
 
 
 def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None:
@@ -100,7 +120,8 @@ def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None
         assert seen["size"] == [640, 480] and seen["first"] > 200 and seen["second"] > 200
         before = frames(page)
         page.wait_for_timeout(2000)
-        assert frames(page) - before >= 10  # the video has thirty in that time; how many there are on a quiet machine is in the bench
+        # The video has thirty in that time; how many there are on a quiet machine is in the bench.
+        assert frames(page) - before >= 10
 
         said = page.locator(".ag-interval", has_text="Face 1").inner_text()
         ages = [int(age) for age in re.findall(r"(\d+) years", said)]
@@ -120,7 +141,9 @@ def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None
 
         camera(page).get_by_role("button", name="Stop the camera").click()
         page.get_by_text("The camera is off.").wait_for()
-        page.wait_for_function("window.opened.length > 0 && window.opened.every(track => track.readyState === 'ended')")
+        page.wait_for_function(
+            "window.opened.length > 0 && window.opened.every(track => track.readyState === 'ended')"
+        )
 
 
 def test_a_mirror_can_be_left_out(cinema: Any, server_url: str) -> None:
@@ -147,7 +170,11 @@ def test_where_webrtc_cannot_connect_two_ways_are_shown(cinema: Any, server_url:
         page = agreed(go(before=RELAYS_ONLY))
         camera(page).get_by_role("button", name="Start the camera").click()
         page.get_by_text("No connection for the video").wait_for(timeout=SLOW)
-        assert page.get_by_role("link", name="Gradio's live tab").get_attribute("href").endswith("/gradio/")
+        assert (
+            page.get_by_role("link", name="Gradio's live tab")
+            .get_attribute("href")
+            .endswith("/gradio/")
+        )
         page.get_by_role("button", name="Take a snapshot instead").click()
         page.get_by_role("button", name="Open the camera").wait_for(timeout=PATIENCE)
 

@@ -1,4 +1,6 @@
-"""Both front ends of one process on one port, in a browser: the same image, the same answer, one network in memory."""
+"""Both front ends of one process on one port, in a browser: the same image, the same answer, one
+network in memory.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +15,36 @@ import pytest
 
 from tests.e2e.harness import rest, stranger, visiting
 
-Timeout = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").TimeoutError
+Timeout = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed"
+).TimeoutError
 pytestmark = pytest.mark.e2e
 SLOW = 30_000
 
 
 def gradio(browser: Any, url: str, errors: list[str], **settings: Any) -> Any:
     """Gradio's page in a context of its own; requests elsewhere and errors are noted."""
-    page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings}).new_page()
-    page.on("request", lambda request: errors.append(f"asked for {request.url}") if stranger(request.url, url) else None)
+    page = browser.new_context(
+        **{"viewport": {"width": 1280, "height": 900}, **settings}
+    ).new_page()
+    page.on(
+        "request",
+        lambda request: (
+            errors.append(f"asked for {request.url}") if stranger(request.url, url) else None
+        ),
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.goto(f"{url}/gradio/")
     page.get_by_role("heading", name="Age and gender from faces").wait_for(timeout=SLOW)
     return page
 
 
-def test_both_give_the_same_answer_from_one_network(browser: Any, server_url: str, portrait_file: Path) -> None:
+def test_both_give_the_same_answer_from_one_network(
+    browser: Any, server_url: str, portrait_file: Path
+) -> None:
     errors: list[str] = []
     with visiting(browser, server_url) as go:
         streamlit = go()
@@ -52,7 +67,9 @@ def test_both_give_the_same_answer_from_one_network(browser: Any, server_url: st
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_gradios_tabs(browser: Any, server_url: str, portrait_file: Path, tmp_path: Path, width: int) -> None:
+def test_gradios_tabs(
+    browser: Any, server_url: str, portrait_file: Path, tmp_path: Path, width: int
+) -> None:
     errors: list[str] = []
     page = gradio(browser, server_url, errors, viewport={"width": width, "height": 900})
 
@@ -84,22 +101,31 @@ def test_gradios_tabs(browser: Any, server_url: str, portrait_file: Path, tmp_pa
     with page.expect_download() as download:
         page.get_by_role("link", name="Download faces.json").click()
     rows = json.loads(Path(download.value.path()).read_text())
-    assert [row["file"] for row in rows] == ["portrait.jpg", "notes.txt"] and rows[1]["error"]["reason"] == "not_an_image"
+    assert [row["file"] for row in rows] == ["portrait.jpg", "notes.txt"] and rows[1]["error"][
+        "reason"
+    ] == "not_an_image"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.context.close()
     assert errors == []
 
 
-def test_a_bad_picture_is_said_and_the_page_goes_on(browser: Any, server_url: str, portrait_file: Path, tmp_path: Path) -> None:
+def test_a_bad_picture_is_said_and_the_page_goes_on(
+    browser: Any, server_url: str, portrait_file: Path, tmp_path: Path
+) -> None:
     errors: list[str] = []
     page = gradio(browser, server_url, errors)
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(portrait_file.read_bytes()[:9000])
     page.locator("input[type=file]").first.set_input_files(cut)
-    page.get_by_role("alert").get_by_text("The JPEG image is incomplete or damaged.").wait_for(timeout=SLOW)
+    page.get_by_role("alert").get_by_text("The JPEG image is incomplete or damaged.").wait_for(
+        timeout=SLOW
+    )
     page.locator("button.gallery-item").first.click()
     page.locator(".ag-card").first.wait_for(timeout=SLOW)
-    page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0)")
+    page.wait_for_function(
+        "[...document.querySelectorAll('img')].every(image => image.complete && image.naturalWidth"
+        " > 0)"
+    )
     page.context.close()
     assert errors == []
 

@@ -1,4 +1,6 @@
-"""The Predict page in a real browser with the real network: upload, webcam, small screen, keyboard."""
+"""The Predict page in a real browser with the real network: upload, webcam, small screen,
+keyboard.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ import pytest
 from PIL import Image
 
 from agegender_core.inference.model_zoo import list_weights
-from tests.e2e.harness import QUIET, answered_by, choose_network, overflow, running_app, saved, visiting
+from tests.e2e.harness import (
+    QUIET,
+    answered_by,
+    choose_network,
+    overflow,
+    running_app,
+    saved,
+    visiting,
+)
 from tests.support.networks import write_networks
 from ui.predict.image_input import privacy_sentence
 
@@ -22,11 +32,17 @@ pytestmark = pytest.mark.e2e
 COUNT_STREAMS = """
 window.streamsAsked = 0;
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-navigator.mediaDevices.getUserMedia = (...wishes) => { window.streamsAsked += 1; return ask(...wishes); };
+navigator.mediaDevices.getUserMedia = (...wishes) => {
+  window.streamsAsked += 1;
+  return ask(...wishes);
+};
 """
 AGE = re.compile(r"^\d+(–\d+|\+)?\s*years?$", re.MULTILINE)
 """«34 years», «30–39 years» or «70+ years», in one line or two."""
-FOCUSED = "(document.activeElement?.innerText || document.activeElement?.getAttribute('aria-label') || '').trim()"
+FOCUSED = (
+    "(document.activeElement?.innerText || document.activeElement?.getAttribute('aria-label') ||"
+    " '').trim()"
+)
 
 
 @pytest.fixture
@@ -53,7 +69,11 @@ def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) ->
     text = cards(page).first.inner_text()
     assert "years" in text and "80 % interval" in text and "Female" in text
     document = json.loads(saved(page, "JSON"))
-    assert document["file"] == "portrait.jpg" and len(document["faces"]) == 1 and "race" not in document["faces"][0]
+    assert (
+        document["file"] == "portrait.jpg"
+        and len(document["faces"]) == 1
+        and "race" not in document["faces"][0]
+    )
     assert len(saved(page, "CSV").decode().splitlines()) == 2
     assert Image.open(io.BytesIO(saved(page, "Image"))).size == (512, 512)
 
@@ -106,14 +126,24 @@ def test_everything_is_within_reach_of_the_tab_key(visit: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_samples_answer_stands_on_the_first_screen_of_a_phone(visit: Any, scheme: str) -> None:
     page = visit(390, 844, scheme)
-    image, age = page.get_by_role("img", name="eileen_collins.png, 1 face marked"), cards(page).first.locator(".ag-age")
+    image, age = (
+        page.get_by_role("img", name="eileen_collins.png, 1 face marked"),
+        cards(page).first.locator(".ag-age"),
+    )
     image.wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.st-key-picture img')].every(one => one.complete && one.naturalWidth)")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.st-key-picture img')].every(one => one.complete &&"
+        " one.naturalWidth)"
+    )
     page.locator(QUIET).wait_for()
     for part in (image, age):
         box = part.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 844 and box["height"] > 20, box
-    assert image.bounding_box()["height"] > 150 and AGE.search(age.inner_text()) and overflow(page) <= 0
+    assert (
+        image.bounding_box()["height"] > 150
+        and AGE.search(age.inner_text())
+        and overflow(page) <= 0
+    )
 
 
 def test_a_crowd_is_a_grid_whose_rows_open_cards(visit: Any) -> None:
@@ -151,9 +181,14 @@ def test_every_network_for_use_answers(visit: Any, portrait_file: Path) -> None:
             choose_network(page, entry.title)
         answered_by(page, entry.title)
         text = cards(page).first.inner_text()
-        assert cards(page).count() == 1 and page.locator("[data-testid=stAlert], [data-testid=stException]").count() == 0, entry.name
+        assert (
+            cards(page).count() == 1
+            and page.locator("[data-testid=stAlert], [data-testid=stException]").count() == 0
+        ), entry.name
         said = AGE.search(text)
-        assert said and all(1 <= int(years) <= 100 for years in re.findall(r"\d+", said[0])), f"{entry.name}: {text}"
+        assert said and all(1 <= int(years) <= 100 for years in re.findall(r"\d+", said[0])), (
+            f"{entry.name}: {text}"
+        )
         assert "Female" in text or "Male" in text, f"{entry.name}: {text}"
         if entry.decoding.kind in ("distribution", "groups"):
             cards(page).first.locator(".js-plotly-plot .bars path").first.wait_for(state="attached")
@@ -188,7 +223,9 @@ def test_the_card_opens_on_a_phone_and_links_to_the_models(visit: Any) -> None:
     page.get_by_text("About this model").click()
     card.locator(".ag-facts").wait_for()
     text = card.inner_text()
-    assert "parameters" in text and "Trained on" in text and "Measured on" in text and "Terms" in text
+    assert (
+        "parameters" in text and "Trained on" in text and "Measured on" in text and "Terms" in text
+    )
     assert overflow(page) <= 0
     table = card.locator(".ag-measured").bounding_box()
     assert table["x"] >= 0 and table["x"] + table["width"] <= 390

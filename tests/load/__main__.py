@@ -1,7 +1,9 @@
-"""The server under load: ``python -m tests.load --clients 20 --pictures 1000 [--browsers 20] [--hostile] [--save]``.
+"""The server under load: ``python -m tests.load --clients 20 --pictures 1000 [--browsers 20]
+[--hostile] [--save]``.
 
-Starts its own server, has so many API clients ask at once, then so many browser sessions of the Streamlit app, and reports answers,
-refusals, mix-ups, waiting times and the server's memory. Exit code 1 where anything was lost or mixed up.
+Starts its own server, has so many API clients ask at once, then so many browser sessions of the
+Streamlit app, and reports answers, refusals, mix-ups, waiting times and the server's memory. Exit
+code 1 where anything was lost or mixed up.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--browsers", type=int, default=20)
-    parser.add_argument("--hostile", action="store_true", help="ask as often again, beside a client that attacks")
+    parser.add_argument(
+        "--hostile", action="store_true", help="ask as often again, beside a client that attacks"
+    )
     parser.add_argument("--save", action="store_true", help="keep the numbers in reports/load.json")
     asked = parser.parse_args()
     with running_app(script="serve.py") as url:
@@ -42,9 +46,19 @@ def main() -> int:
         good = not api["errors"] and not api["mixed_up"] and api["answered"] == asked.pictures
         if asked.hostile:
             with Hostile(url) as hostile:
-                result["beside_a_hostile_client"] = beside = _api(url, server, asked.clients, asked.pictures)
-            beside["hostile_calls"], beside["hostile_calls_let_in"] = hostile.asked, hostile.accepted
-            good = good and not beside["errors"] and not beside["mixed_up"] and beside["answered"] == asked.pictures
+                result["beside_a_hostile_client"] = beside = _api(
+                    url, server, asked.clients, asked.pictures
+                )
+            beside["hostile_calls"], beside["hostile_calls_let_in"] = (
+                hostile.asked,
+                hostile.accepted,
+            )
+            good = (
+                good
+                and not beside["errors"]
+                and not beside["mixed_up"]
+                and beside["answered"] == asked.pictures
+            )
         if asked.browsers:
             result["browsers"] = browsers = _browsers(url, server, asked.browsers)
             good = good and browsers["right"] == asked.browsers
@@ -58,7 +72,9 @@ def _api(url: str, server: int, clients: int, pictures: int) -> dict:
     started = time.monotonic()
     tally = Crowd(url, clients, pictures, server).run()
     took = time.monotonic() - started
-    settled = [mb for count, mb in tally.memory if count >= SETTLED * pictures] or [memory_mb(server)]
+    settled = [mb for count, mb in tally.memory if count >= SETTLED * pictures] or [
+        memory_mb(server)
+    ]
     return {
         "clients": clients,
         "pictures": pictures,

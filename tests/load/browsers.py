@@ -14,8 +14,12 @@ from tests.e2e.harness import FLAGS, find_chromium
 PATIENCE = 180_000
 
 
-def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    """(wanted, found) of each session: the image's name and how many faces it has, which differ from session to session."""
+def visit_together(
+    driver: Any, url: str, count: int
+) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+    """(wanted, found) of each session: the image's name and how many faces it has, which differ
+    from session to session.
+    """
     with driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS)) as browser:
         pages = []
         for _ in range(count):
@@ -26,13 +30,21 @@ def visit_together(driver: Any, url: str, count: int) -> list[tuple[tuple[str, i
         for page in pages:
             page.get_by_test_id("stFileUploaderDropzone").wait_for()
         for number, page in enumerate(pages):
-            file = {"name": f"session{number}.jpg", "mimeType": "image/jpeg", "buffer": _picture(faces_of(number))}
+            file = {
+                "name": f"session{number}.jpg",
+                "mimeType": "image/jpeg",
+                "buffer": _picture(faces_of(number)),
+            }
             page.locator("input[type=file]").set_input_files(file)
         answers = []
         for number, page in enumerate(pages):
-            shown = page.get_by_role("img", name=re.compile(r"^session\d+\.jpg, .* marked$")).get_attribute("alt")
+            shown = page.get_by_role(
+                "img", name=re.compile(r"^session\d+\.jpg, .* marked$")
+            ).get_attribute("alt")
             name, count_words = shown.split(", ")
-            answers.append(((f"session{number}.jpg", faces_of(number)), (name, int(count_words.split()[0]))))
+            answers.append(
+                ((f"session{number}.jpg", faces_of(number)), (name, int(count_words.split()[0])))
+            )
         return answers
 
 

@@ -1,4 +1,6 @@
-"""Many at once: API clients over plain HTTP, each with images of its own size, so that an answer that is somebody else's shows."""
+"""Many at once: API clients over plain HTTP, each with images of its own size, so that an answer
+that is somebody else's shows.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ LEAST = 260
 
 @dataclass
 class Tally:
-    """What came of it. ``seconds``: of each answer; ``memory``: (images answered, MB of the server) as it went; ``open``: (open
-    descriptors, threads) of the server at the same moments."""
+    """What came of it. ``seconds``: of each answer; ``memory``: (images answered, MB of the server)
+    as it went; ``open``: (open descriptors, threads) of the server at the same moments.
+    """
 
     answered: int = 0
     refused: int = 0
@@ -39,8 +42,16 @@ class Tally:
 class Crowd:
     """``clients`` threads that ask for ``pictures`` in all."""
 
-    def __init__(self, url: str, clients: int, pictures: int, server: int | None = None, patient: bool = True) -> None:
-        self.url, self.clients, self.pictures, self.server, self.patient = url, clients, pictures, server, patient
+    def __init__(
+        self, url: str, clients: int, pictures: int, server: int | None = None, patient: bool = True
+    ) -> None:
+        self.url, self.clients, self.pictures, self.server, self.patient = (
+            url,
+            clients,
+            pictures,
+            server,
+            patient,
+        )
         self.tally, self.lock = Tally(), threading.Lock()
         self.next = 0
         self.portrait = sample_portrait().resize((LEAST - 10, LEAST - 10))
@@ -88,7 +99,9 @@ class Crowd:
             self.tally.answered += 1
             self.tally.seconds.append(time.monotonic() - started)
             if (answer["file"], answer["width"]) != (f"{number}.jpg", width):
-                self.tally.mixed_up.append(f"asked for {number}.jpg of {width}, got {answer['file']} of {answer['width']}")
+                self.tally.mixed_up.append(
+                    f"asked for {number}.jpg of {width}, got {answer['file']} of {answer['width']}"
+                )
             if self.server is not None and self.tally.answered % 25 == 0:
                 self.tally.memory.append((self.tally.answered, memory_mb(self.server)))
                 self.tally.open.append(held_open(self.server))
@@ -99,9 +112,15 @@ class Crowd:
         canvas.paste(self.portrait, (5, 5))
         buffer = io.BytesIO()
         canvas.save(buffer, "JPEG", quality=90)
-        uploaded = http.post(f"{self.url}{API}/upload", files={"files": (f"{number}.jpg", buffer.getvalue())})
+        uploaded = http.post(
+            f"{self.url}{API}/upload", files={"files": (f"{number}.jpg", buffer.getvalue())}
+        )
         uploaded.raise_for_status()
-        data = {"path": uploaded.json()[0], "orig_name": f"{number}.jpg", "meta": {"_type": "gradio.FileData"}}
+        data = {
+            "path": uploaded.json()[0],
+            "orig_name": f"{number}.jpg",
+            "meta": {"_type": "gradio.FileData"},
+        }
         answer = http.post(f"{self.url}{API}/call/predict", json={"data": [data, None]})
         if answer.status_code == 503 and "full" in answer.text:
             return None

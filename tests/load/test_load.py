@@ -15,7 +15,10 @@ from tests.load.server import process_of
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not any(entry.installed for entry in list_weights()), reason="no trained weights are installed"),
+    pytest.mark.skipif(
+        not any(entry.installed for entry in list_weights()),
+        reason="no trained weights are installed",
+    ),
 ]
 
 
@@ -25,11 +28,16 @@ def test_many_clients_get_their_own_answers_and_memory_stays() -> None:
         tally = Crowd(url, clients=20, pictures=120, server=process_of(url)).run()
         assert tally.errors == [] and tally.mixed_up == [] and tally.answered == 120
         first, last = tally.memory[0][1], tally.memory[-1][1]
-        assert last - first < 250, f"{first:.0f} MB after {tally.memory[0][0]} images, {last:.0f} after {tally.memory[-1][0]}"
+        assert last - first < 250, (
+            f"{first:.0f} MB after {tally.memory[0][0]} images, {last:.0f} after"
+            f" {tally.memory[-1][0]}"
+        )
 
 
 def test_overload_is_refused_politely_and_passes() -> None:
-    with running_app(script="serve.py", switches={"AGEGENDER_CONCURRENT": "1", "AGEGENDER_WAITING": "2"}) as url:
+    with running_app(
+        script="serve.py", switches={"AGEGENDER_CONCURRENT": "1", "AGEGENDER_WAITING": "2"}
+    ) as url:
         wait_until_ready(url)
         tally = Crowd(url, clients=16, pictures=48, patient=False).run()
         assert tally.errors == [] and tally.mixed_up == []

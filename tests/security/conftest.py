@@ -23,7 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", params=FRONT_ENDS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A front end with its networks loaded."""
     if not any(entry.installed for entry in list_weights()):
         pytest.skip("no trained weights are installed")
@@ -36,8 +38,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def ends_well(server: Server) -> None:
     """SIGTERM, while an upload is on its way and a page is open: it ends, and leaves no folder."""
     with connect(server) as page, connect(server) as line:
-        route = urlsplit(server.api).path
-        page.sendall(f"GET {route}/heartbeat/abc HTTP/1.1\r\nHost: {urlsplit(server.url).netloc}\r\n\r\n".encode())
+        route, host = urlsplit(server.api).path, urlsplit(server.url).netloc
+        page.sendall(f"GET {route}/heartbeat/abc HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         assert b"200 OK" in page.recv(1000)
         line.sendall(head(server, 2**20) + b"x" * 1000)
         server.process.terminate()
@@ -59,7 +61,9 @@ def victim(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _still_well(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every attack the server answers, keeps no file and logs neither a traceback nor what was sent."""
+    """After every attack the server answers, keeps no file and logs neither a traceback nor what
+    was sent.
+    """
     yield
     if "server" not in request.fixturenames:
         return
@@ -68,4 +72,8 @@ def _still_well(request: pytest.FixtureRequest) -> Iterator[None]:
     assert server.files() == [str(server.log_file)]
     log = server.log()
     assert "Traceback" not in log, log[-3000:]
-    assert "base64" not in log and "secret-name" not in log and max(map(len, log.splitlines()), default=0) < 500, log[-3000:]
+    assert (
+        "base64" not in log
+        and "secret-name" not in log
+        and max(map(len, log.splitlines()), default=0) < 500
+    ), log[-3000:]

@@ -44,7 +44,18 @@ SLOW = 5.0
 LIMITS = ImageLimits(max_bytes=2**20)
 MEMORY = 3 * 2**30
 """Bytes of address space a file may take beyond what the process had before."""
-EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+EXTREMES = (
+    0,
+    1,
+    0x7F,
+    0x80,
+    0xFF,
+    0xFFFF,
+    0x7FFFFFFF,
+    0xFFFFFFFF,
+    0x7FFFFFFFFFFFFFFF,
+    0xFFFFFFFFFFFFFFFF,
+)
 
 
 def zip_samples() -> list[bytes]:
@@ -56,7 +67,9 @@ def zip_samples() -> list[bytes]:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", method) as archive:
-            for name, content in zip(("a.jpg", "in/ü.png", "in/c.webp", "d.bmp"), contents, strict=True):
+            for name, content in zip(
+                ("a.jpg", "in/ü.png", "in/c.webp", "d.bmp"), contents, strict=True
+            ):
                 archive.writestr(name, content)
             with warnings.catch_warnings(action="ignore"):
                 archive.writestr("a.jpg", b"again")
@@ -73,7 +86,13 @@ def parquet_samples() -> list[bytes]:
     """Sound Parquet files: each compression, dictionaries and plain values, pages of both versions,
     names in two places."""
     rng = np.random.default_rng(0)
-    rows = [{"image": {"bytes": rng.bytes(50 + 40 * row), "path": f"{row}.jpg"}, "file": f"in/{row}.jpg"} for row in range(12)]
+    rows = [
+        {
+            "image": {"bytes": rng.bytes(50 + 40 * row), "path": f"{row}.jpg"},
+            "file": f"in/{row}.jpg",
+        }
+        for row in range(12)
+    ]
     rows[3]["image"] = {"bytes": None, "path": None}
     rows[5]["image"] = None
     table, plain = pa.Table.from_pylist(rows), pa.Table.from_pylist(rows).drop_columns("file")
@@ -81,8 +100,17 @@ def parquet_samples() -> list[bytes]:
     for options in (
         {"compression": "snappy", "row_group_size": 5},
         {"compression": "zstd", "data_page_version": "2.0", "use_dictionary": False},
-        {"compression": "gzip", "row_group_size": 6, "data_page_size": 100, "write_page_index": True},
-        {"compression": "none", "use_dictionary": False, "column_encoding": {"image.bytes": "DELTA_LENGTH_BYTE_ARRAY"}},
+        {
+            "compression": "gzip",
+            "row_group_size": 6,
+            "data_page_size": 100,
+            "write_page_index": True,
+        },
+        {
+            "compression": "none",
+            "use_dictionary": False,
+            "column_encoding": {"image.bytes": "DELTA_LENGTH_BYTE_ARRAY"},
+        },
     ):
         for content in (table, plain):
             buffer = io.BytesIO()
@@ -150,9 +178,13 @@ def attempt(path: Path) -> dict[str, Any]:
         try:
             data = loader.load(item.place)
         except AgeGenderError as error:
-            assert "\n" not in str(error) and len(str(error)) < 600, f"no sentence: {str(error)[:700]!r}"
+            assert "\n" not in str(error) and len(str(error)) < 600, (
+                f"no sentence: {str(error)[:700]!r}"
+            )
             outcomes["one sentence"] += 1
-            outcomes["the process that listed it ended"] += "the process that opened it" in str(error)
+            outcomes["the process that listed it ended"] += "the process that opened it" in str(
+                error
+            )
         else:
             assert isinstance(data, bytes) and len(data) <= LIMITS.max_bytes, f"{len(data)} bytes"
             outcomes["loaded"] += 1
@@ -190,7 +222,8 @@ def attempt_warm(samples: list[bytes], path: Path) -> None:
 def _worker(kind: str, folder: str) -> Iterator[Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, kind, folder))  # no daemon: it has a child of its own
+    # No daemon: it has a child of its own.
+    process = context.Process(target=_work, args=(theirs, kind, folder))
     process.start()
     theirs.close()
     try:
@@ -228,7 +261,9 @@ def _one(pipe: Connection, seed: list[int], result: Result) -> bool:
         result.findings.append(f"{seed}: the process died")
         return False
     if "finding" in answer or answer["seconds"] > SLOW:
-        result.findings.append(f"{seed}: {answer.get('finding', 'slow')} ({answer['seconds']:.1f} s)")
+        result.findings.append(
+            f"{seed}: {answer.get('finding', 'slow')} ({answer['seconds']:.1f} s)"
+        )
     result.images += answer.get("images", 0)
     result.outcomes += answer.get("outcomes", Counter())
     result.slowest = max(result.slowest, round(answer["seconds"], 2))

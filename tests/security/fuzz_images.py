@@ -1,9 +1,11 @@
-"""Thousands of mutated images against the reader: ``python -m tests.security.fuzz_images --count 5000``.
+"""Thousands of mutated images against the reader: ``python -m tests.security.fuzz_images --count
+5000``.
 
 Small images in eight formats and many layouts are drawn, then flipped, cut, repeated, spliced and
-lied about in their sizes. Each must be read or refused with one of our errors, within five seconds of
-computing time. They are read in a process of its own, so that a crash is seen, named and survived.
-The same ``--seed`` gives the same images; ``--show N`` writes one of them to standard output.
+lied about in their sizes. Each must be read or refused with one of our errors, within five seconds
+of computing time. They are read in a process of its own, so that a crash is seen, named and
+survived. The same ``--seed`` gives the same images; ``--show N`` writes one of them to standard
+output.
 """
 
 from __future__ import annotations
@@ -41,8 +43,10 @@ Rng = random.Random
 @dataclass
 class Report:
     """``outcomes``: how often by name; ``failures``: what went wrong, by the image's number;
-    ``peak_mb``: most memory of the reading process, ``base_mb`` what it took before the first image;
-    ``slowest``: seconds of computing for one image."""
+    ``peak_mb``: most memory of the reading process, ``base_mb`` what it took before the first
+    image;
+    ``slowest``: seconds of computing for one image.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     by_format: Counter[str] = field(default_factory=Counter)
@@ -59,10 +63,15 @@ class Report:
         crashes, hangs, untyped = (self.outcomes[name] for name in ("crash", "hang", "untyped"))
         lines = [
             f"{count} images ({formats}): {told}.",
-            f"{crashes} crashes, {hangs} hangs over {HANG:.0f} s, {untyped} untyped errors; slowest {self.slowest:.2f} s; "
-            f"memory {self.base_mb:.0f} MB before, {self.peak_mb:.0f} MB at its peak.",
+            (
+                f"{crashes} crashes, {hangs} hangs over {HANG:.0f} s, {untyped} untyped errors;"
+                f" slowest {self.slowest:.2f} s; memory {self.base_mb:.0f} MB before,"
+                f" {self.peak_mb:.0f} MB at its peak."
+            ),
         ]
-        return "\n".join([*lines, *(f"  {number}: {what}" for number, what in self.failures.items())])
+        return "\n".join(
+            [*lines, *(f"  {number}: {what}" for number, what in self.failures.items())]
+        )
 
 
 def drawn() -> Image.Image:
@@ -89,11 +98,18 @@ def seeds() -> dict[str, list[bytes]]:
     grey, floats = picture.convert("L"), deep.convert("F")
     ways: dict[str, list[tuple[Image.Image, dict]]] = {
         "JPEG": [
-            (picture, {"exif": exif}), (picture, {"progressive": True, "comment": b"words"}), (grey, {}),
-            (picture.convert("CMYK"), {}), (picture, {"subsampling": 0, "restart_marker_blocks": 2}),
+            (picture, {"exif": exif}),
+            (picture, {"progressive": True, "comment": b"words"}),
+            (grey, {}),
+            (picture.convert("CMYK"), {}),
+            (picture, {"subsampling": 0, "restart_marker_blocks": 2}),
         ],
         "PNG": [
-            (picture, {"exif": exif}), (clear, {}), (deep, {}), (picture.quantize(16), {"transparency": 3}), (picture, frames),
+            (picture, {"exif": exif}),
+            (clear, {}),
+            (deep, {}),
+            (picture.quantize(16), {"transparency": 3}),
+            (picture, frames),
             (picture.convert("1"), {}),
         ],
         "WebP": [(picture, {"exif": exif}), (clear, {"lossless": True}), (picture, frames)],
@@ -101,14 +117,29 @@ def seeds() -> dict[str, list[bytes]]:
         "HEIF": [(picture, {"exif": exif.tobytes()}), (clear, {}), (picture, frames)],
         "BMP": [(picture, {}), (picture.quantize(16), {}), (picture.convert("1"), {})],
         "TIFF": [
-            *((picture, {"compression": name}) for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
-            (clear, {}), (deep, {"compression": "tiff_lzw"}), (floats, {}), (picture.convert("1"), {"compression": "group4"}),
-            (picture, {"big_tiff": True}), (picture.quantize(9), {}), (picture.convert("LAB"), {}), (picture, frames),
+            *(
+                (picture, {"compression": name})
+                for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
+            ),
+            (clear, {}),
+            (deep, {"compression": "tiff_lzw"}),
+            (floats, {}),
+            (picture.convert("1"), {"compression": "group4"}),
+            (picture, {"big_tiff": True}),
+            (picture.quantize(9), {}),
+            (picture.convert("LAB"), {}),
+            (picture, frames),
         ],
-        "GIF": [(picture.quantize(16), {"comment": b"words"}), (picture.quantize(16), frames), (picture.quantize(4), {"interlace": 1})],
-    }  # fmt: skip
+        "GIF": [
+            (picture.quantize(16), {"comment": b"words"}),
+            (picture.quantize(16), frames),
+            (picture.quantize(4), {"interlace": 1}),
+        ],
+    }
     return {
-        {"HEIF": "HEIC"}.get(kind, kind): [_saved(image, kind, options) for image, options in layouts] + _more(kind)
+        {"HEIF": "HEIC"}.get(kind, kind): (
+            [_saved(image, kind, options) for image, options in layouts] + _more(kind)
+        )
         for kind, layouts in ways.items()
     }
 
@@ -131,7 +162,15 @@ def _more(kind: str) -> list[bytes]:
     for values, options in (
         (pixels, {"photometric": "rgb", "tile": (16, 16), "byteorder": ">"}),
         (planes, {"photometric": "rgb", "planarconfig": "separate"}),
-        (planes, {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "byteorder": ">"}),
+        (
+            planes,
+            {
+                "photometric": "rgb",
+                "planarconfig": "separate",
+                "compression": "zlib",
+                "byteorder": ">",
+            },
+        ),
         (pixels[..., 0], {"photometric": "miniswhite", "byteorder": ">"}),
     ):
         buffer = io.BytesIO()
@@ -180,7 +219,18 @@ def _splice(data: bytearray, rng: Rng) -> None:
     data[at:] = other[rng.randrange(len(other)) :]
 
 
-MUTATIONS: tuple[Callable[[bytearray, Rng], None], ...] = (_flip, _flip, _bytes, _lie, _lie, _lie, _cut, _remove, _repeat, _splice)
+MUTATIONS: tuple[Callable[[bytearray, Rng], None], ...] = (
+    _flip,
+    _flip,
+    _bytes,
+    _lie,
+    _lie,
+    _lie,
+    _cut,
+    _remove,
+    _repeat,
+    _splice,
+)
 
 
 def mutated(number: int, seed: int) -> tuple[str, bytes]:
@@ -225,7 +275,18 @@ def _work(first: int, last: int, seed: int) -> None:
         started = time.process_time()
         told = outcome(data)
         seconds = round(time.process_time() - started, 3)
-        print(json.dumps({"number": number, "kind": kind, "told": told, "seconds": seconds, "peak": peak_mb()}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "number": number,
+                    "kind": kind,
+                    "told": told,
+                    "seconds": seconds,
+                    "peak": peak_mb(),
+                }
+            ),
+            flush=True,
+        )
 
 
 def run(count: int, seed: int = 1, first: int = 0) -> Report:
@@ -263,14 +324,25 @@ _last_code: int | str | None = None
 
 
 def _command(first: int, last: int, seed: int) -> list[str]:
-    return [sys.executable, "-m", __spec__.name, "--work", str(first), str(last), "--seed", str(seed)]
+    return [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        "--work",
+        str(first),
+        str(last),
+        "--seed",
+        str(seed),
+    ]
 
 
 def _lines(first: int, last: int, seed: int) -> Iterator[dict]:
     """What a process of its own says; how it ended is in ``_last_code``."""
     global _last_code
     root = Path(__file__).parents[2]
-    with subprocess.Popen(_command(first, last, seed), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root) as process:
+    with subprocess.Popen(
+        _command(first, last, seed), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root
+    ) as process:
         assert process.stdout is not None
         while select.select([process.stdout], [], [], GIVE_UP)[0]:
             line = process.stdout.readline()

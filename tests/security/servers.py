@@ -24,9 +24,14 @@ from agegender_core.datasets.sample_image import sample_portrait
 from tests.e2e.harness import ROOT
 
 SWITCHES = {
-    "AGEGENDER_MAX_PICTURES": "5", "AGEGENDER_MAX_MB": "4", "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist",
-    "AGEGENDER_CONCURRENT": "1", "AGEGENDER_WAITING": "9", "AGEGENDER_THREADS": "1", "AGEGENDER_UPLOADS_MB": "150",
-}  # fmt: skip
+    "AGEGENDER_MAX_PICTURES": "5",
+    "AGEGENDER_MAX_MB": "4",
+    "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist",
+    "AGEGENDER_CONCURRENT": "1",
+    "AGEGENDER_WAITING": "9",
+    "AGEGENDER_THREADS": "1",
+    "AGEGENDER_UPLOADS_MB": "150",
+}
 WEIGHTS = "multitask_cnn_dist"
 PATIENCE = 60.0
 START = 180.0
@@ -35,7 +40,9 @@ START = 180.0
 
 @dataclass
 class Server:
-    """``root``: Gradio's address; ``ready``: what to ask whether the server is alive; ``folder``: all of its temporary files."""
+    """``root``: Gradio's address; ``ready``: what to ask whether the server is alive; ``folder``:
+    all of its temporary files.
+    """
 
     url: str
     root: str
@@ -57,7 +64,11 @@ class Server:
 
     def files(self) -> list[str]:
         """Temporary files, the examples left out."""
-        return [str(path) for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith("sample ")]
+        return [
+            str(path)
+            for path in self.folder.rglob("*")
+            if path.is_file() and not path.name.startswith("sample ")
+        ]
 
     def example(self) -> str:
         return str(next(self.folder.glob("agegender-*/sample portrait.png")))
@@ -68,7 +79,12 @@ class Server:
 
     def post(self, route: str, told: Any, **more: Any) -> httpx.Response:
         """Any JSON, even such as no sound client sends."""
-        return self.http.post(f"{self.api}/{route}", content=json.dumps(told), headers={"content-type": "application/json"}, **more)
+        return self.http.post(
+            f"{self.api}/{route}",
+            content=json.dumps(told),
+            headers={"content-type": "application/json"},
+            **more,
+        )
 
     def upload(self, content: bytes, name: str = "a.jpg") -> str:
         answer = self.http.post(f"{self.api}/upload", files={"files": (name, content)})
@@ -94,15 +110,43 @@ def serving(script: str, folder: Path, switches: dict[str, str] | None = None) -
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AGEGENDER_", "GRADIO_"))}
-    environment |= {**SWITCHES, **(switches or {}), "TMPDIR": str(folder), "GRADIO_SERVER_PORT": str(port)}
-    options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
-    command = [sys.executable, script] if script == "gradio_app.py" else [sys.executable, "-m", "streamlit", "run", script, *options]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AGEGENDER_", "GRADIO_"))
+    }
+    environment |= {
+        **SWITCHES,
+        **(switches or {}),
+        "TMPDIR": str(folder),
+        "GRADIO_SERVER_PORT": str(port),
+    }
+    options = [
+        "--server.headless",
+        "true",
+        "--server.address",
+        "127.0.0.1",
+        "--server.port",
+        str(port),
+    ]
+    command = (
+        [sys.executable, script]
+        if script == "gradio_app.py"
+        else [sys.executable, "-m", "streamlit", "run", script, *options]
+    )
     url = f"http://127.0.0.1:{port}"
     log_file = folder / "log.txt"
     with log_file.open("wb") as log:
-        process = subprocess.Popen(command, cwd=os.environ.get("AGEGENDER_ATTACK", ROOT), env=environment, stdout=log, stderr=log)
-        server = Server(url, url if script == "gradio_app.py" else f"{url}/gradio", process, folder, log_file)
+        process = subprocess.Popen(
+            command,
+            cwd=os.environ.get("AGEGENDER_ATTACK", ROOT),
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        server = Server(
+            url, url if script == "gradio_app.py" else f"{url}/gradio", process, folder, log_file
+        )
         try:
             wait(lambda: process.poll() is not None or _status(server.ready) == 200, START)
             assert process.poll() is None, server.log()[-3000:]
@@ -132,7 +176,9 @@ def _status(url: str) -> int:
 
 
 class Watch:
-    """Asks again and again whether the server is alive, while something is done to it. ``worst``: seconds of the slowest answer."""
+    """Asks again and again whether the server is alive, while something is done to it. ``worst``:
+    seconds of the slowest answer.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server, self.worst, self.asked = server, 0.0, 0
@@ -163,11 +209,15 @@ class Watch:
 
 
 def head(server: Server, length: int) -> bytes:
-    """The begin of an upload by hand: its headers, which say it has ``length`` bytes, and the begin of its first file."""
+    """The begin of an upload by hand: its headers, which say it has ``length`` bytes, and the begin
+    of its first file.
+    """
     parts = urlsplit(server.api)
     return (
-        f"POST {parts.path}/upload HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        f'Content-Length: {length}\r\n\r\n--b\r\nContent-Disposition: form-data; name="files"; filename="secret-name.jpg"\r\n\r\n'
+        f"POST {parts.path}/upload HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type:"
+        " multipart/form-data; boundary=b\r\n"
+        f'Content-Length: {length}\r\n\r\n--b\r\nContent-Disposition: form-data; name="files";'
+        ' filename="secret-name.jpg"\r\n\r\n'
     ).encode()
 
 
@@ -192,5 +242,7 @@ def portrait(side: int = 300) -> bytes:
 def noise(side: int) -> bytes:
     """A PNG of random bytes: about 3 * side * side bytes."""
     buffer = io.BytesIO()
-    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(buffer, "PNG", compress_level=0)
+    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(
+        buffer, "PNG", compress_level=0
+    )
     return buffer.getvalue()

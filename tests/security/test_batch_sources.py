@@ -72,8 +72,14 @@ class TestZips:
 
     def test_a_zip_in_a_zip_is_named(self, tmp_path: Path) -> None:
         items = listed(archive(tmp_path / "a.zip", "in/b.zip", "in/c.7z", "d.txt"))
-        assert [item.file for item in items] == [f"{tmp_path}/a.zip/in/b.zip", f"{tmp_path}/a.zip/in/c.7z"]
-        assert all(isinstance(item.place, NoPlace) and "an archive inside an archive" in item.place.message for item in items)
+        assert [item.file for item in items] == [
+            f"{tmp_path}/a.zip/in/b.zip",
+            f"{tmp_path}/a.zip/in/c.7z",
+        ]
+        assert all(
+            isinstance(item.place, NoPlace) and "an archive inside an archive" in item.place.message
+            for item in items
+        )
 
     def test_a_table_of_contents_of_any_size_is_not_read(self, tmp_path: Path) -> None:
         path = tmp_path / "a.zip"
@@ -125,13 +131,19 @@ class TestParquet:
         assert loader.load(items[3].place) == b"last"
 
     def test_names_that_are_no_names(self, tmp_path: Path) -> None:
-        path = parquet(tmp_path / "a.parquet", [b"x"] * 40, file=[os.urandom(20_000).hex() for _ in range(40)])
+        path = parquet(
+            tmp_path / "a.parquet", [b"x"] * 40, file=[os.urandom(20_000).hex() for _ in range(40)]
+        )
         (item,) = listed(path)
         assert "more than 4,096 bytes a row" in item.place.message
 
     def test_more_rows_than_bytes(self, tmp_path: Path) -> None:
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        pq.write_table(pa.table({"image": pa.nulls(300_000, kind)}), tmp_path / "a.parquet", row_group_size=300_000)
+        pq.write_table(
+            pa.table({"image": pa.nulls(300_000, kind)}),
+            tmp_path / "a.parquet",
+            row_group_size=300_000,
+        )
         (item,) = listed(tmp_path / "a.parquet")
         assert "claims 300,000 rows, more than it has bytes" in item.place.message
 
@@ -143,14 +155,20 @@ class TestParquet:
         assert "no column «image» with bytes" in item.place.message
 
     def test_a_file_that_ends_the_process_that_opens_it(self, tmp_path: Path) -> None:
-        killer, sound = parquet(tmp_path / "a.parquet", [b"x"]), parquet(tmp_path / "b.parquet", [b"x"])
+        killer, sound = (
+            parquet(tmp_path / "a.parquet", [b"x"]),
+            parquet(tmp_path / "b.parquet", [b"x"]),
+        )
         lister = parquet_rows.lister()
         assert lister.ask(str(sound), -1)
         lister.process.kill()
         lister.process.join()
         lister.process.is_alive = lambda: True  # it dies between two questions
         first, second = (listed(path) for path in (killer, sound))
-        assert "crashed or ran out of memory" in first[0].place.message and second[0].key == "b.parquet#0"
+        assert (
+            "crashed or ran out of memory" in first[0].place.message
+            and second[0].key == "b.parquet#0"
+        )
 
     def test_a_damaged_group_is_said_of_each_row_and_read_once(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
@@ -184,11 +202,19 @@ class TestInputsWithoutImages:
     def test_folders_and_archives(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         assert self.said(tmp_path / "empty") == f"there are no images in {tmp_path}/empty"
-        assert self.said(archive(tmp_path / "text.zip", "a.txt")) == f"there are no images in {tmp_path}/text.zip"
-        assert self.said(parquet(tmp_path / "none.parquet", [])) == f"there are no images in {tmp_path}/none.parquet"
+        assert (
+            self.said(archive(tmp_path / "text.zip", "a.txt"))
+            == f"there are no images in {tmp_path}/text.zip"
+        )
+        assert (
+            self.said(parquet(tmp_path / "none.parquet", []))
+            == f"there are no images in {tmp_path}/none.parquet"
+        )
         (tmp_path / "zips").mkdir()
         archive(tmp_path / "zips" / "a.zip", "a.jpg")
-        assert "1 archives in" in self.said(tmp_path / "zips") and "give zips by name" in self.said(tmp_path / "zips")
+        assert "1 archives in" in self.said(tmp_path / "zips") and "give zips by name" in self.said(
+            tmp_path / "zips"
+        )
 
     def test_archives_beside_images_are_mentioned(self, tmp_path: Path) -> None:
         archive(tmp_path / "a.zip", "a.jpg")
@@ -201,26 +227,46 @@ class TestInputsWithoutImages:
         (tmp_path / "empty").mkdir()
         nameless = renamed(archive(tmp_path / "nameless.zip", "b.jpg"), b"b.jpg", b"\0.jpg")
         nested = archive(tmp_path / "nested.zip", "c.zip")
-        code, said = run(tmp_path / "empty", nameless, nested, "-o", tmp_path / "out", "--workers", 1)
+        code, said = run(
+            tmp_path / "empty", nameless, nested, "-o", tmp_path / "out", "--workers", 1
+        )
         assert code == 1 and "Traceback" not in said
-        assert f"there are no images in {tmp_path}/empty\n" in said and f"there are no images in {nameless}\n" in said
+        assert (
+            f"there are no images in {tmp_path}/empty\n" in said
+            and f"there are no images in {nameless}\n" in said
+        )
         (row,) = pd.read_parquet(tmp_path / "out").to_dict("records")
         assert row["file"] == f"{nested}/c.zip" and "an archive inside an archive" in row["error"]
 
 
 JOB = Job(("a",), "w", "0", False, 24)
-NOTES = [b"[]", b"3", b'"x"', b"null", b"{", b"\xff", b"[" * 200_000, b"9" * 5000, b'{"inputs": ' + b"[" * 5000]
+NOTES = [
+    b"[]",
+    b"3",
+    b'"x"',
+    b"null",
+    b"{",
+    b"\xff",
+    b"[" * 200_000,
+    b"9" * 5000,
+    b'{"inputs": ' + b"[" * 5000,
+]
 
 
 @pytest.mark.parametrize("note", NOTES, ids=range(len(NOTES)))
 def test_an_odd_note_is_one_sentence(tmp_path: Path, note: bytes) -> None:
     (tmp_path / "_batch.json").write_bytes(note)
-    with pytest.raises(ConfigError, match=r"_batch\.json cannot be read"), opened_parts(tmp_path, JOB, 10):
+    with (
+        pytest.raises(ConfigError, match=r"_batch\.json cannot be read"),
+        opened_parts(tmp_path, JOB, 10),
+    ):
         pass
     assert (tmp_path / "_batch.json").read_bytes() == note
 
 
-@pytest.mark.parametrize("note", [{}, {"inputs": 3}, {"inputs": ["a"], "weights": None, "min_face": "x"}])
+@pytest.mark.parametrize(
+    "note", [{}, {"inputs": 3}, {"inputs": ["a"], "weights": None, "min_face": "x"}]
+)
 def test_the_note_of_another_job_is_one_sentence(tmp_path: Path, note: dict) -> None:
     (tmp_path / "_batch.json").write_text(json.dumps(note))
     with pytest.raises(ConfigError, match="begun as another job"), opened_parts(tmp_path, JOB, 10):
@@ -228,7 +274,11 @@ def test_the_note_of_another_job_is_one_sentence(tmp_path: Path, note: dict) -> 
 
 
 def odd_parts() -> dict[str, pa.Table | bytes | None]:
-    good = {"key": ["a"], "face": pa.array([None], pa.int64()), "error": pa.array([None], pa.string())}
+    good = {
+        "key": ["a"],
+        "face": pa.array([None], pa.int64()),
+        "error": pa.array([None], pa.string()),
+    }
     return {
         "no_columns": pa.table({"a": [1]}),
         "no_key": pa.table({**good, "key": pa.nulls(1, pa.string())}),
@@ -250,5 +300,8 @@ def test_an_odd_part_is_one_sentence(tmp_path: Path, name: str) -> None:
         path.write_bytes(content)
     else:
         pq.write_table(content, path)
-    with pytest.raises(ConfigError, match=r"part-00000\.parquet is damaged or no part"), opened_parts(tmp_path, JOB, 10):
+    with (
+        pytest.raises(ConfigError, match=r"part-00000\.parquet is damaged or no part"),
+        opened_parts(tmp_path, JOB, 10),
+    ):
         pass

@@ -1,4 +1,6 @@
-"""Bodies: no larger, deeper or odder one than a call needs is taken in, and none comes back or into the log."""
+"""Bodies: no larger, deeper or odder one than a call needs is taken in, and none comes back or into
+the log.
+"""
 
 from __future__ import annotations
 
@@ -30,31 +32,58 @@ def huge(start: bytes, fill: bytes) -> Iterator[bytes]:
 BODIES = {
     "a list": ("call/predict", "application/json", b'{"data":[', b"[],"),
     "a network's name": ("call/predict", "application/json", b'{"data":[null,"', b"secret-name"),
-    "a data: address": ("call/predict", "application/json", b'{"data":[{"url":"data:image/png;base64,', b"AAAA"),
-    "a queue's call": ("queue/join", "application/json", b'{"session_hash":"a","fn_index":0,"data":["', b"AAAA"),
+    "a data: address": (
+        "call/predict",
+        "application/json",
+        b'{"data":[{"url":"data:image/png;base64,',
+        b"AAAA",
+    ),
+    "a queue's call": (
+        "queue/join",
+        "application/json",
+        b'{"session_hash":"a","fn_index":0,"data":["',
+        b"AAAA",
+    ),
     "a direct call": ("run/predict", "application/json", b'{"data":["', b"AAAA"),
     "a frame": ("stream/" + "0" * 32, "application/json", b'{"data":["', b"AAAA"),
     "garbage": ("call/predict", "application/json", b"", b"\xff\x00garbage"),
     "a cancel": ("cancel", "application/json", b'{"session_hash":"', b"AAAA"),
-    "a multipart field": ("upload", "multipart/form-data; boundary=b",
-                          b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n', b"AAAA"),
-    "a file": ("upload", "multipart/form-data; boundary=b",
-               b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n', b"AAAA"),
-    "line ends": ("upload", "multipart/form-data; boundary=b",
-                  b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n', b"\r\n--\r"),
+    "a multipart field": (
+        "upload",
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n',
+        b"AAAA",
+    ),
+    "a file": (
+        "upload",
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n',
+        b"AAAA",
+    ),
+    "line ends": (
+        "upload",
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n',
+        b"\r\n--\r",
+    ),
     "a parts' head": ("upload", "multipart/form-data; boundary=b", b"--b\r\n", b"X-Header: y\r\n"),
     "a preamble": ("upload", "multipart/form-data; boundary=b", b"", b"preamble"),
     "a page": ("../_stcore/health", "text/plain", b"", b"AAAA"),
-}  # fmt: skip
+}
 
 
-def send_until_refused(server: Server, route: str, kind: str, body: Iterator[bytes], announce: bool) -> tuple[bytes, int]:
+def send_until_refused(
+    server: Server, route: str, kind: str, body: Iterator[bytes], announce: bool
+) -> tuple[bytes, int]:
     """What was answered, and how many bytes were sent before the server had enough."""
     parts = urlsplit(f"{server.api}/{route}")
     length = f"Content-Length: {HUGE}" if announce else "Transfer-Encoding: chunked"
     sent = 0
     with connect(server) as line:
-        line.sendall(f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode())
+        line.sendall(
+            f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type:"
+            f" {kind}\r\n{length}\r\n\r\n".encode()
+        )
         line.settimeout(0)
         told = b""
         for piece in body:
@@ -90,14 +119,22 @@ def test_300_mb_are_refused_while_they_come(server: Server, kind: str, announce:
 
 
 ODD: list[tuple[str, Any]] = [
-    ("no object", [1, 2]), ("no data", {}), ("data is a text", {"data": "secret-name"}), ("data is an object", {"data": {"a": 1}}),
-    ("deep", {"data": None}), ("many arguments", {"data": [None] * 3000}), ("very many", {"data": [0] * 30_000}),
-    ("an image that is a number", {"data": [5, WEIGHTS]}), ("that is a list", {"data": [[[]], WEIGHTS]}),
-    ("a path that is a list", {"data": [{"path": ["a"]}, WEIGHTS]}), ("odd meta", {"data": [{"path": "a", "meta": 5}, WEIGHTS]}),
-    ("a network that is an object", {"data": [None, {"secret-name": 1}]}), ("a long network", {"data": [None, "secret-name" * 500]}),
+    ("no object", [1, 2]),
+    ("no data", {}),
+    ("data is a text", {"data": "secret-name"}),
+    ("data is an object", {"data": {"a": 1}}),
+    ("deep", {"data": None}),
+    ("many arguments", {"data": [None] * 3000}),
+    ("very many", {"data": [0] * 30_000}),
+    ("an image that is a number", {"data": [5, WEIGHTS]}),
+    ("that is a list", {"data": [[[]], WEIGHTS]}),
+    ("a path that is a list", {"data": [{"path": ["a"]}, WEIGHTS]}),
+    ("odd meta", {"data": [{"path": "a", "meta": 5}, WEIGHTS]}),
+    ("a network that is an object", {"data": [None, {"secret-name": 1}]}),
+    ("a long network", {"data": [None, "secret-name" * 500]}),
     ("a damaged address", {"data": [{"url": ADDRESS + "secret-name!"}, WEIGHTS]}),
     ("an address without base64", {"data": ["data:a,b", WEIGHTS]}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "told"), ODD, ids=[kind for kind, _ in ODD])
@@ -113,11 +150,21 @@ def test_odd_calls_are_told_in_a_sentence(server: Server, kind: str, told: Any) 
 
 def said(text: str) -> None:
     """A sentence, with nothing of what was sent or of how things are made."""
-    assert 20 < len(text) < 500 and "secret-name" not in text and "<" not in text and "0x" not in text, text[:500]
+    assert (
+        20 < len(text) < 500 and "secret-name" not in text and "<" not in text and "0x" not in text
+    ), text[:500]
 
 
 def test_odd_names_of_functions_and_sessions(server: Server) -> None:
-    for route in ("call/photo_answer", "call/lambda", "call/secret-name", "call/_", "call/v2/x", "api/secret", "run/secret"):
+    for route in (
+        "call/photo_answer",
+        "call/lambda",
+        "call/secret-name",
+        "call/_",
+        "call/v2/x",
+        "api/secret",
+        "run/secret",
+    ):
         answer = server.post(route, {"data": []})
         assert answer.status_code == 404, (route, answer.text[:300])
         said(answer.text) if "secret-name" not in route else None
@@ -132,7 +179,10 @@ def test_odd_names_of_functions_and_sessions(server: Server) -> None:
 
 
 def test_a_call_needs_no_more_than_the_picture(server: Server) -> None:
-    for data in ([given(server.upload(portrait()))], [{"url": ADDRESS + base64.b64encode(portrait()).decode()}]):
+    for data in (
+        [given(server.upload(portrait()))],
+        [{"url": ADDRESS + base64.b64encode(portrait()).decode()}],
+    ):
         joined = server.call("predict", data)
         assert joined.status_code == 200, joined.text[:500]
         assert f'"weights": "{WEIGHTS}"' in server.answer("predict", joined.json()["event_id"])
@@ -162,12 +212,18 @@ def test_a_name_comes_back_as_text_only(server: Server) -> None:
     config = server.http.get(f"{server.root}/config").json()
     kinds = {component["id"]: component["type"] for component in config["components"]}
     photo = next(
-        one for one in config["dependencies"]
-        if [kinds.get(number) for number in one["inputs"]] == ["image", "dropdown"] and len(one["outputs"]) == 4
-    )  # fmt: skip
+        one
+        for one in config["dependencies"]
+        if [kinds.get(number) for number in one["inputs"]] == ["image", "dropdown"]
+        and len(one["outputs"]) == 4
+    )
     name = '"><img src=x onerror=alert(1)>.jpg'
     path = server.upload(portrait())
-    body = {"data": [given(path, orig_name=name), WEIGHTS], "fn_index": photo["id"], "session_hash": "names1"}
+    body = {
+        "data": [given(path, orig_name=name), WEIGHTS],
+        "fn_index": photo["id"],
+        "session_hash": "names1",
+    }
     joined = server.post("queue/join", body)
     assert joined.status_code == 200, joined.text[:300]
     told = ""
@@ -176,5 +232,7 @@ def test_a_name_comes_back_as_text_only(server: Server) -> None:
             told += line
             if "process_completed" in line:
                 break
-    data = json.loads(told[told.index('{"msg":"process_completed"') :].split("data: ")[0])["output"]["data"]
+    data = json.loads(told[told.index('{"msg":"process_completed"') :].split("data: ")[0])[
+        "output"
+    ]["data"]
     assert "<img src=x" not in data[0] and "alt=" in data[0]

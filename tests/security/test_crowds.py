@@ -1,4 +1,6 @@
-"""Many at once: the queue is never longer than it may be, and one client never shuts the others out."""
+"""Many at once: the queue is never longer than it may be, and one client never shuts the others
+out.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,24 @@ ROOM = 10
 
 
 def joiner(server: Server, source: str) -> httpx.Client:
-    return httpx.Client(timeout=60, verify=False, transport=httpx.HTTPTransport(local_address=source))
+    return httpx.Client(
+        timeout=60, verify=False, transport=httpx.HTTPTransport(local_address=source)
+    )
 
 
 def test_never_more_than_the_queue_holds(server: Server) -> None:
-    """A hundred calls at once, from twenty addresses; counted by what was let in and not answered yet."""
+    """A hundred calls at once, from twenty addresses; counted by what was let in and not answered
+    yet.
+    """
     paths = [server.upload(portrait(600), f"{number}.png") for number in range(20)]
     lock, inside, most, refused, answered = threading.Lock(), 0, 0, 0, []
 
     def ask(number: int) -> None:
         nonlocal inside, most, refused
         with joiner(server, f"127.0.1.{number % 20 + 1}") as http:
-            joined = http.post(f"{server.api}/call/predict", json={"data": [given(paths[number % 20]), WEIGHTS]})
+            joined = http.post(
+                f"{server.api}/call/predict", json={"data": [given(paths[number % 20]), WEIGHTS]}
+            )
             if joined.status_code != 200:
                 with lock:
                     refused += 1
@@ -43,7 +51,9 @@ def test_never_more_than_the_queue_holds(server: Server) -> None:
             told = http.get(f"{server.api}/call/predict/{joined.json()['event_id']}").text
             with lock:
                 inside -= 1
-                answered.append("event: complete" in told or "This upload is not known here" in told)
+                answered.append(
+                    "event: complete" in told or "This upload is not known here" in told
+                )
 
     with Watch(server) as watch, ThreadPoolExecutor(50) as pool:
         list(pool.map(ask, range(100)))
@@ -59,7 +69,11 @@ def test_one_client_gets_no_more_than_its_share_of_the_queue(server: Server) -> 
 
     def attack(path: str) -> None:
         with joiner(server, "127.0.2.1") as http:
-            codes.append(http.post(f"{server.api}/call/predict", json={"data": [given(path), WEIGHTS]}).status_code)
+            codes.append(
+                http.post(
+                    f"{server.api}/call/predict", json={"data": [given(path), WEIGHTS]}
+                ).status_code
+            )
 
     with ThreadPoolExecutor(10) as pool, Watch(server) as watch:
         attacks = [pool.submit(attack, path) for path in paths]
@@ -78,7 +92,9 @@ def test_event_streams_of_one_client_do_not_shut_others_out(server: Server) -> N
     try:
         for number in range(100):
             line = connect(server, "127.0.3.1")
-            what = ("heartbeat/a", "queue/data?session_hash=a", "upload_progress?upload_id=a")[number % 3]
+            what = ("heartbeat/a", "queue/data?session_hash=a", "upload_progress?upload_id=a")[
+                number % 3
+            ]
             line.sendall(f"GET {path}/{what}{number} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             lines.append(line)
         time.sleep(0.5)
@@ -91,7 +107,9 @@ def test_event_streams_of_one_client_do_not_shut_others_out(server: Server) -> N
 
 
 def test_connections_of_one_client_are_limited(server: Server) -> None:
-    """Two hundred that say half a word each: those beyond the limit are closed, others are served."""
+    """Two hundred that say half a word each: those beyond the limit are closed, others are
+    served.
+    """
     lines = []
     try:
         for _ in range(200):
@@ -120,7 +138,11 @@ def test_clients_that_leave_are_forgotten(server: Server) -> None:
     path = urlsplit(server.api).path
     for number in range(150):
         with connect(server) as line:
-            what = ("GET", f"heartbeat/b{number}") if number % 2 else ("GET", f"queue/data?session_hash=b{number}")
+            what = (
+                ("GET", f"heartbeat/b{number}")
+                if number % 2
+                else ("GET", f"queue/data?session_hash=b{number}")
+            )
             line.sendall(f"{what[0]} {path}/{what[1]} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             if number % 3:
                 line.recv(100)

@@ -1,4 +1,6 @@
-"""Many calls with huge images at once: memory and threads stay bounded, and others are served in between."""
+"""Many calls with huge images at once: memory and threads stay bounded, and others are served in
+between.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +68,16 @@ def fresh_pool(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_huge_pictures_at_once_take_the_memory_of_two(huge: bytes) -> None:
-    done = subprocess.run([sys.executable, "-c", MEASURED], input=huge, capture_output=True, cwd=Path(__file__).parents[2], check=True)
-    assert int(done.stdout) < 330, f"{int(done.stdout)} MB more than one image takes; twelve at once would be 1,700"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED],
+        input=huge,
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    assert int(done.stdout) < 330, (
+        f"{int(done.stdout)} MB more than one image takes; twelve at once would be 1,700"
+    )
 
 
 def test_one_who_asks_once_is_served_before_one_who_asks_often(huge: bytes, small: bytes) -> None:

@@ -1,4 +1,6 @@
-"""Mutated images: read or refused with our errors, never a crash, a hang or another error. More of them by hand, see ``fuzz_images``."""
+"""Mutated images: read or refused with our errors, never a crash, a hang or another error. More of
+them by hand, see ``fuzz_images``.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +38,24 @@ def test_every_seed_is_a_sound_picture() -> None:
 
 
 def test_the_same_seed_gives_the_same_pictures() -> None:
-    assert [mutated(number, 3) for number in range(40)] == [mutated(number, 3) for number in range(40)]
+    assert [mutated(number, 3) for number in range(40)] == [
+        mutated(number, 3) for number in range(40)
+    ]
     assert mutated(1, 3) != mutated(1, 4)
 
 
 @pytest.mark.parametrize(("code", "name"), [(CRASH, "crash"), (STUCK, "hang")])
-def test_crashes_and_hangs_are_seen_and_survived(monkeypatch: pytest.MonkeyPatch, code: str, name: str) -> None:
+def test_crashes_and_hangs_are_seen_and_survived(
+    monkeypatch: pytest.MonkeyPatch, code: str, name: str
+) -> None:
     monkeypatch.setattr(fuzz_images, "GIVE_UP", 3.0)
     monkeypatch.setattr(fuzz_images, "_command", lambda *_: [sys.executable, "-c", code])
     report = run(2)
-    assert report.outcomes == {name: 2} and set(report.failures) == {0, 1} and f"2 {name}" in report.words()
+    assert (
+        report.outcomes == {name: 2}
+        and set(report.failures) == {0, 1}
+        and f"2 {name}" in report.words()
+    )
 
 
 def test_other_errors_and_slow_pictures_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,5 +66,16 @@ def test_other_errors_and_slow_pictures_are_seen(monkeypatch: pytest.MonkeyPatch
     assert outcome(b"") == "untyped KeyError: 'tag'"
     report = Report()
     for told, seconds in (("untyped KeyError: 'tag'", 0.1), ("read", 5.5), ("truncated", 0.1)):
-        fuzz_images._add(report, {"number": len(report.outcomes), "kind": "PNG", "told": told, "seconds": seconds, "peak": 9.0})
-    assert report.outcomes == {"untyped": 1, "hang": 1, "truncated": 1} and set(report.failures) == {0, 1}
+        fuzz_images._add(
+            report,
+            {
+                "number": len(report.outcomes),
+                "kind": "PNG",
+                "told": told,
+                "seconds": seconds,
+                "peak": 9.0,
+            },
+        )
+    assert report.outcomes == {"untyped": 1, "hang": 1, "truncated": 1} and set(
+        report.failures
+    ) == {0, 1}

@@ -30,7 +30,16 @@ def test_an_upload_is_found_by_its_path_and_nothing_else() -> None:
     store = UploadStore("/folder", 10 * MB, 5 * MB)
     one, two = store.put("a", "x.jpg", b"1"), store.put("b", "x.jpg", b"1")
     assert one.path != two.path and store.find(one.path) is one and store.find(two.path) is two
-    for path in (one.path + "/", one.path.replace("/folder/", "/folder/../folder/"), one.path.upper(), "", None, 5, ["x"], one):
+    for path in (
+        one.path + "/",
+        one.path.replace("/folder/", "/folder/../folder/"),
+        one.path.upper(),
+        "",
+        None,
+        5,
+        ["x"],
+        one,
+    ):
         assert store.find(path) is None
     store.drop(one)
     store.drop(one)
@@ -46,7 +55,9 @@ def test_what_nobody_uses_is_forgotten_and_what_is_fixed_stays() -> None:
     assert store.find(used.path) is used
     clock.now = KEPT + 1
     store.sweep()
-    assert store.find(unused.path) is None and store.find(used.path) is used and store.held() == (1, 1)
+    assert (
+        store.find(unused.path) is None and store.find(used.path) is used and store.held() == (1, 1)
+    )
     store.drop(fixed)
     assert store.find(fixed.path) is fixed
 
@@ -96,7 +107,11 @@ def test_limits_count_each_client_and_all() -> None:
     with limits.one("request", "a"), limits.one("request", "a"):
         with pytest.raises(Crowded, match="from your address"), limits.one("request", "a"):
             pass
-        with limits.one("request", "b"), pytest.raises(Crowded, match="busy"), limits.one("request", "c"):
+        with (
+            limits.one("request", "b"),
+            pytest.raises(Crowded, match="busy"),
+            limits.one("request", "c"),
+        ):
             pass
     assert not limits.counts["request"]
     limits.enter("request", "proxy", trusted=True)
@@ -105,7 +120,11 @@ def test_limits_count_each_client_and_all() -> None:
 
 
 def test_a_household_is_one_client() -> None:
-    assert household("2001:db8:1:2:3::4") == household("2001:db8:1:2::9") != household("2001:db8:1:3::9")
+    assert (
+        household("2001:db8:1:2:3::4")
+        == household("2001:db8:1:2::9")
+        != household("2001:db8:1:3::9")
+    )
     assert household("::ffff:10.0.0.1") == household("10.0.0.1") == "10.0.0.1"
     assert household("no address") == household("") == "unknown"
     assert client_of({"client": None}) == "unknown"
@@ -149,12 +168,21 @@ def test_nobody_is_counted_twice_or_never_again() -> None:
 
 def event(client: str, number: int = 0) -> Any:
     scope = {"client": (client, 1)}
-    return SimpleNamespace(request=SimpleNamespace(scope=scope), concurrency_id="network", session_hash=f"{client}{number}", number=number)
+    return SimpleNamespace(
+        request=SimpleNamespace(scope=scope),
+        concurrency_id="network",
+        session_hash=f"{client}{number}",
+        number=number,
+    )
 
 
 def test_the_queue_serves_each_clients_first_before_anybodys_second() -> None:
-    line = SimpleNamespace(queue=[event("10.0.0.1", number) for number in range(4)], current_concurrency=1)
-    queue = SimpleNamespace(event_queue_per_concurrency_id={"network": line}, active_jobs=[None, [event("10.0.0.2")]])
+    line = SimpleNamespace(
+        queue=[event("10.0.0.1", number) for number in range(4)], current_concurrency=1
+    )
+    queue = SimpleNamespace(
+        event_queue_per_concurrency_id={"network": line}, active_jobs=[None, [event("10.0.0.2")]]
+    )
     gate = AdmissionQueue(1, 9)
     admission = Admission(queue, lambda: gate)
     joined = admission.enter("10.0.0.3", "network")
@@ -168,7 +196,9 @@ def test_the_queue_serves_each_clients_first_before_anybodys_second() -> None:
 
 
 def test_a_full_queue_and_a_full_share_are_refused() -> None:
-    line = SimpleNamespace(queue=[event("10.0.0.1", number) for number in range(11)], current_concurrency=1)
+    line = SimpleNamespace(
+        queue=[event("10.0.0.1", number) for number in range(11)], current_concurrency=1
+    )
     queue = SimpleNamespace(event_queue_per_concurrency_id={"network": line}, active_jobs=[])
     gate = AdmissionQueue(1, 20)
     admission = Admission(queue, lambda: gate)
@@ -182,30 +212,63 @@ def test_a_full_queue_and_a_full_share_are_refused() -> None:
 
 
 def component(kind: str, **own: Any) -> Any:
-    return type(kind, (), {"stateful": False, "value": None, "allow_custom_value": True, "choices": [], **own})()
+    return type(
+        kind,
+        (),
+        {"stateful": False, "value": None, "allow_custom_value": True, "choices": [], **own},
+    )()
 
 
 def reader(store: UploadStore) -> calls.Reader:
     return calls.Reader(store, "me", MB, 3)
 
 
-INPUTS = [component("Image"), component("Dropdown", value="default"), component("Number", value=0), component("State", stateful=True)]
+INPUTS = [
+    component("Image"),
+    component("Dropdown", value="default"),
+    component("Number", value=0),
+    component("State", stateful=True),
+]
 NAMES = ["image", "weights", "face", "state"]
 
 
 def test_arguments_are_made_anew() -> None:
     store = UploadStore("/folder", 10 * MB, 5 * MB)
     upload = store.put("me", "x.jpg", b"1")
-    data = reader(store).data([{"path": upload.path, "url": "http://elsewhere/", "meta": 5, "more": "x"}], INPUTS, NAMES)
+    data = reader(store).data(
+        [{"path": upload.path, "url": "http://elsewhere/", "meta": 5, "more": "x"}], INPUTS, NAMES
+    )
     assert data[1:] == ["default", 0, None]
-    assert data[0]["path"] == upload.path and data[0]["url"] is None and set(data[0]) == {
-        "path", "url", "size", "orig_name", "mime_type", "is_stream", "meta",
-    }  # fmt: skip
+    assert (
+        data[0]["path"] == upload.path
+        and data[0]["url"] is None
+        and set(data[0])
+        == {
+            "path",
+            "url",
+            "size",
+            "orig_name",
+            "mime_type",
+            "is_stream",
+            "meta",
+        }
+    )
     assert reader(store).data([None, "x", 1, {"a": "state"}], INPUTS, NAMES) == [None, "x", 1, None]
 
 
 @pytest.mark.parametrize(
-    "bad", [[None, 1e999], [None, []], [None, None, "1"], [None, None, 1e12], [None, None, True], [5], [[]], [{"path": 5}], [None] * 5]
+    "bad",
+    [
+        [None, 1e999],
+        [None, []],
+        [None, None, "1"],
+        [None, None, 1e12],
+        [None, None, True],
+        [5],
+        [[]],
+        [{"path": 5}],
+        [None] * 5,
+    ],
 )
 def test_arguments_of_another_kind_are_refused(bad: list[Any]) -> None:
     with pytest.raises(Refused) as refused:
@@ -217,16 +280,39 @@ def test_files_inside_a_refused_call_are_forgotten() -> None:
     store = UploadStore("/folder", 10 * MB, 5 * MB)
     function = SimpleNamespace(fn=lambda image, weights: None, inputs=INPUTS[:2], _id=1)
     with pytest.raises(Refused):
-        calls.rebuild({"data": [{"url": "data:image/png;base64,AAAA"}, []]}, function, reader(store))
+        calls.rebuild(
+            {"data": [{"url": "data:image/png;base64,AAAA"}, []]}, function, reader(store)
+        )
     assert store.held() == (0, 0)
     call = calls.rebuild(
-        {"data": [{"url": "data:image/png;base64,AAAA"}], "session_hash": "../x", "trigger_id": "x"}, function, reader(store)
+        {
+            "data": [{"url": "data:image/png;base64,AAAA"}],
+            "session_hash": "../x",
+            "trigger_id": "x",
+        },
+        function,
+        reader(store),
     )
-    assert call.uploads[0].content == b"\0\0\0" and call.body["session_hash"] is None and call.body["trigger_id"] is None
+    assert (
+        call.uploads[0].content == b"\0\0\0"
+        and call.body["session_hash"] is None
+        and call.body["trigger_id"] is None
+    )
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[1]", b"\xff", b"{", b'{"a":NaN}', b"[" * 3000 + b"]" * 3000, b'{"a":' + b"1" * 5000 + b"}", b"[" * 5000, b"0," * 30000]
+    "body",
+    [
+        b"",
+        b"[1]",
+        b"\xff",
+        b"{",
+        b'{"a":NaN}',
+        b"[" * 3000 + b"]" * 3000,
+        b'{"a":' + b"1" * 5000 + b"}",
+        b"[" * 5000,
+        b"0," * 30000,
+    ],
 )
 def test_what_is_no_plain_object_is_refused(body: bytes) -> None:
     with pytest.raises(Refused):

@@ -1,4 +1,6 @@
-"""File names and labels are words of strangers: no page makes a link, an image, an icon or markup of them."""
+"""File names and labels are words of strangers: no page makes a link, an image, an icon or markup
+of them.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,29 @@ from ui.common.messages import JOINER, plain
 from ui.predict.downloads import _button
 
 NAMES = (
-    "![x](http://evil.example/a.png).jpg", "[click](http://evil.example).jpg", "www.evil.example.jpg", "http://evil.example/a.jpg",
-    "me@evil.example.jpg", ":smile: :material/face:.jpg", ":material/face.jpg", ":red[x].jpg", "<img src=x onerror=alert(1)>.jpg",
-    "<script>alert(1)</script>.jpg", "`code`*bold*_it_~~no~~.jpg", "$x^2$.jpg", "a -- b -> c.jpg", "&lt;b&gt;&amp;.jpg", "1. one.jpg",
-    "# head.jpg", "> quote.jpg", "- list.jpg", "a | b.jpg", ":streamlit: :+1:.jpg", "back\\slash.jpg", "a__b__c.jpg",
-)  # fmt: skip
+    "![x](http://evil.example/a.png).jpg",
+    "[click](http://evil.example).jpg",
+    "www.evil.example.jpg",
+    "http://evil.example/a.jpg",
+    "me@evil.example.jpg",
+    ":smile: :material/face:.jpg",
+    ":material/face.jpg",
+    ":red[x].jpg",
+    "<img src=x onerror=alert(1)>.jpg",
+    "<script>alert(1)</script>.jpg",
+    "`code`*bold*_it_~~no~~.jpg",
+    "$x^2$.jpg",
+    "a -- b -> c.jpg",
+    "&lt;b&gt;&amp;.jpg",
+    "1. one.jpg",
+    "# head.jpg",
+    "> quote.jpg",
+    "- list.jpg",
+    "a | b.jpg",
+    ":streamlit: :+1:.jpg",
+    "back\\slash.jpg",
+    "a__b__c.jpg",
+)
 SCRIPT = """
 import streamlit as st
 from tests.security.test_names_shown import NAMES
@@ -32,9 +52,17 @@ for number, name in enumerate(NAMES):
         st.info("x", title=plain(name))
         st.expander(plain(name), key=f"expander-{number}")
 """
-PLACES = ("[data-testid=stMarkdown] p", "[data-testid=stCaptionContainer] p", "button p",
-          "[data-testid=stAlertTitle] p", "summary p")  # fmt: skip
-MARKS = ":is(a, img, b, i, em, strong, code, del, h1, h2, h3, li, blockquote, table, .katex, [role=img])"
+PLACES = (
+    "[data-testid=stMarkdown] p",
+    "[data-testid=stCaptionContainer] p",
+    "button p",
+    "[data-testid=stAlertTitle] p",
+    "summary p",
+)
+MARKS = (
+    ":is(a, img, b, i, em, strong, code, del, h1, h2, h3, li, blockquote, table, .katex,"
+    " [role=img])"
+)
 
 
 @pytest.mark.e2e
@@ -61,43 +89,89 @@ def test_names_are_shown_letter_for_letter(browser: Any, tmp_path: Path) -> None
 
 def test_what_cannot_be_seen_is_shown() -> None:
     assert plain("photo\u202egpj.exe") == "photo\ufffdgpj\\.exe"
-    assert plain("a\nb\n\n# c") == "a b \\# c" and plain("x\0\x1by\u2028z") == "x\ufffd\ufffdy\ufffdz"
+    assert (
+        plain("a\nb\n\n# c") == "a b \\# c" and plain("x\0\x1by\u2028z") == "x\ufffd\ufffdy\ufffdz"
+    )
     assert plain("Zoë 2020.jpg") == "Zoë 2020\\.jpg" and plain("") == ""
 
 
 def test_tooltips_of_downloads_read_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     said: dict[str, Any] = {}
     monkeypatch.setattr("streamlit.download_button", lambda *given, **more: said.update(more))
-    _button("JSON", "{}", "![x](http://evil.example/a.png)-faces.json", "application/json", ":material/table:")
+    _button(
+        "JSON",
+        "{}",
+        "![x](http://evil.example/a.png)-faces.json",
+        "application/json",
+        ":material/table:",
+    )
     assert said["help"].startswith("Save \\!\\[x\\]\\(")
 
 
-READS_MARKDOWN = {"markdown", "caption", "info", "warning", "error", "success", "subheader", "header", "button", "expander", "write",
-                  "spinner", "toast", "badge", "progress"}  # fmt: skip
+READS_MARKDOWN = {
+    "markdown",
+    "caption",
+    "info",
+    "warning",
+    "error",
+    "success",
+    "subheader",
+    "header",
+    "button",
+    "expander",
+    "write",
+    "spinner",
+    "toast",
+    "badge",
+    "progress",
+}
 NAMED = {"file", "name", "error", "problem", "reason", "missing", "asked"}
 """What variables and attributes with words of strangers are called."""
 
 
-@pytest.mark.parametrize("path", sorted([*Path("ui").glob("*.py"), *Path("pages").glob("*.py")]), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted([*Path("ui").glob("*.py"), *Path("pages").glob("*.py")]), ids=str
+)
 def test_no_place_reads_a_strangers_words_as_markdown_or_html(path: Path) -> None:
-    """Every value in a text for Markdown that is called as such words are goes through ``plain``, in ``st.html`` through ``escape``."""
+    """Every value in a text for Markdown that is called as such words are goes through ``plain``,
+    in ``st.html`` through ``escape``.
+    """
     found = []
     for call in ast.walk(ast.parse(path.read_text())):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
             continue
-        assert not any(word.arg == "unsafe_allow_html" for word in call.keywords), f"{path}:{call.lineno}: st.html with escape is for that"
-        if call.func.attr not in READS_MARKDOWN | {"html"} or getattr(call.func.value, "id", "") == "LOG":
+        assert not any(word.arg == "unsafe_allow_html" for word in call.keywords), (
+            f"{path}:{call.lineno}: st.html with escape is for that"
+        )
+        if (
+            call.func.attr not in READS_MARKDOWN | {"html"}
+            or getattr(call.func.value, "id", "") == "LOG"
+        ):
             continue
-        texts = [*call.args[:1], *(word.value for word in call.keywords if word.arg in ("help", "title", "label", "caption"))]
+        texts = [
+            *call.args[:1],
+            *(
+                word.value
+                for word in call.keywords
+                if word.arg in ("help", "title", "label", "caption")
+            ),
+        ]
         for text in texts:
             found += [f"{path}:{value.lineno}" for value in _inside(text) if _stranger(value)]
     assert found == []
 
 
 def _inside(node: ast.AST) -> list[ast.AST]:
-    """What stands in a text as it is: values of f-strings, sums and choices, not those given to a function."""
+    """What stands in a text as it is: values of f-strings, sums and choices, not those given to a
+    function.
+    """
     if isinstance(node, ast.JoinedStr):
-        return [one for part in node.values if isinstance(part, ast.FormattedValue) for one in _inside(part.value)]
+        return [
+            one
+            for part in node.values
+            if isinstance(part, ast.FormattedValue)
+            for one in _inside(part.value)
+        ]
     if isinstance(node, ast.BinOp):
         return _inside(node.left) + _inside(node.right)
     if isinstance(node, ast.IfExp):

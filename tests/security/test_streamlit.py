@@ -32,7 +32,9 @@ def session(server: Server) -> Iterator[tuple[str, httpx.Client]]:
     address = server.url.replace("http", "ws") + "/_stcore/stream"
     with (
         httpx.Client(timeout=30, verify=False) as http,
-        sync.connect(address, subprotocols=["streamlit"], origin=server.url, max_size=2**26) as line,
+        sync.connect(
+            address, subprotocols=["streamlit"], origin=server.url, max_size=2**26
+        ) as line,
     ):
         http.get(f"{server.url}/_stcore/health")
         http.headers["X-Xsrftoken"] = http.cookies.get("_streamlit_xsrf", "")
@@ -48,13 +50,18 @@ def session(server: Server) -> Iterator[tuple[str, httpx.Client]]:
 
 
 def put(server: Server, http: httpx.Client, where: str, content: bytes) -> httpx.Response:
-    return http.put(f"{server.url}/_stcore/upload_file/{where}", files={"file": ("secret-name.jpg", content)})
+    return http.put(
+        f"{server.url}/_stcore/upload_file/{where}", files={"file": ("secret-name.jpg", content)}
+    )
 
 
 def test_a_session_holds_no_more_than_its_share(streamlit: Server) -> None:
     """50 of 150 MB, in pieces of 20 MB; and nothing of it on a disk."""
     with session(streamlit) as (number, http), Watch(streamlit) as watch:
-        codes = [put(streamlit, http, f"{number}/{file}", b"x" * 20 * 2**20).status_code for file in range(6)]
+        codes = [
+            put(streamlit, http, f"{number}/{file}", b"x" * 20 * 2**20).status_code
+            for file in range(6)
+        ]
         assert codes == [204, 204, 413, 413, 413, 413]
         assert streamlit.files() == [str(streamlit.log_file)]
         descriptors = f"/proc/{streamlit.process.pid}/fd"
@@ -69,18 +76,38 @@ def test_a_session_holds_no_more_than_its_share(streamlit: Server) -> None:
 def test_uploads_need_a_session_of_ones_own_and_its_token(streamlit: Server) -> None:
     with session(streamlit) as (number, http):
         assert put(streamlit, http, "no-such-session/1", portrait()).status_code == 400
-        assert httpx.put(f"{streamlit.url}/_stcore/upload_file/{number}/1", files={"file": ("a", b"x")}).status_code == 403
-        assert put(streamlit, http, f"{number}/../../etc", portrait()).status_code in (400, 403, 404, 405)
+        assert (
+            httpx.put(
+                f"{streamlit.url}/_stcore/upload_file/{number}/1", files={"file": ("a", b"x")}
+            ).status_code
+            == 403
+        )
+        assert put(streamlit, http, f"{number}/../../etc", portrait()).status_code in (
+            400,
+            403,
+            404,
+            405,
+        )
         assert put(streamlit, http, f"{number}/1", b"x" * 70 * 2**20).status_code == 413
 
 
 def test_web_sockets_of_one_client_are_limited(streamlit: Server) -> None:
-    address, other = streamlit.url.replace("http", "ws") + "/_stcore/stream", {"X-Forwarded-For": "10.9.9.9"}
+    address, other = (
+        streamlit.url.replace("http", "ws") + "/_stcore/stream",
+        {"X-Forwarded-For": "10.9.9.9"},
+    )
     refused, opened = 0, 0
     with contextlib.ExitStack() as lines:
         for _ in range(40):
             try:
-                lines.enter_context(sync.connect(address, subprotocols=["streamlit"], origin=streamlit.url, additional_headers=other))
+                lines.enter_context(
+                    sync.connect(
+                        address,
+                        subprotocols=["streamlit"],
+                        origin=streamlit.url,
+                        additional_headers=other,
+                    )
+                )
                 opened += 1
             except Exception as error:
                 refused += "403" in str(error)
@@ -98,5 +125,8 @@ def test_media_and_component_addresses_give_nothing_away(streamlit: Server) -> N
         "app/static/x",
     ):
         answer = streamlit.http.get(f"{streamlit.url}/{route}")
-        assert answer.status_code >= 400 or "<title>Streamlit" in answer.text, (route, answer.text[:200])
+        assert answer.status_code >= 400 or "<title>Streamlit" in answer.text, (
+            route,
+            answer.text[:200],
+        )
         assert "root:" not in answer.text

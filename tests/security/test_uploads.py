@@ -9,30 +9,88 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.security.servers import WEIGHTS, Server, Watch, connect, given, head, noise, portrait, wait
+from tests.security.servers import (
+    WEIGHTS,
+    Server,
+    Watch,
+    connect,
+    given,
+    head,
+    noise,
+    portrait,
+    wait,
+)
 
 pytestmark = pytest.mark.slow
 
 BAD = [
     ("another field", {"files": {"picture": ("a.jpg", b"x")}}, 400, "in fields called 'files'"),
-    ("a plain field", {"data": {"files": "x" * 100}, "files": {"files": ("a.jpg", b"x")}}, 400, "Only files are taken"),
-    ("a long name", {"files": {"files": ("secret-name" + "n" * 3000, b"x")}}, 400, "name is longer than 255 characters"),
+    (
+        "a plain field",
+        {"data": {"files": "x" * 100}, "files": {"files": ("a.jpg", b"x")}},
+        400,
+        "Only files are taken",
+    ),
+    (
+        "a long name",
+        {"files": {"files": ("secret-name" + "n" * 3000, b"x")}},
+        400,
+        "name is longer than 255 characters",
+    ),
     ("a huge name", {"files": {"files": ("secret-name" + "n" * 300_000, b"x")}}, 400, ""),
     ("too many", {"files": [("files", ("a.jpg", b"x"))] * 6}, 413, "More than 5 files"),
-    ("too large", {"files": {"files": ("a.jpg", b"x" * (4 * 2**20 + 1))}}, 413, "exceeds the maximum allowed size of 4 MB"),
+    (
+        "too large",
+        {"files": {"files": ("a.jpg", b"x" * (4 * 2**20 + 1))}},
+        413,
+        "exceeds the maximum allowed size of 4 MB",
+    ),
     ("nothing", {"files": {}}, 400, ""),
-    ("no multipart", {"content": b"x" * 1000, "headers": {"content-type": "image/jpeg"}}, 400, "multipart/form-data"),
-    ("garbage", {"content": os.urandom(10_000), "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400, "damaged"),
+    (
+        "no multipart",
+        {"content": b"x" * 1000, "headers": {"content-type": "image/jpeg"}},
+        400,
+        "multipart/form-data",
+    ),
+    (
+        "garbage",
+        {
+            "content": os.urandom(10_000),
+            "headers": {"content-type": "multipart/form-data; boundary=b"},
+        },
+        400,
+        "damaged",
+    ),
     ("no boundary", {"content": b"", "headers": {"content-type": "multipart/form-data"}}, 400, ""),
-    ("cut", {"content": b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nabc',
-             "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400, "damaged"),
-    ("many headers", {"content": b"--b\r\n" + b"X-A: " + b"y" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n",
-                      "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400, ""),
-]  # fmt: skip
+    (
+        "cut",
+        {
+            "content": (
+                b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nabc'
+            ),
+            "headers": {"content-type": "multipart/form-data; boundary=b"},
+        },
+        400,
+        "damaged",
+    ),
+    (
+        "many headers",
+        {
+            "content": b"--b\r\n" + b"X-A: " + b"y" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n",
+            "headers": {"content-type": "multipart/form-data; boundary=b"},
+        },
+        400,
+        "",
+    ),
+]
 
 
-@pytest.mark.parametrize(("kind", "request_", "status", "said"), BAD, ids=[kind for kind, *_ in BAD])
-def test_what_is_no_upload_is_refused_by_its_reason(server: Server, kind: str, request_: dict, status: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "request_", "status", "said"), BAD, ids=[kind for kind, *_ in BAD]
+)
+def test_what_is_no_upload_is_refused_by_its_reason(
+    server: Server, kind: str, request_: dict, status: int, said: str
+) -> None:
     answer = server.http.post(f"{server.api}/upload", **request_)
     assert answer.status_code == status and said in answer.text, answer.text[:500]
     assert len(answer.text) < 300 and "secret-name" not in answer.text
@@ -53,7 +111,10 @@ def test_the_same_picture_of_many_clients_is_many_uploads(server: Server) -> Non
 def test_an_upload_is_not_on_any_disk_while_it_is_kept(server: Server) -> None:
     path = server.upload(noise(1000), "secret-name.png")
     assert server.files() == [str(server.log_file)]
-    open_files = [os.readlink(f"/proc/{server.process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{server.process.pid}/fd")]
+    open_files = [
+        os.readlink(f"/proc/{server.process.pid}/fd/{fd}")
+        for fd in os.listdir(f"/proc/{server.process.pid}/fd")
+    ]
     assert not [name for name in open_files if "deleted" in name and "/tmp" in name]
     joined = server.call("predict", [given(path, orig_name="../../a\u202eb.png"), WEIGHTS])
     told = server.answer("predict", joined.json()["event_id"])
@@ -70,7 +131,12 @@ def test_broken_off_uploads_leave_nothing(server: Server) -> None:
             sockets.append(line)
         for line in sockets:
             line.close()
-        wait(lambda: server.http.post(f"{server.api}/upload", files={"files": ("a", b"x")}).status_code == 200)
+        wait(
+            lambda: (
+                server.http.post(f"{server.api}/upload", files={"files": ("a", b"x")}).status_code
+                == 200
+            )
+        )
         assert round_ >= 0
     assert server.files() == [str(server.log_file)]
     wait(lambda: server.memory_mb() < before + 80)
@@ -111,7 +177,9 @@ def test_one_client_may_keep_a_third_of_the_room(server: Server) -> None:
                 answer += more
         told.append(answer)
     accepted = [one for one in told if b" 200 OK" in one]
-    assert len(accepted) == 12 and all(b" 413 " in one and b"more than 50 MB" in one for one in told if one not in accepted)
+    assert len(accepted) == 12 and all(
+        b" 413 " in one and b"more than 50 MB" in one for one in told if one not in accepted
+    )
     assert "event: complete" in server.predict(portrait())
     for one in accepted:  # by asking for their answers they are gone
         path = one.rpartition(b'["')[2].partition(b'"]')[0].decode()

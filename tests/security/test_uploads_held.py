@@ -1,4 +1,6 @@
-"""What one session, and all together, may put into the server's memory by uploads: over real HTTP, by a client that no page has asked."""
+"""What one session, and all together, may put into the server's memory by uploads: over real HTTP,
+by a client that no page has asked.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ def record(name: str, size: int) -> UploadedFileRec:
 
 def held(manager: MemoryUploadedFileManager) -> dict[str, int]:
     """Bytes by session."""
-    return {one: sum(len(file.data) for file in files.values()) for one, files in manager.file_storage.items() if files}
+    return {
+        one: sum(len(file.data) for file in files.values())
+        for one, files in manager.file_storage.items()
+        if files
+    }
 
 
 @pytest.fixture
@@ -46,7 +52,9 @@ def test_a_session_holds_no_more_than_it_may(manager: MemoryUploadedFileManager)
     assert held(manager) == {"one": 3 * MB}
 
 
-def test_all_sessions_together_hold_no_more_than_they_may(manager: MemoryUploadedFileManager) -> None:
+def test_all_sessions_together_hold_no_more_than_they_may(
+    manager: MemoryUploadedFileManager,
+) -> None:
     manager.add_file("one", record("a", 3 * MB))
     manager.add_file("two", record("a", 2 * MB))
     with pytest.raises(HTTPException):
@@ -72,11 +80,22 @@ def test_a_visitor_who_gives_too_much_is_told(browser: Any) -> None:  # noqa: F8
         page.goto(f"{url}/errors?view=own")
         page.locator(QUIET).wait_for()
         requests: list[Any] = []
-        page.on("response", lambda answer: requests.append(answer) if "upload_file" in answer.url else None)
-        noise = [{"name": f"{number}.zip", "mimeType": "application/zip", "buffer": bytes(900_000)} for number in range(4)]
+        page.on(
+            "response",
+            lambda answer: requests.append(answer) if "upload_file" in answer.url else None,
+        )
+        noise = [
+            {"name": f"{number}.zip", "mimeType": "application/zip", "buffer": bytes(900_000)}
+            for number in range(4)
+        ]
         page.locator("input[type=file]").first.set_input_files(noise)
         page.get_by_text("Some files were not accepted").wait_for()
-        assert sorted(answer.status for answer in requests if answer.request.method == "PUT") == [204, 204, 413, 413]
+        assert sorted(answer.status for answer in requests if answer.request.method == "PUT") == [
+            204,
+            204,
+            413,
+            413,
+        ]
         address = next(answer.url for answer in requests if answer.request.method == "PUT")
         again = urllib.request.Request(f"{address}x", bytes(10), method="PUT")  # no token of a page
         with pytest.raises(urllib.error.HTTPError) as told:

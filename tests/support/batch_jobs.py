@@ -22,7 +22,10 @@ BAD = "broken.jpg"
 def portraits(count: int, side: int = 200) -> list[Image.Image]:
     """The portrait, a little brighter each time."""
     portrait = sample_portrait().resize((side, side))
-    return [ImageEnhance.Brightness(portrait).enhance(0.7 + 0.6 * index / count) for index in range(count)]
+    return [
+        ImageEnhance.Brightness(portrait).enhance(0.7 + 0.6 * index / count)
+        for index in range(count)
+    ]
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -32,7 +35,9 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def write_folder(folder: Path, count: int) -> Path:
-    """``count`` portraits, half of them in a folder below, one file that is no image and one without a face."""
+    """``count`` portraits, half of them in a folder below, one file that is no image and one
+    without a face.
+    """
     (folder / "below").mkdir(parents=True)
     for index, image in enumerate(portraits(count)):
         (folder / ("below" if index % 2 else ".") / f"{index:03}.jpg").write_bytes(jpeg(image))
@@ -46,7 +51,9 @@ def start(*arguments: object, **settings: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **settings}
     environment.pop("RAY_ADDRESS", None)
     command = [sys.executable, "-m", "agegender_core", "batch", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def run(*arguments: object, **settings: str) -> tuple[int, str]:
@@ -60,7 +67,9 @@ def wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) -> 
     """Until so many parts are written; the job must still be at work then."""
     deadline = time.monotonic() + 200  # on a machine that is busy with other work
     while len(list(folder.glob("part-*.parquet"))) < count:
-        assert time.monotonic() < deadline and process.poll() is None, "the job ended before it could be disturbed"
+        assert time.monotonic() < deadline and process.poll() is None, (
+            "the job ended before it could be disturbed"
+        )
         time.sleep(0.02)
 
 

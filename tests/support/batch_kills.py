@@ -54,7 +54,14 @@ class Killed:
     seconds: float = 0.0
 
 
-def kill_often(command: Sequence[str], out: Path, expected: Counter[tuple[str, int]], kills: int, longest: float, seed: int = 0) -> Killed:
+def kill_often(
+    command: Sequence[str],
+    out: Path,
+    expected: Counter[tuple[str, int]],
+    kills: int,
+    longest: float,
+    seed: int = 0,
+) -> Killed:
     """Run ``command`` and kill it ``kills`` times, each up to ``longest`` seconds after it began or
     wrote a part, then let it end."""
     chance, result, moments = random.Random(seed), Killed(kills=kills), []
@@ -81,18 +88,27 @@ def rows_of(out: Path) -> Counter[tuple[str, int]]:
     found: Counter[tuple[str, int]] = Counter()
     for path in sorted(out.glob("part-*.parquet")):
         table = pq.read_table(path, columns=["key", "face"])
-        found.update((key, face or 0) for key, face in zip(*(column.to_pylist() for column in table.columns), strict=True))
+        found.update(
+            (key, face or 0)
+            for key, face in zip(*(column.to_pylist() for column in table.columns), strict=True)
+        )
     return found
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _wait_for_a_part(out: Path, process: subprocess.Popen[bytes]) -> None:
     before, deadline = len(list(out.glob("part-*"))), time.monotonic() + 120
-    while len(list(out.glob("part-*"))) == before and process.poll() is None and time.monotonic() < deadline:
+    while (
+        len(list(out.glob("part-*"))) == before
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.005)
 
 
@@ -104,7 +120,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def light_expected(count: int) -> Counter[tuple[str, int]]:
     """Rows that a light job of so many images has."""
-    return Counter((f"{number:06}.jpg", face) for number in range(count) for face in range(1, FACES + 1))
+    return Counter(
+        (f"{number:06}.jpg", face) for number in range(count) for face in range(1, FACES + 1)
+    )
 
 
 def light_command(folder: Path, out: Path) -> list[str]:
@@ -132,12 +150,21 @@ def _light_find(item: Item) -> Outcome:
 
 
 def _light_answer(found: Sequence[tuple[Item, Outcome]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    return [(item.key, [{"file": item.file, "face": face, "error": None} for face in range(1, FACES + 1)]) for item, _ in found]
+    return [
+        (
+            item.key,
+            [{"file": item.file, "face": face, "error": None} for face in range(1, FACES + 1)],
+        )
+        for item, _ in found
+    ]
 
 
 def light_job(folder: str, out: str) -> None:
     """What the command does, without networks."""
-    with opened_parts(Path(out), Job((folder,), "light", "0", False, 24), 40) as parts, Pool(LightRecipe(), 2) as pool:
+    with (
+        opened_parts(Path(out), Job((folder,), "light", "0", False, 24), 40) as parts,
+        Pool(LightRecipe(), 2) as pool,
+    ):
         items = (item for item in find_sources([folder]).items() if item.key not in parts.done)
         run_local(items, parts, _light_answer, pool, lambda _: None, lambda: False)
 
@@ -158,13 +185,30 @@ def main() -> int:
         folder, out = Path(place) / "pictures", Path(place) / "out"
         if given.light:
             write_light(folder, given.pictures)
-            command, expected, longest = light_command(folder, out), light_expected(given.pictures), 0.5
+            command, expected, longest = (
+                light_command(folder, out),
+                light_expected(given.pictures),
+                0.5,
+            )
         else:
             folder.mkdir()
             for number, image in enumerate(portraits(given.pictures)):
                 (folder / f"{number:06}.jpg").write_bytes(jpeg(image))
-            command = [sys.executable, "-m", "agegender_core", "batch", str(folder), "-o", str(out), "--part-rows", "10"]
-            expected, longest = Counter((f"{number:06}.jpg", 1) for number in range(given.pictures)), 2.0
+            command = [
+                sys.executable,
+                "-m",
+                "agegender_core",
+                "batch",
+                str(folder),
+                "-o",
+                str(out),
+                "--part-rows",
+                "10",
+            ]
+            expected, longest = (
+                Counter((f"{number:06}.jpg", 1) for number in range(given.pictures)),
+                2.0,
+            )
         result = kill_often(command, out, expected, given.kills, longest, given.seed)
     print(json.dumps(vars(result)))
     return int(bool(result.lost or result.repeated or result.half_written))

@@ -1,4 +1,6 @@
-"""Stand-ins for the slow parts, shared by the core's and the pages' tests. No network, no weights: answers are made up but well-formed."""
+"""Stand-ins for the slow parts, shared by the core's and the pages' tests. No network, no weights:
+answers are made up but well-formed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ CROP_SIDE = 64
 
 
 def fake_age(years: float, spread: float = 5.0, coverage: float = 0.8) -> AgeEstimate:
-    """A smooth (101,) age distribution around ``years``, with the interval that holds about ``coverage`` of it."""
+    """A smooth (101,) age distribution around ``years``, with the interval that holds about
+    ``coverage`` of it.
+    """
     support = np.arange(MAX_AGE + 1)
     probs = np.exp(-0.5 * ((support - years) / spread) ** 2)
     probs /= probs.sum()
@@ -26,7 +30,9 @@ def fake_age(years: float, spread: float = 5.0, coverage: float = 0.8) -> AgeEst
 
 
 def fake_face(width: int, height: int, number: int, faces: int, turned: int = 0) -> Face:
-    """Face ``number`` (from 0) of ``faces`` in a row across an image of ``width`` x ``height`` pixels; each smaller than the last."""
+    """Face ``number`` (from 0) of ``faces`` in a row across an image of ``width`` x ``height``
+    pixels; each smaller than the last.
+    """
     column = width / faces
     side = min(column, height) * 0.6 * 0.95**number
     x0, y0 = column * number + (column - side) / 2, (height - side) / 2
@@ -35,8 +41,12 @@ def fake_face(width: int, height: int, number: int, faces: int, turned: int = 0)
     return Face((x0, y0, x0 + side, y0 + side), 0.99 - 0.01 * number, landmarks, "mtcnn", turned)
 
 
-def fake_prediction(image: Image.Image, number: int, faces: int, *, turned: int = 0, race: bool = False) -> Prediction:
-    """What is said about face ``number`` (from 0): 34 years and Female 0.97 first, then other ages and Male and Female in turn."""
+def fake_prediction(
+    image: Image.Image, number: int, faces: int, *, turned: int = 0, race: bool = False
+) -> Prediction:
+    """What is said about face ``number`` (from 0): 34 years and Female 0.97 first, then other ages
+    and Male and Female in turn.
+    """
     face = fake_face(image.width, image.height, number, faces, turned)
     woman = 0.97 if number % 2 == 0 else 0.12
     gender = Categorical(GENDERS, number % 2, (woman, 1 - woman))
@@ -46,14 +56,17 @@ def fake_prediction(image: Image.Image, number: int, faces: int, *, turned: int 
         age=fake_age(5 + (29 + 17 * number) % 80),
         gender=gender,
         weights=FAKE_WEIGHTS,
-        crop=image.crop(tuple(round(value) for value in face.box_xyxy)).resize((CROP_SIDE, CROP_SIDE)),
+        crop=image.crop(tuple(round(value) for value in face.box_xyxy)).resize(
+            (CROP_SIDE, CROP_SIDE)
+        ),
         race=Categorical(FAIRFACE_RACES, 0, race_probs) if race else None,
     )
 
 
 @dataclass(frozen=True)
 class FakePredictor:
-    """Answers like a predictor: ``faces`` faces in any image that loads, found after turning it by ``turned`` degrees.
+    """Answers like a predictor: ``faces`` faces in any image that loads, found after turning it by
+    ``turned`` degrees.
 
     Raises ``InvalidImageError`` for what the real one refuses as an image.
     """
@@ -69,5 +82,8 @@ class FakePredictor:
     def run(self, source: ImageSource) -> Analysis:
         """The made-up answer for one image."""
         image = load_image(source)
-        predictions = tuple(fake_prediction(image, number, self.faces, turned=self.turned, race=self.race) for number in range(self.faces))
+        predictions = tuple(
+            fake_prediction(image, number, self.faces, turned=self.turned, race=self.race)
+            for number in range(self.faces)
+        )
         return Analysis(image, predictions, FAKE_WEIGHTS, Timing(5.0, 0.5, 4.0), self.turned)

@@ -1,4 +1,6 @@
-"""Networks nobody trained, in a weights folder of their own: a small one for every way of reading an age, with answers set by hand."""
+"""Networks nobody trained, in a weights folder of their own: a small one for every way of reading
+an age, with answers set by hand.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,21 @@ HEADS: dict[str, dict[str, int]] = {
 }
 """Heads that are read as each kind of age."""
 HALF_WIDTH = {"regression": 9.0, "decade_digit": 10.5, "two_values": 11.0}
-TRAINING = {"sets": ["utkface", "fairface"], "split": "train", "pictures": 64038, "minutes": 42.0, "device": "CPU, 1 thread", "recipe": "r"}
+TRAINING = {
+    "sets": ["utkface", "fairface"],
+    "split": "train",
+    "pictures": 64038,
+    "minutes": 42.0,
+    "device": "CPU, 1 thread",
+    "recipe": "r",
+}
 MEASURED = {
-    "utkface test": {"n": 3134, "mae": 4.9123, "fairface9_accuracy": 0.6012, "gender_accuracy": 0.9375},
+    "utkface test": {
+        "n": 3134,
+        "mae": 4.9123,
+        "fairface9_accuracy": 0.6012,
+        "gender_accuracy": 0.9375,
+    },
     "fairface test": {"n": 2478, "fairface9_accuracy": 0.5634, "gender_accuracy": 0.9021},
     "fgnet all": {"n": 1002, "mae": 5.1, "fairface9_accuracy": 0.55},
 }
@@ -41,25 +55,45 @@ MEASURED = {
 
 def write_networks(folder: Path) -> list[ModelInfo]:
     """One small network of each kind under its kind's name, the distribution first and default."""
-    entries = [write_network(folder, kind, "multitask_cnn", heads, default=kind == "distribution") for kind, heads in HEADS.items()]
+    entries = [
+        write_network(folder, kind, "multitask_cnn", heads, default=kind == "distribution")
+        for kind, heads in HEADS.items()
+    ]
     write_manifest(entries, folder)
     return entries
 
 
 def write_recipes(folder: Path, names: Sequence[str]) -> list[ModelInfo]:
-    """The networks of recipes in their true size, with their cards' words; the first is the default."""
+    """The networks of recipes in their true size, with their cards' words; the first is the
+    default.
+    """
     entries = []
     for name in names:
         recipe = load_recipe(CONFIGS / f"{name}.toml")
         card = recipe.card
-        words = {"title": card.title or name, "summary": card.summary, "paper": card.paper, "caveats": card.caveats, "flip": card.flip}
-        more = {"options": recipe.model, "input": recipe.input, "storage": card.storage, "default": not entries}
-        entries.append(write_network(folder, name, recipe.architecture, recipe.heads, **words, **more))
+        words = {
+            "title": card.title or name,
+            "summary": card.summary,
+            "paper": card.paper,
+            "caveats": card.caveats,
+            "flip": card.flip,
+        }
+        more = {
+            "options": recipe.model,
+            "input": recipe.input,
+            "storage": card.storage,
+            "default": not entries,
+        }
+        entries.append(
+            write_network(folder, name, recipe.architecture, recipe.heads, **words, **more)
+        )
     write_manifest(entries, folder)
     return entries
 
 
-def write_network(folder: Path, name: str, architecture: str, heads: Mapping[str, int], **changes: Any) -> ModelInfo:
+def write_network(
+    folder: Path, name: str, architecture: str, heads: Mapping[str, int], **changes: Any
+) -> ModelInfo:
     """Weights file of one network, and its entry for the manifest. ``changes``: of the entry."""
     torch.manual_seed(0)
     options = changes.pop("options", {})
@@ -102,8 +136,14 @@ def write_network(folder: Path, name: str, architecture: str, heads: Mapping[str
 
 @torch.no_grad()
 def _answer(model: nn.Module, head: str, size: int) -> None:
-    """The last layer of ``head`` gives the same answer for every face: 36 years, in 30-39, rather male."""
-    layers = [layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and head in name.split(".")]
+    """The last layer of ``head`` gives the same answer for every face: 36 years, in 30-39, rather
+    male.
+    """
+    layers = [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and head in name.split(".")
+    ]
     layers[-1].weight.zero_()
     layers[-1].bias.copy_(torch.tensor(_bias(head, size), dtype=torch.float32))
 

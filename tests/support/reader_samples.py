@@ -1,4 +1,6 @@
-"""Tiny copies of the official layouts with drawn images, faults of the real ones included. Nothing here shows a person."""
+"""Tiny copies of the official layouts with drawn images, faults of the real ones included. Nothing
+here shows a person.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def put(root: Path, file: str, content: bytes | None = None) -> None:
 
 
 def write_fgnet(root: Path) -> Path:
-    """Three people, six images; one with points, one with damaged points, and one that is misnamed."""
+    """Three people, six images; one with points, one with damaged points, and one that is
+    misnamed.
+    """
     for name in ("001A02", "001A05", "001A43a", "001A43b", "002A00", "082A69"):
         buffer = io.BytesIO()
         Image.new("RGB", SIZE, (120, 100, 90)).save(buffer, "JPEG")
@@ -65,7 +69,14 @@ def write_points(path: Path, points: np.ndarray) -> None:
 
 def write_afad(root: Path) -> Path:
     """Ages 15 and 20, four faces, and images in folders that mean nothing."""
-    for file in ("15/111/10-0.jpg", "15/112/11-0.jpg", "20/111/12-0.jpg", "20/111/12-1.jpg", "20/113/13-0.jpg", "20/14-0.jpg"):
+    for file in (
+        "15/111/10-0.jpg",
+        "15/112/11-0.jpg",
+        "20/111/12-0.jpg",
+        "20/111/12-1.jpg",
+        "20/113/13-0.jpg",
+        "20/14-0.jpg",
+    ):
         put(root, file)
     put(root, "999/111/15-0.jpg")
     (root / "15" / "111" / "Thumbs.db").write_bytes(b"not an image")
@@ -99,7 +110,10 @@ def write_wiki(root: Path, name: str = "wiki") -> Path:
     cells = np.empty((1, len(WIKI_ROWS)), object)
     cells[0, :] = columns[0]
     fields = ("dob", "photo_taken", "gender", "face_score", "second_face_score")
-    struct = {field: np.array([column], dtype=float) for field, column in zip(fields, columns[1:], strict=True)}
+    struct = {
+        field: np.array([column], dtype=float)
+        for field, column in zip(fields, columns[1:], strict=True)
+    }
     root.mkdir(parents=True, exist_ok=True)
     savemat(root / f"{name}.mat", {name: struct | {"full_path": cells}}, oned_as="row")
     for file in columns[0]:
@@ -133,14 +147,24 @@ def write_utkface(root: Path) -> Path:
 def write_adience(root: Path, pictures: str = "aligned") -> Path:
     """One album a fold, with every kind of odd label in fold 0 and one row twice."""
     good = [("(0, 2)", "f"), ("(60, 100)", "m")]
-    odd = [("(8, 12)", "u"), ("13", "f"), ("(27, 32)", "f"), ("(25, 23)", "f"), ("(38, 48)", "m"), ("(38, 42)", "m"), ("29", "")]
+    odd = [
+        ("(8, 12)", "u"),
+        ("13", "f"),
+        ("(27, 32)", "f"),
+        ("(25, 23)", "f"),
+        ("(38, 48)", "m"),
+        ("(38, 42)", "m"),
+        ("29", ""),
+    ]
     lost = [("35", "m"), ("(8, 23)", "m"), ("None", "f"), ("None", ""), ("", "u"), ("56", "")]
     for fold in range(5):
         rows = [
             (f"{fold}@N00", f"{100 * fold + index}_o.jpg", str(100 * fold + index), age, gender)
             for index, (age, gender) in enumerate([*good, *(odd + lost if fold == 0 else [])])
         ]
-        write_adience_table(root / f"fold_{fold}_data.txt", [*rows, *(rows[:1] if fold == 0 else [])])
+        write_adience_table(
+            root / f"fold_{fold}_data.txt", [*rows, *(rows[:1] if fold == 0 else [])]
+        )
         prefix = "landmark_aligned_face" if pictures == "aligned" else "coarse_tilt_aligned_face"
         for user, image, face, *_ in rows:
             put(root, f"{pictures}/{user}/{prefix}.{face}.{image}")
@@ -162,7 +186,10 @@ FAIRFACE_ROWS = {
         ("train/4.jpg", "0-2", "Female", "Martian", "False"),
         ("train/5.jpg", "", "", "White", "False"),
     ],
-    "val": [("val/1.jpg", "3-9", "Male", "Black", "False"), ("val/2.jpg", "10-19", "Female", "White", "True")],
+    "val": [
+        ("val/1.jpg", "3-9", "Male", "Black", "False"),
+        ("val/2.jpg", "10-19", "Female", "White", "True"),
+    ],
 }
 
 
@@ -171,7 +198,9 @@ def write_fairface(root: Path, *, excel: bool = False, subfolder: str = "") -> P
     dates = {"3-9": "03-Sep", "10-19": "Oct-19"} if excel else {}
     root.mkdir(parents=True, exist_ok=True)
     for split, rows in FAIRFACE_ROWS.items():
-        with (root / f"fairface_label_{split}.csv").open("w", newline="", encoding="utf-8-sig" if excel else "utf-8") as handle:
+        with (root / f"fairface_label_{split}.csv").open(
+            "w", newline="", encoding="utf-8-sig" if excel else "utf-8"
+        ) as handle:
             writer = csv.writer(handle, delimiter=";" if excel else ",")
             writer.writerow(["file", "age", "gender", "race", "service_test"])
             writer.writerows([file, dates.get(age, age), *rest] for file, age, *rest in rows)
@@ -181,24 +210,36 @@ def write_fairface(root: Path, *, excel: bool = False, subfolder: str = "") -> P
 
 
 def write_all_age_faces(root: Path, folder: str = "original images") -> Path:
-    """Both sides of the border between women and men, one number beyond the end, and the official lists."""
+    """Both sides of the border between women and men, one number beyond the end, and the official
+    lists.
+    """
     for name in ("00000A02", "07380A80", "07381A02", "13321A80", "13322A30", "face"):
         put(root, f"{folder}/{name}.jpg")
     (root / "key points").mkdir(exist_ok=True)
     (root / "image sets").mkdir()
-    (root / "image sets" / "train.txt").write_text("00000A02.jpg 0\n07381A02.jpg 1\n13321A80.jpg 0\n")
+    (root / "image sets" / "train.txt").write_text(
+        "00000A02.jpg 0\n07381A02.jpg 1\n13321A80.jpg 0\n"
+    )
     (root / "image sets" / "val.txt").write_text("07380A80.jpg 0\n")
     return root
 
 
 def write_hub(root: Path, *, named: bool = False, rows: int = 7) -> Path:
-    """Shards in a folder ``data``, two of train and one of validation, as the hub has them: class numbers, no column «file».
+    """Shards in a folder ``data``, two of train and one of validation, as the hub has them: class
+    numbers, no column «file».
 
     ``named``: words instead of numbers, and a column «file».
     """
     (root / "data").mkdir(parents=True)
-    ages, genders, races = ["0-2", "3-9", "more than 70"], ["Male", "Female"], ["East Asian", "White", "Latino_Hispanic"]
-    classes = {name: {"names": names, "_type": "ClassLabel"} for name, names in (("age", ages), ("gender", genders), ("race", races))}
+    ages, genders, races = (
+        ["0-2", "3-9", "more than 70"],
+        ["Male", "Female"],
+        ["East Asian", "White", "Latino_Hispanic"],
+    )
+    classes = {
+        name: {"names": names, "_type": "ClassLabel"}
+        for name, names in (("age", ages), ("gender", genders), ("race", races))
+    }
     schema = {"info": {"features": {"image": {"_type": "Image"}, **({} if named else classes)}}}
     for shard in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"):
         table = []
@@ -206,7 +247,13 @@ def write_hub(root: Path, *, named: bool = False, rows: int = 7) -> Path:
             codes = index % 3, index % 2, (index + 1) % 3
             labels = (ages[codes[0]], genders[codes[1]], races[codes[2]]) if named else codes
             row = {"image": {"bytes": encoded(f"{shard}{index}", "PNG"), "path": f"{index}.png"}}
-            table.append(row | dict(zip(("age", "gender", "race"), labels, strict=True)) | ({"file": f"{shard}/{index}"} if named else {}))
-        content = pa.Table.from_pylist(table).replace_schema_metadata({"huggingface": json.dumps(schema)})
+            table.append(
+                row
+                | dict(zip(("age", "gender", "race"), labels, strict=True))
+                | ({"file": f"{shard}/{index}"} if named else {})
+            )
+        content = pa.Table.from_pylist(table).replace_schema_metadata(
+            {"huggingface": json.dumps(schema)}
+        )
         pq.write_table(content, root / "data" / f"{shard}.parquet", row_group_size=3)
     return root

@@ -1,4 +1,6 @@
-"""Drawn people for videos: patches of coloured noise that move, a detector that knows their places, a network that says what it is told."""
+"""Drawn people for videos: patches of coloured noise that move, a detector that knows their places,
+a network that says what it is told.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def scene(people: Sequence[tuple[Image.Image, Place]], size: tuple[int, int] = S
 
 @dataclass
 class Cast:
-    """Who is where now. ``find`` is a detector that finds them all, after ``seconds`` of work, and counts how often it was asked."""
+    """Who is where now. ``find`` is a detector that finds them all, after ``seconds`` of work, and
+    counts how often it was asked.
+    """
 
     people: list[tuple[Image.Image, Place]] = field(default_factory=list)
     seconds: float = 0.0
@@ -64,7 +68,9 @@ class Cast:
 
 @dataclass
 class Network:
-    """Says of every face what ``says`` gives for it: years and the probability of the first gender."""
+    """Says of every face what ``says`` gives for it: years and the probability of the first
+    gender.
+    """
 
     says: Callable[[Face], tuple[float, float]] = lambda face: (34.0, 0.9)
     seconds: float = 0.0
@@ -76,13 +82,27 @@ class Network:
         """Predictions after ``seconds`` of work a face."""
         time.sleep(self.seconds * len(faces))
         self.batches.append(len(faces))
-        return [prediction(*self.says(face), face, crop, self.race) for face, crop in zip(faces, crops, strict=True)]
+        return [
+            prediction(*self.says(face), face, crop, self.race)
+            for face, crop in zip(faces, crops, strict=True)
+        ]
 
 
 def prediction(
-    years: float, woman: float = 0.9, face: Face | None = None, crop: Image.Image | None = None, race: bool = False
+    years: float,
+    woman: float = 0.9,
+    face: Face | None = None,
+    crop: Image.Image | None = None,
+    race: bool = False,
 ) -> Prediction:
     """One look's answer."""
     gender = Categorical(GENDERS, int(woman < 0.5), (woman, 1 - woman))
     races = Categorical(FAIRFACE_RACES, 0, (0.4, *[0.1] * 6)) if race else None
-    return Prediction(face or face_at((50, 50), 100), fake_age(years), gender, "toy", crop or Image.new("RGB", (32, 32)), races)
+    return Prediction(
+        face or face_at((50, 50), 100),
+        fake_age(years),
+        gender,
+        "toy",
+        crop or Image.new("RGB", (32, 32)),
+        races,
+    )

@@ -22,17 +22,31 @@ from ui.predict import examples, session_results
 APP = ROOT / "app.py"
 
 
-def entry(name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True, **changes: Any) -> ModelInfo:
+def entry(
+    name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True, **changes: Any
+) -> ModelInfo:
     """A manifest entry that names no file."""
-    fixed: dict[str, Any] = {"summary": "A stand-in.", "terms": "None.", "paper": "Nobody (2019)", "parameters": 900}
-    fixed |= {"files": (), "sha256": "", "architecture": "none", "heads": {"age": 101, "gender": 2}, "folder": Path()}
+    fixed: dict[str, Any] = {
+        "summary": "A stand-in.",
+        "terms": "None.",
+        "paper": "Nobody (2019)",
+        "parameters": 900,
+    }
+    fixed |= {
+        "files": (),
+        "sha256": "",
+        "architecture": "none",
+        "heads": {"age": 101, "gender": 2},
+        "folder": Path(),
+    }
     return ModelInfo(name=name, title=title, default=default, **(fixed | changes))
 
 
 @dataclass
 class Backend:
-    """What the pages are given instead of the real services, and what they asked for. ``runs`` and ``detections`` are those of visitors'
-    images, ``shipped_runs`` those of the app's own."""
+    """What the pages are given instead of the real services, and what they asked for. ``runs`` and
+    ``detections`` are those of visitors' images, ``shipped_runs`` those of the app's own.
+    """
 
     predictor: Any = field(default_factory=FakePredictor)
     installed: list[Any] = field(default_factory=lambda: [entry()])
@@ -42,7 +56,9 @@ class Backend:
     shipped_runs: int = 0
 
     def load(self, weights: str | None, race: bool) -> Any:
-        """Stands for ``services.predictor``; an exception put in place of the predictor is raised."""
+        """Stands for ``services.predictor``; an exception put in place of the predictor is
+        raised.
+        """
         self.asked.append((weights, race))
         if isinstance(self.predictor, Exception):
             raise self.predictor
@@ -60,7 +76,9 @@ class Backend:
 
 def own_answers(app: AppTest) -> list[Any]:
     """The session's answers to images that are the visitor's."""
-    return [answer for answer in app.session_state["answers"].values() if not answer.picture.shipped]
+    return [
+        answer for answer in app.session_state["answers"].values() if not answer.picture.shipped
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,16 @@ from ui.common import charts
 from ui.errors.detail import labelled_years
 
 
-@pytest.mark.parametrize(("low", "high", "words"), [(34.0, 34.0, "label 34"), (60.0, 69.0, "label 60–69"), (70.0, 120.0, "label 70–120")])
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(34.0, 34.0, "label 34"), (60.0, 69.0, "label 60–69"), (70.0, 120.0, "label 70–120")],
+)
 def test_a_line_for_an_age_and_two_for_a_range(low: float, high: float, words: str) -> None:
     figure = charts.with_label(charts.age_chart(fake_age(40)), low, high)
     lines = [trace for trace in figure.data if trace.name == "label"]
-    assert [line.x for line in lines] == ([(low, low)] if low == high else [(low, low), (min(high, 100), min(high, 100))])
+    assert [line.x for line in lines] == (
+        [(low, low)] if low == high else [(low, low), (min(high, 100), min(high, 100))]
+    )
     assert figure.layout.annotations[0].text == words and len(figure.layout.shapes) == (low != high)
 
 
@@ -42,7 +47,11 @@ def test_the_dialog_draws_it(
     monkeypatch.setenv("AGEGENDER_DATA", str(write_pictures(tmp_path / "data")))
     monkeypatch.setattr("ui.errors.detail._ask", lambda scope, content, place: fake_age(40))
     press = st.button
-    monkeypatch.setattr(st, "button", lambda *given, **more: more.get("key") == "errors-ask" or press(*given, **more))
+    monkeypatch.setattr(
+        st,
+        "button",
+        lambda *given, **more: more.get("key") == "errors-ask" or press(*given, **more),
+    )
     app = open_page(set="utkface", sample="000007.jpg")
     assert not app.exception
     assert '"name":"label"' in app.get("plotly_chart")[-1].proto.spec.replace(" ", "")

@@ -1,4 +1,6 @@
-"""Parts of the Attention page without a page around them: covers, the finding's sentence, and jobs beside the page."""
+"""Parts of the Attention page without a page around them: covers, the finding's sentence, and jobs
+beside the page.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ def painted(size: int, rows: slice, columns: slice) -> Cover:
     return Cover(size, None, np.packbits(pixels).tobytes())
 
 
-@pytest.mark.parametrize("cover", [Cover(32, (8, 4, 8)), Cover(64, (0, 56, 8)), painted(32, slice(3, 9), slice(1, 30)), Cover(32)])
+@pytest.mark.parametrize(
+    "cover",
+    [
+        Cover(32, (8, 4, 8)),
+        Cover(64, (0, 56, 8)),
+        painted(32, slice(3, 9), slice(1, 30)),
+        Cover(32),
+    ],
+)
 def test_a_cover_travels_in_an_address(cover: Cover) -> None:
     word = cover.word()
     assert len(word) < 100 and word.isascii() and not set(word) & set("&=#+/ ")
@@ -32,7 +42,9 @@ def test_a_cover_travels_in_an_address(cover: Cover) -> None:
 
 def test_patch_and_paint_lie_over_each_other() -> None:
     cover = Cover(32, (0, 0, 4), painted(32, slice(10, 12), slice(0, 32)).painted)
-    assert cover.pixels[:4, :4].all() and cover.pixels[10:12].all() and cover.pixels.sum() == 16 + 64
+    assert (
+        cover.pixels[:4, :4].all() and cover.pixels[10:12].all() and cover.pixels.sum() == 16 + 64
+    )
     np.testing.assert_array_equal(read_word(cover.word(), 32).pixels, cover.pixels)
 
 
@@ -44,7 +56,21 @@ def test_a_cover_is_scaled_to_the_crop_of_another_model() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["", None, "1.2.3", "40.0.8.32", "0.0.0.32", "0.0.40.32", "1.1.1.9999", "b32.", "b32.!!", "b32.AAAA", "b9999.AAAA", "b0.", "٣.1.1.32"],
+    [
+        "",
+        None,
+        "1.2.3",
+        "40.0.8.32",
+        "0.0.0.32",
+        "0.0.40.32",
+        "1.1.1.9999",
+        "b32.",
+        "b32.!!",
+        "b32.AAAA",
+        "b9999.AAAA",
+        "b0.",
+        "٣.1.1.32",
+    ],
 )
 def test_words_that_name_no_cover_are_ignored(word: str | None) -> None:
     assert read_word(word, 32) is None
@@ -84,34 +110,72 @@ def test_what_the_pad_sends() -> None:
 @pytest.mark.parametrize(
     "effect,words",
     [
-        (MaskEffect(1.66, 1.2, 2.16, 500, "UTKFace, test"), "error grows by 1.66 years: where it looks matters."),
-        (MaskEffect(0.1, 0.05, 0.15, 500, "UTKFace, test"), "grows by 0.10 years: where it looks matters, but little."),
-        (MaskEffect(-0.023, -0.11, 0.06, 500, "UTKFace, test"), "stays the same (−0.02 years): where it looks does not matter"),
-        (MaskEffect(0.26, -0.02, 0.54, 500, "UTKFace, test"), "changes by +0.26 years: too uncertain to say whether"),
-        (MaskEffect(-0.5, -0.8, -0.2, 500, "UTKFace, test"), "shrinks by 0.50 years: where it looks harms"),
+        (
+            MaskEffect(1.66, 1.2, 2.16, 500, "UTKFace, test"),
+            "error grows by 1.66 years: where it looks matters.",
+        ),
+        (
+            MaskEffect(0.1, 0.05, 0.15, 500, "UTKFace, test"),
+            "grows by 0.10 years: where it looks matters, but little.",
+        ),
+        (
+            MaskEffect(-0.023, -0.11, 0.06, 500, "UTKFace, test"),
+            "stays the same (−0.02 years): where it looks does not matter",
+        ),
+        (
+            MaskEffect(0.26, -0.02, 0.54, 500, "UTKFace, test"),
+            "changes by +0.26 years: too uncertain to say whether",
+        ),
+        (
+            MaskEffect(-0.5, -0.8, -0.2, 500, "UTKFace, test"),
+            "shrinks by 0.50 years: where it looks harms",
+        ),
     ],
 )
 def test_the_finding_follows_the_interval(effect: MaskEffect, words: str) -> None:
     assert words in effect.sentence()
-    assert effect.evidence().startswith("500 faces of UTKFace, test, 95 % interval") and "earlier" not in effect.evidence()
+    assert (
+        effect.evidence().startswith("500 faces of UTKFace, test, 95 % interval")
+        and "earlier" not in effect.evidence()
+    )
 
 
 def test_the_finding_is_read_from_the_report() -> None:
-    row = {"block": "all", "change": "mean", "mae": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 40}}
-    report = {"set": "utkface", "split": "test", "weights_sha256": "a", "changes_n": 50, "changes": [row | {"change": "off"}, row]}
+    row = {
+        "block": "all",
+        "change": "mean",
+        "mae": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 40},
+    }
+    report = {
+        "set": "utkface",
+        "split": "test",
+        "weights_sha256": "a",
+        "changes_n": 50,
+        "changes": [row | {"change": "off"}, row],
+    }
     assert mask_effect(report, "a") == MaskEffect(0.4, 0.3, 0.5, 40, "UTKFace, test")
     assert "earlier version of this model" in mask_effect(report, "b").evidence()
-    assert mask_effect(report | {"changes": [row | {"mae": None}]}, "a") is None and mask_effect({"changes": []}, "a") is None
+    assert (
+        mask_effect(report | {"changes": [row | {"mae": None}]}, "a") is None
+        and mask_effect({"changes": []}, "a") is None
+    )
 
 
 def test_signed_numbers() -> None:
-    assert [signed(value) for value in (1.2, -0.023, 0.001, -0.001)] == ["+1.20", "−0.02", "0.00", "0.00"]
+    assert [signed(value) for value in (1.2, -0.023, 0.001, -0.001)] == [
+        "+1.20",
+        "−0.02",
+        "0.00",
+        "0.00",
+    ]
     assert signed(25.88, 1) == "+25.9"
 
 
 def test_what_the_search_says() -> None:
-    assert cover_tab.result_words(8, 6.31, 49, True) == (
-        "+6.3 years: the patch that makes this face look oldest of 49 places tried with a patch of 8 × 8 pixels."
+    assert (
+        cover_tab.result_words(8, 6.31, 49, True)
+        == "+6.3 years: the patch that makes this face look oldest of 49 places tried with a patch"
+        " of 8 × 8 pixels."
     )
     assert "none of them makes this face look younger" in cover_tab.result_words(8, 0.4, 49, False)
 
@@ -167,9 +231,21 @@ def test_a_failing_job_says_so(caplog: pytest.LogCaptureFixture) -> None:
         raise ConfigError("no such thing")
 
     first, second = jobs.Job(fail), jobs.Job(refuse)
-    assert first.wait(10) and "Something unexpected" in first.error and second.wait(10) and second.error == "no such thing"
+    assert (
+        first.wait(10)
+        and "Something unexpected" in first.error
+        and second.wait(10)
+        and second.error == "no such thing"
+    )
 
 
 def test_durations() -> None:
     words = [jobs.duration_words(seconds) for seconds in (None, 0.2, 7, 33, 58, 200)]
-    assert words == ["about a minute", "about 1 s", "about 7 s", "about 35 s", "about a minute", "about 3 minutes"]
+    assert words == [
+        "about a minute",
+        "about 1 s",
+        "about 7 s",
+        "about 35 s",
+        "about a minute",
+        "about 3 minutes",
+    ]

@@ -1,5 +1,7 @@
 # ruff: noqa: F811
-"""A visitor's own set on the Errors page: what is taken out of the uploads, runs that are stopped, and the gallery they end in."""
+"""A visitor's own set on the Errors page: what is taken out of the uploads, runs that are stopped,
+and the gallery they end in.
+"""
 
 from __future__ import annotations
 
@@ -43,25 +45,49 @@ FILES = {
 def test_own_set_by_names_lists_what_is_bad() -> None:
     own = read_own([("mine.zip", utkface_zip(FILES))])
     assert [(record.age, record.gender, record.race) for record in own.records] == [
-        (26, "Female", "Asian"), (31, "Male", "White"), (40, None, None), (50, "Male", "Black"),
-    ]  # fmt: skip
+        (26, "Female", "Asian"),
+        (31, "Male", "White"),
+        (40, None, None),
+        (50, "Male", "Black"),
+    ]
     bad = {skip.file: skip.reason for skip in own.bad}
-    assert "no CSV" in bad["mine/holiday.jpg"] and "neither" in bad["mine/notes.txt"] and "mine/40_7_9_20170119.jpg" in bad
+    assert (
+        "no CSV" in bad["mine/holiday.jpg"]
+        and "neither" in bad["mine/notes.txt"]
+        and "mine/40_7_9_20170119.jpg" in bad
+    )
 
 
 def test_own_set_by_csv() -> None:
-    table = "\ufeffFile;Age;Gender\na.jpg;34;f\nsub/b.jpg;20-29;Male\nc.jpg;-3;?\ngone.jpg;5;m\na.jpg;35;f\n"
-    given = {"a.jpg": png((1, 1, 1)), "sub/b.jpg": png((2, 2, 2)), "c.jpg": png((3, 3, 3)), "d.jpg": png((4, 4, 4))}
+    table = (
+        "\ufeffFile;Age;Gender\na.jpg;34;f\nsub/b.jpg;20-29;Male\n"
+        "c.jpg;-3;?\ngone.jpg;5;m\na.jpg;35;f\n"
+    )
+    given = {
+        "a.jpg": png((1, 1, 1)),
+        "sub/b.jpg": png((2, 2, 2)),
+        "c.jpg": png((3, 3, 3)),
+        "d.jpg": png((4, 4, 4)),
+    }
     own = read_own([("labels.csv", table.encode()), *given.items()])
-    assert [(record.file, record.age, record.age_range, record.gender) for record in own.records] == [
-        ("a.jpg", 34, None, "Female"), ("sub/b.jpg", None, (20, 29), "Male"),
-    ]  # fmt: skip
+    assert [
+        (record.file, record.age, record.age_range, record.gender) for record in own.records
+    ] == [
+        ("a.jpg", 34, None, "Female"),
+        ("sub/b.jpg", None, (20, 29), "Male"),
+    ]
     assert {skip.file for skip in own.bad} == {"a.jpg", "c.jpg", "gone.jpg", "d.jpg"}
 
 
 @pytest.mark.parametrize(
-    "files", [[], [("a.zip", b"junk")], [("t.csv", b"name,years\na.jpg,3\n"), ("a.jpg", b"x")], [("holiday.jpg", b"x")]]
-)  # fmt: skip
+    "files",
+    [
+        [],
+        [("a.zip", b"junk")],
+        [("t.csv", b"name,years\na.jpg,3\n"), ("a.jpg", b"x")],
+        [("holiday.jpg", b"x")],
+    ],
+)
 def test_sets_that_cannot_be_used_at_all(files: list[tuple[str, bytes]]) -> None:
     with pytest.raises(DatasetError, match="CSV"):
         read_own(files)
@@ -108,33 +134,47 @@ def test_too_much_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     member = user_upload._member
     monkeypatch.setattr(
-        "agegender_core.analysis.user_upload._member", lambda archive, item: read.append(item.filename) or member(archive, item)
+        "agegender_core.analysis.user_upload._member",
+        lambda archive, item: read.append(item.filename) or member(archive, item),
     )
     bomb = {f"{age}_0_0_20170101.jpg": bytes(3000) for age in (20, 30, 40)}
     own = read_own([("mine.zip", utkface_zip(bomb))])
-    assert len(own.records) == len(read) == 1 and len(own.bad) == 2 and "give a part of the set" in own.bad[0].reason
+    assert (
+        len(own.records) == len(read) == 1
+        and len(own.bad) == 2
+        and "give a part of the set" in own.bad[0].reason
+    )
     monkeypatch.setattr("agegender_core.analysis.user_upload.MAX_BYTES", 2000)
     with pytest.raises(DatasetError, match="larger than"):
         read_own([("mine.zip", utkface_zip(bomb))])
 
 
 def test_damaged_uploads_are_named() -> None:
-    whole = utkface_zip({name: bytes(range(256)) * 40 for name in ("20_0_0_20170101.jpg", "30_0_0_20170101.jpg")})
+    whole = utkface_zip(
+        {name: bytes(range(256)) * 40 for name in ("20_0_0_20170101.jpg", "30_0_0_20170101.jpg")}
+    )
     broken = bytearray(whole)
     broken[60:90] = bytes(30)
     own = read_own([("mine.zip", bytes(broken)), ("half.zip", whole[: len(whole) // 2])])
     assert [record.age for record in own.records] == [30]
     assert {skip.file: skip.reason for skip in own.bad} == {
-        "20_0_0_20170101.jpg": "cannot be unpacked: the zip is damaged there", "half.zip": "not a zip, or a damaged one",
-    }  # fmt: skip
+        "20_0_0_20170101.jpg": "cannot be unpacked: the zip is damaged there",
+        "half.zip": "not a zip, or a damaged one",
+    }
     with pytest.raises(DatasetError, match="line of more than 20,000 characters"):
-        read_own([("labels.csv", b"file,age\n" + b"a" * 200_000 + b",3\n"), ("a.jpg", png((1, 2, 3)))])
+        read_own(
+            [("labels.csv", b"file,age\n" + b"a" * 200_000 + b",3\n"), ("a.jpg", png((1, 2, 3)))]
+        )
 
 
-def test_own_set_from_upload_to_gallery(reports: Path, backend: Backend, open_page: Any, tmp_path: Path) -> None:
+def test_own_set_from_upload_to_gallery(
+    reports: Path, backend: Backend, open_page: Any, tmp_path: Path
+) -> None:
     before = sorted(path for path in tmp_path.rglob("*"))
     app = open_page(view="own")
-    app.file_uploader(key="errors-own-upload-0").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
+    app.file_uploader(key="errors-own-upload-0").upload(
+        "mine.zip", utkface_zip(FILES), "application/zip"
+    ).run()
     assert "**4** labelled images can be used" in texts(app)
     app.button(key="errors-own-start").click().run()
     assert not app.exception
@@ -155,14 +195,21 @@ def test_own_set_from_upload_to_gallery(reports: Path, backend: Backend, open_pa
     app.button(key="errors-own-forget").click().run()
     assert not any(place[0].startswith("own-") for place in app.session_state[images.THUMBNAILS])
     assert app.selectbox(key="errors_set").value == "utkface"
-    assert all(name not in app.session_state for name in (own_set.SET, own_set.JOB, OWN_TABLE, own_set.GIVEN))
+    assert all(
+        name not in app.session_state
+        for name in (own_set.SET, own_set.JOB, OWN_TABLE, own_set.GIVEN)
+    )
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-def test_own_set_without_any_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any) -> None:
+def test_own_set_without_any_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any
+) -> None:
     monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path)
     app = open_page()
-    app.file_uploader(key="errors-own-upload-0").upload("mine.zip", utkface_zip(FILES), "application/zip").run()
+    app.file_uploader(key="errors-own-upload-0").upload(
+        "mine.zip", utkface_zip(FILES), "application/zip"
+    ).run()
     app.button(key="errors-own-start").click().run()
     assert app.selectbox(key="errors_set").value == "own"
     assert len(tile_keys(app)) == 3

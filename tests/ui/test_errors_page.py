@@ -26,7 +26,18 @@ from agegender_core.errors import ConfigError
 from agegender_core.labels import FAIRFACE_GROUPS
 from tests.ui.conftest import APP, Backend
 from tests.ui.test_predict_page import alerts
-from ui.errors import doors, duplicates, export, figures, gallery, plots, query_params, selection, slices, text
+from ui.errors import (
+    doors,
+    duplicates,
+    export,
+    figures,
+    gallery,
+    plots,
+    query_params,
+    selection,
+    slices,
+    text,
+)
 from ui.errors import images as errors_pictures
 from ui.errors.data import Scope, titles
 from ui.errors.images import NoImages
@@ -45,7 +56,10 @@ def png(colour: tuple[int, int, int], side: int = 24) -> bytes:
 
 def write_reports(folder: Path, rows: int = ROWS) -> Path:
     """Two networks on a set with ages, and one on a set with ranges."""
-    exact = {name: drawn_predictions(rows, 0, seed, 6 + seed) for name, seed in (("first", 1), ("second", 2), ("third", 3))}
+    exact = {
+        name: drawn_predictions(rows, 0, seed, 6 + seed)
+        for name, seed in (("first", 1), ("second", 2), ("third", 3))
+    }
     exact["first"].loc[7, ["age_true", "age_pred"]] = [20.0, 80.0]
     for name in ("second", "third"):
         exact[name].loc[7, ["age_true", "age_pred"]] = [20.0, 78.0]
@@ -67,9 +81,13 @@ def write_reports(folder: Path, rows: int = ROWS) -> Path:
 
 
 def write_pictures(folder: Path, rows: int = ROWS) -> Path:
-    """The set's own Parquet, turned around and after rows of another split, so that rows and positions differ."""
+    """The set's own Parquet, turned around and after rows of another split, so that rows and
+    positions differ.
+    """
     files = [f"{index:06d}.jpg" for index in reversed(range(rows))]
-    images = [{"bytes": png((index % 255, 80, 120)), "path": name} for index, name in enumerate(files)]
+    images = [
+        {"bytes": png((index % 255, 80, 120)), "path": name} for index, name in enumerate(files)
+    ]
     table = {
         "image": [{"bytes": png((0, 0, 0)), "path": "train"}, *images],
         "file": ["000007.jpg", *files],
@@ -117,22 +135,32 @@ def scope(reports: Path) -> Scope:
 
 def tile_keys(app: AppTest, name: str = "all") -> list[str]:
     """Keys of the tiles, in order."""
-    return [button.key for button in app.button if button.key and button.key.startswith(f"errors-tile-{name}-")]
+    return [
+        button.key
+        for button in app.button
+        if button.key and button.key.startswith(f"errors-tile-{name}-")
+    ]
 
 
 def texts(app: AppTest) -> str:
     """All that stands on the page."""
-    return "\n".join(item.value for kind in (app.markdown, app.caption, app.subheader) for item in kind).replace("\\", "")
+    return "\n".join(
+        item.value for kind in (app.markdown, app.caption, app.subheader) for item in kind
+    ).replace("\\", "")
 
 
-def test_first_visit_without_any_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any) -> None:
+def test_first_visit_without_any_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any
+) -> None:
     monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path)
     app = open_page()
     assert "evaluate" in alerts(app)
     assert not tile_keys(app)
 
 
-def test_gallery_without_pictures_tells_what_is_missing_and_keeps_its_numbers(reports: Path, open_page: Any) -> None:
+def test_gallery_without_pictures_tells_what_is_missing_and_keeps_its_numbers(
+    reports: Path, open_page: Any
+) -> None:
     app = open_page()
     assert app.selectbox(key="errors_set").value == "utkface"
     assert len(tile_keys(app)) == 24
@@ -175,7 +203,9 @@ def test_filters_sorts_and_paging(reports: Path, open_page: Any, scope: Scope) -
     women = int((scope.table.labels["gender_true"] == "Female").sum())
     assert f"{women}** of {ROWS} images" in texts(app)
     app.selectbox(key="errors_sort").set_value("too_young").run()
-    error = scope.table.predictions_for("first")["error"][(scope.table.labels["gender_true"] == "Female").to_numpy()]
+    error = scope.table.predictions_for("first")["error"][
+        (scope.table.labels["gender_true"] == "Female").to_numpy()
+    ]
     assert tile_keys(app)[0] == f"errors-tile-all-{error.idxmin()}"
     assert app.query_params["sort"] == "too_young" or app.query_params["sort"] == ["too_young"]
     app.selectbox(key="errors_gender_is").set_value("wrong").run()
@@ -196,8 +226,18 @@ def test_a_choice_that_keeps_nothing(reports: Path, open_page: Any) -> None:
         assert not app.exception
 
 
-def test_addresses_lead_to_set_network_filter_page_and_picture(reports: Path, open_page: Any) -> None:
-    app = open_page(set="utkface", weights="second", other="third", sort="age_disagreement", page="3", gender="Male", sample="000007.jpg")
+def test_addresses_lead_to_set_network_filter_page_and_picture(
+    reports: Path, open_page: Any
+) -> None:
+    app = open_page(
+        set="utkface",
+        weights="second",
+        other="third",
+        sort="age_disagreement",
+        page="3",
+        gender="Male",
+        sample="000007.jpg",
+    )
     assert app.selectbox(key="errors_weights").value == "second"
     assert app.selectbox(key="errors_other").value == "third"
     assert app.multiselect(key="errors_gender").value == ["Male"]
@@ -207,10 +247,22 @@ def test_addresses_lead_to_set_network_filter_page_and_picture(reports: Path, op
 
 @pytest.mark.parametrize(
     "address",
-    [{"sort": "nonsense"}, {"age": "200-300"}, {"least": "many"}, {"page": "-4"}, {"set": "nowhere"}, {"weights": "nobody"},
-     {"view": "plots", "pick": "cell:decades:1:2"}, {"view": "plots", "pick": "nonsense"}, {"sample": "nobody.jpg"}, {"page": "9999"}],
-)  # fmt: skip
-def test_bad_addresses_are_named_and_the_page_stands(reports: Path, open_page: Any, address: dict[str, str]) -> None:
+    [
+        {"sort": "nonsense"},
+        {"age": "200-300"},
+        {"least": "many"},
+        {"page": "-4"},
+        {"set": "nowhere"},
+        {"weights": "nobody"},
+        {"view": "plots", "pick": "cell:decades:1:2"},
+        {"view": "plots", "pick": "nonsense"},
+        {"sample": "nobody.jpg"},
+        {"page": "9999"},
+    ],
+)
+def test_bad_addresses_are_named_and_the_page_stands(
+    reports: Path, open_page: Any, address: dict[str, str]
+) -> None:
     app = open_page(**address)
     assert app.warning or address == {"page": "9999"}
     assert texts(app)
@@ -229,7 +281,9 @@ def test_a_set_of_ranges(reports: Path, open_page: Any) -> None:
     assert "on the diagonal" in texts(app)
 
 
-def test_every_plot_is_drawn_and_a_mark_opens_its_pictures(reports: Path, open_page: Any, scope: Scope) -> None:
+def test_every_plot_is_drawn_and_a_mark_opens_its_pictures(
+    reports: Path, open_page: Any, scope: Scope
+) -> None:
     app = open_page(view="plots")
     for plot in query_params.PLOTS:
         app.selectbox(key="errors_plot").set_value(plot).run()
@@ -246,12 +300,18 @@ def test_every_plot_is_drawn_and_a_mark_opens_its_pictures(reports: Path, open_p
 
 @pytest.mark.parametrize("weights", ["first", "plain"])
 @pytest.mark.parametrize("grouping", list(GROUPINGS))
-def test_cells_hold_the_pictures_that_the_confusion_counts(grouping: str, weights: str, scope: Scope) -> None:
+def test_cells_hold_the_pictures_that_the_confusion_counts(
+    grouping: str, weights: str, scope: Scope
+) -> None:
     table = scope.table
     if weights == "plain":  # names no groups: those nearest to its years count
         answers = table.predictions_for("first").assign(fairface9_pred=None, adience8_pred=None)
         table = ErrorTable(
-            **{**vars(table), "answers": {**table.answers, "plain": answers}, "values": {**table.values, "plain": table.values["first"]}}
+            **{
+                **vars(table),
+                "answers": {**table.answers, "plain": answers},
+                "values": {**table.values, "plain": table.values["first"]},
+            }
         )
     found = plot_data.confusion(table, weights, grouping)
     for row, true in enumerate(found.names):
@@ -267,22 +327,29 @@ def test_marks_of_other_plots_hold_what_the_plots_count(scope: Scope) -> None:
     assert figure is not None
     row, column = np.argwhere(density.counts > 0)[0]
     edges = density.edges
-    box = selection.pick("box", *map(float, (edges[row], edges[row + 1], edges[column], edges[column + 1])))
+    box = selection.pick(
+        "box", *map(float, (edges[row], edges[row + 1], edges[column], edges[column + 1]))
+    )
     assert selection.mask(box, table, "first").sum() == density.counts[row, column]
     binned = plot_data.error_by_age(table, "first")
     for index in np.flatnonzero(binned.mae.n):
         mark = selection.pick("true", float(binned.edges[index]), float(binned.edges[index + 1]))
         assert selection.mask(mark, table, "first").sum() == binned.mae.n[index]
     for item in plot_data.gender_by_band(table, "first").itertuples():
-        assert selection.mask(f"taken:{item.band}:{item.gender}", table, "first").sum() == round(item.other * item.n)
+        assert selection.mask(f"taken:{item.band}:{item.gender}", table, "first").sum() == round(
+            item.other * item.n
+        )
     sure = plot_data.gender_reliability(table, "first")
     held = [
-        selection.mask(f"sure:{low:g}:{high:g}", table, "first").sum() for low, high in zip(sure.edges[:-1], sure.edges[1:], strict=True)
+        selection.mask(f"sure:{low:g}:{high:g}", table, "first").sum()
+        for low, high in zip(sure.edges[:-1], sure.edges[1:], strict=True)
     ]
     assert [count for count in held if count] == sure.right.n.tolist()
     covered = plot_data.interval_coverage(table, "first")
     for item in covered[covered["by"] != "width"].itertuples():
-        assert selection.mask(f"missed:{item.name}", table, "first").sum() == round((1 - item.covered) * item.n)
+        assert selection.mask(f"missed:{item.name}", table, "first").sum() == round(
+            (1 - item.covered) * item.n
+        )
 
 
 def test_what_was_chosen_in_a_figure() -> None:
@@ -292,7 +359,10 @@ def test_what_was_chosen_in_a_figure() -> None:
     assert choose({"points": [], "box": [{"x": [30.2, 19.8], "y": [1.7, 70]}]}) == "box:20:30:2:70"
     assert choose({"points": [], "box": [{"x": [30.2, 30.1], "y": [7, 8]}]}) == "box:30:31:7:8"
     assert selection.words("box:20:30:2:70") == "labelled 20 to 29, answered 2 to 70 years"
-    assert selection.words("true:95:100.5") == "labelled 95 and more years" and selection.words("true:7:8") == "labelled 7 years"
+    assert (
+        selection.words("true:95:100.5") == "labelled 95 and more years"
+        and selection.words("true:7:8") == "labelled 7 years"
+    )
     for bad in ("true:5", "true:a:b", "true:nan:5", "taken:0-9:Nobody", "cell:weeks:a:b"):
         with pytest.raises(ConfigError):
             selection.words(bad)
@@ -315,10 +385,17 @@ def test_slices_open_in_the_gallery(reports: Path, open_page: Any) -> None:
     conditions = app.dataframe(key="errors-conditions-mae").value
     assert "presence of a hat" in texts(app) and conditions["condition"].tolist()[0] == "blurred"
     assert conditions["blamed in"].tolist()[0] == "Fig. 24, 25, 26" and set(conditions["so"]) <= {
-        "worse", "better", "not sure", "not sure, small", "fewer than 10"}  # fmt: skip
+        "worse",
+        "better",
+        "not sure",
+        "not sure, small",
+        "fewer than 10",
+    }
     app.segmented_control(key="errors_view").set_value("gallery").run()
     chosen = narrowed(Filter(lacking=("dark",)), row)
-    assert chosen == Filter(age=("70+",), gender=("Female",), having=("blurred",), lacking=("dark",))
+    assert chosen == Filter(
+        age=("70+",), gender=("Female",), having=("blurred",), lacking=("dark",)
+    )
 
 
 def test_comparison(reports: Path, open_page: Any, scope: Scope) -> None:
@@ -330,19 +407,28 @@ def test_comparison(reports: Path, open_page: Any, scope: Scope) -> None:
     for duel in query_params.DUELS:
         app.segmented_control(key="errors_duel").set_value(duel).run()
         assert tile_keys(app, f"duel-{duel}")
-    right = [scope.table.predictions_for(name)["gender_right"].to_numpy() for name in ("first", "second")]
+    right = [
+        scope.table.predictions_for(name)["gender_right"].to_numpy() for name in ("first", "second")
+    ]
     app.segmented_control(key="errors_duel").set_value("only_first").run()
     rows = [int(key.rpartition("-")[2]) for key in tile_keys(app, "duel-only_first")]
     assert all(right[0][row] == 1 and right[1][row] == 0 for row in rows)
-    one, other = (f"{scope.table.predictions_for(name)['age_pred'].iloc[rows[0]]:.0f}" for name in ("first", "second"))
-    assert f"→ {one} · {other}" in app.button(key=f"errors-tile-duel-only_first-{rows[0]}").label.replace("\\", "")
+    one, other = (
+        f"{scope.table.predictions_for(name)['age_pred'].iloc[rows[0]]:.0f}"
+        for name in ("first", "second")
+    )
+    assert f"→ {one} · {other}" in app.button(
+        key=f"errors-tile-duel-only_first-{rows[0]}"
+    ).label.replace("\\", "")
 
 
 def test_label_suspects(reports: Path, open_page: Any) -> None:
     app = open_page(view="suspects")
     assert tile_keys(app, "suspects-age")[0] == "errors-tile-suspects-age-7"
     assert "no proof" in texts(app)
-    assert "20 → 78 *3 of 3 agree*" in app.button(key="errors-tile-suspects-age-7").label.replace("\\", "")
+    assert "20 → 78 *3 of 3 agree*" in app.button(key="errors-tile-suspects-age-7").label.replace(
+        "\\", ""
+    )
     for task in ("gender", "race"):
         app.segmented_control(key="errors_task").set_value(task).run()
         assert not app.exception
@@ -359,7 +445,9 @@ def test_files_to_take_away(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> No
     rows = np.array([7, 3])
     table = export.table_of(scope, rows)
     assert table["file"].tolist() == ["000007.jpg", "000003.jpg"]
-    assert {"age_pred first", "error second", "gender_pred third", "blurred", "luminance"} <= set(table)
+    assert {"age_pred first", "error second", "gender_pred third", "blurred", "luminance"} <= set(
+        table
+    )
     back = pd.read_parquet(io.BytesIO(export.parquet(table)))
     assert back["file"].tolist() == table["file"].tolist()
     page = export.report(scope)
@@ -388,8 +476,16 @@ def test_steps_from_picture_to_picture(reports: Path, open_page: Any) -> None:
 def test_words(scope: Scope) -> None:
     age, gender = text.tile_words(scope.table, "first", 7)
     assert age == "20 → 80, +60" and gender
-    words = text.filter_words(Filter(age=("20-29",), lacking=("dark",), age_is="wrong", most=4, file="a_b"))
-    assert words == ["age 20–29", "not dark", "age answered wrong", "off by 4 years or less", "file name with «a_b»"]
+    words = text.filter_words(
+        Filter(age=("20-29",), lacking=("dark",), age_is="wrong", most=4, file="a_b")
+    )
+    assert words == [
+        "age 20–29",
+        "not dark",
+        "age answered wrong",
+        "off by 4 years or less",
+        "file name with «a_b»",
+    ]
     assert text.amount("gender_accuracy", 0.5) == "50.0 %"
     assert text.amount("mae", float("nan")) == "–"
 
@@ -405,7 +501,9 @@ def test_small_pictures() -> None:
 
 
 def disputed_children(reports: Path) -> None:
-    """Children whose gender the first model gets wrong, old people it guesses far too young, and two near-duplicates."""
+    """Children whose gender the first model gets wrong, old people it guesses far too young, and
+    two near-duplicates.
+    """
     path = reports / "first" / "utkface" / "predictions.parquet"
     table = pd.read_parquet(path)
     child, old = table["age_true"] < 10, table["age_true"] >= 70
@@ -415,8 +513,34 @@ def disputed_children(reports: Path) -> None:
     table.loc[old, "age_pred"] = table["age_true"][old] - 40
     table.to_parquet(path, index=False)
     pairs = [
-        ("000007.jpg", "000003.jpg", 0.99, "train", "test", "20", "50", 30.0, "Male", "Female", "White", None),
-        ("000009.jpg", "000005.jpg", 0.98, "train", "test", "33", "33", 0.0, "Male", "Male", "White", "Black"),
+        (
+            "000007.jpg",
+            "000003.jpg",
+            0.99,
+            "train",
+            "test",
+            "20",
+            "50",
+            30.0,
+            "Male",
+            "Female",
+            "White",
+            None,
+        ),
+        (
+            "000009.jpg",
+            "000005.jpg",
+            0.98,
+            "train",
+            "test",
+            "33",
+            "33",
+            0.0,
+            "Male",
+            "Male",
+            "White",
+            "Black",
+        ),
     ]
     path = twins_path(reports, "utkface")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -430,29 +554,47 @@ def door_keys(app: AppTest) -> list[str]:
 def test_four_doors_open_what_their_numbers_count(reports: Path, open_page: Any) -> None:
     disputed_children(reports)
     app = open_page(set="utkface")
-    assert door_keys(app) == [f"errors-door-{name}" for name in ("worst", "children", "duplicates", "guesses")]
+    assert door_keys(app) == [
+        f"errors-door-{name}" for name in ("worst", "children", "duplicates", "guesses")
+    ]
     table = read_table(reports, "utkface", ("first", "second", "third"))
     ages, genders = table.labels["age_true"], table.predictions_for("first")["gender_right"]
     children, old = (ages < 10).to_numpy(), (ages >= 70).to_numpy()
-    assert "### 100 %" in texts(app) and f"of {children.sum():,} children of 0–9 years" in texts(app)
+    assert "### 100 %" in texts(app) and f"of {children.sum():,} children of 0–9 years" in texts(
+        app
+    )
     error = table.predictions_for("first")["error"].abs()
     assert f"### {error[old].mean() / error[~old].mean():.1f} × the error" in texts(app)
     assert f"70+ years: off by {error[old].mean():.2f} years" in texts(app)
-    assert "### 2 pairs" in texts(app) and "1 of them different genders. The ages of one image are up to 30 years apart" in texts(app)
+    assert "### 2 pairs" in texts(
+        app
+    ) and "1 of them different genders. The ages of one image are up to 30 years apart" in texts(
+        app
+    )
 
     app.button(key="errors-door-worst").click().run()
-    assert app.multiselect(key="errors_age").value == ["70+"] and f"**{old.sum()}** of {ROWS} images" in texts(app)
+    assert app.multiselect(key="errors_age").value == [
+        "70+"
+    ] and f"**{old.sum()}** of {ROWS} images" in texts(app)
     app.button(key="errors-door-children").click().run()
-    assert app.query_params["age"] in ("0-9", ["0-9"]) and app.query_params["gender_is"] in ("wrong", ["wrong"])
+    assert app.query_params["age"] in ("0-9", ["0-9"]) and app.query_params["gender_is"] in (
+        "wrong",
+        ["wrong"],
+    )
     wrong = int((children & (genders == 0).to_numpy()).sum())
     assert f"**{wrong}** of {ROWS} images" in texts(app) and len(tile_keys(app)) == min(24, wrong)
     app.button(key="errors-door-duplicates").click().run()
-    assert app.segmented_control(key="errors_view").value == "duplicates" and not app.multiselect(key="errors_age").value
+    assert (
+        app.segmented_control(key="errors_view").value == "duplicates"
+        and not app.multiselect(key="errors_age").value
+    )
     assert "2 pairs over all splits" in texts(app)
     app.button(key="errors-door-guesses").click().run()
     assert app.dataframe(key="errors-conditions-mae").value["condition"].tolist()
     app.button(key="errors-doors-back").click().run()
-    assert "### 2 pairs" in texts(app) and app.segmented_control(key="errors_view").value == "gallery"
+    assert (
+        "### 2 pairs" in texts(app) and app.segmented_control(key="errors_view").value == "gallery"
+    )
 
 
 def test_a_door_that_was_opened_is_a_link_like_any_other(reports: Path, open_page: Any) -> None:
@@ -461,26 +603,38 @@ def test_a_door_that_was_opened_is_a_link_like_any_other(reports: Path, open_pag
     assert "### " not in texts(app), "no cards above what was asked for"
     assert app.button(key="errors-door-children").label == "**Children's gender**"
     assert app.button(key="errors-door-worst").label == "Who is worst off?"
-    assert "of " in texts(app) and "children of 0–9 years get the other gender than labelled" in texts(app)
+    assert "of " in texts(
+        app
+    ) and "children of 0–9 years get the other gender than labelled" in texts(app)
 
 
 def test_the_paper_is_wrong_or_right_by_the_numbers_and_not_by_us(scope: Scope) -> None:
     door = doors.paper_guesses(scope)
     found = condition_table(scope.table, "first", "mae")
-    tested = found[found["condition"].isin(["blurred", "profile", "grey", "small_face"]) & found["p_holm"].notna()]
-    assert door is not None and door.number == f"{(tested['mark'] == 'worse').sum()} of {len(tested)}"
+    tested = found[
+        found["condition"].isin(["blurred", "profile", "grey", "small_face"])
+        & found["p_holm"].notna()
+    ]
+    assert (
+        door is not None and door.number == f"{(tested['mark'] == 'worse').sum()} of {len(tested)}"
+    )
     assert all(text.condition(name) in door.words for name in tested["condition"])
 
 
 def test_doors_of_a_dataset_of_ranges_speak_of_ranges(reports: Path) -> None:
     table = read_table(reports, "fairface", ("first",))
-    found = {door.name: door for door in doors.findings(Scope(table, "first", None, Filter(), "doors of ranges"))}
+    found = {
+        door.name: door
+        for door in doors.findings(Scope(table, "first", None, Filter(), "doors of ranges"))
+    }
     assert "children" in found and set(found["children"].filter.age) <= {"0-2", "3-9"}
     assert "years" not in found["worst"].number if "worst" in found else True
     assert duplicates.read("fairface") is None and "duplicates" not in found
 
 
-def test_the_second_model_stands_in_the_toolbar_only_where_it_is_used(reports: Path, open_page: Any) -> None:
+def test_the_second_model_stands_in_the_toolbar_only_where_it_is_used(
+    reports: Path, open_page: Any
+) -> None:
     app = open_page(set="utkface")
     keys = lambda: [item.key for item in app.selectbox]  # noqa: E731
     assert "errors_other" not in keys() and "other" not in app.query_params
@@ -500,14 +654,25 @@ def test_slices_are_dots_with_intervals_around_the_line_of_all_images(scope: Sco
     figure = figures.slices(found, "mae", 5.0)
     (dots,) = figure.data
     assert list(dots.x) == pytest.approx(found["value"].tolist())
-    assert list(dots.error_x.array) == pytest.approx((found["high"] - found["value"]).tolist(), nan_ok=True)
+    assert list(dots.error_x.array) == pytest.approx(
+        (found["high"] - found["value"]).tolist(), nan_ok=True
+    )
     assert [symbol == "circle" for symbol in dots.marker.symbol] == (found["mark"] != "").tolist()
     assert figure.layout.shapes[0].x0 == 5.0
-    assert figures.slices(slices.slice_table(scope.table, "first", "gender_accuracy", 1), "gender_accuracy", 0.5).layout.shapes[0].x0 == 50
+    assert (
+        figures.slices(
+            slices.slice_table(scope.table, "first", "gender_accuracy", 1), "gender_accuracy", 0.5
+        )
+        .layout.shapes[0]
+        .x0
+        == 50
+    )
     assert slices.worst_first(found, "mae")["difference"].iloc[0] == found["difference"].max()
 
 
-def test_tiles_whose_label_most_models_dispute_carry_a_badge(reports: Path, open_page: Any, scope: Scope) -> None:
+def test_tiles_whose_label_most_models_dispute_carry_a_badge(
+    reports: Path, open_page: Any, scope: Scope
+) -> None:
     disputed = gallery.label_disputes(scope)
     assert disputed[7].startswith("age"), "two of three are off by 58 years there"
     suspects = set(label_suspects(scope.table, "age", agreeing=2)["row"])

@@ -1,5 +1,6 @@
-# ruff: noqa: F811
-"""Where the Errors page's images come from: official folders, Parquet in the hub's format, the hub, and near-duplicates side by side."""
+"""Where the Errors page's images come from: official folders, Parquet in the hub's format, the hub,
+and near-duplicates side by side.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,13 @@ from agegender_core.analysis.image_quality_run import conditions_path
 from agegender_core.analysis.label_issues import TWIN_COLUMNS, twins_path
 from agegender_core.datasets.readers import load_set
 from tests.support import reader_samples
-from tests.ui.test_errors_page import ROWS, alerts, open_page, png, reports, scope, texts, write_pictures  # noqa: F401
+from tests.ui.test_errors_page import (
+    ROWS,
+    alerts,
+    png,
+    texts,
+    write_pictures,
+)
 from ui.errors import image_sources, images
 from ui.errors.data import Scope
 from ui.errors.images import NoImages
@@ -46,7 +53,9 @@ def test_pictures_from_an_official_folder(
     assert images.placeholder() not in app.button(key="errors-tile-all-7").label
     assert str(folder) not in texts(app)
     assert not app.text_input(key="errors_file").value
-    assert "errors-source-utkface" not in [item.key for item in app.text_input]  # what the operator names is not for visitors to change
+    assert "errors-source-utkface" not in [
+        item.key for item in app.text_input
+    ]  # what the operator names is not for visitors to change
     monkeypatch.setenv("AGEGENDER_PICTURES", f"any;utkface={tmp_path / 'gone'}")
     app = open_page(set="utkface")
     assert images.placeholder() in app.button(key="errors-tile-all-7").label
@@ -56,14 +65,24 @@ def test_pictures_from_an_official_folder(
 
 
 @pytest.mark.parametrize("name", ["folder", "parquet", "shards"])
-def test_fairface_in_other_layouts(name: str, reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fairface_in_other_layouts(
+    name: str, reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "elsewhere"
     if name == "folder":
         files = [row[0] for row in reader_samples.FAIRFACE_ROWS["val"]]
         reader_samples.write_fairface(source)
     elif name == "parquet":
         files = ["val/a.jpg", "val/b.jpg"]
-        rows = [{"image": {"bytes": png((9, 9, 9)), "path": file}, "file": file, "age": "20-29", "gender": "Male"} for file in files]
+        rows = [
+            {
+                "image": {"bytes": png((9, 9, 9)), "path": file},
+                "file": file,
+                "age": "20-29",
+                "gender": "Male",
+            }
+            for file in files
+        ]
         pq.write_table(pa.Table.from_pylist(rows), source.with_suffix(".parquet"))
         source = source.with_suffix(".parquet")
     else:
@@ -73,7 +92,10 @@ def test_fairface_in_other_layouts(name: str, reports: Path, open_page: Any, tmp
     monkeypatch.setenv("AGEGENDER_PICTURES", f"any;fairface={source}")
     app = open_page(set="fairface", sort="file")
     assert f"come from another source: {len(files)} of 300 are there" in sources(app)
-    shown = [images.placeholder() not in app.button(key=f"errors-tile-all-{row}").label for row in range(24)]
+    shown = [
+        images.placeholder() not in app.button(key=f"errors-tile-all-{row}").label
+        for row in range(24)
+    ]
     assert sum(shown[: len(files)]) == len(files) and not any(shown[len(files) :])
 
 
@@ -106,7 +128,9 @@ def test_the_hub_without_its_library_says_what_to_install(
     assert "hub:" not in alerts(app)
 
 
-def test_a_source_of_another_set_is_told(reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_of_another_set_is_told(
+    reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_PICTURES", "any")
     reader_samples.write_utkface(tmp_path / "other")
     app = open_page(set="utkface")
@@ -118,10 +142,18 @@ def test_a_source_of_another_set_is_told(reports: Path, open_page: Any, tmp_path
 def test_a_picture_of_another_folder_is_not_taken_for_it(tmp_path: Path) -> None:
     reader_samples.write_fairface(tmp_path)
     loaded = load_set(tmp_path)
-    found = image_sources.LayoutImages(loaded, image_sources.endings(loaded.records), NoImages("gone"), "x")
-    train, val = ([record.file for record in loaded.records if record.file.startswith(f"{split}/")] for split in ("train", "val"))
+    found = image_sources.LayoutImages(
+        loaded, image_sources.endings(loaded.records), NoImages("gone"), "x"
+    )
+    train, val = (
+        [record.file for record in loaded.records if record.file.startswith(f"{split}/")]
+        for split in ("train", "val")
+    )
     assert found.record(val[0]).file == val[0] and found.record(f"faces/{val[0]}").file == val[0]
-    assert found.record("val/" + PurePosixPath(train[-1]).name) in (None, *(item for item in loaded.records if item.file in val))
+    assert found.record("val/" + PurePosixPath(train[-1]).name) in (
+        None,
+        *(item for item in loaded.records if item.file in val),
+    )
     lone = image_sources.LayoutImages(loaded, {"7.jpg": loaded.records[0]}, NoImages("gone"), "x")
     assert lone.record(f"other/{PurePosixPath(loaded.records[0].file).name}") is None
     (tmp_path / val[0]).unlink()
@@ -154,31 +186,76 @@ def html(app: Any) -> str:
 def twins(reports: Path) -> None:
     """One image of training and its near-duplicate of the test, and a pair that nobody has."""
     rows = [
-        ("000007.jpg", "000003.jpg", 0.99, "train", "test", "20", "50", 30.0, "Male", "Male", "White", None),
-        ("gone<b>.jpg", "000005.jpg", 0.98, "train", "test", "33", "33", 0.0, "Male", "Female", "White", "Black"),
+        (
+            "000007.jpg",
+            "000003.jpg",
+            0.99,
+            "train",
+            "test",
+            "20",
+            "50",
+            30.0,
+            "Male",
+            "Male",
+            "White",
+            None,
+        ),
+        (
+            "gone<b>.jpg",
+            "000005.jpg",
+            0.98,
+            "train",
+            "test",
+            "33",
+            "33",
+            0.0,
+            "Male",
+            "Female",
+            "White",
+            "Black",
+        ),
     ]
     path = twins_path(reports, "utkface")
     path.parent.mkdir(parents=True)
     pd.DataFrame(rows, columns=list(TWIN_COLUMNS)).to_parquet(path, index=False)
 
 
-def test_near_duplicates_stand_side_by_side(reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_stand_side_by_side(
+    reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     twins(reports)
     app = open_page(set="utkface", view="duplicates")
     assert html(app).count("<figure>") == 4 and html(app).count(images.placeholder()) == 4
-    assert "<u>20 years</u>, Male, White" in html(app) and "33 years, <u>Female</u>, <u>Black</u>" in html(app)
-    assert "<small>training</small>" in html(app) and "gone&lt;b&gt;.jpg" in html(app) and "gone<b>" not in html(app)
+    assert "<u>20 years</u>, Male, White" in html(
+        app
+    ) and "33 years, <u>Female</u>, <u>Black</u>" in html(app)
+    assert (
+        "<small>training</small>" in html(app)
+        and "gone&lt;b&gt;.jpg" in html(app)
+        and "gone<b>" not in html(app)
+    )
     monkeypatch.setenv("AGEGENDER_DATA", str(write_pictures(tmp_path / "data")))
     app = open_page(set="utkface", view="duplicates")
     shown = re.findall(r'<img src="data:image/png;base64,([^"]+)"', html(app))
-    colours = [Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB").getpixel((9, 9)) for text in shown]
-    assert colours[:2] == [(0, 0, 0), ((ROWS - 1 - 3) % 255, 80, 120)], "the training image of this name is another one than the test's"
-    assert html(app).count(images.placeholder()) == 1 and colours[3] == ((ROWS - 1 - 5) % 255, 80, 120)
+    colours = [
+        Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB").getpixel((9, 9))
+        for text in shown
+    ]
+    assert colours[:2] == [(0, 0, 0), ((ROWS - 1 - 3) % 255, 80, 120)], (
+        "the training image of this name is another one than the test's"
+    )
+    assert html(app).count(images.placeholder()) == 1 and colours[3] == (
+        (ROWS - 1 - 5) % 255,
+        80,
+        120,
+    )
     app.segmented_control(key="errors_differ").set_value("gender").run()
     assert html(app).count("<figure>") == 2 and "33 years" in html(app)
 
 
-def test_damaged_tables_of_reports_are_told_and_the_page_stands(reports: Path, open_page: Any) -> None:
+def test_damaged_tables_of_reports_are_told_and_the_page_stands(
+    reports: Path, open_page: Any
+) -> None:
     twins(reports)
     twins_path(reports, "utkface").write_bytes(b"PAR1 no more")
     app = open_page(set="utkface", view="duplicates")
@@ -192,16 +269,22 @@ def test_damaged_tables_of_reports_are_told_and_the_page_stands(reports: Path, o
 
 def test_who_may_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AGEGENDER_PICTURES", raising=False)
-    assert not image_sources.may_type()  # whoever sits at this machine can say so in its environment; a visitor's word does not count
+    # Whoever sits at this machine can say so in its environment; a visitor's word does not count.
+    assert not image_sources.may_type()
     monkeypatch.setenv("AGEGENDER_PICTURES", "utkface=hub:a/b; fairface=/somewhere")
     assert not image_sources.may_type()
     assert image_sources.named() == {"utkface": "hub:a/b", "fairface": "/somewhere"}
     monkeypatch.setenv("AGEGENDER_PICTURES", "utkface=hub:a/b;any")
     assert image_sources.may_type()
-    for client in ({"ip_address": None, "url": "http://localhost:8501"}, {"ip_address": "127.0.0.1", "url": "http://127.0.0.1"}):
+    for client in (
+        {"ip_address": None, "url": "http://localhost:8501"},
+        {"ip_address": "127.0.0.1", "url": "http://127.0.0.1"},
+    ):
         monkeypatch.setattr("streamlit.context", SimpleNamespace(**client))
         monkeypatch.delenv("AGEGENDER_PICTURES", raising=False)
-        assert not image_sources.may_type(), "where a request says it comes from is the client's own word"
+        assert not image_sources.may_type(), (
+            "where a request says it comes from is the client's own word"
+        )
 
 
 def test_pictures_outside_of_the_source_are_not_read(tmp_path: Path) -> None:
@@ -214,11 +297,26 @@ def test_pictures_outside_of_the_source_are_not_read(tmp_path: Path) -> None:
     link.symlink_to(outside)
     within.symlink_to(inner)
     loaded = load_set(source)
-    found = image_sources.LayoutImages(loaded, image_sources.endings(loaded.records), NoImages("gone"), "x")
+    found = image_sources.LayoutImages(
+        loaded, image_sources.endings(loaded.records), NoImages("gone"), "x"
+    )
     assert set(found.read([link.name, within.name, inner.name])) == {within.name, inner.name}
 
 
-@pytest.mark.parametrize("typed", ["/dev/zero", "FIFO", "a\0b", "x" * 900, "/etc/passwd", "../../../../etc", "~", "hub:../..", "*"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "/dev/zero",
+        "FIFO",
+        "a\0b",
+        "x" * 900,
+        "/etc/passwd",
+        "../../../../etc",
+        "~",
+        "hub:../..",
+        "*",
+    ],
+)
 def test_odd_sources_are_refused_in_a_sentence(
     typed: str, reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,8 @@ def test_snippets_name_files_of_the_caller_and_no_address() -> None:
 
 def test_nothing_empty_is_shown_before_an_answer() -> None:
     demo = gradio_app.build()
-    kinds = [(block.get_block_name(), getattr(block, "visible", True)) for block in demo.blocks.values()]
+    kinds = [
+        (block.get_block_name(), getattr(block, "visible", True)) for block in demo.blocks.values()
+    ]
     assert [visible for kind, visible in kinds if kind == "dataframe"] == [False, False]
     assert not any(kind == "plot" for kind, _ in kinds)

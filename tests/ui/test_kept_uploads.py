@@ -50,10 +50,15 @@ def test_a_new_choice_takes_their_place(backend: Backend, open_app: Any, photo: 
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
     upload(app, png("two.png", photo), png("three.png", photo))
-    assert [picture.name for picture in app.session_state[KEPT]["Predict"]] == ["two.png", "three.png"]
+    assert [picture.name for picture in app.session_state[KEPT]["Predict"]] == [
+        "two.png",
+        "three.png",
+    ]
 
 
-def test_what_is_taken_out_of_the_uploader_is_gone(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_what_is_taken_out_of_the_uploader_is_gone(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = upload(open_app(), png("one.png", photo))
     app.file_uploader[0].set_value([]).run()
     assert shows_the_sample(app)

@@ -1,4 +1,6 @@
-"""The Live page: consent first, then a camera; what is said while it runs and where it cannot; what a frozen frame becomes."""
+"""The Live page: consent first, then a camera; what is said while it runs and where it cannot; what
+a frozen frame becomes.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,12 @@ def video(image: Image.Image) -> Any:
     return av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
 
 
-def filmed(frames: int = 12, network: Network | None = None, mirror: bool = False) -> tuple[Stream, Cast]:
-    """A stream that has seen two people for ``frames`` frames, far enough apart to be looked at each time."""
+def filmed(
+    frames: int = 12, network: Network | None = None, mirror: bool = False
+) -> tuple[Stream, Cast]:
+    """A stream that has seen two people for ``frames`` frames, far enough apart to be looked at
+    each time.
+    """
     cast = Cast(list(PEOPLE))
     stream = Stream(LiveAnalyser(network or Network(), find_faces=cast.find), mirror)
     for _ in range(frames):
@@ -58,7 +64,9 @@ class Component:
 
     def __call__(self, **options: Any) -> Any:
         self.calls.append(options)
-        return SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=self.signalling))
+        return SimpleNamespace(
+            state=SimpleNamespace(playing=self.playing, signalling=self.signalling)
+        )
 
 
 @pytest.fixture
@@ -70,11 +78,21 @@ def component(monkeypatch: pytest.MonkeyPatch) -> Component:
 
 
 @pytest.fixture
-def live(backend: Backend, component: Component, open_app: Callable[[], AppTest], monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def live(
+    backend: Backend,
+    component: Component,
+    open_app: Callable[[], AppTest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AppTest:
     """The page as one finds it."""
     cast = Cast(list(PEOPLE))
-    monkeypatch.setattr("agegender_core.video.analyzer.live_detector", lambda: SimpleNamespace(detect=cast.find))
-    monkeypatch.setattr("ui.common.services.predictor", lambda weights, race: backend.asked.append((weights, race)) or Network(race=race))
+    monkeypatch.setattr(
+        "agegender_core.video.analyzer.live_detector", lambda: SimpleNamespace(detect=cast.find)
+    )
+    monkeypatch.setattr(
+        "ui.common.services.predictor",
+        lambda weights, race: backend.asked.append((weights, race)) or Network(race=race),
+    )
     return open_app().switch_page("pages/live.py").run()
 
 
@@ -90,18 +108,31 @@ def stream_of(app: AppTest) -> Stream:
     return app.session_state["live-stream"][1]
 
 
-def test_people_are_told_before_there_is_a_camera(live: AppTest, component: Component, backend: Backend) -> None:
+def test_people_are_told_before_there_is_a_camera(
+    live: AppTest, component: Component, backend: Backend
+) -> None:
     assert not live.exception and live.title[0].value == "Live"
     assert text.consent(race=False) in html(live) and not component.calls
     backend.asked.clear()  # Predict, where one came from, has answered its sample
     agree(live)
-    assert not live.exception and len(component.calls) == 1 and text.consent(race=False) not in html(live)
+    assert (
+        not live.exception
+        and len(component.calls) == 1
+        and text.consent(race=False) not in html(live)
+    )
     assert any("Ask anyone who may appear on camera" in line.value for line in live.caption)
-    assert not any(button.key == "live-freeze" for button in live.button), "nothing to freeze before the camera runs"
+    assert not any(button.key == "live-freeze" for button in live.button), (
+        "nothing to freeze before the camera runs"
+    )
     assert any("your browser asks" in line.value for line in live.caption)
     (options,) = component.calls
-    assert options["rtc_configuration"] == {"iceServers": []} and options["media_stream_constraints"]["audio"] is False
-    assert options.get("desired_playing_state") is None and backend.asked == [("fake-weights", False)]
+    assert (
+        options["rtc_configuration"] == {"iceServers": []}
+        and options["media_stream_constraints"]["audio"] is False
+    )
+    assert options.get("desired_playing_state") is None and backend.asked == [
+        ("fake-weights", False)
+    ]
 
 
 def test_race_is_said_and_asked_for_only_where_the_operator_wants_it(
@@ -115,7 +146,9 @@ def test_race_is_said_and_asked_for_only_where_the_operator_wants_it(
     assert backend.asked[-1] == ("fake-weights", True)
 
 
-def test_a_network_that_cannot_start_is_told_without_paths(live: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_cannot_start_is_told_without_paths(
+    live: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(weights: str | None, race: bool) -> Any:
         raise DetectorError("no /srv/secret")
 
@@ -133,7 +166,9 @@ def test_what_is_seen_is_also_said_in_words(live: AppTest, component: Component)
         stream.receive(video(cast.picture()))
         time.sleep(0.05)
     live.run()
-    assert any("2 faces" in line.value and " fps · faces detected" in line.value for line in live.caption)
+    assert any(
+        "2 faces" in line.value and " fps · faces detected" in line.value for line in live.caption
+    )
     assert "34 years, likely" in html(live) and "Female 90 %" in html(live)
 
 
@@ -147,7 +182,12 @@ def test_a_frozen_frame_becomes_cards_and_goes_away(live: AppTest, component: Co
         stream.receive(video(cast.picture()))
         time.sleep(0.05)
     live.button(key="live-freeze").click().run()
-    assert not live.exception and len(live.get("plotly_chart")) == 2 and "Face 1" in html(live) and len(live.get("download_button")) == 3
+    assert (
+        not live.exception
+        and len(live.get("plotly_chart")) == 2
+        and "Face 1" in html(live)
+        and len(live.get("download_button")) == 3
+    )
     component.playing = False
     stream.ended()
     live.run()
@@ -156,7 +196,9 @@ def test_a_frozen_frame_becomes_cards_and_goes_away(live: AppTest, component: Co
     assert "live-frozen" not in live.session_state and not live.get("plotly_chart")
 
 
-def test_a_connection_that_does_not_come_is_explained(live: AppTest, component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_does_not_come_is_explained(
+    live: AppTest, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live_camera, "PATIENCE", 0.0)
     component.signalling = True
     agree(live)
@@ -181,7 +223,10 @@ def test_how_a_connection_fares() -> None:
     assert attempt.failed and attempt.trouble(nothing) == "connection"
     attempt.note(True, stream)
     assert attempt.trouble(nothing) is None
-    assert attempt.trouble(Seen(None, 9, 0.1, False)) is None and attempt.trouble(Seen(None, 9, 60.0, False)) == "silence"
+    assert (
+        attempt.trouble(Seen(None, 9, 0.1, False)) is None
+        and attempt.trouble(Seen(None, 9, 60.0, False)) == "silence"
+    )
     assert attempt.trouble(Seen(None, 9, 0.1, True)) == "analysis"
     stream.receive(video(Image.new("RGB", (64, 48))))
     attempt.note(False, stream)
@@ -190,9 +235,15 @@ def test_how_a_connection_fares() -> None:
 
 def test_turn_servers_are_the_operators_only() -> None:
     assert live_camera.ice_servers(Settings()) == []
-    given = SimpleNamespace(turn_urls=("turn:turn.example:3478",), turn_username="me", turn_password="word")
-    assert live_camera.ice_servers(given) == [{"urls": ["turn:turn.example:3478"], "username": "me", "credential": "word"}]
-    given = SimpleNamespace(turn_urls=("stun:stun.example:3478",), turn_username=None, turn_password=None)
+    given = SimpleNamespace(
+        turn_urls=("turn:turn.example:3478",), turn_username="me", turn_password="word"
+    )
+    assert live_camera.ice_servers(given) == [
+        {"urls": ["turn:turn.example:3478"], "username": "me", "credential": "word"}
+    ]
+    given = SimpleNamespace(
+        turn_urls=("stun:stun.example:3478",), turn_username=None, turn_password=None
+    )
     assert live_camera.ice_servers(given) == [{"urls": ["stun:stun.example:3478"]}]
 
 
@@ -213,10 +264,15 @@ def test_a_held_frame_stands_still_and_the_end_forgets_the_rest() -> None:
     stream, cast = filmed()
     frame, marked = stream.hold()
     cast.people = []
-    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(marked))
+    assert np.array_equal(
+        stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(marked)
+    )
     assert len(frame.answered()) == 2
     stream.go_on()
-    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24")[:5], np.asarray(cast.picture())[:5])
+    assert np.array_equal(
+        stream.receive(video(cast.picture())).to_ndarray(format="rgb24")[:5],
+        np.asarray(cast.picture())[:5],
+    )
     stream.ended()
     assert stream.seen().frame is None and stream.hold() is None
 
@@ -226,7 +282,9 @@ def test_an_error_leaves_the_film_going_and_is_told(caplog: pytest.LogCaptureFix
         raise RuntimeError("cannot")
 
     stream, cast = filmed(2, Network(says=fail))
-    assert np.array_equal(stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(cast.picture()))
+    assert np.array_equal(
+        stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(cast.picture())
+    )
     assert stream.seen().failed and "could not be analysed" in caplog.text
     stream.use(LiveAnalyser(Network(), find_faces=cast.find))
     stream.receive(video(cast.picture()))
@@ -238,14 +296,25 @@ def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
     frame, marked = stream.hold()
     frozen = live_frozen.frozen_answer(frame, marked)
     document = json.loads(downloads.json_text([frozen]))
-    assert document["file"] == "frozen.png" and [face["number"] for face in document["faces"]] == list(frozen.numbers)
+    assert document["file"] == "frozen.png" and [
+        face["number"] for face in document["faces"]
+    ] == list(frozen.numbers)
     boxes = sorted(face["face"]["box_xyxy"][0] for face in document["faces"])
-    assert boxes == pytest.approx([50, 210], abs=3)  # both stand 80 pixels from an edge, so they swap places
+    # Both stand 80 pixels from an edge, so they swap places.
+    assert boxes == pytest.approx([50, 210], abs=3)
     first = document["faces"][0]
-    assert first["looks"] >= 2 and "race" not in first and len(downloads.csv_text([frozen]).splitlines()) == 3
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(downloads.png(frozen)))), np.asarray(marked))
+    assert (
+        first["looks"] >= 2
+        and "race" not in first
+        and len(downloads.csv_text([frozen]).splitlines()) == 3
+    )
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(downloads.png(frozen)))), np.asarray(marked)
+    )
     assert Image.open(io.BytesIO(frozen.preview)).size == cast.size
-    assert live_frozen.averaged(frozen).startswith("Averaged over ") and "(face 1)" in live_frozen.averaged(frozen)
+    assert live_frozen.averaged(frozen).startswith(
+        "Averaged over "
+    ) and "(face 1)" in live_frozen.averaged(frozen)
 
 
 def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +328,9 @@ def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.Monk
     stream.go_on()
     stream.receive(video(cast.picture()))
     frame = stream.seen().frame
-    assert [(track.id, track.number) for track in frame.tracks] == before and all(track.answer is not None for track in frame.tracks)
+    assert [(track.id, track.number) for track in frame.tracks] == before and all(
+        track.answer is not None for track in frame.tracks
+    )
 
 
 def test_a_slow_reader_gets_the_newest_frame() -> None:
@@ -288,33 +359,53 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
         camera.stop()
         return behind
 
-    with ThreadPoolExecutor(1) as thread:  # the browser tests' driver keeps a loop running in this one
+    # The browser tests' driver keeps a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
         assert thread.submit(asyncio.run, lag()).result() <= 2
 
 
 @pytest.mark.parametrize(("before", "stays"), [("Live", True), ("Predict", False)])
-def test_a_run_that_is_counted_late_closes_no_camera(before: str, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_counted_late_closes_no_camera(
+    before: str, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from streamlit_webrtc import component as webrtc
 
-    context = webrtc.WebRtcStreamerContext(None, webrtc.WebRtcStreamerState(playing=True, signalling=False))
+    context = webrtc.WebRtcStreamerContext(
+        None, webrtc.WebRtcStreamerState(playing=True, signalling=False)
+    )
     context._last_rendered_run_count = 7
-    monkeypatch.setattr("streamlit.session_state", {live_camera.KEY: context, "page-before": before})
+    monkeypatch.setattr(
+        "streamlit.session_state", {live_camera.KEY: context, "page-before": before}
+    )
     monkeypatch.setattr(webrtc, "get_this_session_info", object)
     monkeypatch.setattr(webrtc, "get_script_run_count", lambda _: 9)
-    monkeypatch.setattr("streamlit_webrtc.relay.get_global_relay", lambda: SimpleNamespace(subscribe=print))
-    monkeypatch.setattr("streamlit_webrtc.webrtc_streamer", lambda key: webrtc._get_or_create_context(key))
+    monkeypatch.setattr(
+        "streamlit_webrtc.relay.get_global_relay", lambda: SimpleNamespace(subscribe=print)
+    )
+    monkeypatch.setattr(
+        "streamlit_webrtc.webrtc_streamer", lambda key: webrtc._get_or_create_context(key)
+    )
     assert live_camera.component(key=live_camera.KEY).state.playing is stays
 
 
 def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:
     assert live.session_state["page-before"] == "Predict"
     assert agree(live).session_state["page-before"] == "Live"
-    assert live.switch_page("pages/about.py").run().switch_page("pages/live.py").run().session_state["page-before"] == "About"
+    assert (
+        live.switch_page("pages/about.py")
+        .run()
+        .switch_page("pages/live.py")
+        .run()
+        .session_state["page-before"]
+        == "About"
+    )
 
 
 def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
     places = SlotLeases(1)
-    first, second = (Stream(LiveAnalyser(Network(), find_faces=lambda _: []), places=places) for _ in range(2))
+    first, second = (
+        Stream(LiveAnalyser(Network(), find_faces=lambda _: []), places=places) for _ in range(2)
+    )
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
     first.receive(frame)
     second.receive(frame)
@@ -323,4 +414,8 @@ def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
     assert attempt.trouble(second.seen()) == "places"
     first.ended()
     second.receive(frame)
-    assert not second.seen().busy and second.seen().frame is not None and attempt.trouble(second.seen()) is None
+    assert (
+        not second.seen().busy
+        and second.seen().frame is not None
+        and attempt.trouble(second.seen()) is None
+    )

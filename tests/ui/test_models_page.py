@@ -12,18 +12,45 @@ from agegender_core.inference.model_zoo import ModelInfo
 from tests.ui.conftest import Backend
 from ui.models import claims, tables
 
-TRAINING = {"sets": ["utkface"], "split": "train", "pictures": 17252, "pictures_seen": 9, "minutes": 30.0, "device": "CPU", "recipe": "r"}
+TRAINING = {
+    "sets": ["utkface"],
+    "split": "train",
+    "pictures": 17252,
+    "pictures_seen": 9,
+    "minutes": 30.0,
+    "device": "CPU",
+    "recipe": "r",
+}
 
 
 def net(name: str, **changes: Any) -> ModelInfo:
-    fixed: dict[str, Any] = {"title": name.title(), "summary": "A net.", "files": ("x",), "sha256": "y", "architecture": "multitask_cnn"}
-    more = {"heads": {"age": 101}, "paper": "Somebody 2019", "terms": "None.", "folder": Path(), "training": TRAINING, "parameters": 900}
+    fixed: dict[str, Any] = {
+        "title": name.title(),
+        "summary": "A net.",
+        "files": ("x",),
+        "sha256": "y",
+        "architecture": "multitask_cnn",
+    }
+    more = {
+        "heads": {"age": 101},
+        "paper": "Somebody 2019",
+        "terms": "None.",
+        "folder": Path(),
+        "training": TRAINING,
+        "parameters": 900,
+    }
     return ModelInfo(name=name, **(fixed | more | changes))
 
 
 def report(name: str, value: float, metric: str = "mae") -> dict[str, Any]:
     estimate = {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 3134}
-    return {"weights": name, "set": "utkface", "split": "test", "n": 3134, "metrics": {metric: estimate}}
+    return {
+        "weights": name,
+        "set": "utkface",
+        "split": "test",
+        "n": 3134,
+        "metrics": {metric: estimate},
+    }
 
 
 @pytest.fixture
@@ -46,19 +73,37 @@ TABLES = {
 
 def frames(app: Any) -> dict[str, Any]:
     """Tables of the page that are there, as data frames."""
-    return {name: frame.value for name, column in TABLES.items() for frame in app.dataframe if column in frame.value.columns}
+    return {
+        name: frame.value
+        for name, column in TABLES.items()
+        for frame in app.dataframe
+        if column in frame.value.columns
+    }
 
 
 def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_app: Any) -> None:
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     table = frames(app)["comparison"]
-    (row,) = table[(table["model"] == "Beta") & (table["measure"] == "age, MAE, years")].to_dict("records")
-    assert (row["claimed"], row["measured"], row["95 % interval"], row["n"], row["dataset"]) == (1.07, 6.0, "5.90–6.10", 3134, "UTKFace")
+    (row,) = table[(table["model"] == "Beta") & (table["measure"] == "age, MAE, years")].to_dict(
+        "records"
+    )
+    assert (row["claimed"], row["measured"], row["95 % interval"], row["n"], row["dataset"]) == (
+        1.07,
+        6.0,
+        "5.90–6.10",
+        3134,
+        "UTKFace",
+    )
     absent = table[table["dataset"] == "AFAD"].to_dict("records")
-    assert [item["claimed"] for item in absent] == [3.1] and "images are not here" in absent[0]["model"]
+    assert [item["claimed"] for item in absent] == [3.1] and "images are not here" in absent[0][
+        "model"
+    ]
     numbers = frames(app)["numbers"]
-    assert numbers["MAE, years"].tolist() == ["5.00 (4.90–5.10)", "6.00 (5.90–6.10)"] and "1.07" not in numbers.to_string()
+    assert (
+        numbers["MAE, years"].tolist() == ["5.00 (4.90–5.10)", "6.00 (5.90–6.10)"]
+        and "1.07" not in numbers.to_string()
+    )
     assert any("nearly every decade right" in item.value for item in app.markdown)
 
 
@@ -69,12 +114,23 @@ def test_the_table_can_be_narrowed_to_a_system(two: Backend, open_app: Any) -> N
     assert set(frames(app)["comparison"]["system"]) == {"GRA_Net"} and not app.exception
 
 
-def test_experiments_show_what_was_run_and_say_what_was_not(two: Backend, open_app: Any, tmp_path: Path) -> None:
+def test_experiments_show_what_was_run_and_say_what_was_not(
+    two: Backend, open_app: Any, tmp_path: Path
+) -> None:
     app = open_app().switch_page("pages/models.py").run()
     curves = "No learning curves were kept: they are kept from the next model that is published."
-    assert [item.value for item in app.info if item.value in ("Not run yet.", curves)] == [curves] + ["Not run yet."] * 4
+    assert [item.value for item in app.info if item.value in ("Not run yet.", curves)] == [
+        curves
+    ] + ["Not run yet."] * 4
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
-    run = {"recipe": "r", "split": "random", "minutes": 6.0, "pictures_seen": 10, "mae": estimate, "mae_without_twin": estimate}
+    run = {
+        "recipe": "r",
+        "split": "random",
+        "minutes": 6.0,
+        "pictures_seen": 10,
+        "mae": estimate,
+        "mae_without_twin": estimate,
+    }
     (tmp_path / "leakage.json").write_text(json.dumps({"runs": [run | {"mae_with_twin": None}]}))
     two.installed.append(
         net(
@@ -90,22 +146,43 @@ def test_experiments_show_what_was_run_and_say_what_was_not(two: Backend, open_a
     shown = frames(app)
     assert shown["near-duplicates"]["MAE, years"].tolist() == ["5.50 (5.30–5.70)"]
     masks = shown["masks"]
-    assert masks["mask"].tolist() == ["channel"] and masks["MAE, years"].tolist() == ["7.00 (6.90–7.10)"] and "0.12" in masks.to_string()
+    assert (
+        masks["mask"].tolist() == ["channel"]
+        and masks["MAE, years"].tolist() == ["7.00 (6.90–7.10)"]
+        and "0.12" in masks.to_string()
+    )
 
 
-def test_learning_curves_are_drawn_where_they_were_kept(two: Backend, open_app: Any, tmp_path: Path) -> None:
-    rows = [{"epoch": epoch, "minutes": 5.0 * epoch, "loss": 3 / epoch, "utkface/mae": 10 / epoch} for epoch in (1.0, 2.0, 3.0)]
+def test_learning_curves_are_drawn_where_they_were_kept(
+    two: Backend, open_app: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"epoch": epoch, "minutes": 5.0 * epoch, "loss": 3 / epoch, "utkface/mae": 10 / epoch}
+        for epoch in (1.0, 2.0, 3.0)
+    ]
     (tmp_path / "alpha").mkdir()
-    curve = {"weights": "alpha", "weights_sha256": "a", "stages": [{"start": "from scratch", "pictures": 9, "rows": rows}]}
+    curve = {
+        "weights": "alpha",
+        "weights_sha256": "a",
+        "stages": [{"start": "from scratch", "pictures": 9, "rows": rows}],
+    }
     (tmp_path / "alpha" / "curve.json").write_text(json.dumps(curve))
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception and app.selectbox(key="curve-network").options == ["alpha"]
     assert app.selectbox(key="curve-measure").options == ["Age: mean absolute error, years", "Loss"]
     drawn = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
-    (line,) = (figure["data"][0] for figure in drawn if figure["data"] and figure["data"][0].get("name") == "UTKFace, validation")
-    assert line["type"] == "scatter" and not any("curves were kept" in item.value for item in app.info)
+    (line,) = (
+        figure["data"][0]
+        for figure in drawn
+        if figure["data"] and figure["data"][0].get("name") == "UTKFace, validation"
+    )
+    assert line["type"] == "scatter" and not any(
+        "curves were kept" in item.value for item in app.info
+    )
     app.selectbox(key="curve-measure").select("loss").run()
-    assert not app.exception and any("training, with augmentation" in item.proto.spec for item in app.get("plotly_chart"))
+    assert not app.exception and any(
+        "training, with augmentation" in item.proto.spec for item in app.get("plotly_chart")
+    )
 
 
 def test_every_network_has_its_card(two: Backend, open_app: Any) -> None:
@@ -122,16 +199,24 @@ def test_every_measure_can_be_drawn(two: Backend, metric: str) -> None:
     assert len(figure.data) == 1 and set(figure.data[0].y) == {"Alpha", "Beta"}
     assert "UTKFace" in figure.layout.annotations[0].text
     if metric == "mae":
-        assert list(figure.data[0].x) == [6.0, 5.0] and figure.data[0].error_x.array[1] == pytest.approx(0.1), "the best on top"
+        assert list(figure.data[0].x) == [6.0, 5.0] and figure.data[0].error_x.array[
+            1
+        ] == pytest.approx(0.1), "the best on top"
 
 
-def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(two: Backend, open_app: Any) -> None:
+def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(
+    two: Backend, open_app: Any
+) -> None:
     made = net("gra_net_ablation_ran", architecture="gra_net", for_comparison=True)
     assert not any(entry.for_comparison for entry in two.installed)
     two.installed.append(made)
     app = open_app().switch_page("pages/models.py").run()
-    assert [item.label for item in app.expander if "comparisons" in item.label] == ["Made for comparisons, not for use: 1"]
-    figure = tables.chart(two.installed, [*tables.reports(), report("gra_net_ablation_ran", 1.0)], "mae")
+    assert [item.label for item in app.expander if "comparisons" in item.label] == [
+        "Made for comparisons, not for use: 1"
+    ]
+    figure = tables.chart(
+        two.installed, [*tables.reports(), report("gra_net_ablation_ran", 1.0)], "mae"
+    )
     assert set(figure.data[0].y) == {"Alpha", "Beta"}
     assert "gra_net_ablation_ran" not in open_app().run().selectbox(key="weights").options
 
@@ -140,7 +225,9 @@ def test_every_measure_has_a_column_head() -> None:
     assert set(tables.HEADS) == set(tables.METRICS)
 
 
-def test_without_reports_the_page_says_so(backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_reports_the_page_says_so(
+    backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backend.installed = [net("alpha")]
     monkeypatch.setattr(tables, "reports", lambda: [])
     app = open_app().switch_page("pages/models.py").run()
@@ -157,41 +244,78 @@ def test_without_weights_the_page_says_so(backend: Backend, open_app: Any) -> No
 def claim_reports() -> list[dict[str, Any]]:
     """A model that misses its paper's claim on age and one that beats its own on gender."""
     good = {"value": 0.95, "low": 0.94, "high": 0.96, "n": 3134}
-    return [report("beta", 6.0), {**report("gamma", 8.5), "metrics": {"mae": report("", 8.5)["metrics"]["mae"], "gender_accuracy": good}}]
+    return [
+        report("beta", 6.0),
+        {
+            **report("gamma", 8.5),
+            "metrics": {"mae": report("", 8.5)["metrics"]["mae"], "gender_accuracy": good},
+        },
+    ]
 
 
 def claim_pairs() -> list[claims.Pair]:
-    entries = [net("beta", architecture="gra_net", title="Beta & sons"), net("gamma", architecture="xception")]
+    entries = [
+        net("beta", architecture="gra_net", title="Beta & sons"),
+        net("gamma", architecture="xception"),
+    ]
     return claims.pairs(entries, claims.rows(entries, claim_reports()))
 
 
-def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tables, "REPORTS", tmp_path)
     found = {(pair.model, pair.metric): pair for pair in claim_pairs()}
-    assert set(found) == {("Beta & sons", "mae"), ("Gamma", "mae"), ("Gamma", "gender_accuracy")}, "no claim without a measurement"
+    assert set(found) == {("Beta & sons", "mae"), ("Gamma", "mae"), ("Gamma", "gender_accuracy")}, (
+        "no claim without a measurement"
+    )
     age = found["Beta & sons", "mae"]
-    assert (age.claimed, age.measured, round(age.low, 2), round(age.high, 2), age.n) == (1.07, 6.0, 5.9, 6.1, 3134)
+    assert (age.claimed, age.measured, round(age.low, 2), round(age.high, 2), age.n) == (
+        1.07,
+        6.0,
+        5.9,
+        6.1,
+        3134,
+    )
     assert age.verdict == "Not reached: 4.9 years more error than claimed" and not age.reached
     assert found["Gamma", "mae"].verdict == "Reached: the claim lies inside our interval"
-    assert found["Gamma", "gender_accuracy"].verdict == "Better than claimed: 11.4 points above the claim"
-    assert claims.headline(list(found.values())).startswith("2 of 3 claims are reached here. The widest gap in age: GRA_Net claims 1.07")
+    assert (
+        found["Gamma", "gender_accuracy"].verdict
+        == "Better than claimed: 11.4 points above the claim"
+    )
+    assert claims.headline(list(found.values())).startswith(
+        "2 of 3 claims are reached here. The widest gap in age: GRA_Net claims 1.07"
+    )
 
 
-def test_the_dumbbells_start_at_zero_and_tell_claim_from_measurement_by_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dumbbells_start_at_zero_and_tell_claim_from_measurement_by_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tables, "REPORTS", tmp_path)
     part = [pair for pair in claim_pairs() if pair.in_years]
     figure = claims.chart(part)
     claimed = next(trace for trace in figure.data if trace.name == "claimed by the paper")
     measured = next(trace for trace in figure.data if (trace.name or "").startswith("measured"))
-    assert list(claimed.x) == [1.07, 8.5] and list(measured.x) == [6.0, 8.5] and list(claimed.y) == list(measured.y) == [2, 1]
-    assert claimed.marker.symbol.endswith("open") and not (measured.marker.symbol or "").endswith("open")
+    assert (
+        list(claimed.x) == [1.07, 8.5]
+        and list(measured.x) == [6.0, 8.5]
+        and list(claimed.y) == list(measured.y) == [2, 1]
+    )
+    assert claimed.marker.symbol.endswith("open") and not (measured.marker.symbol or "").endswith(
+        "open"
+    )
     assert measured.error_x.array[0] == pytest.approx(0.1)
     assert figure.layout.xaxis.range[0] == 0
     words = [item.text for item in figure.layout.annotations]
-    assert words[0] == "<b>Beta &amp; sons · UTKFace</b><br>Not reached: 4.9 years more error than claimed", "titles, no file names"
+    assert (
+        words[0]
+        == "<b>Beta &amp; sons · UTKFace</b><br>Not reached: 4.9 years more error than claimed"
+    ), "titles, no file names"
 
 
-def test_the_page_opens_with_the_claims_and_folds_the_rest_away(two: Backend, open_app: Any) -> None:
+def test_the_page_opens_with_the_claims_and_folds_the_rest_away(
+    two: Backend, open_app: Any
+) -> None:
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     assert app.markdown[0].value.replace("\\", "").startswith("**None of 1 claims is reached here.")

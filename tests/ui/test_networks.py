@@ -1,4 +1,6 @@
-"""Choosing a network: what each kind of answer looks like, the card, and that changing it keeps the image and its faces."""
+"""Choosing a network: what each kind of answer looks like, the card, and that changing it keeps the
+image and its faces.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> list[ModelInfo]:
 
 
 @pytest.fixture
-def installed(networks: list[ModelInfo], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ModelInfo]]:
+def installed(
+    networks: list[ModelInfo], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[ModelInfo]]:
     """The real services with a small network of each kind."""
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(networks[0].folder))
     monkeypatch.delenv("AGEGENDER_RACE", raising=False)
@@ -69,7 +73,9 @@ def captions(app: AppTest) -> str:
     return "\n".join(line.value for line in app.caption).replace("\\", "")
 
 
-def test_every_kind_answers_in_its_own_way(installed: list[ModelInfo], open_app: Callable[[], AppTest]) -> None:
+def test_every_kind_answers_in_its_own_way(
+    installed: list[ModelInfo], open_app: Callable[[], AppTest]
+) -> None:
     app = open_tab(open_app(), SAMPLE)
     said = {
         "distribution": "<b>36</b><span>years</span>",
@@ -87,38 +93,58 @@ def test_every_kind_answers_in_its_own_way(installed: list[ModelInfo], open_app:
         assert len(app.get("plotly_chart")) == drawn and (NO_CURVE in captions(app)) != drawn, name
         assert ("(80 % interval)" in text) == (name != "groups"), name
         assert ("ag-interval" in text) and "nobody has measured" not in text
-    assert "Likely 27–45 (80 %" in html(choose(app, "regression")) and "46 %, the likeliest of 9 ranges" in html(choose(app, "groups"))
+    assert "Likely 27–45 (80 %" in html(
+        choose(app, "regression")
+    ) and "46 %, the likeliest of 9 ranges" in html(choose(app, "groups"))
 
 
 def test_changing_the_network_looks_for_no_face_again(
     installed: list[ModelInfo], open_app: Callable[[], AppTest], detections: list[tuple[int, int]]
 ) -> None:
     app = open_tab(open_app(), SAMPLE)
-    assert detections.count((512, 512)) == 1 and any("Detection" in line.help for line in app.caption)
+    assert detections.count((512, 512)) == 1 and any(
+        "Detection" in line.help for line in app.caption
+    )
     boxes = {}
     for name in HEADS:
         choose(app, name)
-        (answer,) = [answer for answer in app.session_state["answers"].values() if answer.weights == name]
+        (answer,) = [
+            answer for answer in app.session_state["answers"].values() if answer.weights == name
+        ]
         boxes[name] = answer.document["faces"][0]["face"]
-        assert any("known from before" in line.help for line in app.caption) == (name != "distribution")
+        assert any("known from before" in line.help for line in app.caption) == (
+            name != "distribution"
+        )
     assert detections.count((512, 512)) == 1
     assert all(box == boxes["distribution"] for box in boxes.values())
     assert len(app.session_state["faces"]) == 1
 
 
-def test_ranges_are_in_the_download(installed: list[ModelInfo], open_app: Callable[[], AppTest]) -> None:
+def test_ranges_are_in_the_download(
+    installed: list[ModelInfo], open_app: Callable[[], AppTest]
+) -> None:
     app = choose(open_tab(open_app(), SAMPLE), "groups")
-    (answer,) = [answer for answer in app.session_state["answers"].values() if answer.weights == "groups"]
+    (answer,) = [
+        answer for answer in app.session_state["answers"].values() if answer.weights == "groups"
+    ]
     age = answer.document["faces"][0]["age"]
     assert age["group"] == "30-39" and age["probs"] is None
-    assert list(age["group_probs"].values()) == pytest.approx([value / sum(RANGE_PROBS) for value in RANGE_PROBS], abs=2e-3)
+    assert list(age["group_probs"].values()) == pytest.approx(
+        [value / sum(RANGE_PROBS) for value in RANGE_PROBS], abs=2e-3
+    )
 
 
-def test_loaded_networks_are_bounded_and_shared(installed: list[ModelInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaded_networks_are_bounded_and_shared(
+    installed: list[ModelInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from agegender_core.inference import predictor
 
     loads, load = [], predictor.load_predictor
-    monkeypatch.setattr(predictor, "load_predictor", lambda weights, **how: loads.append(weights) or load(weights, **how))
+    monkeypatch.setattr(
+        predictor,
+        "load_predictor",
+        lambda weights, **how: loads.append(weights) or load(weights, **how),
+    )
     for name in [*HEADS, "two_values", "decade_digit", "regression"]:
         services.predictor(name, False)
     assert loads == list(HEADS)  # the last three were still there
@@ -126,7 +152,9 @@ def test_loaded_networks_are_bounded_and_shared(installed: list[ModelInfo], monk
     assert loads[-1] == "groups" and services.LOADED == 3
 
 
-def test_a_spinner_names_the_network_that_is_loaded(backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spinner_names_the_network_that_is_loaded(
+    backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
 
     @contextmanager
@@ -135,16 +163,27 @@ def test_a_spinner_names_the_network_that_is_loaded(backend: Backend, open_app: 
         yield
 
     monkeypatch.setattr(st, "spinner", spinner)
-    backend.installed = [entry(), entry("large", "Large network", default=False, parameters=33_400_000)]
+    backend.installed = [
+        entry(),
+        entry("large", "Large network", default=False, parameters=33_400_000),
+    ]
     app = open_tab(open_app(), SAMPLE)
-    assert said == ["Loading Fake network (0.0M parameters). The first time takes a few seconds …", "Detecting faces …"]
+    assert said == [
+        "Loading Fake network (0.0M parameters). The first time takes a few seconds …",
+        "Detecting faces …",
+    ]
     choose(app, "large")
-    assert said[2:] == ["Loading Large network (33M parameters). The first time takes a few seconds …", "Reading the faces …"]
+    assert said[2:] == [
+        "Loading Large network (33M parameters). The first time takes a few seconds …",
+        "Reading the faces …",
+    ]
     choose(app, "fake-weights")
     assert len(said) == 4  # its answer was kept
 
 
-def test_changing_the_network_keeps_the_image_and_the_grid(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_changing_the_network_keeps_the_image_and_the_grid(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     backend.predictor = FakePredictor(faces=20)
     backend.installed = [entry(), entry("other", "Other network", default=False)]
     app = upload(open_app(), *[png(f"{number}.png", photo + bytes(number)) for number in range(3)])
@@ -155,7 +194,9 @@ def test_changing_the_network_keeps_the_image_and_the_grid(backend: Backend, ope
     assert backend.runs == 6 and backend.detections == 3
 
 
-def test_faces_kept_are_bounded(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faces_kept_are_bounded(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ui.predict.session_results.KEPT", 2)
     app = open_app()
     for number in range(4):
@@ -163,14 +204,18 @@ def test_faces_kept_are_bounded(backend: Backend, open_app: Any, photo: bytes, m
     assert len(app.session_state["faces"]) == 2 and backend.detections == 4
 
 
-def test_a_picture_without_faces_is_searched_once(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_a_picture_without_faces_is_searched_once(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     backend.predictor = FakePredictor(faces=0)
     backend.installed = [entry(), entry("other", "Other network", default=False)]
     choose(upload(open_app(), png("wall.png", photo)), "other")
     assert backend.runs == 2 and backend.detections == 1
 
 
-def test_the_chosen_network_outlives_a_look_at_another_page(backend: Backend, open_app: Any) -> None:
+def test_the_chosen_network_outlives_a_look_at_another_page(
+    backend: Backend, open_app: Any
+) -> None:
     backend.installed = [entry(), entry("other", "Other network", default=False)]
     app = choose(open_app(), "other")
     app.switch_page("pages/about.py").run()
@@ -178,7 +223,9 @@ def test_the_chosen_network_outlives_a_look_at_another_page(backend: Backend, op
     assert app.selectbox(key="weights").value == "other"
 
 
-def test_the_card_says_what_the_network_is(installed: list[ModelInfo], open_app: Callable[[], AppTest]) -> None:
+def test_the_card_says_what_the_network_is(
+    installed: list[ModelInfo], open_app: Callable[[], AppTest]
+) -> None:
     app = choose(open_app(), "groups")
     text = html(app)
     for fact in (
@@ -195,16 +242,30 @@ def test_the_card_says_what_the_network_is(installed: list[ModelInfo], open_app:
     ):
         assert fact in text, fact
     assert "(models)" in captions(app) and "One of 9 age ranges" in captions(app)
-    assert "UTKFace, test: right age range for 60.1 %, gender correct 93.8 % of the time." in captions(app)
+    assert (
+        "UTKFace, test: right age range for 60.1 %, gender correct 93.8 % of the time."
+        in captions(app)
+    )
     assert "<td>4.9 years</td>" in html(choose(app, "regression"))
-    assert "UTKFace, test: age off by 4.9 years on average, gender correct 93.8 % of the time." in captions(app)
+    assert (
+        "UTKFace, test: age off by 4.9 years on average, gender correct 93.8 % of the time."
+        in captions(app)
+    )
 
 
 def test_the_card_does_without_measurements_and_escapes() -> None:
     bare = entry(title="<script>", caveats="")
     text = model_card.card(bare)
-    assert "<script>" not in text and "Not measured yet" in text and "Trained on" not in text and "Caveats" not in text
-    assert model_card.summary_line(bare) == "0.0M parameters. An age with its distribution, and gender."
+    assert (
+        "<script>" not in text
+        and "Not measured yet" in text
+        and "Trained on" not in text
+        and "Caveats" not in text
+    )
+    assert (
+        model_card.summary_line(bare)
+        == "0.0M parameters. An age with its distribution, and gender."
+    )
     assert model_card.loading_words(entry(parameters=33_400_000)) == "Fake network (33M parameters)"
 
 
@@ -212,18 +273,32 @@ def test_age_words_suit_the_kind() -> None:
     both = {"mae": 4.68, "fairface9_accuracy": 0.614}
     assert model_card.age_words(both, "distribution") == "4.7 years"
     assert model_card.age_words(both, "groups") == "61.4 % in 9 ranges"
-    assert model_card.age_words({"fairface9_accuracy": 0.555}, "distribution") == "55.5 % in 9 ranges"
+    assert (
+        model_card.age_words({"fairface9_accuracy": 0.555}, "distribution") == "55.5 % in 9 ranges"
+    )
     assert model_card.age_words({"gender_accuracy": 0.9}, "regression") == ""
 
 
 def test_range_chart_has_a_bar_a_range_with_its_probability() -> None:
     figure = charts.range_chart(RANGES)
     chosen, others = figure.data
-    assert list(chosen.x) == ["3–9"] and list(chosen.text) == ["90 %"] and list(others.x) == ["0–2", "10–19"]
-    assert list(others.text) == ["<1 %", "10 %"] and sum([*chosen.y, *others.y]) == pytest.approx(100)
-    assert list(figure.layout.xaxis.categoryarray) == ["0–2", "3–9", "10–19"] and figure.layout.xaxis.type == "category"
+    assert (
+        list(chosen.x) == ["3–9"]
+        and list(chosen.text) == ["90 %"]
+        and list(others.x) == ["0–2", "10–19"]
+    )
+    assert list(others.text) == ["<1 %", "10 %"] and sum([*chosen.y, *others.y]) == pytest.approx(
+        100
+    )
+    assert (
+        list(figure.layout.xaxis.categoryarray) == ["0–2", "3–9", "10–19"]
+        and figure.layout.xaxis.type == "category"
+    )
     assert chosen.hovertemplate.startswith("%{x} years: %{y:.1f} %")
-    assert charts.range_chart_words(RANGES) == "Age ranges by probability: 3-9 90 %, 10-19 10 %, 0-2 0 %"
+    assert (
+        charts.range_chart_words(RANGES)
+        == "Age ranges by probability: 3-9 90 %, 10-19 10 %, 0-2 0 %"
+    )
 
 
 def test_range_words() -> None:
@@ -231,7 +306,9 @@ def test_range_words() -> None:
     assert result_card.range_words(age) == "90 %, the likeliest of 3 ranges. Average estimate: 7."
     with_interval = AgeEstimate(6.6, (2.0, 11.0), 0.8, group="3-9", ranges=RANGES)
     assert result_card.range_words(with_interval).endswith(". Likely 2–11 (80 % interval)")
-    assert "<b>3–9</b>" in result_card.head(age, 1) and "<b>7</b>" in result_card.head(AgeEstimate(6.6), 1)
+    assert "<b>3–9</b>" in result_card.head(age, 1) and "<b>7</b>" in result_card.head(
+        AgeEstimate(6.6), 1
+    )
 
 
 def test_the_table_of_faces_shows_ranges_where_there_are_no_intervals(
@@ -240,13 +317,21 @@ def test_the_table_of_faces_shows_ranges_where_there_are_no_intervals(
     buffers = [io.BytesIO(), io.BytesIO()]
     for side, buffer in zip((512, 480), buffers, strict=True):
         portrait.resize((side, side)).save(buffer, "PNG")
-    app = choose(upload(open_app(), *[png(f"{number}.png", buffer.getvalue()) for number, buffer in enumerate(buffers)]), "groups")
+    app = choose(
+        upload(
+            open_app(),
+            *[png(f"{number}.png", buffer.getvalue()) for number, buffer in enumerate(buffers)],
+        ),
+        "groups",
+    )
     table = app.dataframe[0].value
     assert table["Range"].tolist() == ["30-39", "30-39"] and "From" not in table
     assert "From" in choose(app, "regression").dataframe[0].value
 
 
-def test_the_operators_limits_reach_the_predictor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, portrait: Image.Image) -> None:
+def test_the_operators_limits_reach_the_predictor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, portrait: Image.Image
+) -> None:
     write_networks(tmp_path)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("AGEGENDER_MAX_MEGAPIXELS", "1")

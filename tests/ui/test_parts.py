@@ -31,18 +31,32 @@ CROP = Image.new("RGB", (48, 48))
 def make_answer(name: str, data: bytes, faces: int = 1) -> Answer:
     analysis = FakePredictor(faces).run(data)
     said = (analysis.predictions, analysis.weights, analysis.timing, analysis.turned)
-    return Answer(Picture(name, data), *said, analysis_json(name, analysis), face_rows(name, analysis), preview(analysis))
+    return Answer(
+        Picture(name, data),
+        *said,
+        analysis_json(name, analysis),
+        face_rows(name, analysis),
+        preview(analysis),
+    )
 
 
 def prediction(**changes: object) -> Prediction:
-    parts = {"face": Face((0, 0, 80, 80), 0.99), "age": fake_age(34), "gender": None, "weights": "w", "crop": CROP}
+    parts = {
+        "face": Face((0, 0, 80, 80), 0.99),
+        "age": fake_age(34),
+        "gender": None,
+        "weights": "w",
+        "crop": CROP,
+    }
     return Prediction(**{**parts, **changes})
 
 
 def test_chart_shows_every_age_once_and_splits_at_the_interval() -> None:
     age = fake_age(34)
     inside, outside, stem = charts.age_chart(age).data
-    assert len(inside.x) + len(outside.x) == 101 and sum(inside.y) + sum(outside.y) == pytest.approx(100)
+    assert len(inside.x) + len(outside.x) == 101 and sum(inside.y) + sum(
+        outside.y
+    ) == pytest.approx(100)
     assert age.interval is not None
     assert (min(inside.x), max(inside.x)) == tuple(round(value) for value in age.interval)
     assert inside.hovertemplate.startswith("age %{x}: %{y:.1f} %") and stem.x[0] == age.years
@@ -51,7 +65,10 @@ def test_chart_shows_every_age_once_and_splits_at_the_interval() -> None:
 
 
 def test_interval_words() -> None:
-    assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6), 0.8)) == "Likely 27–43 (80 % interval)"
+    assert (
+        result_card.interval_words(AgeEstimate(34, (27.4, 42.6), 0.8))
+        == "Likely 27–43 (80 % interval)"
+    )
     assert result_card.interval_words(AgeEstimate(34, (27.4, 42.6))) == "Likely 27–43"
     assert result_card.interval_words(AgeEstimate(34)).startswith("No interval")
 
@@ -59,10 +76,19 @@ def test_interval_words() -> None:
 def test_cautions_name_their_reasons() -> None:
     good = prediction(gender=Categorical(("Female", "Male"), 0, (0.97, 0.03)))
     assert result_card.cautions(good) == []
-    doubtful = prediction(face=Face((0, 0, 30, 90), 0.91), gender=Categorical(("Female", "Male"), 0, (0.55, 0.45)))
+    doubtful = prediction(
+        face=Face((0, 0, 30, 90), 0.91), gender=Categorical(("Female", "Male"), 0, (0.55, 0.45))
+    )
     sure, small, even = result_card.cautions(doubtful)
-    assert "detector is not sure" in sure and "face is small" in small and even == "Gender: too close to call."
-    assert "whole image" in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
+    assert (
+        "detector is not sure" in sure
+        and "face is small" in small
+        and even == "Gender: too close to call."
+    )
+    assert (
+        "whole image"
+        in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
+    )
 
 
 def test_labels_are_escaped_and_may_lack_probabilities() -> None:
@@ -76,7 +102,11 @@ def test_plain_keeps_markdown_out_of_file_names() -> None:
 
 def test_preview_is_small_and_survives_boxes_outside() -> None:
     image = Image.new("RGB", (4000, 500))
-    faces = (Face((-50, -50, 200, 200), 0.9), Face((4100, 0, 4200, 90), 0.9), Face((3990, 480, 4010, 520), 0.9))
+    faces = (
+        Face((-50, -50, 200, 200), 0.9),
+        Face((4100, 0, 4200, 90), 0.9),
+        Face((3990, 480, 4010, 520), 0.9),
+    )
     fake = FakePredictor().run(image)
     analysis = Analysis(image, tuple(prediction(face=face) for face in faces), "w", fake.timing)
     shown = Image.open(io.BytesIO(preview(analysis)))
@@ -89,7 +119,9 @@ def test_downloads_of_one_and_of_many(photo: bytes) -> None:
     failure = Failure(Picture("c.jpg", b"text"), InvalidImageError("no image"))
     assert len(json.loads(downloads.json_text([one]))["faces"]) == 1
     documents = json.loads(downloads.json_text([one, other, failure]))
-    assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2]["error"]["message"] == "no image"
+    assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2][
+        "error"
+    ]["message"] == "no image"
     assert len(downloads.csv_text([one, other, failure]).splitlines()) == 1 + 1 + 2 + 1
     assert Image.open(io.BytesIO(downloads.png(one))).size == (320, 240)
     archive = zipfile.ZipFile(io.BytesIO(downloads.pictures_zip([one, other])))
@@ -123,7 +155,10 @@ def test_theme_is_readable_and_needs_no_network(mode: str) -> None:
         assert contrast(theme[f"{name}TextColor"], theme[f"{name}BackgroundColor"]) >= 4.5
     colours = theme["chartCategoricalColors"]
     assert len(colours) == 10  # with fewer, the browser drops them all
-    assert contrast(colours[0], theme["backgroundColor"]) >= 3 and contrast(colours[2], colours[0]) >= 1.5
+    assert (
+        contrast(colours[0], theme["backgroundColor"]) >= 3
+        and contrast(colours[2], colours[0]) >= 1.5
+    )
 
 
 def contrast(one: str, other: str) -> float:

@@ -47,7 +47,9 @@ def cards(app: AppTest) -> int:
 
 def alerts(app: AppTest) -> str:
     elements = [*app.error, *app.warning, *app.info]
-    return "\n".join(f"{element.proto.title} {element.value}" for element in elements).replace("\\", "")
+    return "\n".join(f"{element.proto.title} {element.value}" for element in elements).replace(
+        "\\", ""
+    )
 
 
 def png(name: str, data: bytes) -> File:
@@ -81,7 +83,9 @@ def test_every_example_is_answered_by_a_click(backend: Backend, open_app: Any) -
         assert example.source in captions(app).replace("\\", "")
 
 
-def test_an_example_takes_the_place_of_uploads_and_the_other_way_round(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_an_example_takes_the_place_of_uploads_and_the_other_way_round(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = upload(open_app(), png("a.png", photo))
     assert "a.png" in downloads_of(app)
     app.button(key="example-hopper").click().run()
@@ -92,16 +96,24 @@ def test_an_example_takes_the_place_of_uploads_and_the_other_way_round(backend: 
 
 def downloads_of(app: AppTest) -> str:
     """File names of the download buttons."""
-    return " ".join(str(button.proto.help) + str(button.key) for button in app.get("download_button")).replace("a-faces", "a.png")
+    return " ".join(
+        str(button.proto.help) + str(button.key) for button in app.get("download_button")
+    ).replace("a-faces", "a.png")
 
 
-def test_why_this_answer_opens_attention_with_that_face_and_model(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_why_this_answer_opens_attention_with_that_face_and_model(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     backend.predictor = FakePredictor(faces=3)
     app = upload(open_app(), png("three.png", photo))
     app.button(key="why-2").click().run()
-    app.switch_page("pages/attention.py").run()  # AppTest does not follow st.switch_page; the browser test does
+    # AppTest does not follow st.switch_page; the browser test does.
+    app.switch_page("pages/attention.py").run()
     assert app.session_state["page"] == "Attention"
-    assert app.session_state["attention_face"] == 2 and app.session_state["attention_weights"] == "fake-weights"
+    assert (
+        app.session_state["attention_face"] == 2
+        and app.session_state["attention_weights"] == "fake-weights"
+    )
     (image,) = app.session_state[KEPT]["Attention"]
     assert image.name == "three.png" and image.data == photo
     assert backend.runs == 1, "the answer is the one of the card"
@@ -111,24 +123,40 @@ def test_why_on_the_sample_opens_the_sample_there(backend: Backend, open_app: An
     app = open_app()
     app.button(key="why-1").click().run()
     app.switch_page("pages/attention.py").run()
-    assert app.session_state["page"] == "Attention" and app.session_state[SOURCE_KEY] == SAMPLE and backend.shipped_runs == 1
+    assert (
+        app.session_state["page"] == "Attention"
+        and app.session_state[SOURCE_KEY] == SAMPLE
+        and backend.shipped_runs == 1
+    )
 
 
-def test_uploads_outlive_a_look_at_another_tab(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_uploads_outlive_a_look_at_another_tab(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = upload(open_app(), png("a.png", photo))
     open_tab(app, SAMPLE)
     open_tab(app, UPLOAD)
-    assert cards(app) == 1 and (backend.runs, backend.shipped_runs) == (1, 1)  # one for each image, none for the way back
+    # One for each image, none for the way back.
+    assert cards(app) == 1 and (backend.runs, backend.shipped_runs) == (
+        1,
+        1,
+    )
 
 
-def test_one_bad_file_leaves_the_others_alone(backend: Backend, open_app: Any, photo: bytes) -> None:
-    app = upload(open_app(), ("notes_[draft].jpg", b"not an image", "image/jpeg"), png("good.png", photo))
+def test_one_bad_file_leaves_the_others_alone(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
+    app = upload(
+        open_app(), ("notes_[draft].jpg", b"not an image", "image/jpeg"), png("good.png", photo)
+    )
     assert "No answer for notes_[draft].jpg" in alerts(app) and "This is a text file" in alerts(app)
     assert cards(app) == 1
     assert "**2 images, 1 face, 1 not read**" in [item.value for item in app.markdown]
 
 
-def test_an_unexpected_error_is_one_pictures_own(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_an_unexpected_error_is_one_pictures_own(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     class Stumbles(FakePredictor):
         def run(self, source: Any) -> Analysis:
             if source.endswith(b"!"):
@@ -163,12 +191,20 @@ def test_a_turned_picture_is_noted(backend: Backend, open_app: Any, photo: bytes
     assert "The image is shown turned by 90°" in html(upload(open_app(), png("side.png", photo)))
 
 
-def test_another_network_says_as_well_how_many_faces_were_left_out(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_another_network_says_as_well_how_many_faces_were_left_out(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     class Cuts(FakePredictor):
         def run(self, source: Any) -> Analysis:
-            return dataclasses.replace(super().run(source), left_out=7 if backend.detections == 1 and backend.runs == 1 else 0)
+            return dataclasses.replace(
+                super().run(source),
+                left_out=7 if backend.detections == 1 and backend.runs == 1 else 0,
+            )
 
-    backend.predictor, backend.installed = Cuts(), [entry(), entry("other", "Other network", default=False)]
+    backend.predictor, backend.installed = (
+        Cuts(),
+        [entry(), entry("other", "Other network", default=False)],
+    )
     app = upload(open_app(), png("crowd.png", photo))
     assert "7 smaller faces were left out" in captions(app)
     app.selectbox[0].select("other").run()
@@ -180,7 +216,9 @@ def captions(app: AppTest) -> str:
     return "\n".join(element.value for element in app.caption)
 
 
-def test_a_crowd_is_a_grid_to_sort_with_one_line_of_summary(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_a_crowd_is_a_grid_to_sort_with_one_line_of_summary(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     backend.predictor = FakePredictor(faces=face_grid.CARDS)
     app = upload(open_app(), png("six.png", photo))
     assert cards(app) == len(app.get("plotly_chart")) == face_grid.CARDS and not app.dataframe
@@ -190,11 +228,18 @@ def test_a_crowd_is_a_grid_to_sort_with_one_line_of_summary(backend: Backend, op
     assert len(table) == 20 and list(table.columns) == ["", "Face", "Age", "Interval", "Gender"]
     assert cards(app) == 1 == len(app.get("plotly_chart")) and "Face 1" in html(app)
     ages = table["Age"]
-    assert f"**20 faces, {ages.min():.0f}–{ages.max():.0f}, median {ages.median():.0f}**" in [item.value for item in app.markdown]
-    assert table["Face"].str.startswith("data:image/jpeg").all() and table["Interval"].str.startswith("data:image/svg").all()
+    assert f"**20 faces, {ages.min():.0f}–{ages.max():.0f}, median {ages.median():.0f}**" in [
+        item.value for item in app.markdown
+    ]
+    assert (
+        table["Face"].str.startswith("data:image/jpeg").all()
+        and table["Interval"].str.startswith("data:image/svg").all()
+    )
 
 
-def test_faces_are_numbered_from_left_to_right(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_faces_are_numbered_from_left_to_right(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     class RightFirst(FakePredictor):
         def run(self, source: Any) -> Analysis:
             analysis = super().run(source)
@@ -204,7 +249,13 @@ def test_faces_are_numbered_from_left_to_right(backend: Backend, open_app: Any, 
     app = upload(open_app(), png("row.png", photo))
     (answer,) = own_answers(app)
     lefts = [one.face.box_xyxy[0] for one in answer.predictions]
-    assert lefts == sorted(lefts) == pytest.approx([face["face"]["box_xyxy"][0] for face in answer.document["faces"]], abs=0.1)
+    assert (
+        lefts
+        == sorted(lefts)
+        == pytest.approx(
+            [face["face"]["box_xyxy"][0] for face in answer.document["faces"]], abs=0.1
+        )
+    )
     assert [row["face"] for row in answer.rows] == [1, 2, 3, 4]
 
 
@@ -217,7 +268,9 @@ def test_many_pictures_show_one_at_a_time(backend: Backend, open_app: Any, photo
     assert len(app.dataframe[0].value) == 10 and backend.runs == 5
 
 
-def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = upload(open_app(), png("a.png", photo))
     app.run()
     assert backend.runs == 1
@@ -225,7 +278,9 @@ def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(backend: Backend, open_a
     assert not hasattr(answer, "image") and len(answer.preview) < 100_000
 
 
-def test_memory_for_answers_is_bounded(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_answers_is_bounded(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ui.predict.session_results.KEPT", 3)
     app = open_app()
     for number in range(5):
@@ -251,7 +306,9 @@ def test_race_is_hidden_unless_the_operator_wants_it(
     assert "race category" in html(app)
 
 
-def test_people_are_told_before_the_camera_opens(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_people_are_told_before_the_camera_opens(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = open_tab(open_app(), CAMERA)
     assert privacy_sentence(race=False) in html(app)
     assert not app.camera_input
@@ -272,19 +329,31 @@ def test_without_weights_the_page_says_what_to_do(backend: Backend, open_app: An
     assert "python -m agegender_core weights" in alerts(app) and not app.file_uploader
 
 
-@pytest.mark.parametrize("error", [WeightsMissingError("/srv/secret/weights.safetensors is missing"), DetectorError("no /srv/secret")])
-def test_a_network_that_cannot_start_keeps_paths_to_the_log(backend: Backend, open_app: Any, photo: bytes, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        WeightsMissingError("/srv/secret/weights.safetensors is missing"),
+        DetectorError("no /srv/secret"),
+    ],
+)
+def test_a_network_that_cannot_start_keeps_paths_to_the_log(
+    backend: Backend, open_app: Any, photo: bytes, error: Exception
+) -> None:
     backend.predictor = error
     app = upload(open_app(), png("a.png", photo))
     assert len(app.error) == 1 and "secret" not in alerts(app) and cards(app) == 0
 
 
-def test_a_wrong_switch_is_named(backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_switch_is_named(
+    backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_RACE", "maybe")
     assert "AGEGENDER_RACE" in alerts(open_app())
 
 
-def test_weights_can_be_chosen_where_there_are_several(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_weights_can_be_chosen_where_there_are_several(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     app = upload(open_app(), png("a.png", photo))
     assert not app.selectbox
     backend.installed = [entry(), entry("other", "Other network", default=False)]
@@ -293,16 +362,23 @@ def test_weights_can_be_chosen_where_there_are_several(backend: Backend, open_ap
     assert backend.asked[-1] == ("other", False)
 
 
-def test_a_network_without_a_distribution_gets_no_curve(backend: Backend, open_app: Any, photo: bytes) -> None:
+def test_a_network_without_a_distribution_gets_no_curve(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
     class TwoValues(FakePredictor):
         def run(self, source: Any) -> Analysis:
             analysis = super().run(source)
             age = AgeEstimate(41.6, (30.2, 53.0), 0.8, None, "40-49")
-            return dataclasses.replace(analysis, predictions=tuple(dataclasses.replace(p, age=age) for p in analysis.predictions))
+            return dataclasses.replace(
+                analysis,
+                predictions=tuple(dataclasses.replace(p, age=age) for p in analysis.predictions),
+            )
 
     backend.predictor = TwoValues()
     app = upload(open_app(), png("a.png", photo))
-    assert not app.get("plotly_chart") and any("no distribution" in line.value for line in app.caption)
+    assert not app.get("plotly_chart") and any(
+        "no distribution" in line.value for line in app.caption
+    )
     assert "Likely 30–53 (80 % interval)" in html(app)
 
 
@@ -312,7 +388,9 @@ def test_about_page_opens(backend: Backend, open_app: Any) -> None:
     assert any("Terms of the training data" in line.value for line in app.caption)
 
 
-def test_the_real_predictor_answers_the_sample(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_predictor_answers_the_sample(
+    open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not any(item.installed for item in list_weights()):
         pytest.skip("no trained weights are installed")
     monkeypatch.delenv("AGEGENDER_RACE", raising=False)
@@ -328,12 +406,18 @@ def test_a_full_queue_refuses_politely_and_answers_later(
     monkeypatch.setattr("ui.common.services.admission", lambda: gate)
     with gate.admit():
         app = upload(open_app(), png("good.png", photo))
-        assert "Many people are asking right now" in alerts(app) and cards(app) == 0 and backend.runs == 0
+        assert (
+            "Many people are asking right now" in alerts(app)
+            and cards(app) == 0
+            and backend.runs == 0
+        )
     app.run()
     assert cards(app) == 1 and backend.runs == 1 and "Many people" not in alerts(app)
 
 
-def test_who_waits_is_told_and_then_answered(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_is_told_and_then_answered(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate, told = AdmissionQueue(1, 5), threading.Event()
     monkeypatch.setattr("ui.common.services.admission", lambda: gate)
     caption = DeltaGenerator.caption
@@ -359,23 +443,31 @@ def test_who_waits_is_told_and_then_answered(backend: Backend, open_app: Any, ph
     assert told.is_set() and cards(app) == 1
 
 
-def test_the_operators_number_of_pictures_counts(backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_number_of_pictures_counts(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_MAX_PICTURES", "1")
     monkeypatch.setenv("AGEGENDER_MAX_MB", "7")
     app = upload(open_app(), png("one.png", photo), png("two.png", photo))
     assert backend.runs == 1 and any("up to 7 MB" in item.value for item in app.caption)
 
 
-def test_about_points_to_gradio_where_it_is_served(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_about_points_to_gradio_where_it_is_served(
+    open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = open_app().switch_page("pages/about.py").run()
     assert not any("/predict_batch" in block.value for block in app.markdown)
     monkeypatch.setitem(services.mounted_apps, "gradio", "/gradio/")
     assert any("[The same in Gradio](/gradio/)" in block.value for block in app.run().markdown)
 
 
-def test_about_says_when_gradio_could_not_start(open_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_about_says_when_gradio_could_not_start(
+    open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = open_app().switch_page("pages/about.py").run()
     assert not app.warning
     monkeypatch.setitem(services.missing, "gradio", "ValueError, see the server's log")
     (warning,) = app.run().warning
-    assert "log says why" in warning.value and not any("/predict_batch" in block.value for block in app.markdown)
+    assert "log says why" in warning.value and not any(
+        "/predict_batch" in block.value for block in app.markdown
+    )

@@ -33,11 +33,17 @@ def test_one_picture_has_one_answer(tmp_path: Path) -> None:
     assert all(one == told[0] for one in told)
     age = answers[0].predictions[0].age
     low, high = (round(end) for end in age.interval)
-    assert f"({low}-{high})" in label_texts(1, answers[0].predictions[0])[0], "the drawn label says what the card says"
+    assert f"({low}-{high})" in label_texts(1, answers[0].predictions[0])[0], (
+        "the drawn label says what the card says"
+    )
     assert f"{low}–{high}" in result_card.interval_words(age)
 
 
 def test_the_sample_on_its_side_is_answered_nearly_the_same() -> None:
-    upright, on_its_side = (service.predict(Path(path).read_bytes()) for (path,) in components.examples())
+    upright, on_its_side = (
+        service.predict(Path(path).read_bytes()) for (path,) in components.examples()
+    )
     assert on_its_side.turned == 270 and upright.turned == 0
-    assert on_its_side.predictions[0].age.years == pytest.approx(upright.predictions[0].age.years, abs=0.2)
+    assert on_its_side.predictions[0].age.years == pytest.approx(
+        upright.predictions[0].age.years, abs=0.2
+    )

@@ -1,4 +1,6 @@
-"""«Cover the face»: a patch to move and a brush over the face itself, the age that follows, and the patch that moves it most."""
+"""«Cover the face»: a patch to move and a brush over the face itself, the age that follows, and the
+patch that moves it most.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def show(subject: Subject) -> None:
     with left:
         version = f"{subject.key[1][:12]}-{size}-{st.session_state.get(VERSION, 0)}"
         face = f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
-        alt = f"Face {subject.index + 1} of {subject.answer.picture.name}, as the model crops it, in grey"
+        alt = (
+            f"Face {subject.index + 1} of {subject.answer.picture.name}, as the model crops it, in"
+            " grey"
+        )
         cover_pad(face, alt, cover, size // PATCH_SHARE, version, lambda: _covered(size))
     link.write()
 
@@ -52,7 +57,9 @@ def show(subject: Subject) -> None:
 def age_words(estimate: Estimate) -> str:
     """«38.9 years», or the likeliest range."""
     age = estimate[0]
-    return f"{with_en_dash(age.ranges.label) if age.ranges is not None else f'{age.years:.1f}'} years"
+    return (
+        f"{with_en_dash(age.ranges.label) if age.ranges is not None else f'{age.years:.1f}'} years"
+    )
 
 
 def _covered(size: int) -> None:
@@ -78,7 +85,13 @@ def _answer(subject: Subject, cover: Cover) -> None:
         words = f"{' and '.join(filter(None, parts)).capitalize()}: {moved_words(before, after)}"
     st.html(f'<p class="ag-moved" role="status">{escape(words)}</p>')
     if before[0].probs is None and (figure := before_after(before[0], after[0])) is not None:
-        st.plotly_chart(figure, width="stretch", config=CONFIG, key="attention-cover-ranges", alt="Age ranges before and after")
+        st.plotly_chart(
+            figure,
+            width="stretch",
+            config=CONFIG,
+            key="attention-cover-ranges",
+            alt="Age ranges before and after",
+        )
 
 
 def _search(subject: Subject, cover: Cover) -> Cover:
@@ -88,7 +101,13 @@ def _search(subject: Subject, cover: Cover) -> Cover:
     with st.container(horizontal=True, key="attention-find"):
         for older, label, icon in SEARCHES:
             name = f"attention-find-{'older' if older else 'younger'}"
-            st.button(label, icon=icon, key=name, on_click=st.session_state.__setitem__, args=(WISH, older))
+            st.button(
+                label,
+                icon=icon,
+                key=name,
+                on_click=st.session_state.__setitem__,
+                args=(WISH, older),
+            )
     if WISH in st.session_state:
         older = st.session_state.pop(WISH)
         left, top, gain, places = _strongest(subject, side, older)
@@ -112,11 +131,16 @@ def result_words(side: int, gain: float, places: int, older: bool) -> str:
     tried = f"{places} places tried with a patch of {side} × {side} pixels"
     if not moves(gain, older):
         return f"{tried}: none of them makes this face look {'older' if older else 'younger'}."
-    return f"{signed(gain, 1)} years: the patch that makes this face look {'oldest' if older else 'youngest'} of {tried}."
+    return (
+        f"{signed(gain, 1)} years: the patch that makes this face look"
+        f" {'oldest' if older else 'youngest'} of {tried}."
+    )
 
 
 def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, float, int]:
-    """Left, top, change in years and the number of places; searched once for a face, a size and changed masks."""
+    """Left, top, change in years and the number of places; searched once for a face, a size and
+    changed masks.
+    """
     names = blocks(subject)
     changes, seed = changes_of(names), st.session_state.get(SEED, 0)
 
@@ -127,9 +151,19 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
 
         def report(done: int, total: int) -> None:
             left = (monotonic() - start) / max(done, 1) * (total - done)
-            bar.progress(done / total, f"{done} of {total} places tried, about {max(1, round(left))} s left")
+            bar.progress(
+                done / total, f"{done} of {total} places tried, about {max(1, round(left))} s left"
+            )
 
-        found = patch_effects(subject.predictor.network, subject.card, subject.prediction.crop, side, changes, seed, report)
+        found = patch_effects(
+            subject.predictor.network,
+            subject.card,
+            subject.prediction.crop,
+            side,
+            changes,
+            seed,
+            report,
+        )
         bar.empty()
         return found
 

@@ -1,4 +1,6 @@
-"""What of a face is covered: one patch that can be moved, and what a brush painted; how it travels in an address."""
+"""What of a face is covered: one patch that can be moved, and what a brush painted; how it travels
+in an address.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ Patch = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Cover:
-    """``patch``: left, top and side in pixels of a crop of ``size`` pixels a side, or None; ``painted``: a bit a pixel, row by row,
-    as ``numpy.packbits`` packs them, or nothing."""
+    """``patch``: left, top and side in pixels of a crop of ``size`` pixels a side, or None;
+    ``painted``: a bit a pixel, row by row, as ``numpy.packbits`` packs them, or nothing.
+    """
 
     size: int
     patch: Patch | None = None
@@ -55,7 +58,9 @@ class Cover:
         return base64.b64encode(self.painted).decode()
 
     def word(self) -> str:
-        """The cover as a word of an address: four numbers for a patch alone, packed bits for what was painted."""
+        """The cover as a word of an address: four numbers for a patch alone, packed bits for what
+        was painted.
+        """
         if not np.any(np.frombuffer(self.painted, np.uint8)):
             return "" if self.patch is None else ".".join(map(str, (*self.patch, self.size)))
         packed = zlib.compress(np.packbits(self.pixels).tobytes(), 9)
@@ -63,8 +68,9 @@ class Cover:
 
 
 def read_word(word: str | None, size: int) -> Cover | None:
-    """The cover a word of an address names, for crops of ``size`` pixels; None where it names none. A cover made on a crop of another
-    size is scaled."""
+    """The cover a word of an address names, for crops of ``size`` pixels; None where it names none.
+    A cover made on a crop of another size is scaled.
+    """
     if not word:
         return None
     if found := PATCH.fullmatch(word):
@@ -93,16 +99,23 @@ def _unpacked(packed: str, size: int) -> np.ndarray | None:
         return None
     if len(raw) != count:
         return None
-    return np.unpackbits(np.frombuffer(raw, np.uint8), count=size**2).reshape(size, size) * np.uint8(255)
+    return np.unpackbits(np.frombuffer(raw, np.uint8), count=size**2).reshape(
+        size, size
+    ) * np.uint8(255)
 
 
 def read_pad(value: Any, size: int) -> Cover | None:
-    """What the browser's pad sent: a mapping with «patch», three whole numbers or None, and «bits», base64. None for anything else and
-    for a face with nothing on it."""
+    """What the browser's pad sent: a mapping with «patch», three whole numbers or None, and «bits»,
+    base64. None for anything else and for a face with nothing on it.
+    """
     if not isinstance(value, dict):
         return None
     patch, bits = value.get("patch"), value.get("bits") or ""
-    whole = isinstance(patch, list) and len(patch) == 3 and all(isinstance(part, int | float) for part in patch)
+    whole = (
+        isinstance(patch, list)
+        and len(patch) == 3
+        and all(isinstance(part, int | float) for part in patch)
+    )
     try:
         painted = base64.b64decode(bits, validate=True) if isinstance(bits, str) else b""
     except (binascii.Error, ValueError):

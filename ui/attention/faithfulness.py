@@ -1,4 +1,6 @@
-"""«Is it faithful?»: deletion and insertion curves of the masks, of saliency and of maps that know nothing, for one face."""
+"""«Is it faithful?»: deletion and insertion curves of the masks, of saliency and of maps that know
+nothing, for one face.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ FLATNESS = "It is flat: which place comes first is little more than rounding."
 KINDS = ("deletion", "insertion")
 JOB, FAILED = "attention-job", "attention-job-failed"
 COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
-"""Crops answered for a saliency map, and for the two curves of any map: what progress is counted in."""
+"""Crops answered for a saliency map, and for the two curves of any map: what progress is counted
+in.
+"""
 POLL = 1.0
 """Seconds between two looks at a running test."""
 _SECONDS: dict[str, float] = {}
@@ -43,18 +47,26 @@ Row = dict[str, Any]
 
 def show(subject: Subject) -> None:
     """A button, then progress, then curves, areas and a verdict for each map."""
-    st.fragment(_test, run_every=POLL if JOB in st.session_state else None)(subject, JOB in st.session_state)
+    st.fragment(_test, run_every=POLL if JOB in st.session_state else None)(
+        subject, JOB in st.session_state
+    )
 
 
 def _test(subject: Subject, polling: bool) -> None:
     """``polling``: whether the timer runs, which only a run of the whole page can change."""
     st.markdown(
-        "Remove the pixels a map ranks highest: the answer should fall apart quickly (**deletion**, low is good). Put them back first: "
-        "it should return quickly (**insertion**, high is good). A map that does no better than a random one does not show what the "
-        "answer depends on, however convincing it looks."
+        "Remove the pixels a map ranks highest: the answer should fall apart quickly (**deletion**,"
+        " low is good). Put them back first: it should return quickly (**insertion**, high is"
+        " good). A map that does no better than a random one does not show what the answer depends"
+        " on, however convincing it looks."
     )
     target = st.segmented_control(
-        "Curves for", list(TARGETS), required=True, format_func=TARGETS.get, key=key("target"), persist_state="session"
+        "Curves for",
+        list(TARGETS),
+        required=True,
+        format_func=TARGETS.get,
+        key=key("target"),
+        persist_state="session",
     )
     store: dict[Any, dict[str, Row]] = st.session_state.setdefault("attention-curves", {})
     wish = (*subject.key, target)
@@ -77,9 +89,15 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     wanted = maps_wanted(subject)
     st.button(
         f"Run the test on this face ({duration_words(_SECONDS.get(subject.card.name))})",
-        icon=":material/query_stats:", key="attention-curves-button", on_click=_start, args=(subject, wish, target),
-    )  # fmt: skip
-    st.caption(f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result is kept for this visit.")
+        icon=":material/query_stats:",
+        key="attention-curves-button",
+        on_click=_start,
+        args=(subject, wish, target),
+    )
+    st.caption(
+        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result is kept"
+        " for this visit."
+    )
 
 
 def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
@@ -87,7 +105,10 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     _cancel()
     masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
     network, card, crop = subject.predictor.network, subject.card, subject.prediction.crop
-    st.session_state[JOB] = (wish, Job(lambda report: run_test(network, card, crop, masks, target, report)))
+    st.session_state[JOB] = (
+        wish,
+        Job(lambda report: run_test(network, card, crop, masks, target, report)),
+    )
 
 
 def _cancel() -> None:
@@ -129,22 +150,32 @@ def maps_wanted(subject: Subject) -> list[str]:
 
 
 def run_test(
-    network: Any, card: ModelInfo, crop: Image.Image, masks: Mapping[str, np.ndarray], target: Any, report: Callable[[int, int], None]
+    network: Any,
+    card: ModelInfo,
+    crop: Image.Image,
+    masks: Mapping[str, np.ndarray],
+    target: Any,
+    report: Callable[[int, int], None],
 ) -> dict[str, Row]:
-    """A row of curves and areas for each of ``masks`` (h, w) and each saliency map, and what follows on each curve as «verdicts»;
-    «random» holds the means of all random maps. ``report``: called before each map with the crops answered so far and in the end; what
-    it raises ends the test. Touches nothing of the session: it runs in a thread."""
+    """A row of curves and areas for each of ``masks`` (h, w) and each saliency map, and what
+    follows on each curve as «verdicts»; «random» holds the means of all random maps. ``report``:
+    called before each map with the crops answered so far and in the end; what it raises ends the
+    test. Touches nothing of the session: it runs in a thread.
+    """
     from agegender_core.explain.faithfulness import compare, random_map
     from agegender_core.explain.saliency import normalised, saliency_map
 
     start, maps, done = monotonic(), dict(masks), 0
-    total = sum(COSTS.values()) + COST * (len(masks) + len(SALIENCY) + RANDOM * (len(masks) + 2))  # until the resolutions are known
+    # Until the resolutions are known.
+    total = sum(COSTS.values()) + COST * (len(masks) + len(SALIENCY) + RANDOM * (len(masks) + 2))
     for name in SALIENCY:
         report(done, total)
         maps[name] = normalised(saliency_map(network, card, crop, name, target))
         done += COSTS[name]
     sides = sorted({values.shape[-1] for values in maps.values()}, reverse=True)
-    guesses = {(side, index): random_map(side, index, side) for side in sides for index in range(RANDOM)}
+    guesses = {
+        (side, index): random_map(side, index, side) for side in sides for index in range(RANDOM)
+    }
     asked: dict[Any, np.ndarray] = maps | guesses
     rows: dict[Any, Row] = {}
     total = done + COST * len(asked)
@@ -159,13 +190,21 @@ def run_test(
         found[name]["verdicts"] = [verdict(found[name], peers, kind) for kind in KINDS]
     _SECONDS[card.name] = monotonic() - start
     known = [rows[name] for name in guesses]
-    return found | {"random": {kind: np.mean([row[kind] for row in known], axis=0) for kind in known[0]}}
+    return found | {
+        "random": {kind: np.mean([row[kind] for row in known], axis=0) for kind in known[0]}
+    }
 
 
 def verdict(row: Row, peers: list[Row], kind: str) -> str:
-    """Better or worse only where the area lies beyond those of all ``peers``, random maps of the same cells, by ``MARGIN``."""
+    """Better or worse only where the area lies beyond those of all ``peers``, random maps of the
+    same cells, by ``MARGIN``.
+    """
     gains = [
-        (peer["deletion_area"] - row["deletion_area"]) if kind == "deletion" else (row["insertion_area"] - peer["insertion_area"])
+        (
+            (peer["deletion_area"] - row["deletion_area"])
+            if kind == "deletion"
+            else (row["insertion_area"] - peer["insertion_area"])
+        )
         for peer in peers
     ]
     return BETTER if min(gains) > MARGIN else WORSE if max(gains) < -MARGIN else EQUAL
@@ -173,9 +212,17 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
 
 def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -> None:
     """One plain sentence on a map, and ``more``: good only where both curves say so."""
-    what = f"{title(name)} (saliency)" if name in SALIENCY else f"The mask of {title(name)[0].lower()}{title(name)[1:]}"
+    what = (
+        f"{title(name)} (saliency)"
+        if name in SALIENCY
+        else f"The mask of {title(name)[0].lower()}{title(name)[1:]}"
+    )
     agreed = verdicts[0] == verdicts[1]
-    words = f"does {verdicts[0]}" if agreed else f"does {verdicts[0]} at deletion, {verdicts[1]} at insertion,"
+    words = (
+        f"does {verdicts[0]}"
+        if agreed
+        else f"does {verdicts[0]} at deletion, {verdicts[1]} at insertion,"
+    )
     icon = "check_circle" if agreed and verdicts[0] == BETTER else "do_not_disturb_on"
     st.markdown(f":material/{icon}: {plain(f'{what} {words} {where}. {more}')}")
 
@@ -185,20 +232,33 @@ def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str
     called = {one: title(one).replace("Random ", "Random, ") for one in found}
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
-            st.markdown(f"**{kind.capitalize()}**: {'lower is better' if kind == 'deletion' else 'higher is better'}")
-            st.plotly_chart(curves(found, kind, called), width="stretch", config=CONFIG, key=f"{name}-{kind}", alt=f"{kind} curves")
+            st.markdown(
+                f"**{kind.capitalize()}**:"
+                f" {'lower is better' if kind == 'deletion' else 'higher is better'}"
+            )
+            st.plotly_chart(
+                curves(found, kind, called),
+                width="stretch",
+                config=CONFIG,
+                key=f"{name}-{kind}",
+                alt=f"{kind} curves",
+            )
 
 
 def _result(found: Mapping[str, Row]) -> None:
     masks = [name for name in found if name not in (*SALIENCY, "random")]
     for name in masks or list(SALIENCY):
-        render_verdict(name, found[name]["verdicts"], "on this face", FLATNESS if found[name]["flat"] else "")
+        render_verdict(
+            name, found[name]["verdicts"], "on this face", FLATNESS if found[name]["flat"] else ""
+        )
     curves_side_by_side(found, "attention-curves-of")
     rows = [
         {
-            "map": f"Random (mean of {RANDOM} at each resolution)"
-            if name == "random"
-            else title(name) + (", its mask" if name in masks else " (saliency)"),
+            "map": (
+                f"Random (mean of {RANDOM} at each resolution)"
+                if name == "random"
+                else title(name) + (", its mask" if name in masks else " (saliency)")
+            ),
             "deletion, area": row["deletion_area"],
             "deletion": "the map to beat" if name == "random" else row["verdicts"][0],
             "insertion, area": row["insertion_area"],
@@ -207,10 +267,16 @@ def _result(found: Mapping[str, Row]) -> None:
         for name, row in found.items()
     ]
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, width="stretch", key="attention-areas",
-        column_config={f"{kind}, area": st.column_config.NumberColumn(format="%.3f") for kind in KINDS},
-    )  # fmt: skip
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        key="attention-areas",
+        column_config={
+            f"{kind}, area": st.column_config.NumberColumn(format="%.3f") for kind in KINDS
+        },
+    )
     st.caption(
-        f"Areas under the curves. Better means: beyond all {RANDOM} random maps of the same cells, by more than {MARGIN:g}. One face "
-        "proves little; averages over a test set, where there are any, are on the next tab."
+        f"Areas under the curves. Better means: beyond all {RANDOM} random maps of the same cells,"
+        f" by more than {MARGIN:g}. One face proves little; averages over a test set, where there"
+        " are any, are on the next tab."
     )

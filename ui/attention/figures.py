@@ -1,6 +1,8 @@
-"""Maps as images: colour tables, the overlay with its values, small images in rows, answers before and after, and curves.
+"""Maps as images: colour tables, the overlay with its values, small images in rows, answers before
+and after, and curves.
 
-A cell of a map is drawn as a square of the size it has on the crop. Smooth drawing is offered, and never the default.
+A cell of a map is drawn as a square of the size it has on the crop. Smooth drawing is offered, and
+never the default.
 """
 
 from __future__ import annotations
@@ -20,11 +22,19 @@ from agegender_core.types import AgeEstimate
 from ui.common.charts import with_en_dash
 
 FLAT = 0.01
-"""A mask that varies by less than this over the face is called flat, and never stretched until it seems to show something."""
+"""A mask that varies by less than this over the face is called flat, and never stretched until it
+seems to show something.
+"""
 CHART_SIDE = 420
 STOPS = {
-    name: [f"rgb{ImageColor.getrgb(stop)[:3]}" for stop in stops]  # not as «#000004»: Streamlit takes that for a colour of its theme
-    for name, stops in (("viridis", sequential.Viridis), ("magma", sequential.Magma), ("cividis", sequential.Cividis))
+    name: [
+        f"rgb{ImageColor.getrgb(stop)[:3]}" for stop in stops
+    ]  # not as «#000004»: Streamlit takes that for a colour of its theme
+    for name, stops in (
+        ("viridis", sequential.Viridis),
+        ("magma", sequential.Magma),
+        ("cividis", sequential.Cividis),
+    )
 }
 """Perceptually uniform colour maps, from low to high."""
 
@@ -34,11 +44,19 @@ def table(name: str) -> np.ndarray:
     """(256, 3) uint8: the colours of ``name`` from low to high."""
     stops = np.array([ImageColor.getrgb(stop)[:3] for stop in STOPS[name]], dtype=float)
     places = np.linspace(0, len(stops) - 1, 256)
-    return np.stack([np.interp(places, np.arange(len(stops)), stops[:, band]) for band in range(3)], axis=1).round().astype(np.uint8)
+    return (
+        np.stack(
+            [np.interp(places, np.arange(len(stops)), stops[:, band]) for band in range(3)], axis=1
+        )
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def limits(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """Ends of the colour scale: 0 and 1, or the map's own lowest and highest. Flat maps get 0 and 1 in any case."""
+    """Ends of the colour scale: 0 and 1, or the map's own lowest and highest. Flat maps get 0 and 1
+    in any case.
+    """
     low, high = float(values.min()), float(values.max())
     return (low, high) if scale == "own" and high - low >= FLAT else (0.0, 1.0)
 
@@ -61,36 +79,91 @@ def data_address(picture: Image.Image, kind: str = "PNG") -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def overlay(values: np.ndarray, face: str, side: int, *, name: str, span: tuple[float, float], opacity: float, smooth: bool) -> go.Figure:
-    """(h, w) values over a ``face`` (data address) of ``side`` crop pixels, with a scale bar; the pointer shows the values."""
+def overlay(
+    values: np.ndarray,
+    face: str,
+    side: int,
+    *,
+    name: str,
+    span: tuple[float, float],
+    opacity: float,
+    smooth: bool,
+) -> go.Figure:
+    """(h, w) values over a ``face`` (data address) of ``side`` crop pixels, with a scale bar; the
+    pointer shows the values.
+    """
     rows, columns = values.shape
     across, down = side / columns, side / rows
-    words = [[f"cell {column + 1} across, {row + 1} down" for column in range(columns)] for row in range(rows)]
+    words = [
+        [f"cell {column + 1} across, {row + 1} down" for column in range(columns)]
+        for row in range(rows)
+    ]
     trace = {
-        "type": "heatmap", "z": values, "x0": across / 2, "dx": across, "y0": down / 2, "dy": down, "zmin": span[0], "zmax": span[1],
-        "zsmooth": "best" if smooth else False, "opacity": opacity, "colorscale": STOPS[name], "text": words,
+        "type": "heatmap",
+        "z": values,
+        "x0": across / 2,
+        "dx": across,
+        "y0": down / 2,
+        "dy": down,
+        "zmin": span[0],
+        "zmax": span[1],
+        "zsmooth": "best" if smooth else False,
+        "opacity": opacity,
+        "colorscale": STOPS[name],
+        "text": words,
         "hovertemplate": "%{z:.3f}<br>%{text}<extra></extra>",
-        "colorbar": {"orientation": "h", "y": -0.01, "yanchor": "top", "thickness": 12, "len": 1.0, "xpad": 0, "ypad": 2, "outlinewidth": 0,
-                     "tickvals": np.linspace(*span, 5), "tickformat": ".2f", "ticks": "outside", "ticklen": 4},
-    }  # fmt: skip
+        "colorbar": {
+            "orientation": "h",
+            "y": -0.01,
+            "yanchor": "top",
+            "thickness": 12,
+            "len": 1.0,
+            "xpad": 0,
+            "ypad": 2,
+            "outlinewidth": 0,
+            "tickvals": np.linspace(*span, 5),
+            "tickformat": ".2f",
+            "ticks": "outside",
+            "ticklen": 4,
+        },
+    }
     axis = {"range": [0, side], "visible": False, "fixedrange": True, "constrain": "domain"}
     layout = {
-        "height": CHART_SIDE, "margin": {"l": 14, "r": 14, "t": 2, "b": 36}, "dragmode": False, "hovermode": "closest",
-        "xaxis": axis, "yaxis": {**axis, "range": [side, 0], "scaleanchor": "x", "constraintoward": "bottom"},
-        "images": [{"source": face, "xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": side, "sizey": side, "sizing": "stretch",
-                    "layer": "below"}],
-    }  # fmt: skip
+        "height": CHART_SIDE,
+        "margin": {"l": 14, "r": 14, "t": 2, "b": 36},
+        "dragmode": False,
+        "hovermode": "closest",
+        "xaxis": axis,
+        "yaxis": {**axis, "range": [side, 0], "scaleanchor": "x", "constraintoward": "bottom"},
+        "images": [
+            {
+                "source": face,
+                "xref": "x",
+                "yref": "y",
+                "x": 0,
+                "y": 0,
+                "sizex": side,
+                "sizey": side,
+                "sizing": "stretch",
+                "layer": "below",
+            }
+        ],
+    }
     return go.Figure({"data": [trace], "layout": layout})
 
 
-def pictures_row(items: Sequence[tuple[str, str, str]], *, smooth: bool = False, many: bool = False) -> str:
+def pictures_row(
+    items: Sequence[tuple[str, str, str]], *, smooth: bool = False, many: bool = False
+) -> str:
     """HTML of images beside each other: data address, title and the words below each."""
     cells = "".join(
-        f'<figure><img src="{source}" alt="{escape(title)}: {escape(words)}"><figcaption><b>{escape(title)}</b> '
-        f"<span>{escape(words)}</span></figcaption></figure>"
+        f'<figure><img src="{source}" alt="{escape(title)}:'
+        f' {escape(words)}"><figcaption><b>{escape(title)}</b>'
+        f" <span>{escape(words)}</span></figcaption></figure>"
         for source, title, words in items
     )
-    return f'<div class="ag-maps{" ag-smooth" if smooth else ""}{_many(len(items)) if many else ""}">{cells}</div>'
+    classes = f"ag-maps{' ag-smooth' if smooth else ''}{_many(len(items)) if many else ''}"
+    return f'<div class="{classes}">{cells}</div>'
 
 
 def _many(count: int) -> str:
@@ -100,24 +173,44 @@ def _many(count: int) -> str:
 def bar(name: str, low: float, high: float) -> str:
     """HTML of a scale bar with its ends."""
     return (
-        f'<div class="ag-scale"><span>{low:.3g}</span><i style="background:linear-gradient(to right,{",".join(STOPS[name])})"></i>'
-        f"<span>{high:.3g}</span></div>"
+        f'<div class="ag-scale"><span>{low:.3g}</span><i style="background:linear-gradient(to'
+        f' right,{",".join(STOPS[name])})"></i><span>{high:.3g}</span></div>'
     )
 
 
 def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
-    """What the network holds possible before (filled, or pale bars) and after (line, or full bars); None where it has no distribution."""
+    """What the network holds possible before (filled, or pale bars) and after (line, or full bars);
+    None where it has no distribution.
+    """
     figure = go.Figure()
-    if before.ranges is not None and after.ranges is not None and before.ranges.probs and after.ranges.probs:
+    if (
+        before.ranges is not None
+        and after.ranges is not None
+        and before.ranges.probs
+        and after.ranges.probs
+    ):
         names = [with_en_dash(label) for label in before.ranges.labels]
         figure.add_bar(x=names, y=[100 * value for value in after.ranges.probs], name="after")
         figure.add_bar(x=names, y=[100 * value for value in before.ranges.probs], name="before")
-        figure.update_xaxes(type="category", autotickangles=[0, -45], title_text="Age range in years")
+        figure.update_xaxes(
+            type="category", autotickangles=[0, -45], title_text="Age range in years"
+        )
     elif before.probs is not None and after.probs is not None:
         years = np.arange(len(before.probs))
-        figure.add_scatter(x=years, y=100 * np.asarray(after.probs), name="after", mode="lines", line={"width": 3, "shape": "hvh"})
         figure.add_scatter(
-            x=years, y=100 * np.asarray(before.probs), name="before", mode="lines", fill="tozeroy", line={"width": 0, "shape": "hvh"}
+            x=years,
+            y=100 * np.asarray(after.probs),
+            name="after",
+            mode="lines",
+            line={"width": 3, "shape": "hvh"},
+        )
+        figure.add_scatter(
+            x=years,
+            y=100 * np.asarray(before.probs),
+            name="before",
+            mode="lines",
+            fill="tozeroy",
+            line={"width": 0, "shape": "hvh"},
         )
         figure.update_xaxes(range=[-1, 101], dtick=10, title_text="Age in years")
     else:
@@ -129,7 +222,9 @@ def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
     return figure
 
 
-def curves(found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Mapping[str, str]) -> go.Figure:
+def curves(
+    found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Mapping[str, str]
+) -> go.Figure:
     """Score against the share of pixels changed, a line a map; the random one dashed."""
     figure = go.Figure()
     for name, row in found.items():
@@ -137,10 +232,19 @@ def curves(found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Map
         share = np.linspace(0, 100, len(values))
         line = {"dash": "dot", "width": 2} if name.startswith("random") else {"width": 2}
         figure.add_scatter(
-            x=share, y=values, name=titles.get(name, name), mode="lines", line=line, hovertemplate="%{x:.0f} % of pixels: %{y:.2f}"
+            x=share,
+            y=values,
+            name=titles.get(name, name),
+            mode="lines",
+            line=line,
+            hovertemplate="%{x:.0f} % of pixels: %{y:.2f}",
         )
     _lay_out(figure, 320)
-    figure.update_xaxes(title_text="Pixels taken away" if kind == "deletion" else "Pixels put back", ticksuffix=" %", range=[0, 100])
+    figure.update_xaxes(
+        title_text="Pixels taken away" if kind == "deletion" else "Pixels put back",
+        ticksuffix=" %",
+        range=[0, 100],
+    )
     figure.update_yaxes(title_text="Left of the answer", range=[0, 1.03])
     return figure
 

@@ -1,5 +1,6 @@
-"""What the page leads with: whether this model needs to know where to look, in one sentence from its attention report, and the switch
-that shows it on the face at hand."""
+"""What the page leads with: whether this model needs to know where to look, in one sentence from
+its attention report, and the switch that shows it on the face at hand.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +26,10 @@ FLATTEN = "attention-flatten"
 
 @dataclass(frozen=True)
 class MaskEffect:
-    """What flattening every mask does to the mean absolute error in years, with its 95 % interval, over ``n`` faces of ``where``.
-    ``current``: whether it was measured with the weights that are installed."""
+    """What flattening every mask does to the mean absolute error in years, with its 95 % interval,
+    over ``n`` faces of ``where``.
+    ``current``: whether it was measured with the weights that are installed.
+    """
 
     years: float
     low: float
@@ -39,19 +42,32 @@ class MaskEffect:
         """The finding, with its number and how it is known; Markdown."""
         lead = "Flatten every mask and this model's error"
         if self.low > 0:
-            matters = "where it looks matters" if self.years >= LITTLE else "where it looks matters, but little"
+            matters = (
+                "where it looks matters"
+                if self.years >= LITTLE
+                else "where it looks matters, but little"
+            )
             words = f"{lead} grows by {self.years:.2f} years: {matters}."
         elif self.high < 0:
             words = f"{lead} shrinks by {-self.years:.2f} years: where it looks harms its accuracy."
         elif self.low >= -LITTLE and self.high <= LITTLE:
-            words = f"{lead} stays the same ({signed(self.years)} years): where it looks does not matter to its accuracy."
+            words = (
+                f"{lead} stays the same ({signed(self.years)} years): where it looks does not"
+                " matter to its accuracy."
+            )
         else:
-            words = f"{lead} changes by {signed(self.years)} years: too uncertain to say whether where it looks matters."
+            words = (
+                f"{lead} changes by {signed(self.years)} years: too uncertain to say whether where"
+                " it looks matters."
+            )
         return f"**{words}**"
 
     def evidence(self) -> str:
         """Faces, dataset and interval, behind the sentence."""
-        words = f"{self.n:,} faces of {self.where}, 95 % interval {signed(self.low)} to {signed(self.high)} years."
+        words = (
+            f"{self.n:,} faces of {self.where}, 95 % interval {signed(self.low)} to"
+            f" {signed(self.high)} years."
+        )
         return words if self.current else f"{words} Measured with an earlier version of this model."
 
 
@@ -62,38 +78,63 @@ def signed(years: float, digits: int = 2) -> str:
 
 
 def mask_effect(report: dict[str, Any], sha256: str) -> MaskEffect | None:
-    """The effect of flattening all masks in an attention report; None where the report holds none or its faces have no exact ages."""
-    rows = [row for row in report.get("changes", []) if (row["block"], row["change"]) == (ALL_BLOCKS, "mean")]
+    """The effect of flattening all masks in an attention report; None where the report holds none
+    or its faces have no exact ages.
+    """
+    rows = [
+        row
+        for row in report.get("changes", [])
+        if (row["block"], row["change"]) == (ALL_BLOCKS, "mean")
+    ]
     if not rows or rows[0]["mae"] is None:
         return None
     found = rows[0]["mae"]
     where = f"{TERMS[report['set']].title}, {report['split']}"
     current = report["weights_sha256"] == sha256
-    return MaskEffect(found["value"], found["low"], found["high"], found.get("n", report["changes_n"]), where, current)
+    return MaskEffect(
+        found["value"],
+        found["low"],
+        found["high"],
+        found.get("n", report["changes_n"]),
+        where,
+        current,
+    )
 
 
 def measured(name: str, sha256: str) -> MaskEffect | None:
-    """The effect for the model ``name`` with these weights, on the first dataset that has one; one of the installed weights first."""
+    """The effect for the model ``name`` with these weights, on the first dataset that has one; one
+    of the installed weights first.
+    """
     order = list(TEST_SPLITS)
-    found = [report for report in read_attentions(tables.REPORTS) if report["weights"] == name and report["set"] in order]
-    effects = [mask_effect(report, sha256) for report in sorted(found, key=lambda report: order.index(report["set"]))]
+    found = [
+        report
+        for report in read_attentions(tables.REPORTS)
+        if report["weights"] == name and report["set"] in order
+    ]
+    effects = [
+        mask_effect(report, sha256)
+        for report in sorted(found, key=lambda report: order.index(report["set"]))
+    ]
     known = [effect for effect in effects if effect is not None]
     return next((effect for effect in known if effect.current), known[0] if known else None)
 
 
 def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
-    """The sentence, its evidence, and the switch with what it does to this face. ``answer_words``: an answer's age in words."""
+    """The sentence, its evidence, and the switch with what it does to this face. ``answer_words``:
+    an answer's age in words.
+    """
     names = blocks(subject)
     if not names:
         st.markdown(
-            "**This model has no attention masks.** Cover the face to see what its answer depends on; the maps under «Where it looks» "
-            "are saliency, computed from outside."
+            "**This model has no attention masks.** Cover the face to see what its answer depends"
+            " on; the maps under «Where it looks» are saliency, computed from outside."
         )
         return
     effect = measured(subject.card.name, subject.card.sha256)
     if effect is None:
         st.markdown(
-            "**Not measured yet: whether where this model looks matters to its accuracy.** Flatten its masks to try it on this face."
+            "**Not measured yet: whether where this model looks matters to its accuracy.** Flatten"
+            " its masks to try it on this face."
         )
     else:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
@@ -104,10 +145,16 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
             key=FLATTEN,
             on_change=_flatten,
             args=(names,),
-            help="Each mask becomes the same everywhere: the model still weighs its channels, but no place over another.",
+            help=(
+                "Each mask becomes the same everywhere: the model still weighs its channels, but no"
+                " place over another."
+            ),
         )
         if all_changed(names, "mean"):
-            before, now = answer_words((subject.prediction.age, None)), answer_words(subject.answered(changes_of(names)))
+            before, now = (
+                answer_words((subject.prediction.age, None)),
+                answer_words(subject.answered(changes_of(names))),
+            )
             words = f"This face: {now} with every mask flattened, {before} with its own masks."
             st.html(f'<p class="ag-said" role="status">{escape(words)}</p>')
 

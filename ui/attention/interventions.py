@@ -37,13 +37,20 @@ def show(subject: Subject) -> None:
         after = subject.answered(changes, st.session_state.get(SEED, 0), cover)
         st.html(cards(before, after))
         touched = cover is not None or any(change != "own" for change in changes.values())
-        st.html(f'<p class="ag-moved">{escape(moved_words(before, after) if touched else "Nothing is changed yet.")}</p>')
+        words = moved_words(before, after) if touched else "Nothing is changed yet."
+        st.html(f'<p class="ag-moved">{escape(words)}</p>')
         figure = before_after(before[0], after[0])
         if figure is None:
-            st.caption("This network gives one number and no distribution, so there is no curve to show.")
+            st.caption(
+                "This network gives one number and no distribution, so there is no curve to show."
+            )
         else:
             st.plotly_chart(
-                figure, width="stretch", config=CONFIG, key="attention-before-after", alt="Distribution of ages before and after"
+                figure,
+                width="stretch",
+                config=CONFIG,
+                key="attention-before-after",
+                alt="Distribution of ages before and after",
             )
 
 
@@ -51,7 +58,11 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
     """What each block's mask is put to."""
     found = blocks(subject)
     if not found:
-        st.info("This network has no masks of its own to switch off. Cover the face instead, on the first tab.", icon=":material/info:")
+        st.info(
+            "This network has no masks of its own to switch off. Cover the face instead, on the"
+            " first tab.",
+            icon=":material/info:",
+        )
         return {}
     from agegender_core.explain.attention import CHANGES
 
@@ -60,7 +71,12 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
     for name in found:
         st.session_state.setdefault(change_key(name), "own")
         changes[name] = st.segmented_control(
-            title(name), list(WORDS), required=True, format_func=WORDS.get, key=change_key(name), persist_state="session"
+            title(name),
+            list(WORDS),
+            required=True,
+            format_func=WORDS.get,
+            key=change_key(name),
+            persist_state="session",
         )
     with st.container(horizontal=True, key="attention-all"):
         for change, label in (("own", "Reset"), ("off", "All off"), ("shuffled", "All shuffled")):
@@ -72,7 +88,11 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
             on_click=_reshuffle,
             disabled="shuffled" not in changes.values(),
         )
-    lines = "".join(f"<li><b>{WORDS[change]}</b>: {escape(words)}</li>" for change, words in CHANGES.items() if change != "own")
+    lines = "".join(
+        f"<li><b>{WORDS[change]}</b>: {escape(words)}</li>"
+        for change, words in CHANGES.items()
+        if change != "own"
+    )
     st.html(f'<ul class="ag-lines ag-small">{lines}</ul>')
     if st.session_state.get("attention-flatten", False) != all_changed(found, "mean"):
         st.rerun()  # the switch above the tabs and its sentence follow
@@ -90,18 +110,26 @@ def _reshuffle() -> None:
 
 def cards(before: Estimate, after: Estimate) -> str:
     """HTML of the two answers beside each other."""
-    return f'<div class="ag-pair">{_card("As it is", *before)}{_card("Changed", *after, measured=False)}</div>'
+    pair = _card("As it is", *before) + _card("Changed", *after, measured=False)
+    return f'<div class="ag-pair">{pair}</div>'
 
 
 def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: bool = True) -> str:
-    """``measured``: whether the interval's promise was checked; nobody checked it for changed networks and covered faces."""
+    """``measured``: whether the interval's promise was checked; nobody checked it for changed
+    networks and covered faces.
+    """
     said = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
     words = range_words(age) if age.ranges is not None else interval_words(age)
     if not measured and age.interval is not None:
-        words = f"{age.interval[0]:.0f}–{age.interval[1]:.0f} by the same rule; how often that holds was not measured."
+        words = (
+            f"{age.interval[0]:.0f}–{age.interval[1]:.0f} by the same rule; how often that holds"
+            " was not measured."
+        )
     return (
-        f'<div><span class="ag-quiet">{head}</span><div class="ag-age"><b>{escape(said)}</b><span>years</span></div>'
-        f'<div class="ag-interval">{escape(words)}</div>{"" if gender is None else choice(gender)}</div>'
+        f'<div><span class="ag-quiet">{head}</span>'
+        f'<div class="ag-age"><b>{escape(said)}</b><span>years</span></div>'
+        f'<div class="ag-interval">{escape(words)}</div>'
+        f"{'' if gender is None else choice(gender)}</div>"
     )
 
 
@@ -109,13 +137,22 @@ def moved_words(before: Estimate, after: Estimate) -> str:
     """«3.2 years older. Female from 97.1 % to 88.0 %.», or that nothing moves."""
     (old, old_gender), (new, new_gender) = before, after
     years = new.years - old.years
-    parts = [] if abs(years) < LITTLE_YEARS else [f"{abs(years):.1f} years {'older' if years > 0 else 'younger'}."]
+    parts = (
+        []
+        if abs(years) < LITTLE_YEARS
+        else [f"{abs(years):.1f} years {'older' if years > 0 else 'younger'}."]
+    )
     if old.ranges is not None and new.ranges is not None and old.ranges.label != new.ranges.label:
-        parts.append(f"The likeliest range moves from {with_en_dash(old.ranges.label)} to {with_en_dash(new.ranges.label)}.")
+        parts.append(
+            f"The likeliest range moves from {with_en_dash(old.ranges.label)} to"
+            f" {with_en_dash(new.ranges.label)}."
+        )
     if old_gender is not None and new_gender is not None:
         parts += _gender_moved(old_gender, new_gender)
     if not parts:
-        return "Next to nothing moves: for this face, what was changed does not matter to the answer."
+        return (
+            "Next to nothing moves: for this face, what was changed does not matter to the answer."
+        )
     return " ".join(parts)
 
 

@@ -14,7 +14,9 @@ LOG = logging.getLogger(__name__)
 ABANDONED = 120.0
 """Seconds without anybody asking after a job until it stops by itself."""
 _TURN = threading.Semaphore(1)
-"""One job at a time in this process: two would only slow each other down, and everybody's answers with them."""
+"""One job at a time in this process: two would only slow each other down, and everybody's answers
+with them.
+"""
 
 
 class CancelledError(Exception):
@@ -22,7 +24,9 @@ class CancelledError(Exception):
 
 
 class Job:
-    """``work(report)`` in a thread of its own; ``report(done, total)`` raises ``CancelledError`` once the job is to stop."""
+    """``work(report)`` in a thread of its own; ``report(done, total)`` raises ``CancelledError``
+    once the job is to stop.
+    """
 
     def __init__(self, work: Callable[[Callable[[int, int], None]], Any]) -> None:
         self.result: Any = None
@@ -32,7 +36,9 @@ class Job:
         """When its turn came, by ``monotonic``; None while it waits."""
         self._cancelled = threading.Event()
         self._asked = monotonic()
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True, name="attention-job")
+        self._thread = threading.Thread(
+            target=self._run, args=(work,), daemon=True, name="attention-job"
+        )
         self._thread.start()
 
     @property

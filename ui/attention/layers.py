@@ -1,4 +1,6 @@
-"""What can be looked at on a face, and what is said of it in words: masks of blocks, and saliency, which is never called a mask."""
+"""What can be looked at on a face, and what is said of it in words: masks of blocks, and saliency,
+which is never called a mask.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SALIENCY = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A map to look at: ``values`` (h, w), for a mask those of the chosen ``view`` of its ``block``. ``channel``: where one is chosen."""
+    """A map to look at: ``values`` (h, w), for a mask those of the chosen ``view`` of its
+    ``block``. ``channel``: where one is chosen.
+    """
 
     name: str
     title: str
@@ -36,7 +40,11 @@ class Layer:
     @property
     def about(self) -> str:
         """What the map is, in a few words."""
-        return f"{self.title}: saliency, not its own mask" if self.block is None else f"{self.title}, mask: {self.view}"
+        return (
+            f"{self.title}: saliency, not its own mask"
+            if self.block is None
+            else f"{self.title}, mask: {self.view}"
+        )
 
 
 def names(subject: Subject) -> list[str]:
@@ -50,7 +58,9 @@ def blocks(subject: Subject) -> list[str]:
 
 
 def title(name: str) -> str:
-    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Grad-CAM» for «grad_cam»."""
+    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Grad-CAM» for
+    «grad_cam».
+    """
     network, _, block = name.rpartition(".")
     words = SALIENCY.get(name, block.replace("attention", "block "))
     words = words[:1].upper() + words[1:] if not network else words
@@ -60,20 +70,29 @@ def title(name: str) -> str:
 def layer(subject: Subject, name: str) -> Layer:
     """The map called ``name`` as the settings ask for it."""
     if name in SALIENCY:
-        return Layer(name, title(name), subject.saliency(name, link.get("target")), f"for the {link.get('target')}")
+        return Layer(
+            name,
+            title(name),
+            subject.saliency(name, link.get("target")),
+            f"for the {link.get('target')}",
+        )
     block = subject.maps().block(name)
     count, view = len(block.mask), link.get("view")
     if view == "channel":
         channel = link.get("channel")
         if channel is None or channel >= count:
             channel = int(block.by_activity()[0])
-        return Layer(name, title(name), block.mask[channel], f"channel {channel} of {count}", block, channel)
+        return Layer(
+            name, title(name), block.mask[channel], f"channel {channel} of {count}", block, channel
+        )
     values, words = (block.maximum(), "maximum") if view == "max" else (block.mean(), "mean")
     return Layer(name, title(name), values, f"{words} over {count} channels", block)
 
 
 def around(shown: Layer) -> list[tuple[str, np.ndarray, tuple[float, float]]]:
-    """Trunk, mask and output as (h, w), and the ends of their scales; trunk and output share one: one sees what the mask took."""
+    """Trunk, mask and output as (h, w), and the ends of their scales; trunk and output share one:
+    one sees what the mask took.
+    """
     block = shown.block
     assert block is not None
     if shown.channel is None:
@@ -81,22 +100,36 @@ def around(shown: Layer) -> list[tuple[str, np.ndarray, tuple[float, float]]]:
     else:
         trunk, output = np.abs(block.features[shown.channel]), np.abs(block.output[shown.channel])
     top = (0.0, float(max(trunk.max(), output.max(), 1e-12)))
-    return [("Trunk", trunk, top), ("Mask", shown.values, limits(shown.values, link.get("scale"))), ("Output", output, top)]
+    return [
+        ("Trunk", trunk, top),
+        ("Mask", shown.values, limits(shown.values, link.get("scale"))),
+        ("Output", output, top),
+    ]
 
 
 def resolution_words(values: np.ndarray, side: int) -> str:
     """«16 × 16 cells: each covers 2 × 2 pixels of the 32 × 32 crop.»"""
     rows, columns = values.shape
-    return f"{columns} × {rows} cells: each covers {side / columns:.3g} × {side / rows:.3g} pixels of the {side} × {side} crop."
+    return (
+        f"{columns} × {rows} cells: each covers {side / columns:.3g} × {side / rows:.3g} pixels of"
+        f" the {side} × {side} crop."
+    )
 
 
 def range_words(shown: Layer) -> str:
     """Between which values the map lies; of a flat mask, that it says nothing of places."""
     low, high = float(shown.values.min()), float(shown.values.max())
     if shown.block is None:
-        return "Values are relative: 1 is the highest on this face." if high > 0 else "It is empty: nothing on this face speaks for more."
+        return (
+            "Values are relative: 1 is the highest on this face."
+            if high > 0
+            else "It is empty: nothing on this face speaks for more."
+        )
     if shown.is_flat:
-        return f"Flat: {low:.3f} everywhere, give or take {max((high - low) / 2, 0.001):.3f}. This image prefers no place over another."
+        return (
+            f"Flat: {low:.3f} everywhere, give or take {max((high - low) / 2, 0.001):.3f}. This"
+            " image prefers no place over another."
+        )
     return f"Values from {low:.2f} to {high:.2f}, {shown.values.mean():.2f} on average."
 
 
@@ -113,7 +146,8 @@ def channel_words(block: BlockMaps) -> str:
     moving, count = int((spread >= FLAT).sum()), len(spread)
     if moving == 0:
         return (
-            f"None of its {count} channels varies over the face: on this face the block does not choose places at all. "
-            "What it does, it does channel by channel, letting some through and holding others back everywhere alike."
+            f"None of its {count} channels varies over the face: on this face the block does not"
+            " choose places at all. What it does, it does channel by channel, letting some through"
+            " and holding others back everywhere alike."
         )
     return f"{'All' if moving == count else moving} of its {count} channels vary over the face."

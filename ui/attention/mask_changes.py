@@ -1,4 +1,6 @@
-"""What the masks of the model at hand are changed to: one state for the switch above the tabs and the controls of each block."""
+"""What the masks of the model at hand are changed to: one state for the switch above the tabs and
+the controls of each block.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The explorer's settings: where they live in the session, and how they travel in the page's address.
+"""The explorer's settings: where they live in the session, and how they travel in the page's
+address.
 
-An address says how something is looked at, never at whom: no image is in it but the word for the bundled sample.
+An address says how something is looked at, never at whom: no image is in it but the word for the
+bundled sample.
 """
 
 from __future__ import annotations
@@ -48,13 +50,16 @@ ADDRESS = Address(
 )
 key, get, put, coerce_to_options = ADDRESS.key, ADDRESS.get, ADDRESS.put, ADDRESS.coerce_to_options
 VIEWER = ("block", "view", "channel", "colours", "cells", "scale", "under", "opacity")
-"""Settings of the viewer behind «Where it looks»: an address with one of them and no tab opens it."""
+"""Settings of the viewer behind «Where it looks»: an address with one of them and no tab opens it.
+"""
 RESERVED = ("set", "row")
 """Names kept for images of a test set."""
 
 
 def read() -> None:
-    """Take what the session does not know yet from the address; what cannot be read there stays at its default."""
+    """Take what the session does not know yet from the address; what cannot be read there stays at
+    its default.
+    """
     if st.query_params.get("picture") == "sample" and SOURCE_KEY not in st.session_state:
         st.session_state[SOURCE_KEY] = SAMPLE
     first = key("tab") not in st.session_state
@@ -74,4 +79,6 @@ def write() -> None:
         del wanted["cover"]
     if st.session_state.get(SOURCE_KEY) == SAMPLE:
         wanted["picture"] = "sample"
-    bring_up_to_date(wanted | {name: st.query_params[name] for name in RESERVED if name in st.query_params})
+    bring_up_to_date(
+        wanted | {name: st.query_params[name] for name in RESERVED if name in st.query_params}
+    )

@@ -1,7 +1,9 @@
-"""One face and the network that looks at it: what is asked of them, each question once for the session.
+"""One face and the network that looks at it: what is asked of them, each question once for the
+session.
 
-Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name; whatever control is moved, neither the
-detector nor that pass runs again. What is kept is bounded and lives in the session's own state.
+Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name;
+whatever control is moved, neither the detector nor that pass runs again. What is kept is bounded
+and lives in the session's own state.
 """
 
 from __future__ import annotations
@@ -27,8 +29,18 @@ if TYPE_CHECKING:
     from agegender_core.explain.attention import AttentionMaps, AttentionNetwork, Change
     from agegender_core.inference.model_zoo import ModelInfo
 
-MOST = {"maps": 12, "answers": 400, "saliency": 60, "faces": 24, "curves": 24, "own": 4, "searches": 24}
-"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a megabyte."""
+MOST = {
+    "maps": 12,
+    "answers": 400,
+    "saliency": 60,
+    "faces": 24,
+    "curves": 24,
+    "own": 4,
+    "searches": 24,
+}
+"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a
+megabyte.
+"""
 SHARP_SIDE = 256
 """Side of the face drawn under a mask, in pixels."""
 
@@ -38,7 +50,9 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Face ``index`` (from 0) of ``answer``, and the network ``card`` describes. ``predictor``: the one behind the answer."""
+    """Face ``index`` (from 0) of ``answer``, and the network ``card`` describes. ``predictor``: the
+    one behind the answer.
+    """
 
     card: ModelInfo
     predictor: Any
@@ -71,32 +85,58 @@ class Subject:
 
     def maps(self) -> AttentionMaps:
         """Masks of the face, and all that comes with them."""
-        return kept("maps", self.key, lambda: self.network.explain(self.prediction.crop, self.prediction.face))
+        return kept(
+            "maps",
+            self.key,
+            lambda: self.network.explain(self.prediction.crop, self.prediction.face),
+        )
 
     def saliency(self, method: str, target: str) -> np.ndarray:
-        """(h, w) map in [0, 1] that ``method`` makes of the network from outside: not its own mask."""
+        """(h, w) map in [0, 1] that ``method`` makes of the network from outside: not its own
+        mask.
+        """
         from agegender_core.explain.saliency import normalised, saliency_map
 
         def make() -> np.ndarray:
             with st.spinner("Asking the network from outside. Once for each face …"):
-                return normalised(saliency_map(self.predictor.network, self.card, self.prediction.crop, method, target))
+                return normalised(
+                    saliency_map(
+                        self.predictor.network, self.card, self.prediction.crop, method, target
+                    )
+                )
 
         return kept("saliency", (*self.key, method, target), make)
 
-    def answered(self, changes: Mapping[str, Change], seed: int = 0, cover: Cover | None = None) -> Estimate:
-        """The answer with ``changes`` made to the masks, by block, and a ``cover`` over the crop."""
+    def answered(
+        self, changes: Mapping[str, Change], seed: int = 0, cover: Cover | None = None
+    ) -> Estimate:
+        """The answer with ``changes`` made to the masks, by block, and a ``cover`` over the
+        crop.
+        """
         chosen = {name: change for name, change in changes.items() if change != "own"}
-        covered = b"" if cover is None or not cover.pixels.any() else np.packbits(cover.pixels).tobytes()
+        covered = (
+            b"" if cover is None or not cover.pixels.any() else np.packbits(cover.pixels).tobytes()
+        )
         if not chosen and not covered:
             return self.prediction.age, self.prediction.gender
         seed = seed if "shuffled" in chosen.values() else 0
-        return kept("answers", (*self.key, tuple(sorted(chosen.items())), seed, covered), lambda: self._ask(chosen, seed, cover, covered))
+        return kept(
+            "answers",
+            (*self.key, tuple(sorted(chosen.items())), seed, covered),
+            lambda: self._ask(chosen, seed, cover, covered),
+        )
 
-    def _ask(self, changes: Mapping[str, Change], seed: int, cover: Cover | None, covered: bytes) -> Estimate:
+    def _ask(
+        self, changes: Mapping[str, Change], seed: int, cover: Cover | None, covered: bytes
+    ) -> Estimate:
         crop = self.covered(cover) if covered else self.prediction.crop
         if changes:
             network = self.network
-            own = kept("own", (*self.key, covered), lambda: network.own(crop)) if set(changes.values()) != {"off"} else None
+            own = (
+                kept("own", (*self.key, covered), lambda: network.own(crop))
+                if set(changes.values()) != {"off"}
+                else None
+            )
             return network.answer(crop, changes, seed, own)
         (answer,) = self.predictor.predict_crops([crop], [self.prediction.face])
         return answer.age, answer.gender
@@ -105,10 +145,16 @@ class Subject:
         """The crop with ``cover`` over it."""
         from agegender_core.explain.attention import with_covered_pixels
 
-        return self.prediction.crop if cover is None else with_covered_pixels(self.prediction.crop, cover.pixels)
+        return (
+            self.prediction.crop
+            if cover is None
+            else with_covered_pixels(self.prediction.crop, cover.pixels)
+        )
 
     def sharp(self) -> bytes:
-        """The crop's part of the image with more pixels than the network sees, as JPEG; in grey, so that all colours are the map's."""
+        """The crop's part of the image with more pixels than the network sees, as JPEG; in grey, so
+        that all colours are the map's.
+        """
         return kept("faces", self.key, self._sharp)
 
     def _sharp(self) -> bytes:
@@ -132,11 +178,16 @@ def subject(card: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:
 
 
 def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[ModelInfo]]:
-    """Those of ``installed`` with masks of their own, those for use before those made for comparisons, and the others."""
+    """Those of ``installed`` with masks of their own, those for use before those made for
+    comparisons, and the others.
+    """
     from agegender_core.explain.attention import attention_entries
 
     order = [entry.name for entry in attention_entries()]
-    own = sorted((entry for entry in installed if entry.name in order), key=lambda entry: order.index(entry.name))
+    own = sorted(
+        (entry for entry in installed if entry.name in order),
+        key=lambda entry: order.index(entry.name),
+    )
     return own, [entry for entry in installed if entry.name not in order]
 
 

@@ -32,8 +32,9 @@ KEPT, ROW = "attention-kept-picture", "attention-row-of-a-set"
 
 
 def row_of_a_set() -> list[Picture]:
-    """The image of a labelled set that the address asks for, with its label above; an empty list where it asks for none, or where
-    that one is not to be had here."""
+    """The image of a labelled set that the address asks for, with its label above; an empty list
+    where it asks for none, or where that one is not to be had here.
+    """
     params = given()
     if not all(name in params for name in link.RESERVED):
         return []
@@ -42,14 +43,20 @@ def row_of_a_set() -> list[Picture]:
         record, picture = _row(name, number)
     except AgeGenderError as error:
         st.warning(
-            f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs it sets AGEGENDER_DATA to the folder "
-            "they are in. Meanwhile, give an image of your own, or take the sample.",
+            f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs"
+            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, give an image of your"
+            " own, or take the sample.",
             title=f"Row {plain(number)} of the set «{plain(name)}» cannot be opened",
             icon=":material/link_off:",
         )
         return []
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="attention-row"):
-        st.markdown(f":material/dataset: **{TERMS[name].title}**, row {record.row:,} ({record.split}): {plain(label_words(record))}.")
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", key="attention-row"
+    ):
+        st.markdown(
+            f":material/dataset: **{TERMS[name].title}**, row {record.row:,} ({record.split}):"
+            f" {plain(label_words(record))}."
+        )
         st.button("Look at another image", key="attention-leave-row", on_click=_leave_row)
     return [picture]
 
@@ -60,7 +67,11 @@ def label_words(record: FaceRecord) -> str:
     if record.age is not None:
         known.insert(0, f"{record.age} years")
     elif record.age_range is not None:
-        known.insert(0, next(group.name for group in FAIRFACE_GROUPS if group.lo == record.age_range[0]) + " years")
+        known.insert(
+            0,
+            next(group.name for group in FAIRFACE_GROUPS if group.lo == record.age_range[0])
+            + " years",
+        )
     return f"labelled {', '.join(known)}" if known else "not labelled"
 
 
@@ -69,14 +80,22 @@ def _sentence(text: str) -> str:
 
 
 def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
-    """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set says, so that answers are those of the
-    reports. Raises ``DatasetError``."""
+    """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set
+    says, so that answers are those of the reports. Raises ``DatasetError``.
+    """
     if name not in TEST_SPLITS or not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise DatasetError(f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows are whole numbers")
+        raise DatasetError(
+            f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows"
+            " are whole numbers"
+        )
     kept = st.session_state.get(ROW)
     if kept is None or kept[0] != (name, number):
         record, encoded = read_row(name, int(number))
-        kept = st.session_state[ROW] = ((name, number), record, Picture(f"{TERMS[name].title} {record.file}", encoded))
+        kept = st.session_state[ROW] = (
+            (name, number),
+            record,
+            Picture(f"{TERMS[name].title} {record.file}", encoded),
+        )
     _, record, picture = kept
     if name != "fgnet":  # photographs, in which a face is looked for as in any other
         known = st.session_state.setdefault("faces", {})
@@ -94,10 +113,11 @@ def _leave_row() -> None:
 def no_masks() -> None:
     """No network with masks of its own is installed."""
     st.info(
-        "The networks here have no masks of their own. They are shown with Grad-CAM and occlusion: **saliency**, made by asking the "
-        "network from outside. For masks, train GRA_Net and publish the run; an hour or two on two processor cores gives a first one:\n\n"
-        "    python -m agegender_core train configs/gra_net_dist.toml --minutes 120\n"
-        "    python -m agegender_core weights publish runs/gra_net_dist",
+        "The networks here have no masks of their own. They are shown with Grad-CAM and occlusion:"
+        " **saliency**, made by asking the network from outside. For masks, train GRA_Net and"
+        " publish the run; an hour or two on two processor cores gives a first one:\n\n    python"
+        " -m agegender_core train configs/gra_net_dist.toml --minutes 120\n    python -m"
+        " agegender_core weights publish runs/gra_net_dist",
         title="No network with attention masks is installed",
         icon=":material/visibility_off:",
     )
@@ -111,23 +131,35 @@ def sample() -> list[Picture]:
 
 
 def kept_picture() -> list[Picture]:
-    """The image looked at last on another page, once its button is pressed; an upload or the sample take its place."""
+    """The image looked at last on another page, once its button is pressed; an upload or the sample
+    take its place.
+    """
     usual = sample()[0].digest  # which stands here anyway
-    kept = [answer for answer in st.session_state.get("answers", {}).values() if answer.picture.digest != usual]
+    kept = [
+        answer
+        for answer in st.session_state.get("answers", {}).values()
+        if answer.picture.digest != usual
+    ]
     if not kept:
         return []
     picture = kept[-1].picture
     if st.session_state.get(KEPT) != picture.digest:
         st.button(
-            f"Explore {plain(picture.name)}", icon=":material/history:", key="attention-go-on", type="primary",
-            on_click=st.session_state.__setitem__, args=(KEPT, picture.digest),
-        )  # fmt: skip
+            f"Explore {plain(picture.name)}",
+            icon=":material/history:",
+            key="attention-go-on",
+            type="primary",
+            on_click=st.session_state.__setitem__,
+            args=(KEPT, picture.digest),
+        )
         return []
     return [picture]
 
 
 def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> ModelInfo:
-    """The network to look into: those with masks first, the others named as what they are. Its card is folded away below."""
+    """The network to look into: those with masks first, the others named as what they are. Its card
+    is folded away below.
+    """
     entries = {entry.name: entry for entry in (*own, *others)}
     masked = {entry.name for entry in own}
     link.coerce_to_options("weights", list(entries))
@@ -137,7 +169,10 @@ def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> Model
             name = st.selectbox(
                 "Model",
                 list(entries),
-                format_func=lambda name: entries[name].title + ("" if name in masked else " (saliency, not its own mask)"),
+                format_func=lambda name: (
+                    entries[name].title
+                    + ("" if name in masked else " (saliency, not its own mask)")
+                ),
                 key=key("weights"),
                 persist_state="session",
             )
@@ -149,24 +184,37 @@ def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> Model
 def face_words(answer: Answer, number: int) -> str:
     """«Face 3: 38.9 years, Female 43 %», for the list of a crowd's faces."""
     found = answer.predictions[number - 1]
-    return f"Face {number}: {answer_words(found.age, found.gender).removeprefix('Estimate: ').rstrip('.')}"
+    return (
+        f"Face {number}:"
+        f" {answer_words(found.age, found.gender).removeprefix('Estimate: ').rstrip('.')}"
+    )
 
 
 def pick_face(answer: Answer) -> int:
-    """Index of the face to look at, beside the image with its numbers and the answer for that face."""
+    """Index of the face to look at, beside the image with its numbers and the answer for that
+    face.
+    """
     count = len(answer.predictions)
     right = st.container()
     if count > 1:
         left, right = st.columns([1, 5], gap="medium", vertical_alignment="center")
         with left, st.container(key="attention-preview"):
-            st.image(answer.preview, width="stretch", alt=f"{answer.picture.name}, {selectors.count_words(count)} marked")
+            st.image(
+                answer.preview,
+                width="stretch",
+                alt=f"{answer.picture.name}, {selectors.count_words(count)} marked",
+            )
     with right:
         link.coerce_to_options("face", range(1, count + 1))
         if count > ROOM:
             st.selectbox(
-                "Face", range(1, count + 1), format_func=lambda number: face_words(answer, number), key=key("face"), width=360,
+                "Face",
+                range(1, count + 1),
+                format_func=lambda number: face_words(answer, number),
+                key=key("face"),
+                width=360,
                 persist_state="session",
-            )  # fmt: skip
+            )
         elif count > 1:
             st.segmented_control(
                 "Face",
@@ -178,7 +226,13 @@ def pick_face(answer: Answer) -> int:
             )
         face = answer.predictions[link.get("face") - 1]
         side = face.crop.width
-        more = f"Read from {side} × {side} pixels, cut out along the eyes and mouth: that is all the model sees of the face."
+        more = (
+            f"Read from {side} × {side} pixels, cut out along the eyes and mouth: that is all the"
+            " model sees of the face."
+        )
         words = f"{answer.picture.name}. {answer_words(face.age, face.gender)}"
-        st.html(f'<p class="ag-said">{escape(words)} <span class="ag-quiet ag-small">{escape(more)}</span></p>')
+        st.html(
+            f'<p class="ag-said">{escape(words)} <span class="ag-quiet'
+            f' ag-small">{escape(more)}</span></p>'
+        )
     return link.get("face") - 1

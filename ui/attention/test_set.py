@@ -1,4 +1,6 @@
-"""«Over a test set»: what ``reports/`` holds of masks averaged over many faces, and of their faithfulness. Read, never computed anew."""
+"""«Over a test set»: what ``reports/`` holds of masks averaged over many faces, and of their
+faithfulness. Read, never computed anew.
+"""
 
 from __future__ import annotations
 
@@ -40,20 +42,34 @@ Arrays = dict[str, np.ndarray]
 def show(subject: Subject) -> None:
     """Averages of the network, or how to get them."""
     weights = subject.card.name
-    found = {name: saved for name in TEST_SPLITS if (saved := read_attention(tables.REPORTS, weights, name)) is not None}
+    found = {
+        name: saved
+        for name in TEST_SPLITS
+        if (saved := read_attention(tables.REPORTS, weights, name)) is not None
+    }
     if not found:
         empty(weights)
         return
     name = next(iter(found))
     if len(found) > 1:
         name = st.segmented_control(
-            "Dataset", list(found), default=name, required=True, format_func=lambda one: TERMS[one].title, key="attention-set"
+            "Dataset",
+            list(found),
+            default=name,
+            required=True,
+            format_func=lambda one: TERMS[one].title,
+            key="attention-set",
         )
     report, arrays = found[name]
     if report["weights_sha256"] != subject.card.sha256:
-        st.warning("These averages were made with an earlier version of the weights.", icon=":material/history:")
+        st.warning(
+            "These averages were made with an earlier version of the weights.",
+            icon=":material/history:",
+        )
     where = f"{TERMS[name].title}, {report['split']}"
-    if any(part.count("/") == 2 and part.rpartition("/")[2] not in ("n", "face") for part in arrays):
+    if any(
+        part.count("/") == 2 and part.rpartition("/")[2] not in ("n", "face") for part in arrays
+    ):
         _masks(report, arrays, where)
     if report.get("changes"):
         _changes(report, where)
@@ -63,9 +79,10 @@ def show(subject: Subject) -> None:
 def empty(weights: str) -> None:
     """Nothing was averaged for these weights."""
     st.info(
-        "Mean masks by age band and gender, and for right against wrong answers, are worked out once over a test set and kept in the "
-        "reports folder. For these weights there are none yet. Where the datasets are installed:\n\n"
-        f"    python -m agegender_core attention-report {weights} --set utkface",
+        "Mean masks by age band and gender, and for right against wrong answers, are worked out"
+        " once over a test set and kept in the reports folder. For these weights there are none"
+        " yet. Where the datasets are installed:\n\n    python -m agegender_core attention-report"
+        f" {weights} --set utkface",
         title="No averages over a test set are here",
         icon=":material/dataset:",
     )
@@ -76,7 +93,13 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
     st.markdown(f"**Mean masks over {report['n']:,} faces** ({plain(where)})")
     slicings = [name for name in SLICINGS if report["groups"].get(name)]
     slicing = st.segmented_control(
-        "Faces by", slicings, default=slicings[0], required=True, format_func=SLICINGS.get, key="attention-slicing", wrap=True
+        "Faces by",
+        slicings,
+        default=slicings[0],
+        required=True,
+        format_func=SLICINGS.get,
+        key="attention-slicing",
+        wrap=True,
     )
     groups = report["groups"][slicing]
     faces = [
@@ -89,28 +112,48 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
         rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
-        rows.append(mask_row(block, maps, groups, link.get("colours"), activity_words(report.get("activity", {}).get(block))))
+        rows.append(
+            mask_row(
+                block,
+                maps,
+                groups,
+                link.get("colours"),
+                activity_words(report.get("activity", {}).get(block)),
+            )
+        )
     together = IN_A_ROW if len(groups) == 1 else 1
     for start in range(0, len(rows), together):
         for place, row in zip(st.columns(together), rows[start : start + together], strict=False):
             place.html(row)
     st.caption(
-        "Masks are means over channels and faces; all images of a row share one scale. Small groups differ by chance alone: mind their n."
+        "Masks are means over channels and faces; all images of a row share one scale. Small groups"
+        " differ by chance alone: mind their n."
     )
 
 
 def activity_words(found: dict[str, float] | None) -> str:
-    """How alive a block's masks are: «. 38 % of values are saturated (within 0.02 of 0 or 1)»; nothing where that was not measured."""
+    """How alive a block's masks are: «. 38 % of values are saturated (within 0.02 of 0 or 1)»;
+    nothing where that was not measured.
+    """
     if found is None:
         return ""
-    words = f". {100 * found['saturated']:.0f} % of values are saturated (within {EDGE:g} of 0 or 1)"
+    words = (
+        f". {100 * found['saturated']:.0f} % of values are saturated (within {EDGE:g} of 0 or 1)"
+    )
     return words + ("; it is the same for every face" if found["between_faces"] < FLAT else "")
 
 
-def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str, more: str = "") -> str:
-    """HTML of one block's mean masks by group, with their scale. ``more``: said behind the title."""
+def mask_row(
+    block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str, more: str = ""
+) -> str:
+    """HTML of one block's mean masks by group, with their scale. ``more``: said behind the
+    title.
+    """
     span = limits(np.stack(list(maps.values())), "own")
-    items = [(small_png(values, colours, *span), _group(group), f"n {counts[group]:,}") for group, values in maps.items()]
+    items = [
+        (small_png(values, colours, *span), _group(group), f"n {counts[group]:,}")
+        for group, values in maps.items()
+    ]
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
     head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
@@ -119,15 +162,23 @@ def mask_row(block: str, maps: dict[str, np.ndarray], counts: dict[str, int], co
 
 def _changes(report: dict[str, Any], where: str) -> None:
     """What the answers lose when masks are changed."""
-    st.markdown(f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})")
+    st.markdown(
+        f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})"
+    )
     if (effect := mask_effect(report, report["weights_sha256"])) is not None:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
     st.dataframe(
-        change_rows(report["changes"]), hide_index=True, width="stretch", height="content", key="attention-mean-changes", placeholder="–"
+        change_rows(report["changes"]),
+        hide_index=True,
+        width="stretch",
+        height="content",
+        key="attention-mean-changes",
+        placeholder="–",
     )
     st.caption(
-        "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets. Positive years and negative points are "
-        "losses. Means and shuffled masks keep what each channel lets through on the whole and lose where."
+        "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets."
+        " Positive years and negative points are losses. Means and shuffled masks keep what each"
+        " channel lets through on the whole and lose where."
     )
 
 
@@ -140,7 +191,11 @@ def change_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
                 "its mask becomes": CHANGE_WORDS[row["change"]],
                 "answer moves by, years": f"{row['moved']:.2f}",
                 "MAE, years": None if row["mae"] is None else _estimate(row["mae"], "+", 2),
-                "gender, points": None if row["gender_accuracy"] is None else _estimate(row["gender_accuracy"], "+", 1, 100),
+                "gender, points": (
+                    None
+                    if row["gender_accuracy"] is None
+                    else _estimate(row["gender_accuracy"], "+", 1, 100)
+                ),
             }
             for row in rows
         ]
@@ -151,18 +206,29 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
     """Mean curves, areas with intervals, and a sentence for each mask."""
     st.markdown(f"**Faithfulness over {report['curves_n']:,} faces** ({plain(where)})")
     target = st.segmented_control(
-        "Curves for", list(TARGETS), required=True, format_func=TARGETS.get, key=key("target"), persist_state="session"
+        "Curves for",
+        list(TARGETS),
+        required=True,
+        format_func=TARGETS.get,
+        key=key("target"),
+        persist_state="session",
     )
     maps = report["targets"][target]
-    for name in [name for name in maps if name not in SALIENCY and not name.startswith("random")] or [
-        name for name in SALIENCY if name in maps
-    ]:
+    for name in [
+        name for name in maps if name not in SALIENCY and not name.startswith("random")
+    ] or [name for name in SALIENCY if name in maps]:
         render_verdict(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
-    curves_side_by_side({name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()}, "attention-mean")
-    st.dataframe(areas(maps), hide_index=True, width="stretch", height="content", key="attention-mean-areas")
+    curves_side_by_side(
+        {name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()},
+        "attention-mean",
+    )
+    st.dataframe(
+        areas(maps), hide_index=True, width="stretch", height="content", key="attention-mean-areas"
+    )
     st.caption(
-        "95 % bootstrap intervals in brackets. Differences are taken face by face from a random map of the same cells; in the sentences "
-        f"above, less than {MARGIN:g} counts as none. How: {plain(report['how'])}."
+        "95 % bootstrap intervals in brackets. Differences are taken face by face from a random"
+        f" map of the same cells; in the sentences above, less than {MARGIN:g} counts as none. How:"
+        f" {plain(report['how'])}."
     )
 
 
@@ -178,7 +244,9 @@ def areas(maps: dict[str, Any]) -> pd.DataFrame:
         row = {"map": _called(name)}
         for kind, found in kinds.items():
             row[f"{kind}, area"] = _estimate(found["area"])
-            row[f"{kind}, against random"] = _estimate(found["difference"], sign="+") if "difference" in found else "–"
+            row[f"{kind}, against random"] = (
+                _estimate(found["difference"], sign="+") if "difference" in found else "–"
+            )
             row[f"{kind}, so"] = found.get("verdict", "the map to beat")
         rows.append(row)
     return pd.DataFrame(rows)
@@ -196,5 +264,7 @@ def _called(name: str) -> str:
 
 
 def _estimate(found: dict[str, float], sign: str = "", digits: int = 3, scale: float = 1) -> str:
-    value, low, high = (f"{scale * found[name]:{sign}.{digits}f}" for name in ("value", "low", "high"))
+    value, low, high = (
+        f"{scale * found[name]:{sign}.{digits}f}" for name in ("value", "low", "high")
+    )
     return f"{value} ({low} to {high})"

@@ -1,6 +1,8 @@
-"""«Where it looks»: the mask of each block over the face, what stands before and behind it, and its single channels.
+"""«Where it looks»: the mask of each block over the face, what stands before and behind it, and its
+single channels.
 
-The whole is one fragment: a control redraws it and nothing else. Playing is the same fragment on a timer, for a few rounds.
+The whole is one fragment: a control redraws it and nothing else. Playing is the same fragment on a
+timer, for a few rounds.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ import streamlit as st
 from ui.attention import export
 from ui.attention import query_params as link
 from ui.attention.export import over_face
-from ui.attention.figures import FLAT, STOPS, bar, data_address, limits, overlay, pictures_row, small_png
+from ui.attention.figures import (
+    FLAT,
+    STOPS,
+    bar,
+    data_address,
+    limits,
+    overlay,
+    pictures_row,
+    small_png,
+)
 from ui.attention.layers import (
     SALIENCY,
     Layer,
@@ -54,7 +65,11 @@ def show(subject: Subject) -> None:
     """The masks of all blocks side by side, and the viewer behind them."""
     _side_by_side(subject)
     st.session_state.setdefault(DETAILS, bool(link.get("details")))
-    words = "Details: step through the blocks, single channels, trunk and output" if subject.own_masks else "Details: values and colours"
+    words = (
+        "Details: step through the blocks, single channels, trunk and output"
+        if subject.own_masks
+        else "Details: values and colours"
+    )
     details = st.expander(words, icon=":material/zoom_in:", key=DETAILS, on_change="rerun")
     link.put("details", int(bool(details.open)))
     if not details.open:
@@ -66,7 +81,9 @@ def show(subject: Subject) -> None:
 
 
 def _side_by_side(subject: Subject) -> None:
-    """A row of faces, one for each block with its mean mask over it; for a model without masks, its saliency maps."""
+    """A row of faces, one for each block with its mean mask over it; for a model without masks, its
+    saliency maps.
+    """
     colours, found = link.get("colours"), blocks(subject) or list(SALIENCY)
     target, rows = link.get("target"), {}
     for name in found:
@@ -75,17 +92,32 @@ def _side_by_side(subject: Subject) -> None:
             block = subject.maps().block(name)
             values = block.mean()
             flat = float(np.ptp(values)) < FLAT
-            words = f"{block.side} × {block.side} cells" + (", flat: it prefers no place" if flat else f", {span_words(values)}")
+            words = f"{block.side} × {block.side} cells" + (
+                ", flat: it prefers no place" if flat else f", {span_words(values)}"
+            )
         else:
-            values, words = subject.saliency(name, target), f"saliency for the {target}, not its own mask"
-        face = over_face(subject, values, colours, limits(values, link.get("scale")), "sharp", False, link.get("opacity"), OVERVIEW)
+            values, words = (
+                subject.saliency(name, target),
+                f"saliency for the {target}, not its own mask",
+            )
+        face = over_face(
+            subject,
+            values,
+            colours,
+            limits(values, link.get("scale")),
+            "sharp",
+            False,
+            link.get("opacity"),
+            OVERVIEW,
+        )
         rows.setdefault(of, []).append((data_address(face, "JPEG"), title(name), words))
     for items in rows.values():
         st.html(pictures_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
     each = "each on its own scale" if link.get("scale") == "own" else "all from 0 to 1"
     st.html(
-        f'<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to right,{",".join(STOPS[colours])})"></i>'
-        f'<span>high</span></div><p class="ag-quiet ag-small">Means over the channels, {each}.</p>'
+        '<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to'
+        f' right,{",".join(STOPS[colours])})"></i><span>high</span></div><p class="ag-quiet'
+        f' ag-small">Means over the channels, {each}.</p>'
     )
 
 
@@ -125,23 +157,47 @@ def _stepper(subject: Subject, stops: list[str]) -> None:
             "Look at",
             names(subject),
             required=True,
-            format_func=lambda name: f"{title(name)} · {sides[name]} × {sides[name]}" if name in sides else f"{title(name)} (saliency)",
+            format_func=lambda name: (
+                f"{title(name)} · {sides[name]} × {sides[name]}"
+                if name in sides
+                else f"{title(name)} (saliency)"
+            ),
             key=key("block"),
             persist_state="session",
             wrap=True,
         )
         if not sides:
             return
-        st.button("Back", icon=":material/skip_previous:", key="attention-back", shortcut="P", on_click=_step, args=(stops, -1))
-        st.button("Next", icon=":material/skip_next:", key="attention-next", shortcut="N", on_click=_step, args=(stops, 1))
-        label, icon = ("Play", ":material/play_arrow:") if st.session_state.get(PLAY) is None else ("Pause", ":material/pause:")
+        st.button(
+            "Back",
+            icon=":material/skip_previous:",
+            key="attention-back",
+            shortcut="P",
+            on_click=_step,
+            args=(stops, -1),
+        )
+        st.button(
+            "Next",
+            icon=":material/skip_next:",
+            key="attention-next",
+            shortcut="N",
+            on_click=_step,
+            args=(stops, 1),
+        )
+        label, icon = (
+            ("Play", ":material/play_arrow:")
+            if st.session_state.get(PLAY) is None
+            else ("Pause", ":material/pause:")
+        )
         st.button(label, icon=icon, key="attention-play-button", on_click=_play, args=(stops,))
 
 
 def _play(stops: list[str]) -> None:
     """Start or stop."""
     playing = st.session_state.get(PLAY) is not None
-    st.session_state[PLAY] = None if playing else {"left": ROUNDS * len(stops), "since": monotonic()}
+    st.session_state[PLAY] = (
+        None if playing else {"left": ROUNDS * len(stops), "since": monotonic()}
+    )
 
 
 def _step(stops: list[str], by: int) -> None:
@@ -151,7 +207,9 @@ def _step(stops: list[str], by: int) -> None:
 
 
 def _advance(stops: list[str]) -> None:
-    """One step on where the video is playing and the timer has run; a control moved in between does not push it."""
+    """One step on where the video is playing and the timer has run; a control moved in between does
+    not push it.
+    """
     playback = st.session_state.get(PLAY)
     if not stops:
         st.session_state[PLAY] = None
@@ -169,10 +227,22 @@ def _which(name: str) -> None:
     """Which view of the mask, or what saliency is asked about."""
     if name in SALIENCY:
         st.segmented_control(
-            "Saliency for", list(TARGETS), required=True, format_func=TARGETS.get, key=key("target"), persist_state="session"
+            "Saliency for",
+            list(TARGETS),
+            required=True,
+            format_func=TARGETS.get,
+            key=key("target"),
+            persist_state="session",
         )
     else:
-        st.segmented_control("Channels", list(VIEWS), required=True, format_func=VIEWS.get, key=key("view"), persist_state="session")
+        st.segmented_control(
+            "Channels",
+            list(VIEWS),
+            required=True,
+            format_func=VIEWS.get,
+            key=key("view"),
+            persist_state="session",
+        )
 
 
 def _words(shown: Layer, side: int) -> str:
@@ -181,18 +251,27 @@ def _words(shown: Layer, side: int) -> str:
     if shown.block is None:
         from agegender_core.explain.saliency import METHODS
 
-        lines.insert(0, f"{METHODS[shown.name]}. Computed from outside: it is not the model's own mask.")
+        lines.insert(
+            0, f"{METHODS[shown.name]}. Computed from outside: it is not the model's own mask."
+        )
     else:
         lines += [channel_words(shown.block), shown.block.gate_words()]
     head = f'<p class="ag-map-title"><b>{escape(shown.title)}</b>, {escape(shown.view)}</p>'
-    return head + '<ul class="ag-lines">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return (
+        head
+        + '<ul class="ag-lines">'
+        + "".join(f"<li>{escape(line)}</li>" for line in lines)
+        + "</ul>"
+    )
 
 
 def _picture(subject: Subject, shown: Layer) -> None:
     """The map over the face, with how it is drawn below it."""
     crop = subject.prediction.crop
     face = (
-        f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}" if link.get("under") == "sharp" else data_address(_big(crop))
+        f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
+        if link.get("under") == "sharp"
+        else data_address(_big(crop))
     )
     figure = overlay(
         shown.values,
@@ -203,18 +282,52 @@ def _picture(subject: Subject, shown: Layer) -> None:
         opacity=link.get("opacity") / 100,
         smooth=link.get("cells") == "smooth",
     )
-    st.plotly_chart(figure, width="stretch", config=CONFIG, key="attention-overlay", alt=f"{shown.about}. {range_words(shown)}")
+    st.plotly_chart(
+        figure,
+        width="stretch",
+        config=CONFIG,
+        key="attention-overlay",
+        alt=f"{shown.about}. {range_words(shown)}",
+    )
     if link.get("cells") == "smooth":
         st.caption(f"Drawn smoothly: between its {shown.values.size} cells the map knows nothing.")
-    st.slider("Opacity of the map", 0, 100, step=5, format="%d %%", key=key("opacity"), persist_state="session")
+    st.slider(
+        "Opacity of the map",
+        0,
+        100,
+        step=5,
+        format="%d %%",
+        key=key("opacity"),
+        persist_state="session",
+    )
     st.segmented_control(
-        "Cells", list(CELLS), required=True, format_func=CELLS.get, key=key("cells"), persist_state="session", label_visibility="collapsed"
+        "Cells",
+        list(CELLS),
+        required=True,
+        format_func=CELLS.get,
+        key=key("cells"),
+        persist_state="session",
+        label_visibility="collapsed",
     )
     with st.expander("Colours, scale and face", icon=":material/palette:"):
-        options = (("colours", "Colours", COLOURS), ("scale", "Scale of the colours", SCALES), ("under", "Face", FACES))
+        options = (
+            ("colours", "Colours", COLOURS),
+            ("scale", "Scale of the colours", SCALES),
+            ("under", "Face", FACES),
+        )
         for name, label, words in options:
-            st.segmented_control(label, list(words), required=True, format_func=words.get, key=key(name), persist_state="session")
-        st.caption("Flat masks are always drawn from 0 to 1: stretched, their rounding errors would look like an image.")
+            st.segmented_control(
+                label,
+                list(words),
+                required=True,
+                format_func=words.get,
+                key=key(name),
+                persist_state="session",
+            )
+        st.caption(
+            "Flat masks are always drawn from 0 to 1: stretched, their rounding errors would look"
+            " like an image."
+        )
 
 
 def _big(crop: Image) -> Image:
@@ -225,11 +338,18 @@ def _big(crop: Image) -> Image:
 def _around(shown: Layer) -> None:
     """The three beside each other."""
     colours = link.get("colours")
-    items = [(small_png(values, colours, *span), name, span_words(values)) for name, values, span in around(shown)]
+    items = [
+        (small_png(values, colours, *span), name, span_words(values))
+        for name, values, span in around(shown)
+    ]
     st.html(pictures_row(items, smooth=link.get("cells") == "smooth"))
     of = "this channel" if shown.channel is not None else "the mean over the channels"
     top = around(shown)[0][2][1]
-    st.html(bar(colours, 0, top) + f'<p class="ag-quiet ag-small">Trunk and output: size of the features, {of}, on one scale.</p>')
+    st.html(
+        bar(colours, 0, top)
+        + f'<p class="ag-quiet ag-small">Trunk and output: size of the features, {of}, on one'
+        " scale.</p>"
+    )
 
 
 def _strip(shown: Layer) -> None:
@@ -250,8 +370,11 @@ def _strip(shown: Layer) -> None:
                 args=("channel", channel),
             )
     st.caption(
-        "Channels from the one that varies most over this face to the flattest, each on its own scale, flat ones from 0 to 1; "
-        "the number is the channel's own."
+        "Channels from the one that varies most over this face to the flattest, each on its own"
+        " scale, flat ones from 0 to 1; the number is the channel's own."
         if link.get("scale") == "own"
-        else "Channels from the one that varies most over this face to the flattest; the number is the channel's own."
+        else (
+            "Channels from the one that varies most over this face to the flattest; the number is"
+            " the channel's own."
+        )
     )

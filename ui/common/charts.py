@@ -1,6 +1,7 @@
 """Plotly figures.
 
-Traces leave their colours to the theme's ``chartCategoricalColors``, in order: one figure suits the light and the dark theme.
+Traces leave their colours to the theme's ``chartCategoricalColors``, in order: one figure suits the
+light and the dark theme.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import plotly.graph_objects as go
 
 from agegender_core.types import AgeEstimate, Categorical
 
-CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showAxisDragHandles": False}
+CONFIG = {
+    "displayModeBar": False,
+    "scrollZoom": False,
+    "doubleClick": False,
+    "showAxisDragHandles": False,
+}
 CHART_HEIGHT = 190
 LABELLED = "#C0691C"
 """Colour of labels, as in the line of ages; it can be seen on the light and the dark theme."""
 
 
 def age_chart(age: AgeEstimate) -> go.Figure:
-    """The (101,) age distribution as bars: those inside the interval in the first colour, the others in the second, the point
-    estimate as a stem in the third. ``age.probs`` must not be None."""
+    """The (101,) age distribution as bars: those inside the interval in the first colour, the
+    others in the second, the point estimate as a stem in the third. ``age.probs`` must not be None.
+    """
     assert age.probs is not None
     percent = np.asarray(age.probs, dtype=float) * 100  # (101,)
     years = np.arange(len(percent))
@@ -38,7 +45,9 @@ def age_chart(age: AgeEstimate) -> go.Figure:
 
 
 def with_label(figure: go.Figure, low: float, high: float) -> go.Figure:
-    """``figure``, an ``age_chart``, with the labelled age in years as a dotted line, or a labelled range as a band with its two ends."""
+    """``figure``, an ``age_chart``, with the labelled age in years as a dotted line, or a labelled
+    range as a band with its two ends.
+    """
     top = float(figure.layout.yaxis.range[1])
     words = f"label {low:.0f}" if low == high else f"label {low:.0f}–{high:.0f}"
     if low != high:
@@ -52,20 +61,34 @@ def with_label(figure: go.Figure, low: float, high: float) -> go.Figure:
             line={"width": 2, "dash": "dot", "color": LABELLED},
             hovertemplate=f"{words} years<extra></extra>",
         )
-    figure.add_annotation(x=low, y=1, yref="paper", text=words, showarrow=False, yanchor="bottom", font_color=LABELLED)
+    figure.add_annotation(
+        x=low, y=1, yref="paper", text=words, showarrow=False, yanchor="bottom", font_color=LABELLED
+    )
     return figure
 
 
 def range_chart(ranges: Categorical) -> go.Figure:
-    """A bar and its probability for each age range: the chosen one in the first colour, the others in the second.
+    """A bar and its probability for each age range: the chosen one in the first colour, the others
+    in the second.
 
     All bars are equally wide, though the ranges are not. ``ranges.probs`` must not be None.
     """
     assert ranges.probs is not None
-    names, percent = [with_en_dash(label) for label in ranges.labels], [100 * value for value in ranges.probs]
+    names, percent = (
+        [with_en_dash(label) for label in ranges.labels],
+        [100 * value for value in ranges.probs],
+    )
     figure = go.Figure([_range_bars(names, percent, range(ranges.index, ranges.index + 1))])
-    figure.add_trace(_range_bars(names, percent, [index for index in range(len(names)) if index != ranges.index]))
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, autotickangles=[0, -45], tickfont_size=11)
+    figure.add_trace(
+        _range_bars(names, percent, [index for index in range(len(names)) if index != ranges.index])
+    )
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
+        autotickangles=[0, -45],
+        tickfont_size=11,
+    )
     return _laid_out(figure, max(percent) * 1.18, "Age range in years")
 
 
@@ -73,7 +96,9 @@ def range_chart_words(ranges: Categorical) -> str:
     """The same in words, likeliest range first."""
     assert ranges.probs is not None
     pairs = sorted(zip(ranges.labels, ranges.probs, strict=True), key=lambda pair: -pair[1])
-    return "Age ranges by probability: " + ", ".join(f"{label} {100 * value:.0f} %" for label, value in pairs)
+    return "Age ranges by probability: " + ", ".join(
+        f"{label} {100 * value:.0f} %" for label, value in pairs
+    )
 
 
 def percent_words(percent: float) -> str:
@@ -84,11 +109,17 @@ def percent_words(percent: float) -> str:
 def age_chart_words(age: AgeEstimate) -> str:
     """The same in words, for those who cannot see it."""
     words = f"Age distribution from 0 to 100 years; point estimate {age.years:.0f}"
-    return words if age.interval is None else f"{words}; interval {age.interval[0]:.0f} to {age.interval[1]:.0f}"
+    return (
+        words
+        if age.interval is None
+        else f"{words}; interval {age.interval[0]:.0f} to {age.interval[1]:.0f}"
+    )
 
 
 def _laid_out(figure: go.Figure, top: float, title: str) -> go.Figure:
-    """``figure`` with what all distributions share; ``top``: end of the axis of probabilities, in per cent."""
+    """``figure`` with what all distributions share; ``top``: end of the axis of probabilities, in
+    per cent.
+    """
     figure.update_layout(
         height=CHART_HEIGHT,
         margin={"l": 4, "r": 8, "t": 22, "b": 4},
@@ -98,9 +129,17 @@ def _laid_out(figure: go.Figure, top: float, title: str) -> go.Figure:
         dragmode=False,
         barmode="overlay",
     )
-    figure.update_xaxes(title_text=title, fixedrange=True, showgrid=False, zeroline=False, automargin=True)
+    figure.update_xaxes(
+        title_text=title, fixedrange=True, showgrid=False, zeroline=False, automargin=True
+    )
     figure.update_yaxes(
-        title_text="Probability", range=[0, top], nticks=4, ticksuffix=" %", fixedrange=True, zeroline=False, automargin=True
+        title_text="Probability",
+        range=[0, top],
+        nticks=4,
+        ticksuffix=" %",
+        fixedrange=True,
+        zeroline=False,
+        automargin=True,
     )
     return figure
 
@@ -121,7 +160,13 @@ def _range_bars(names: list[str], percent: list[float], chosen: Iterable[int]) -
 
 
 def _bars(years: np.ndarray, percent: np.ndarray, name: str) -> go.Bar:
-    return go.Bar(x=years, y=percent, name=name, marker_line_width=0, hovertemplate="age %{x}: %{y:.1f} %<extra></extra>")
+    return go.Bar(
+        x=years,
+        y=percent,
+        name=name,
+        marker_line_width=0,
+        hovertemplate="age %{x}: %{y:.1f} %<extra></extra>",
+    )
 
 
 def _stem(years: float, top: float) -> go.Scatter:

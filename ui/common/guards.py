@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def ready(everything: bool = False) -> tuple[Settings, list[ModelInfo]]:
-    """The operator's switches and the networks on offer, or ``everything`` installed, at least one; where they cannot be had the page says
-    why and ends here."""
+    """The operator's switches and the networks on offer, or ``everything`` installed, at least one;
+    where they cannot be had the page says why and ends here.
+    """
     try:
         settings, installed = services.settings(), services.installed_weights()
         installed = installed if everything else services.offered(installed, settings)

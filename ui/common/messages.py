@@ -14,7 +14,8 @@ from agegender_core.errors import AgeGenderError, ConfigError, WeightsMissingErr
 CARDS = 3
 JOINER = "\N{WORD JOINER}"
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Marks that turn the direction of writing: «photo\\u202Egpj.exe» would look like «photoexe.jpg»."""
+"""Marks that turn the direction of writing: «photo\\u202Egpj.exe» would look like «photoexe.jpg».
+"""
 FOUND_LATER = (
     re.compile(r"(https?:)(?=//)", re.IGNORECASE),
     re.compile(r"(www)(?=\.)", re.IGNORECASE),
@@ -22,7 +23,9 @@ FOUND_LATER = (
     re.compile(r"(:)(?=material/|[\w+-]+:)"),
     re.compile(r"(?<!\S)([<>~-])(?=-?[>=-](?!\S))"),
 )
-"""What Streamlit's Markdown makes something of after it has been read: the part before the place where a joiner parts it."""
+"""What Streamlit's Markdown makes something of after it has been read: the part before the place
+where a joiner parts it.
+"""
 LOG = logging.getLogger(__name__)
 NO_FACE_TIPS = (
     "Turn the face towards the camera, so that both eyes can be seen.",
@@ -33,12 +36,17 @@ NO_FACE_TIPS = (
 
 
 def plain(text: str) -> str:
-    """``text`` for a place that reads Markdown, shown as it is: file names hold underscores, brackets and colons.
+    """``text`` for a place that reads Markdown, shown as it is: file names hold underscores,
+    brackets and colons.
 
-    Backslashes are not enough. Addresses, emoji and icon names, and arrows are looked for in the finished text, so an invisible word
-    joiner parts them. Line ends, other control characters and marks that turn the direction of writing are shown as a box.
+    Backslashes are not enough. Addresses, emoji and icon names, and arrows are looked for in the
+    finished text, so an invisible word joiner parts them. Line ends, other control characters and
+    marks that turn the direction of writing are shown as a box.
     """
-    text = "".join("\N{REPLACEMENT CHARACTER}" if _unseen(one) else one for one in re.sub(r"[ \t\r\n\f\v]+", " ", text))
+    text = "".join(
+        "\N{REPLACEMENT CHARACTER}" if _unseen(one) else one
+        for one in re.sub(r"[ \t\r\n\f\v]+", " ", text)
+    )
     for found in FOUND_LATER:
         text = found.sub(r"\1" + JOINER, text)
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&=])", r"\\\1", text)
@@ -51,25 +59,34 @@ def _unseen(one: str) -> bool:
 def no_weights() -> None:
     """No trained network is installed at all."""
     st.error(
-        "The app runs, but no trained model is installed, and it never answers with an untrained one.\n\n"
-        "If this is your installation: `python -m agegender_core weights list` lists the models it knows. "
-        "Put one of their files into the weights folder and reload this page.",
+        "The app runs, but no trained model is installed, and it never answers with an untrained"
+        " one.\n\nIf this is your installation: `python -m agegender_core weights list` lists the"
+        " models it knows. Put one of their files into the weights folder and reload this page.",
         title="No trained weights are installed",
         icon=":material/inventory_2:",
     )
 
 
 def cannot_start(error: AgeGenderError) -> None:
-    """The network cannot be loaded or a setting is wrong. Details name the server's files, so they go to its log."""
+    """The network cannot be loaded or a setting is wrong. Details name the server's files, so they
+    go to its log.
+    """
     LOG.error("%s: %s", type(error).__name__, error)
     if isinstance(error, ConfigError):
         title, body = "A setting of this app is wrong", plain(str(error))
     elif isinstance(error, WeightsMissingError):
-        title, body = "The chosen model is not installed", "Choose another, or put their file in place and reload this page."
+        title, body = (
+            "The chosen model is not installed",
+            "Choose another, or put their file in place and reload this page.",
+        )
     else:
-        title, body = "The model cannot be loaded", "Reload this page in a minute. If that does not help, check the model's files."
+        title, body = (
+            "The model cannot be loaded",
+            "Reload this page in a minute. If that does not help, check the model's files.",
+        )
     hint = (
-        "If this is your installation: the app's log says what is missing, and `python -m agegender_core weights list` lists what is there."
+        "If this is your installation: the app's log says what is missing, and `python -m"
+        " agegender_core weights list` lists what is there."
     )
     st.error(f"{body}\n\n{hint}", title=title, icon=":material/build:")
 
@@ -77,14 +94,24 @@ def cannot_start(error: AgeGenderError) -> None:
 def no_face(name: str) -> None:
     """A good image without a face in it."""
     tips = "\n".join(f"- {tip}" for tip in NO_FACE_TIPS)
-    st.info(f"What usually helps:\n{tips}", title=f"No face found in {plain(name)}", icon=":material/search_off:")
+    st.info(
+        f"What usually helps:\n{tips}",
+        title=f"No face found in {plain(name)}",
+        icon=":material/search_off:",
+    )
 
 
 def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
-    """Images without an answer, by name: a card each, or one card for all where there are many. The others are not affected."""
+    """Images without an answer, by name: a card each, or one card for all where there are many. The
+    others are not affected.
+    """
     if len(failures) <= CARDS:
         for name, error in failures:
-            st.error(plain(str(error)), title=f"No answer for {plain(name)}", icon=":material/broken_image:")
+            st.error(
+                plain(str(error)),
+                title=f"No answer for {plain(name)}",
+                icon=":material/broken_image:",
+            )
         return
     lines = "\n".join(f"- **{plain(name)}**: {plain(str(error))}" for name, error in failures)
     st.error(lines, title=f"No answer for {len(failures)} images", icon=":material/broken_image:")
@@ -92,4 +119,8 @@ def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
 
 def too_many(kept: int, given: int) -> None:
     """More images than one go takes."""
-    st.warning(f"You chose {given} images; the first {kept} were analysed. Upload the others in a second batch.", icon=":material/stacks:")
+    st.warning(
+        f"You chose {given} images; the first {kept} were analysed. Upload the others in a second"
+        " batch.",
+        icon=":material/stacks:",
+    )

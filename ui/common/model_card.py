@@ -1,4 +1,6 @@
-"""What a model is, beside the widget that chooses it: one line for everybody, the rest behind a click."""
+"""What a model is, beside the widget that chooses it: one line for everybody, the rest behind a
+click.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def show(entry: ModelInfo) -> None:
 
 def loading_words(entry: ModelInfo) -> str:
     """What is being loaded: title and size."""
-    return f"{entry.title} ({millions(entry.parameters)} parameters)" if entry.parameters else entry.title
+    return (
+        f"{entry.title} ({millions(entry.parameters)} parameters)"
+        if entry.parameters
+        else entry.title
+    )
 
 
 def millions(count: int) -> str:
@@ -37,24 +43,46 @@ def millions(count: int) -> str:
 
 
 def summary_line(entry: ModelInfo) -> str:
-    """Size, what it answers, and its numbers on the test split of the dataset it was trained on most, or the first it was measured on."""
+    """Size, what it answers, and its numbers on the test split of the dataset it was trained on
+    most, or the first it was measured on.
+    """
     parts = [f"{millions(entry.parameters)} parameters", _answers(entry)]
-    learned = [where for name in entry.training.get("sets", ()) for where in entry.measured if where.startswith(f"{name} ")]
+    learned = [
+        where
+        for name in entry.training.get("sets", ())
+        for where in entry.measured
+        if where.startswith(f"{name} ")
+    ]
     for where in [*learned, *entry.measured][:1]:
         numbers = entry.measured[where]
         age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
-        said = f"age off by {age} on average" if age.endswith("years") else f"right age range for {age.partition(' in ')[0]}"
-        found = [*([said] if age else []), *([f"gender correct {gender} of the time"] if gender else [])]
+        said = (
+            f"age off by {age} on average"
+            if age.endswith("years")
+            else f"right age range for {age.partition(' in ')[0]}"
+        )
+        found = [
+            *([said] if age else []),
+            *([f"gender correct {gender} of the time"] if gender else []),
+        ]
         parts.append(f"{_where(where)}: {', '.join(found)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
 def card(entry: ModelInfo) -> str:
     """Title, facts and measured numbers as HTML."""
-    facts = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in _facts(entry) if text)
-    title = f'<p class="ag-card-title"><b>{escape(entry.title)}</b> <code>{escape(entry.name)}</code></p>'
+    facts = "".join(
+        f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in _facts(entry) if text
+    )
+    title = (
+        f'<p class="ag-card-title"><b>{escape(entry.title)}</b>'
+        f" <code>{escape(entry.name)}</code></p>"
+    )
     summary = f'<p class="ag-card-summary">{escape(entry.summary)}</p>'
-    return f'{title}{summary}<div class="ag-card"><dl class="ag-facts">{facts}</dl><div>{_measured(entry)}</div></div>'
+    return (
+        f'{title}{summary}<div class="ag-card">'
+        f'<dl class="ag-facts">{facts}</dl><div>{_measured(entry)}</div></div>'
+    )
 
 
 def _facts(entry: ModelInfo) -> Iterator[tuple[str, str]]:
@@ -62,10 +90,19 @@ def _facts(entry: ModelInfo) -> Iterator[tuple[str, str]]:
     yield "System", entry.paper
     yield "Answers", _answers(entry).capitalize() + "."
     yield "Size", f"{entry.parameters:,} parameters"
-    yield "Input", f"A face at {side} × {side} pixels" + (", as it is and mirrored" if entry.flip else "")
+    yield (
+        "Input",
+        f"A face at {side} × {side} pixels" + (", as it is and mirrored" if entry.flip else ""),
+    )
     if training:
         sets = ", ".join(_set_title(name) for name in training["sets"])
-        yield "Trained on", f"{sets}: {training['pictures']:,} images, {training['minutes']:.0f} minutes on {training['device']}"
+        yield (
+            "Trained on",
+            (
+                f"{sets}: {training['pictures']:,} images, {training['minutes']:.0f} minutes on"
+                f" {training['device']}"
+            ),
+        )
     yield "Caveats", entry.caveats
     yield "Terms", entry.terms
 
@@ -75,26 +112,45 @@ def _answers(entry: ModelInfo) -> str:
     if spec.kind == "distribution":
         return "an age with its distribution, and gender"
     if spec.kind == "groups":
-        return f"one of {len(AGE_GROUP_SETS[spec.groups])} age ranges with its probability, and gender"
+        return (
+            f"one of {len(AGE_GROUP_SETS[spec.groups])} age ranges with its probability, and gender"
+        )
     return "one number for age, without a distribution, and gender"
 
 
 def _measured(entry: ModelInfo) -> str:
-    """A row for each set: age as mean error in years, or the share in the right range where the network knows ranges only."""
+    """A row for each set: age as mean error in years, or the share in the right range where the
+    network knows ranges only.
+    """
     if not entry.measured:
         return '<p class="ag-quiet">Not measured yet.</p>'
     rows = ""
     for where, numbers in entry.measured.items():
-        cells = (_where(where), f"{numbers['n']:,}", age_words(numbers, entry.decoding.kind) or "–", _gender_words(numbers) or "–")
+        cells = (
+            _where(where),
+            f"{numbers['n']:,}",
+            age_words(numbers, entry.decoding.kind) or "–",
+            _gender_words(numbers) or "–",
+        )
         rows += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
     head = "<tr><th>Measured on</th><th>Faces</th><th>Age</th><th>Gender</th></tr>"
-    note = "Age: mean absolute error in years, or the share put into the right range. Gender: share right."
-    return f'<table class="ag-measured"><thead>{head}</thead><tbody>{rows}</tbody></table><p class="ag-quiet ag-small">{note}</p>'
+    note = (
+        "Age: mean absolute error in years, or the share put into the right range. Gender: share"
+        " right."
+    )
+    return (
+        f'<table class="ag-measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+        f'<p class="ag-quiet ag-small">{note}</p>'
+    )
 
 
 def age_words(numbers: Mapping[str, Any], kind: str) -> str:
-    """«4.7 years», or «61.4 % in 9 ranges» for a network of ranges and for sets that know no years; empty where age was not measured."""
-    shares = [f"{_percent(numbers[key])} in {words}" for key, words in SHARES.items() if key in numbers]
+    """«4.7 years», or «61.4 % in 9 ranges» for a network of ranges and for sets that know no years;
+    empty where age was not measured.
+    """
+    shares = [
+        f"{_percent(numbers[key])} in {words}" for key, words in SHARES.items() if key in numbers
+    ]
     if "mae" in numbers and (kind != "groups" or not shares):
         return f"{numbers['mae']:.1f} years"
     return shares[0] if shares else ""

@@ -1,8 +1,10 @@
-"""Gradio without the proxies of the environment: its web clients serve this server alone, and no proxy leads back to it.
+"""Gradio without the proxies of the environment: its web clients serve this server alone, and no
+proxy leads back to it.
 
-httpx, with which Gradio makes clients when it is imported and asks itself when it is launched, reads these variables when a client is
-made: a scheme it does not know, a package for SOCKS that is missing or a file that is not there ends the import of Gradio, and a proxy
-that works answers in the place of this server.
+httpx, with which Gradio makes clients when it is imported and asks itself when it is launched,
+reads these variables when a client is made: a scheme it does not know, a package for SOCKS that is
+missing or a file that is not there ends the import of Gradio, and a proxy that works answers in the
+place of this server.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Within, the environment names no proxy and no certificates. For the start alone: other threads see it, too."""
+    """Within, the environment names no proxy and no certificates. For the start alone: other
+    threads see it, too.
+    """
     names = [name for name in os.environ if name.lower().endswith("_proxy") or name in CERTIFICATES]
     kept = {name: os.environ.pop(name) for name in names}
     try:

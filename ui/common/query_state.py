@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 LONGEST = 300
-"""Characters of a word in an address: longer than any filter, and than file names of labelled sets."""
+"""Characters of a word in an address: longer than any filter, and than file names of labelled sets.
+"""
 Reader = Callable[[str], Any]
 """Word of an address to a value; None for a word that means nothing here."""
 
@@ -26,7 +27,11 @@ def choice(*options: str) -> Reader:
 
 def number(low: int, high: int) -> Reader:
     """Reads a whole number within bounds; None for anything else."""
-    return lambda word: int(word) if word.isascii() and word.isdigit() and len(word) < 6 and low <= int(word) <= high else None
+    return lambda word: (
+        int(word)
+        if word.isascii() and word.isdigit() and len(word) < 6 and low <= int(word) <= high
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Address:
-    """The settings of one page, by their name in its address. ``page`` keeps them apart from those of other pages."""
+    """The settings of one page, by their name in its address. ``page`` keeps them apart from those
+    of other pages.
+    """
 
     page: str
     settings: Mapping[str, Setting]
@@ -57,13 +64,17 @@ class Address:
         st.session_state[self.key(name)] = value
 
     def coerce_to_options(self, name: str, options: Sequence[Any]) -> Any:
-        """Setting ``name``, moved to the first of ``options`` where it is none of them; None where there are none."""
+        """Setting ``name``, moved to the first of ``options`` where it is none of them; None where
+        there are none.
+        """
         if self.get(name) not in options:
             self.put(name, options[0] if options else None)
         return self.get(name)
 
     def read(self) -> list[str]:
-        """Take what the session does not know yet from the address. What cannot be read stays at its default and is returned."""
+        """Take what the session does not know yet from the address. What cannot be read stays at
+        its default and is returned.
+        """
         params, wrong = given(), []
         for name, setting in self.settings.items():
             if self.key(name) not in st.session_state:
@@ -75,12 +86,20 @@ class Address:
 
     def changed(self) -> dict[str, str]:
         """What differs from the defaults, in the words of an address."""
-        values = {name: (self.get(name), setting.default) for name, setting in self.settings.items()}
-        return {name: str(value) for name, (value, default) in values.items() if value not in (default, None)}
+        values = {
+            name: (self.get(name), setting.default) for name, setting in self.settings.items()
+        }
+        return {
+            name: str(value)
+            for name, (value, default) in values.items()
+            if value not in (default, None)
+        }
 
 
 def given() -> dict[str, str]:
-    """The words of the address, the last where one is given twice. Longer ones than any of ours are cut before they are looked at."""
+    """The words of the address, the last where one is given twice. Longer ones than any of ours are
+    cut before they are looked at.
+    """
     return {name[:LONGEST]: word[:LONGEST] for name, word in st.query_params.to_dict().items()}
 
 

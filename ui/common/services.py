@@ -1,4 +1,6 @@
-"""Where pages and tests reach what this process shares: ``services.predictor`` and the rest. Torch is not imported before it is called."""
+"""Where pages and tests reach what this process shares: ``services.predictor`` and the rest. Torch
+is not imported before it is called.
+"""
 
 from __future__ import annotations
 
@@ -41,5 +43,7 @@ class ImagePredictor(Protocol):
     """What pages need of a predictor. ``run`` is called from several sessions at once."""
 
     def run(self, source: ImageSource, faces: Sequence[Face] | None = None) -> Analysis:
-        """Answer for one image. ``faces``: those found in it before; they are not looked for again."""
+        """Answer for one image. ``faces``: those found in it before; they are not looked for
+        again.
+        """
         ...

@@ -1,4 +1,6 @@
-"""Two networks on the same images: the difference with its interval, who is right where the other is wrong, and for whom."""
+"""Two networks on the same images: the difference with its interval, who is right where the other
+is wrong, and for whom.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.paired_comparison import CLASSES, DIRECTED, Paired, biggest_gains, compare, right_and_wrong, slice_wins
+from agegender_core.analysis.paired_comparison import (
+    CLASSES,
+    DIRECTED,
+    Paired,
+    biggest_gains,
+    compare,
+    right_and_wrong,
+    slice_wins,
+)
 from agegender_core.analysis.slices import SMALL
 from agegender_core.evaluation.metrics import RESAMPLES
 from ui.common.messages import plain
@@ -19,10 +29,24 @@ from ui.errors import slices as errors_slices
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource
 from ui.errors.query_params import key
-from ui.errors.text import METRIC_TITLES, SMALL_P, both_words, gap_span, gap_words, scale, slice_words, spans, verdict
+from ui.errors.text import (
+    METRIC_TITLES,
+    SMALL_P,
+    both_words,
+    gap_span,
+    gap_words,
+    scale,
+    slice_words,
+    spans,
+    verdict,
+)
 
 MANY = 5000
-IN_SENTENCES = {"mae": "age", "gender_accuracy": "gender", "fairface9_accuracy": "the nine age ranges"}
+IN_SENTENCES = {
+    "mae": "age",
+    "gender_accuracy": "gender",
+    "fairface9_accuracy": "the nine age ranges",
+}
 """Metrics that get a sentence."""
 
 
@@ -30,7 +54,8 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     """All of it, for the network and the one it is compared with."""
     if scope.other is None:
         st.info(
-            f"Only one model has predictions on {plain(scope.title)} here. Run «python -m agegender_core evaluate» for a second one.",
+            f"Only one model has predictions on {plain(scope.title)} here. Run «python -m"
+            " agegender_core evaluate» for a second one.",
             title="There is no second model to compare with",
             icon=":material/compare_arrows:",
         )
@@ -39,7 +64,10 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     st.markdown(f"First: **{plain(first)}**. Second: **{plain(second)}**. Both on the same images.")
     found = scope.result("compare", lambda: _compared(scope), scope.other)
     if not found:
-        st.info("No image is left that both have a label and an answer for.", icon=":material/filter_alt_off:")
+        st.info(
+            "No image is left that both have a label and an answer for.",
+            icon=":material/filter_alt_off:",
+        )
         return
     st.dataframe(
         words_table(found),
@@ -51,8 +79,9 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         column_config=_columns(),
     )
     st.caption(
-        "Second minus first, image by image, with a 95 % bootstrap interval, by person where all people are known. McNemar: the exact "
-        "probability of such a difference if both were equally often right; it takes images as independent."
+        "Second minus first, image by image, with a 95 % bootstrap interval, by person where all"
+        " people are known. McNemar: the exact probability of such a difference if both were"
+        " equally often right; it takes images as independent."
     )
     for line in verdicts(found, scope.table.people is not None):
         st.markdown(line)
@@ -61,7 +90,9 @@ def show(scope: Scope, image_source: ImageSource) -> None:
 
 
 def _compared(scope: Scope) -> list[Paired]:
-    """Of many images fewer bootstrap samples are drawn: a page cannot wait for more, and bounds of large n move little."""
+    """Of many images fewer bootstrap samples are drawn: a page cannot wait for more, and bounds of
+    large n move little.
+    """
     resamples = RESAMPLES if scope.mask.sum() <= MANY else RESAMPLES // 5
     return compare(scope.table, scope.weights, scope.other, mask=scope.mask, resamples=resamples)
 
@@ -78,7 +109,11 @@ def words_table(found: Sequence[Paired]) -> pd.DataFrame:
                 "first": factor * item.first,
                 "second": factor * item.second,
                 "difference": factor * item.difference.value,
-                "95 %": gap_span(item.metric, item.difference.low, item.difference.high).rpartition(" ")[0],
+                "95 %": (
+                    gap_span(item.metric, item.difference.low, item.difference.high).rpartition(
+                        " "
+                    )[0]
+                ),
                 "better": item.better,
                 "only first right": None if test is None else test.only_first,
                 "only second right": None if test is None else test.only_second,
@@ -106,11 +141,21 @@ def verdicts(found: Sequence[Paired], people: bool) -> list[str]:
         if item.metric not in IN_SENTENCES:
             continue
         gap = plain(gap_words(item.metric, abs(item.difference.value)))
-        result = f"the **{item.better}** is better, by {gap}" if item.better else f"no difference is certain (it is {gap})"
-        wins = f"the first wins on {item.first_wins:,} images, the second on {item.second_wins:,}, {item.ties:,} are even"
+        result = (
+            f"the **{item.better}** is better, by {gap}"
+            if item.better
+            else f"no difference is certain (it is {gap})"
+        )
+        wins = (
+            f"the first wins on {item.first_wins:,} images, the second on {item.second_wins:,},"
+            f" {item.ties:,} are even"
+        )
         lines.append(f"- For {IN_SENTENCES[item.metric]} {result}: {wins}.")
     if people:
-        lines.append("- Several images show one person: intervals count people, McNemar's p does not, so it is too small here.")
+        lines.append(
+            "- Several images show one person: intervals count people, McNemar's p does not, so it"
+            " is too small here."
+        )
     return lines
 
 
@@ -125,31 +170,63 @@ def _duels(scope: Scope, image_source: ImageSource, metrics: Sequence[str]) -> N
     link.coerce_to_options("duel", options)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
-            "Images", options, required=True, format_func=link.DUELS.get, key=key("duel"), on_change=link.first_page,
-            persist_state="session", wrap=True,
-        )  # fmt: skip
+            "Images",
+            options,
+            required=True,
+            format_func=link.DUELS.get,
+            key=key("duel"),
+            on_change=link.first_page,
+            persist_state="session",
+            wrap=True,
+        )
         duel = link.get("duel")
         if duel.startswith("only"):
             usual = "gender_accuracy" if "gender_accuracy" in classes else classes[0]
             metric = st.selectbox(
-                "Right or wrong in", classes, index=classes.index(usual), format_func=METRIC_TITLES.get, key="errors-duel-metric",
-                on_change=link.first_page, width=360,
-            )  # fmt: skip
-            rows = right_and_wrong(scope.table, scope.weights, scope.other, metric, scope.mask)[duel]
+                "Right or wrong in",
+                classes,
+                index=classes.index(usual),
+                format_func=METRIC_TITLES.get,
+                key="errors-duel-metric",
+                on_change=link.first_page,
+                width=360,
+            )
+            rows = right_and_wrong(scope.table, scope.weights, scope.other, metric, scope.mask)[
+                duel
+            ]
         else:
-            pair = (scope.other, scope.weights) if duel == "gain_first" else (scope.weights, scope.other)
+            pair = (
+                (scope.other, scope.weights)
+                if duel == "gain_first"
+                else (scope.weights, scope.other)
+            )
             rows = biggest_gains(scope.table, *pair, mask=scope.mask)
     st.caption(
-        f"{len(rows):,} images" + (", the biggest gain first" if duel.startswith("gain") else ", the largest difference in age first")
+        f"{len(rows):,} images"
+        + (
+            ", the biggest gain first"
+            if duel.startswith("gain")
+            else ", the largest difference in age first"
+        )
     )
     if duel.startswith("only"):
         rows = _by_difference(scope, rows)
     words = partial(both_words, scope.table, scope.weights, scope.other)
-    gallery.show(scope, image_source, rows, f"duel-{duel}", words, "the label → the first's answer · the second's")
+    gallery.show(
+        scope,
+        image_source,
+        rows,
+        f"duel-{duel}",
+        words,
+        "the label → the first's answer · the second's",
+    )
 
 
 def _by_difference(scope: Scope, rows: np.ndarray) -> np.ndarray:
-    ages = [scope.table.predictions_for(name)["age_pred"].to_numpy(float)[rows] for name in (scope.weights, scope.other)]
+    ages = [
+        scope.table.predictions_for(name)["age_pred"].to_numpy(float)[rows]
+        for name in (scope.weights, scope.other)
+    ]
     return rows[np.argsort(-np.nan_to_num(np.abs(ages[0] - ages[1])), kind="stable")]
 
 
@@ -161,21 +238,40 @@ def _wins(scope: Scope, metrics: Sequence[str]) -> None:
     usual = "mae" if "mae" in metrics else metrics[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
-            "By", metrics, index=metrics.index(usual), format_func=METRIC_TITLES.get, key="errors-wins-metric", width=400
-        )  # fmt: skip
-        depth = st.segmented_control("Labels at once", (1, 2), default=1, required=True, key="errors-wins-depth")
+            "By",
+            metrics,
+            index=metrics.index(usual),
+            format_func=METRIC_TITLES.get,
+            key="errors-wins-metric",
+            width=400,
+        )
+        depth = st.segmented_control(
+            "Labels at once", (1, 2), default=1, required=True, key="errors-wins-depth"
+        )
     found = scope.result(
-        "wins", lambda: slice_wins(scope.table, scope.weights, scope.other, metric, depth, scope.mask), scope.other, metric, depth
-    )  # fmt: skip
+        "wins",
+        lambda: slice_wins(scope.table, scope.weights, scope.other, metric, depth, scope.mask),
+        scope.other,
+        metric,
+        depth,
+    )
     sure = found["wins"].value_counts()
     st.caption(
-        f"Surely better: the first in {int(sure.get('first', 0)):,} slices, the second in {int(sure.get('second', 0)):,} of "
-        f"{len(found):,}, corrected for all of them. Slices under {SMALL} are marked as small. Choose a row to see its images."
+        f"Surely better: the first in {int(sure.get('first', 0)):,} slices, the second in"
+        f" {int(sure.get('second', 0)):,} of {len(found):,}, corrected for all of them. Slices"
+        f" under {SMALL} are marked as small. Choose a row to see its images."
     )
     picked = st.dataframe(
-        wins_table(found, metric), hide_index=True, width="stretch", height=360, key=f"errors-wins-{metric}-{depth}", on_select="rerun",
-        selection_mode="single-row", placeholder="–", column_config=_columns(),
-    )  # fmt: skip
+        wins_table(found, metric),
+        hide_index=True,
+        width="stretch",
+        height=360,
+        key=f"errors-wins-{metric}-{depth}",
+        on_select="rerun",
+        selection_mode="single-row",
+        placeholder="–",
+        column_config=_columns(),
+    )
     if rows := [row for row in picked.selection.rows if row < len(found)]:
         errors_slices.chosen(scope, found.iloc[rows[0]], "errors-open-win")
 
@@ -193,7 +289,8 @@ def wins_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "95 %": spans(found["low"], found["high"], factor, "+"),
             "p, corrected": found["p_holm"].to_numpy(),
             "so": [
-                verdict(f"the {side} is better" if side else "", small) for side, small in zip(found["wins"], found["small"], strict=True)
+                verdict(f"the {side} is better" if side else "", small)
+                for side, small in zip(found["wins"], found["small"], strict=True)
             ],
         }
     )

@@ -1,4 +1,6 @@
-"""What the Errors page reads: prediction tables, worked out once and kept for all sessions, and what one run of the page looks at."""
+"""What the Errors page reads: prediction tables, worked out once and kept for all sessions, and
+what one run of the page looks at.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,17 @@ MAX_TABLES, MAX_RESULTS = 4, 64
 WHOLE = ("space", "disputes")
 """Results about a whole table, whatever the filter and the chosen model."""
 OWN_TABLE, OWN_VERSION, ASKED = "errors-own-table", "errors-own-version", "errors-asked"
-"""Where a visitor's own set lies in the session with its version, and the last answers of networks that were asked anew."""
+"""Where a visitor's own set lies in the session with its version, and the last answers of networks
+that were asked anew.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What one run of the page looks at. ``mask``: (N,) bool, images that the filter keeps. ``version``: tells apart tables that are
-    not the same, for caches. ``left_out``: networks whose tables do not go with the first one's, and why."""
+    """What one run of the page looks at. ``mask``: (N,) bool, images that the filter keeps.
+    ``version``: tells apart tables that are not the same, for caches. ``left_out``: networks whose
+    tables do not go with the first one's, and why.
+    """
 
     table: ErrorTable
     weights: str
@@ -62,7 +68,9 @@ class Scope:
         return self.result("space", lambda: error_space(self.table))
 
     def result(self, name: str, work: Callable[[], Any], *settings: Any) -> Any:
-        """Result of ``work``, done once for this table, filter and ``settings``. Own sets are kept in the session, others for all."""
+        """Result of ``work``, done once for this table, filter and ``settings``. Own sets are kept
+        in the session, others for all.
+        """
         chosen = () if name in WHOLE else (self.weights, *sorted(self.filter.query().items()))
         question = (self.version, name, chosen, settings)
         if not self.own:
@@ -94,7 +102,9 @@ def sets() -> dict[str, list[str]]:
 
 @st.cache_data(max_entries=1, ttl=60, show_spinner=False)
 def titles() -> dict[str, str]:
-    """Networks' names for people by their weights, the default's first; empty where the manifest cannot be read."""
+    """Networks' names for people by their weights, the default's first; empty where the manifest
+    cannot be read.
+    """
     try:
         entries = list_weights()
     except AgeGenderError:
@@ -102,7 +112,10 @@ def titles() -> dict[str, str]:
     counts: dict[str, int] = {}
     for entry in entries:
         counts[entry.title] = counts.get(entry.title, 0) + 1
-    return {entry.name: entry.title if counts[entry.title] == 1 else f"{entry.title} ({entry.name})" for entry in entries}
+    return {
+        entry.name: entry.title if counts[entry.title] == 1 else f"{entry.title} ({entry.name})"
+        for entry in entries
+    }
 
 
 def title(weights: str) -> str:
@@ -113,18 +126,23 @@ def title(weights: str) -> str:
 def ordered(weights: list[str]) -> list[str]:
     """The manifest's order, default first; those it does not know last."""
     known = list(titles())
-    return sorted(weights, key=lambda name: (known.index(name) if name in known else len(known), name))
+    return sorted(
+        weights, key=lambda name: (known.index(name) if name in known else len(known), name)
+    )
 
 
 def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, str, tuple[str, ...]]:
-    """Table of ``weights`` on ``set_name`` with all ``others`` that go with it, its version, and why any do not.
+    """Table of ``weights`` on ``set_name`` with all ``others`` that go with it, its version, and
+    why any do not.
 
     Raises ``DatasetError`` where the table of ``weights`` itself cannot be read.
     """
     if set_name == link.OWN:
         return st.session_state[OWN_TABLE], st.session_state[OWN_VERSION], ()
     names = (weights, *(name for name in others if name != weights))
-    stamp = tuple(_stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names)
+    stamp = tuple(
+        _stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names
+    )
     stamp += (_stamp(conditions_path(measured.REPORTS, set_name)),)
     table, left_out = _read(str(measured.REPORTS), set_name, tuple(sorted(names)), weights, stamp)
     services.freeze_gc("tables")
@@ -136,14 +154,17 @@ def _stamp(path: Path) -> int:
 
 
 @st.cache_resource(max_entries=MAX_TABLES, show_spinner="Reading the predictions …")
-def _read(reports: str, set_name: str, names: tuple[str, ...], weights: str, stamp: tuple[int, ...]) -> tuple[ErrorTable, tuple[str, ...]]:
+def _read(
+    reports: str, set_name: str, names: tuple[str, ...], weights: str, stamp: tuple[int, ...]
+) -> tuple[ErrorTable, tuple[str, ...]]:
     folder = Path(reports)
     try:
         return tables.read_table(folder, set_name, names), ()
     except DatasetError:
         pass
     good, left_out = [weights], []
-    tables.read_table(folder, set_name, good)  # the chosen one must be readable; its error is the page's
+    # The chosen one must be readable; its error is the page's.
+    tables.read_table(folder, set_name, good)
     for name in names:
         if name == weights:
             continue
@@ -157,7 +178,12 @@ def _read(reports: str, set_name: str, names: tuple[str, ...], weights: str, sta
 
 
 def means(scope: Scope, mask: np.ndarray | None = None) -> dict[str, float]:
-    """Mean of each metric over the images in ``mask`` (N,) bool, default those the filter keeps; NaN where none count."""
+    """Mean of each metric over the images in ``mask`` (N,) bool, default those the filter keeps;
+    NaN where none count.
+    """
     values = scope.table.values[scope.weights]
     chosen = values[scope.mask if mask is None else mask]
-    return {name: float(chosen[name].mean()) if chosen[name].notna().any() else float("nan") for name in chosen}
+    return {
+        name: float(chosen[name].mean()) if chosen[name].notna().any() else float("nan")
+        for name in chosen
+    }

@@ -1,4 +1,6 @@
-"""One image: what its label says, what every network answered, how sure it was, and where it went wrong in the same way."""
+"""One image: what its label says, what every network answered, how sure it was, and where it went
+wrong in the same way.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     found = np.flatnonzero((files == link.get("sample")).to_numpy())
     if not len(found):
         st.warning(
-            f"{scope.title} has no image «{plain(str(link.get('sample')))}» here. Close this and choose another.",
+            f"{scope.title} has no image «{plain(str(link.get('sample')))}» here. Close this and"
+            " choose another.",
             title="No such image",
             icon=":material/link_off:",
         )
@@ -57,13 +60,24 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         _answer(scope, row)
         _explorer(scope, image_source, row)
     st.dataframe(
-        networks(scope, row), hide_index=True, width="stretch", height="content", key="errors-networks", placeholder="–",
-        column_config={"model": st.column_config.TextColumn(width=250), "age": st.column_config.NumberColumn(format="%.1f", width=70)},
-    )  # fmt: skip
+        networks(scope, row),
+        hide_index=True,
+        width="stretch",
+        height="content",
+        key="errors-networks",
+        placeholder="–",
+        column_config={
+            "model": st.column_config.TextColumn(width=250),
+            "age": st.column_config.NumberColumn(format="%.1f", width=70),
+        },
+    )
     _distribution(scope, row, content, image_source)
     _conditions(scope, row)
     st.markdown("**Similar mistakes**")
-    st.caption("The models err here by as much, with the same confidence, at a similar age. The faces need not look alike.")
+    st.caption(
+        "The models err here by as much, with the same confidence, at a similar age. The faces need"
+        " not look alike."
+    )
     near, _ = lookalikes(scope.space(), row, NEAR)
     errors_gallery.tile_row(scope, image_source, near, "near")
     link.write(scope.filter)  # a step from image to image runs the dialog alone
@@ -79,9 +93,14 @@ def _walk(scope: Scope, row: int) -> None:
         for step, label, shortcut in ((-1, "Previous", "P"), (1, "Next", "N")):
             there = 0 <= place + step < len(rows)
             st.button(
-                label, icon=f":material/skip_{label.lower()}:", key=f"errors-{label.lower()}", shortcut=shortcut, disabled=not there,
-                on_click=link.put, args=("sample", str(files.iloc[rows[place + step]]) if there else None),
-            )  # fmt: skip
+                label,
+                icon=f":material/skip_{label.lower()}:",
+                key=f"errors-{label.lower()}",
+                shortcut=shortcut,
+                disabled=not there,
+                on_click=link.put,
+                args=("sample", str(files.iloc[rows[place + step]]) if there else None),
+            )
         st.caption(f"{place + 1:,} of {len(rows):,}")
 
 
@@ -89,17 +108,26 @@ def _picture(scope: Scope, image_source: ImageSource, row: int, content: bytes |
     file = str(scope.table.labels["file"].iloc[row])
     if content is not None:
         try:
-            st.image(load_image(content), width="stretch", alt=f"{file}, {label_words(scope.table.labels.iloc[row])}")
+            st.image(
+                load_image(content),
+                width="stretch",
+                alt=f"{file}, {label_words(scope.table.labels.iloc[row])}",
+            )
         except AgeGenderError:
             content = None
     if content is None:
-        missing = image_source.missing or f"{file} is not where the other images are, or cannot be read."
+        missing = (
+            image_source.missing or f"{file} is not where the other images are, or cannot be read."
+        )
         st.info(plain(missing), title="No image here", icon=":material/image_not_supported:")
     st.caption(plain(file))
 
 
 def _answer(scope: Scope, row: int) -> None:
-    labels, answers = scope.table.labels.iloc[row], scope.table.predictions_for(scope.weights).iloc[row]
+    labels, answers = (
+        scope.table.labels.iloc[row],
+        scope.table.predictions_for(scope.weights).iloc[row],
+    )
     st.markdown(f"Labelled **{plain(label_words(labels))}**.")
     st.markdown(f"{plain(data.title(scope.weights))}: {plain(answer_words(answers))}")
     if pd.notna(answers["age_pred"]):
@@ -111,12 +139,27 @@ def answer_words(answers: pd.Series) -> str:
     words = []
     if pd.notna(answers["age_pred"]):
         error = answers["error"]
-        off = "" if pd.isna(error) else ", right" if abs(error) < 0.5 else f", {abs(error):.0f} too {'old' if error > 0 else 'young'}"
+        off = (
+            ""
+            if pd.isna(error)
+            else (
+                ", right"
+                if abs(error) < 0.5
+                else f", {abs(error):.0f} too {'old' if error > 0 else 'young'}"
+            )
+        )
         words.append(f"{answers['age_pred']:.0f} years{off}")
         if pd.notna(answers["age_low"]):
-            words[-1] += f"; interval {answers['age_low']:.0f} to {answers['age_high']:.0f}{_held(answers['outside'])}"
+            words[-1] += (
+                f"; interval {answers['age_low']:.0f} to"
+                f" {answers['age_high']:.0f}{_held(answers['outside'])}"
+            )
     if isinstance(answers["gender_pred"], str):
-        sure = "" if pd.isna(answers["gender_probability"]) else f", {100 * answers['gender_probability']:.0f} %"
+        sure = (
+            ""
+            if pd.isna(answers["gender_probability"])
+            else f", {100 * answers['gender_probability']:.0f} %"
+        )
         words.append(answers["gender_pred"] + sure)
     return ". ".join(words) + "." if words else "no answer: no face was found."
 
@@ -127,7 +170,9 @@ def _held(outside: float) -> str:
         return ""
     if outside == 0:
         return " holds the label"
-    return f" misses the label by {outside:.0f} years" if outside >= 1.5 else " just misses the label"
+    return (
+        f" misses the label by {outside:.0f} years" if outside >= 1.5 else " just misses the label"
+    )
 
 
 def _span(labels: pd.Series, answers: pd.Series) -> str:
@@ -143,8 +188,13 @@ def _span(labels: pd.Series, answers: pd.Series) -> str:
         parts.append(f'<b class="ag-true" style="left:{float(np.clip(middle, 0, 100)):.1f}%"></b>')
     ticks = "".join(f'<span style="left:{year}%">{year}</span>' for year in (0, 25, 50, 75, 100))
     words = escape(f"Answer {answer:.0f} years, label {label_words(labels)}", quote=True)
-    note = "<small>The answer and its interval in green, the label in orange, on a line of years.</small>"
-    return f'<div class="ag-span" role="img" aria-label="{words}">{"".join(parts)}{ticks}</div>{note}'
+    note = (
+        "<small>The answer and its interval in green, the label in orange, on a line of"
+        " years.</small>"
+    )
+    return (
+        f'<div class="ag-span" role="img" aria-label="{words}">{"".join(parts)}{ticks}</div>{note}'
+    )
 
 
 def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
@@ -153,7 +203,9 @@ def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
         return
     place = image_source.row(str(scope.table.labels["file"].iloc[row]))
     if place is None:
-        st.caption("The attention explorer opens images of the dataset's own table, which is not here.")
+        st.caption(
+            "The attention explorer opens images of the dataset's own table, which is not here."
+        )
         return
     query = urlencode({"set": scope.table.set, "row": place, "weights": scope.weights})
     st.link_button("Why this answer?", f"attention?{query}", icon=":material/visibility:")
@@ -162,16 +214,29 @@ def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
 def networks(scope: Scope, row: int) -> pd.DataFrame:
     """A row a model: its answers on one image, the chosen one first."""
     rows = []
-    for name in (scope.weights, *(other for other in data.ordered(list(scope.table.weights)) if other != scope.weights)):
+    for name in (
+        scope.weights,
+        *(other for other in data.ordered(list(scope.table.weights)) if other != scope.weights),
+    ):
         answers = scope.table.predictions_for(name).iloc[row]
         rows.append(
             {
                 "model": data.title(name),
                 "age": None if pd.isna(answers["age_pred"]) else float(answers["age_pred"]),
-                "interval": None if pd.isna(answers["age_low"]) else f"{answers['age_low']:.0f} to {answers['age_high']:.0f}",
+                "interval": (
+                    None
+                    if pd.isna(answers["age_low"])
+                    else f"{answers['age_low']:.0f} to {answers['age_high']:.0f}"
+                ),
                 "off by": None if pd.isna(answers["error"]) else f"{answers['error']:+.1f}",
-                "gender": answers["gender_pred"] if isinstance(answers["gender_pred"], str) else None,
-                "confidence": None if pd.isna(answers["gender_probability"]) else f"{100 * answers['gender_probability']:.0f} %",
+                "gender": (
+                    answers["gender_pred"] if isinstance(answers["gender_pred"], str) else None
+                ),
+                "confidence": (
+                    None
+                    if pd.isna(answers["gender_probability"])
+                    else f"{100 * answers['gender_probability']:.0f} %"
+                ),
                 "race": answers["race_pred"] if isinstance(answers["race_pred"], str) else None,
             }
         )
@@ -179,14 +244,20 @@ def networks(scope: Scope, row: int) -> pd.DataFrame:
 
 
 def _distribution(scope: Scope, row: int, content: bytes | None, image_source: ImageSource) -> None:
-    """The whole age distribution: reports do not keep it, so the network is asked anew, where image and network are here."""
+    """The whole age distribution: reports do not keep it, so the network is asked anew, where image
+    and network are here.
+    """
     if content is None:
-        st.caption("The age distribution needs the image: reports keep the answer and its interval only.")
+        st.caption(
+            "The age distribution needs the image: reports keep the answer and its interval only."
+        )
         return
     file = str(scope.table.labels["file"].iloc[row])
     asked = st.session_state.setdefault(ASKED, {})  # table, file and weights to an age estimate
     if (scope.version, file, scope.weights) not in asked:
-        if not st.button("Run the model for its age distribution", icon=":material/bar_chart:", key="errors-ask"):
+        if not st.button(
+            "Run the model for its age distribution", icon=":material/bar_chart:", key="errors-ask"
+        ):
             return
         try:
             with st.spinner("Estimating …"):
@@ -203,27 +274,41 @@ def _distribution(scope: Scope, row: int, content: bytes | None, image_source: I
     elif age.probs is not None:
         figure, alt = charts.age_chart(age), charts.age_chart_words(age)
         if (label := labelled_years(scope.table.labels.iloc[row])) is not None:
-            figure, alt = charts.with_label(figure, *label), f"{alt}; {label_words(scope.table.labels.iloc[row])} labelled"
+            figure, alt = (
+                charts.with_label(figure, *label),
+                f"{alt}; {label_words(scope.table.labels.iloc[row])} labelled",
+            )
         st.plotly_chart(figure, width="stretch", config=CONFIG, key="errors-distribution", alt=alt)
     elif age.ranges is not None and age.ranges.probs is not None:
         alt = charts.range_chart_words(age.ranges)
-        st.plotly_chart(charts.range_chart(age.ranges), width="stretch", config=CONFIG, key="errors-distribution", alt=alt)
+        st.plotly_chart(
+            charts.range_chart(age.ranges),
+            width="stretch",
+            config=CONFIG,
+            key="errors-distribution",
+            alt=alt,
+        )
     else:
         st.caption("This model gives one number and no distribution.")
 
 
 def labelled_years(labels: pd.Series) -> tuple[float, float] | None:
-    """(low, high) of an image's labelled age in years, equal where it is exact; None where it has none."""
+    """(low, high) of an image's labelled age in years, equal where it is exact; None where it has
+    none.
+    """
     if pd.notna(labels["age_true"]):
         return float(labels["age_true"]), float(labels["age_true"])
-    group = next((group for group in FAIRFACE_GROUPS if group.name == labels["age_range_true"]), None)
+    group = next(
+        (group for group in FAIRFACE_GROUPS if group.name == labels["age_range_true"]), None
+    )
     return None if group is None else (float(group.lo), float(group.hi))
 
 
 def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
     """The age estimate of the chosen network for the face the set marks, or the largest found."""
     faces = None
-    if place is not None and scope.table.set != "fgnet":  # FG-NET's are photographs, in which faces are looked for
+    # FG-NET's are photographs, in which faces are looked for.
+    if place is not None and scope.table.set != "fgnet":
         record, _ = read_row(scope.table.set, place)
         faces = (chip_face(load_image(content), record),)
     found = services.predictor(scope.weights, False).run(content, faces).predictions
@@ -233,10 +318,19 @@ def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
 def _conditions(scope: Scope, row: int) -> None:
     if not scope.table.measured:
         return
-    held = [condition(name) for name in scope.table.conditions.columns if scope.table.conditions[name].iloc[row]]
+    held = [
+        condition(name)
+        for name in scope.table.conditions.columns
+        if scope.table.conditions[name].iloc[row]
+    ]
     measures = scope.table.measures.iloc[row]
     if pd.isna(measures["luminance"]):
         return
-    numbers = f"sharpness {measures['sharpness']:.2f}, luminance {measures['luminance']:.2f}, face {measures['face_side']:.0f} px"
+    numbers = (
+        f"sharpness {measures['sharpness']:.2f}, luminance {measures['luminance']:.2f}, face"
+        f" {measures['face_side']:.0f} px"
+    )
     turned = "" if pd.isna(measures["yaw"]) else f", turned by {abs(measures['yaw']):.0f}°"
-    st.caption(plain(f"Conditions: {', '.join(held) or 'none of those we measure'} ({numbers}{turned})."))
+    st.caption(
+        plain(f"Conditions: {', '.join(held) or 'none of those we measure'} ({numbers}{turned}).")
+    )

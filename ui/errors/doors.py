@@ -1,7 +1,9 @@
-"""Four findings before the controls, each computed from the reports and a way into the images behind it.
+"""Four findings before the controls, each computed from the reports and a way into the images
+behind it.
 
-A door is a sentence with its numbers and the settings it opens: filter, part and so on, as they travel in the page's address. So a door
-that was opened is a link like any other, and which one is open is read from the settings, not remembered.
+A door is a sentence with its numbers and the settings it opens: filter, part and so on, as they
+travel in the page's address. So a door that was opened is a link like any other, and which one is
+open is read from the settings, not remembered.
 """
 
 from __future__ import annotations
@@ -52,11 +54,15 @@ class Door:
     @property
     def is_open(self) -> bool:
         """Whether the page stands where this door leads."""
-        return _filter() == self.filter and all(link.get(name) == value for name, value in self.settings.items())
+        return _filter() == self.filter and all(
+            link.get(name) == value for name, value in self.settings.items()
+        )
 
 
 def show(scope: Scope) -> None:
-    """The cards at the start, a line of them afterwards. ``scope``: a dataset and a model; its own filter does not count."""
+    """The cards at the start, a line of them afterwards. ``scope``: a dataset and a model; its own
+    filter does not count.
+    """
     if scope.own:
         return
     found = findings(scope)
@@ -67,20 +73,34 @@ def show(scope: Scope) -> None:
             for door in found:
                 _card(door)
         return
-    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="errors-doors-line"):
-        st.button("All findings", icon=":material/arrow_back:", key="errors-doors-back", on_click=leave, type="tertiary")
+    with st.container(
+        horizontal=True, gap="small", vertical_alignment="center", key="errors-doors-line"
+    ):
+        st.button(
+            "All findings",
+            icon=":material/arrow_back:",
+            key="errors-doors-back",
+            on_click=leave,
+            type="tertiary",
+        )
         for door in found:
             st.button(
-                f"**{door.title}**" if door.is_open else door.title, icon=door.icon, key=f"errors-door-{door.name}", on_click=enter,
-                args=(door,), type="tertiary",
-            )  # fmt: skip
+                f"**{door.title}**" if door.is_open else door.title,
+                icon=door.icon,
+                key=f"errors-door-{door.name}",
+                on_click=enter,
+                args=(door,),
+                type="tertiary",
+            )
     for door in found:
         if door.is_open:
             st.markdown(f"**{plain(door.number)}** {plain(door.words)}")
 
 
 def findings(scope: Scope) -> list[Door]:
-    """The doors of a dataset and a model; one whose table cannot be read is left out, and the log says which."""
+    """The doors of a dataset and a model; one whose table cannot be read is left out, and the log
+    says which.
+    """
     whole = Scope(scope.table, scope.weights, None, Filter(), scope.version)
     found = []
     for make in MAKERS:
@@ -105,13 +125,20 @@ def _filter() -> Filter | None:
 
 
 def _card(door: Door) -> None:
-    with st.container(border=True, width=240, height="stretch", key=f"errors-door-card-{door.name}"):
+    with st.container(
+        border=True, width=240, height="stretch", key=f"errors-door-card-{door.name}"
+    ):
         st.markdown(f"{door.icon} **{door.title}**")
         st.markdown(f"### {plain(door.number)}")
         st.markdown(plain(door.words))
         st.button(
-            "Show me", icon=":material/arrow_forward:", key=f"errors-door-{door.name}", on_click=enter, args=(door,), width="stretch",
-        )  # fmt: skip
+            "Show me",
+            icon=":material/arrow_forward:",
+            key=f"errors-door-{door.name}",
+            on_click=enter,
+            args=(door,),
+            width="stretch",
+        )
 
 
 def enter(door: Door) -> None:
@@ -134,10 +161,13 @@ def _back_to_start() -> None:
 
 
 def worst_off(scope: Scope) -> Door | None:
-    """The age band, gender or race whose errors are surely larger than those of all others, by how much; by years where a dataset labels
-    ages, else by the share in the right range."""
+    """The age band, gender or race whose errors are surely larger than those of all others, by how
+    much; by years where a dataset labels ages, else by the share in the right range.
+    """
     values = scope.table.values[scope.weights]
-    metric = next((name for name in ("mae", "fairface9_accuracy") if values[name].notna().any()), None)
+    metric = next(
+        (name for name in ("mae", "fairface9_accuracy") if values[name].notna().any()), None
+    )
     if metric is None:
         return None
     found = slice_table(scope.table, scope.weights, metric, 1)
@@ -148,23 +178,43 @@ def worst_off(scope: Scope) -> Door | None:
     row = found.loc[harm.idxmax()]
     if metric in YEARS:
         times = row["value"] / row["rest"]
-        number, tail = f"{times:.1f} × the error", f"off by {_span(metric, row)} on average; everyone else by {amount(metric, row['rest'])}"
+        number, tail = (
+            f"{times:.1f} × the error",
+            (
+                f"off by {_span(metric, row)} on average; everyone else by"
+                f" {amount(metric, row['rest'])}"
+            ),
+        )
     else:
         number = f"{100 * -row['difference']:.0f} points worse"
-        tail = f"age range correct for {_span(metric, row)}; for everyone else {amount(metric, row['rest'])}"
-    chosen = {name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)}
+        tail = (
+            f"age range correct for {_span(metric, row)}; for everyone else"
+            f" {amount(metric, row['rest'])}"
+        )
+    chosen = {
+        name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)
+    }
     who = slice_words(row) + (" years" if isinstance(row["age"], str) else "")
     return Door(
-        "worst", "Who is worst off?", number, f"{who}: {tail}.", ":material/trending_down:", Filter(**chosen),
+        "worst",
+        "Who is worst off?",
+        number,
+        f"{who}: {tail}.",
+        ":material/trending_down:",
+        Filter(**chosen),
         {"view": "gallery", "sort": "error"},
-    )  # fmt: skip
+    )
 
 
 def children(scope: Scope) -> Door | None:
     """How often children's gender is answered otherwise than labelled, against all others."""
     ends = {group.name: group.hi for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
     column = scope.table.groups["age"]
-    bands = tuple(name for name in column.cat.categories if ends.get(name, CHILD) < CHILD and (column == name).any())
+    bands = tuple(
+        name
+        for name in column.cat.categories
+        if ends.get(name, CHILD) < CHILD and (column == name).any()
+    )
     wrong = 1 - scope.table.values[scope.weights]["gender_accuracy"].to_numpy(float)
     child = column.isin(bands).to_numpy(bool)
     codes = np.where(column.isna().to_numpy(bool), -1, np.where(child, 0, 1))
@@ -173,13 +223,19 @@ def children(scope: Scope) -> Door | None:
         return None
     row = pd.Series({"value": means.value[0], "low": means.low[0], "high": means.high[0]})
     words = (
-        f"of {means.n[0]:,} children of {_years(bands)} get the other gender than labelled ({_bounds('gender_accuracy', row)}). "
-        f"From {CHILD} years on: {amount('gender_accuracy', means.value[1])}."
+        f"of {means.n[0]:,} children of {_years(bands)} get the other gender than labelled"
+        f" ({_bounds('gender_accuracy', row)}). From {CHILD} years on:"
+        f" {amount('gender_accuracy', means.value[1])}."
     )
     return Door(
-        "children", "Children's gender", f"{100 * means.value[0]:.0f} %", words, ":material/child_care:",
-        Filter(age=bands, gender_is="wrong"), {"view": "gallery", "sort": "against_label"},
-    )  # fmt: skip
+        "children",
+        "Children's gender",
+        f"{100 * means.value[0]:.0f} %",
+        words,
+        ":material/child_care:",
+        Filter(age=bands, gender_is="wrong"),
+        {"view": "gallery", "sort": "against_label"},
+    )
 
 
 def two_labels(scope: Scope) -> Door | None:
@@ -188,13 +244,25 @@ def two_labels(scope: Scope) -> Door | None:
     if found is None or not len(found):
         return None
     apart = found["years_apart"]
-    far = f" The ages of one image are up to {apart.max():.0f} years apart." if apart.max() > 0 else ""
+    far = (
+        f" The ages of one image are up to {apart.max():.0f} years apart."
+        if apart.max() > 0
+        else ""
+    )
     genders = int(duplicates.differing(found, "gender").sum())
-    words = f"of nearly identical images in {scope.title} have different labels, {genders:,} of them different genders.{far}"
+    words = (
+        f"of nearly identical images in {scope.title} have different labels, {genders:,} of them"
+        f" different genders.{far}"
+    )
     return Door(
-        "duplicates", "Same photo, two labels", f"{len(found):,} pairs", words, ":material/content_copy:", Filter(),
+        "duplicates",
+        "Same photo, two labels",
+        f"{len(found):,} pairs",
+        words,
+        ":material/content_copy:",
+        Filter(),
         {"view": "duplicates"},
-    )  # fmt: skip
+    )
 
 
 def paper_guesses(scope: Scope) -> Door | None:
@@ -202,7 +270,9 @@ def paper_guesses(scope: Scope) -> Door | None:
     if not scope.table.measured:
         return None
     values = scope.table.values[scope.weights]
-    metric = next((name for name in ("mae", "fairface9_accuracy") if values[name].notna().any()), None)
+    metric = next(
+        (name for name in ("mae", "fairface9_accuracy") if values[name].notna().any()), None
+    )
     if metric is None:
         return None
     found = condition_table(scope.table, scope.weights, metric)
@@ -212,19 +282,31 @@ def paper_guesses(scope: Scope) -> Door | None:
     sure = found[found["mark"] == "worse"]
     names = ", ".join(condition(name) for name in found["condition"])
     gap = found.loc[(found["within"] if metric in YEARS else -found["within"]).idxmax()]
-    size = f"{gap['within']:+.1f} years" if metric in YEARS else f"{100 * gap['within']:+.0f} points"
+    size = (
+        f"{gap['within']:+.1f} years" if metric in YEARS else f"{100 * gap['within']:+.0f} points"
+    )
     sure_words = "" if gap["mark"] == "worse" else ", which may be chance"
     words = (
-        f"of the conditions the paper blames ({names}) surely make age errors larger at the same age. The strongest is "
-        f"«{condition(gap['condition'])}»: {size}{sure_words}."
+        f"of the conditions the paper blames ({names}) surely make age errors larger at the same"
+        f" age. The strongest is «{condition(gap['condition'])}»: {size}{sure_words}."
     )
     return Door(
-        "guesses", "The paper's own guesses", f"{len(sure)} of {len(found)}", words, ":material/science:", Filter(),
+        "guesses",
+        "The paper's own guesses",
+        f"{len(sure)} of {len(found)}",
+        words,
+        ":material/science:",
+        Filter(),
         {"view": "conditions", "metric": metric},
-    )  # fmt: skip
+    )
 
 
-MAKERS: tuple[Callable[[Scope], Door | None], ...] = (worst_off, children, two_labels, paper_guesses)
+MAKERS: tuple[Callable[[Scope], Door | None], ...] = (
+    worst_off,
+    children,
+    two_labels,
+    paper_guesses,
+)
 
 
 def _bounds(metric: str, row: pd.Series) -> str:

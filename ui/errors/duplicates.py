@@ -1,4 +1,6 @@
-"""Near-duplicates with different labels, each pair side by side. Their images stay in memory, as all others do."""
+"""Near-duplicates with different labels, each pair side by side. Their images stay in memory, as
+all others do.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,20 @@ from ui.models import tables
 PAIRS = 12
 """On a page."""
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
-HEADS = {"file": "file", "other_file": "other file", "correlation": "correlation", "split": "split", "other_split": "other split",
-         "age": "age", "other_age": "other age", "years_apart": "years apart", "gender": "gender", "other_gender": "other gender",
-         "race": "race", "other_race": "other race"}  # fmt: skip
+HEADS = {
+    "file": "file",
+    "other_file": "other file",
+    "correlation": "correlation",
+    "split": "split",
+    "other_split": "other split",
+    "age": "age",
+    "other_age": "other age",
+    "years_apart": "years apart",
+    "gender": "gender",
+    "other_gender": "other gender",
+    "race": "race",
+    "other_race": "other race",
+}
 """Columns of the table for people; those without a value are left out."""
 
 
@@ -42,13 +55,15 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     """The pairs, a page at a time, and all of them as a table."""
     st.subheader("Near-duplicates with different labels", anchor=False)
     if scope.own:
-        st.markdown("Near-duplicates are detected in whole datasets on the command line, not in uploads.")
+        st.markdown(
+            "Near-duplicates are detected in whole datasets on the command line, not in uploads."
+        )
         return
     found = read(scope.table.set)
     if found is None:
         st.info(
-            f"{plain(scope.title)} has not been searched for near-duplicates yet. Where its images are, run\n\n"
-            f"    python -m agegender_core conditions --twins {scope.table.set}",
+            f"{plain(scope.title)} has not been searched for near-duplicates yet. Where its images"
+            f" are, run\n\n    python -m agegender_core conditions --twins {scope.table.set}",
             icon=":material/content_copy:",
         )
         return
@@ -56,41 +71,59 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         st.markdown("None found: near-duplicates of this dataset have the same labels.")
         return
     st.caption(
-        f"{len(found):,} pairs over all splits of the dataset, whatever the filter; those whose ages are farthest apart come first. Test "
-        "splits keep one image of each such group, so most of these are training images. Differing labels are underlined."
+        f"{len(found):,} pairs over all splits of the dataset, whatever the filter; those whose"
+        " ages are farthest apart come first. Test splits keep one image of each such group, so"
+        " most of these are training images. Differing labels are underlined."
     )
     _pairs(found, image_source, scope.table.set)
     with st.expander("All pairs as a table", icon=":material/table:"):
         table = found.dropna(axis=1, how="all").rename(columns=HEADS)
-        st.dataframe(table, hide_index=True, width="stretch", height=320, key="errors-twins", placeholder="–")
+        st.dataframe(
+            table, hide_index=True, width="stretch", height=320, key="errors-twins", placeholder="–"
+        )
 
 
 def differing(found: pd.DataFrame, task: str) -> pd.Series:
     """(N,) bool: pairs whose labels of ``task`` differ."""
     if task == "age":
         return found["years_apart"] > 0
-    return found[task].notna() & found[f"other_{task}"].notna() & (found[task] != found[f"other_{task}"])
+    return (
+        found[task].notna()
+        & found[f"other_{task}"].notna()
+        & (found[task] != found[f"other_{task}"])
+    )
 
 
 def _pairs(found: pd.DataFrame, image_source: ImageSource, set_name: str) -> None:
     tasks = [task for task in TASKS if differing(found, task).any()]
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    ):
         if link.get("differ") not in (None, *tasks):
             link.put("differ", None)
         task = st.segmented_control(
-            "Labels that differ", tasks, format_func=lambda name: f"{name.capitalize()}s differ", key=link.key("differ"),
-            label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
+            "Labels that differ",
+            tasks,
+            format_func=lambda name: f"{name.capitalize()}s differ",
+            key=link.key("differ"),
+            label_visibility="collapsed",
+            persist_state="session",
+        )
         chosen = found[differing(found, task)] if task else found
         pages = page(chosen.index.to_numpy(), 1, PAIRS)[1]
         number = pager(pages, f"errors-twins-page-{set_name}-{task}")
     visible, _ = page(chosen.index.to_numpy(), number, PAIRS)
     st.html(f'<div class="ag-twins">{"".join(_cards(found.loc[visible], image_source))}</div>')
-    st.caption(f"{len(chosen):,} pairs. " + (plain(image_source.missing) if image_source.missing else ""))
+    st.caption(
+        f"{len(chosen):,} pairs. " + (plain(image_source.missing) if image_source.missing else "")
+    )
 
 
 def _cards(rows: pd.DataFrame, image_source: ImageSource) -> list[str]:
-    sides = [_addresses(rows[f"{side}file"], rows[f"{side}split"], image_source) for side in ("", "other_")]
+    sides = [
+        _addresses(rows[f"{side}file"], rows[f"{side}split"], image_source)
+        for side in ("", "other_")
+    ]
     return [
         f'<section class="ag-twin">{_side(row, "", one)}{_side(row, "other_", other)}</section>'
         for (_, row), one, other in zip(rows.iterrows(), *sides, strict=True)
@@ -102,12 +135,18 @@ def _addresses(files: pd.Series, splits: pd.Series, image_source: ImageSource) -
     found: dict[tuple[str, str], str | None] = {}
     for split in splits.unique():
         there: Sequence[str] = files[splits == split].tolist()
-        found |= {(split, file): address for file, address in zip(there, thumbnails(image_source, there, split), strict=True)}
+        found |= {
+            (split, file): address
+            for file, address in zip(there, thumbnails(image_source, there, split), strict=True)
+        }
     return [found[split, file] for split, file in zip(splits, files, strict=True)]
 
 
 def _side(row: pd.Series, side: str, address: str | None) -> str:
-    file, differs = escape(str(row[f"{side}file"]), quote=True), {name: differing(row.to_frame().T, name).iloc[0] for name in TASKS}
+    file, differs = (
+        escape(str(row[f"{side}file"]), quote=True),
+        {name: differing(row.to_frame().T, name).iloc[0] for name in TASKS},
+    )
     labels = []
     for name in TASKS:
         if isinstance(value := row[f"{side}{name}"], str):

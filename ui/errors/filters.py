@@ -32,23 +32,40 @@ def labels_of(table: ErrorTable, dimension: str) -> list[str]:
 
 
 def show(table: ErrorTable) -> Filter:
-    """The toolbar's filter and the choice it makes; an impossible one is named and counts as none."""
+    """The toolbar's filter and the choice it makes; an impossible one is named and counts as
+    none.
+    """
     try:
         count = len(filter_words(link.get_filter()))
     except ConfigError:
         count = 1
-    with st.popover(f"Filter · {count}" if count else "Filter", icon=":material/filter_alt:", key="errors-filter", width=130):
+    with st.popover(
+        f"Filter · {count}" if count else "Filter",
+        icon=":material/filter_alt:",
+        key="errors-filter",
+        width=130,
+    ):
         _labels(table)
         _answers(table)
         _conditions(table)
         left, right = st.columns([2, 1], vertical_alignment="bottom")
         left.text_input("Part of the file's name", key=key("file"), max_chars=LONGEST, **SETTLED)
-        right.button("Clear all", icon=":material/filter_alt_off:", key="errors-clear", on_click=clear, width="stretch")
+        right.button(
+            "Clear all",
+            icon=":material/filter_alt_off:",
+            key="errors-clear",
+            on_click=clear,
+            width="stretch",
+        )
         st.caption(LABELS_ARE)
     try:
         return link.get_filter()
     except ConfigError as error:
-        st.warning(plain(str(error)), title="This filter cannot be used: all images are shown", icon=":material/filter_alt_off:")
+        st.warning(
+            plain(str(error)),
+            title="This filter cannot be used: all images are shown",
+            icon=":material/filter_alt_off:",
+        )
         return Filter()
 
 
@@ -58,9 +75,22 @@ def _labels(table: ErrorTable) -> None:
         _keep(dimension, options)
         with column:
             if options:
-                st.multiselect(f"Labelled {dimension}", options, format_func=with_en_dash, key=key(dimension), placeholder="any", **SETTLED)
+                st.multiselect(
+                    f"Labelled {dimension}",
+                    options,
+                    format_func=with_en_dash,
+                    key=key(dimension),
+                    placeholder="any",
+                    **SETTLED,
+                )
             else:
-                st.multiselect(f"Labelled {dimension}", [], key=key(dimension), placeholder="not labelled in this dataset", disabled=True)
+                st.multiselect(
+                    f"Labelled {dimension}",
+                    [],
+                    key=key(dimension),
+                    placeholder="not labelled in this dataset",
+                    disabled=True,
+                )
 
 
 def _answers(table: ErrorTable) -> None:
@@ -69,20 +99,41 @@ def _answers(table: ErrorTable) -> None:
         if st.session_state.get(key(name)) not in ("", *VERDICTS):
             link_put(name, "")
         column.selectbox(
-            f"{task.capitalize()} is", ["", *VERDICTS], format_func=lambda verdict: verdict or "right or wrong", key=key(name),
-            help="Right: within five years, or in the labelled range" if task == "age" else None, **SETTLED,
-        )  # fmt: skip
-    for column, name, label in zip(st.columns(2), ("least", "most"), ("Off by at least", "Off by at most"), strict=True):
-        column.number_input(label, 0.0, 120.0, None, 1.0, format="%g", key=key(name), placeholder="years", **SETTLED)
+            f"{task.capitalize()} is",
+            ["", *VERDICTS],
+            format_func=lambda verdict: verdict or "right or wrong",
+            key=key(name),
+            help="Right: within five years, or in the labelled range" if task == "age" else None,
+            **SETTLED,
+        )
+    for column, name, label in zip(
+        st.columns(2), ("least", "most"), ("Off by at least", "Off by at most"), strict=True
+    ):
+        column.number_input(
+            label, 0.0, 120.0, None, 1.0, format="%g", key=key(name), placeholder="years", **SETTLED
+        )
 
 
 def _conditions(table: ErrorTable) -> None:
     if not table.measured:
-        st.caption("Image conditions (blurred, dark, small, from the side) have not been measured for this dataset.")
+        st.caption(
+            "Image conditions (blurred, dark, small, from the side) have not been measured for this"
+            " dataset."
+        )
     options = [name for name in CONDITIONS if table.conditions[name].any()]
-    for column, name, label in zip(st.columns(2), ("having", "lacking"), ("Image is", "Image is not"), strict=True):
+    for column, name, label in zip(
+        st.columns(2), ("having", "lacking"), ("Image is", "Image is not"), strict=True
+    ):
         _keep(name, options)
-        column.multiselect(label, options, format_func=condition, key=key(name), placeholder="any", disabled=not options, **SETTLED)
+        column.multiselect(
+            label,
+            options,
+            format_func=condition,
+            key=key(name),
+            placeholder="any",
+            disabled=not options,
+            **SETTLED,
+        )
 
 
 def _keep(name: str, options: list[str]) -> None:

@@ -1,8 +1,11 @@
-"""Tiles in pages, each a button that opens its image. Only the images of the visible page are read."""
+"""Tiles in pages, each a button that opens its image. Only the images of the visible page are
+read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -23,48 +26,7 @@ UNDER = "the label → the answer, and by how much it is off"
 WALK = "errors-walk"
 """Where the rows of the visible gallery are kept: the detail goes from one to the next."""
 
-CSS = """<style>
-.st-key-errors-doors { align-items: stretch; }
-.st-key-errors-doors h3 { padding: .1rem 0 .5rem; font-size: 1.6rem; line-height: 1.25; }
-.st-key-errors-doors [class*="st-key-errors-door-card-"] { gap: .5rem; padding: .8rem 1rem; flex: 1 1 240px; }
-.st-key-errors-doors [class*="st-key-errors-door-card-"] > div:last-child { margin-top: auto; }
-.st-key-errors-doors p { line-height: 1.4; }
-[class*="st-key-errors-tiles"] { gap: .5rem; }
-[class*="st-key-errors-tiles"] button { padding: .3rem; min-height: 0; width: 118px; align-items: flex-start; }
-[class*="st-key-errors-tiles"] button p { font-size: .8rem; line-height: 1.3; text-align: center; overflow-wrap: anywhere;
-  font-variant-numeric: tabular-nums; white-space: normal; }
-[class*="st-key-errors-tiles"] button img { display: block; width: 104px !important; height: 104px !important; max-width: none !important;
-  max-height: none !important; margin: 0 auto .25rem; object-fit: contain; border-radius: .35rem; }
-[class*="st-key-errors-tiles"] button p em { display: block; font-style: normal; opacity: .82; }
-.st-key-errors-picture img { border-radius: .5rem; height: 260px; width: auto !important; max-width: 100%; object-fit: contain;
-  object-position: left; }
-.ag-twins { display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr)); gap: .6rem; }
-.ag-twin { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; padding: .5rem; border: 1px solid rgba(128, 140, 140, .35);
-  border-radius: .6rem; }
-.ag-twin figure { margin: 0; min-width: 0; }
-.ag-twin img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: .35rem; }
-.ag-twin figcaption { font-size: .8rem; line-height: 1.35; margin-top: .3rem; text-align: center; overflow-wrap: anywhere; }
-.ag-twin u { text-decoration-color: var(--ag-warn); text-decoration-thickness: 2px; text-underline-offset: 2px; font-weight: 600; }
-.ag-twin small { display: block; opacity: .78; }
-/* A dialog stands outside the app's own box, where the page's colours are defined. */
-.ag-span { --ag-accent: #2A8C92; --ag-warn: #C0691C; --ag-warn: light-dark(#A5420D, #F5A55B); position: relative;
-  height: 2.6rem; margin: .4rem 0 1.2rem; border-bottom: 2px solid rgba(128, 140, 140, .5); }
-.ag-span i { position: absolute; bottom: 0; height: .9rem; background: var(--ag-accent); opacity: .45; border-radius: .2rem .2rem 0 0; }
-.ag-span b { position: absolute; bottom: 0; width: 3px; margin-left: -1px; height: 1.5rem; background: var(--ag-accent); }
-.ag-span b.ag-true { background: var(--ag-warn); }
-.ag-span span { position: absolute; top: 2.7rem; font-size: .75rem; transform: translateX(-50%); opacity: .78; }
-.ag-span span:first-of-type { transform: none; }
-.ag-span span:last-of-type { transform: translateX(-100%); }
-@media (max-width: 640px) {
-  .st-key-errors-doors, .st-key-errors-doors-line { flex-wrap: nowrap; overflow-x: auto; scroll-snap-type: x proximity;
-    padding-bottom: .4rem; }
-  .st-key-errors-doors > div, .st-key-errors-doors-line > div { flex: 0 0 auto; scroll-snap-align: start; }
-  .st-key-errors-toolbar > div { flex: 1 1 9.5rem; min-width: 0; max-width: none; }
-  .ag-twins { grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }
-  [class*="st-key-errors-tiles"] button { width: 106px; }
-  [class*="st-key-errors-tiles"] button img { width: 92px !important; height: 92px !important; }
-}
-</style>"""
+CSS = Path(__file__).with_name("gallery.css")
 
 
 def sort_options(scope: Scope) -> list[str]:
@@ -74,7 +36,13 @@ def sort_options(scope: Scope) -> list[str]:
 
 def ordered(scope: Scope, mask: np.ndarray) -> np.ndarray:
     """Positions of the images in ``mask`` (N,) bool in the chosen order."""
-    return order(scope.table, link.coerce_to_options("sort", sort_options(scope)), scope.weights, scope.other, mask)
+    return order(
+        scope.table,
+        link.coerce_to_options("sort", sort_options(scope)),
+        scope.weights,
+        scope.other,
+        mask,
+    )
 
 
 def sorting(scope: Scope) -> None:
@@ -82,19 +50,34 @@ def sorting(scope: Scope) -> None:
     options = sort_options(scope)
     link.coerce_to_options("sort", options)
     st.selectbox(
-        "Order", options, format_func=lambda name: SORTS[name].title.capitalize(), key=key("sort"), on_change=link.first_page,
-        persist_state="session", width=340,
-    )  # fmt: skip
+        "Order",
+        options,
+        format_func=lambda name: SORTS[name].title.capitalize(),
+        key=key("sort"),
+        on_change=link.first_page,
+        persist_state="session",
+        width=340,
+    )
 
 
 def show(
-    scope: Scope, image_source: ImageSource, rows: np.ndarray, name: str = "all", words: TileWords | None = None, under: str = UNDER
+    scope: Scope,
+    image_source: ImageSource,
+    rows: np.ndarray,
+    name: str = "all",
+    words: TileWords | None = None,
+    under: str = UNDER,
 ) -> None:
-    """A page of the images ``rows`` (M,), in that order. ``name`` tells galleries on one page apart; ``words`` are the two lines under a
-    image, explained by ``under``."""
+    """A page of the images ``rows`` (M,), in that order. ``name`` tells galleries on one page
+    apart; ``words`` are the two lines under a image, explained by ``under``.
+    """
     st.session_state[WALK] = rows
     if not len(rows):
-        st.info("Remove a filter, or choose other labels.", title="No image is left", icon=":material/filter_alt_off:")
+        st.info(
+            "Remove a filter, or choose other labels.",
+            title="No image is left",
+            icon=":material/filter_alt_off:",
+        )
         return
     shown, pages = page(rows, link.get("page"), link.coerce_to_options("tiles", link.SIZES))
     if link.get("page") > pages:
@@ -102,29 +85,51 @@ def show(
     if image_source.missing:
         st.caption(f":material/image_not_supported: {plain(image_source.missing)}")
     tile_row(scope, image_source, shown, name, words)
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key=f"errors-pages-{name}"):
+    with st.container(
+        horizontal=True,
+        vertical_alignment="bottom",
+        horizontal_alignment="distribute",
+        key=f"errors-pages-{name}",
+    ):
         if pages > 1:
             turner = f"errors-pager-{name}-{pages}-{st.session_state.get(link.TURN, 0)}"
             pager(pages, turner, default=link.get("page"), on_change=_turn, args=(turner,))
         st.segmented_control(
-            "Tiles on a page", link.SIZES, required=True, key=key("tiles"), on_change=link.first_page, persist_state="session",
+            "Tiles on a page",
+            link.SIZES,
+            required=True,
+            key=key("tiles"),
+            on_change=link.first_page,
+            persist_state="session",
             label_visibility="collapsed",
-        )  # fmt: skip
+        )
     first = (link.get("page") - 1) * link.get("tiles") + 1
-    st.caption(f"{first:,} to {first + len(shown) - 1:,} of {len(rows):,}. Under each image: {under}.{_badge_words(scope, shown)}")
+    st.caption(
+        f"{first:,} to {first + len(shown) - 1:,} of {len(rows):,}. Under each image:"
+        f" {under}.{_badge_words(scope, shown)}"
+    )
 
 
 def _badge_words(scope: Scope, shown: Sequence[int]) -> str:
     if not any(label_disputes(scope)[int(row)] for row in shown):
         return ""
-    return " :orange-badge[:material/flag: age?] Most models contradict this label alike, so it may be wrong."
+    return (
+        " :orange-badge[:material/flag: age?] Most models contradict this label alike, so it may be"
+        " wrong."
+    )
 
 
 def _turn(turner: str) -> None:
     link.put("page", st.session_state[turner])
 
 
-def tile_row(scope: Scope, image_source: ImageSource, rows: Sequence[int], name: str, words: TileWords | None = None) -> None:
+def tile_row(
+    scope: Scope,
+    image_source: ImageSource,
+    rows: Sequence[int],
+    name: str,
+    words: TileWords | None = None,
+) -> None:
     """Tiles of ``rows``, in that order."""
     disputed = label_disputes(scope)
     with st.container(horizontal=True, gap="small", key=f"errors-tiles-{name}"):
@@ -139,11 +144,22 @@ def label_disputes(scope: Scope) -> list[str]:
 
 
 def _tile(
-    scope: Scope, image_source: ImageSource, row: int, address: str | None, name: str, lines: tuple[str, str], disputed: str
-) -> None:  # fmt: skip
-    """One tile: a button with the image, or with what is missing; ``disputed``: the labels that most models contradict."""
+    scope: Scope,
+    image_source: ImageSource,
+    row: int,
+    address: str | None,
+    name: str,
+    lines: tuple[str, str],
+    disputed: str,
+) -> None:
+    """One tile: a button with the image, or with what is missing; ``disputed``: the labels that
+    most models contradict.
+    """
     file = str(scope.table.labels["file"].iloc[row])
-    gone = image_source.missing or f"The image {file} is not where the others are, or it cannot be read."
+    gone = (
+        image_source.missing
+        or f"The image {file} is not where the others are, or it cannot be read."
+    )
     st.button(
         f"![{plain(file)}]({address or placeholder()}) {plain(lines[0])} *{plain(lines[1] or '–')}*"
         + (f" :orange-badge[:material/flag: {disputed}?]" if disputed else ""),
@@ -155,7 +171,9 @@ def _tile(
 
 
 def neighbours(scope: Scope, row: int) -> tuple[int, np.ndarray]:
-    """Where ``row`` stands in the gallery it was opened from, and the rows of that gallery; -1 where it is not among them."""
+    """Where ``row`` stands in the gallery it was opened from, and the rows of that gallery; -1
+    where it is not among them.
+    """
     rows = st.session_state.get(WALK, np.empty(0, int))
     rows = rows[rows < len(scope.table)]
     place = np.flatnonzero(rows == row)

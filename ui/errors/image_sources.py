@@ -1,8 +1,10 @@
-"""Other places for a set's images: a folder in an official layout, a Parquet table, or ``hub:owner/name``.
+"""Other places for a set's images: a folder in an official layout, a Parquet table, or
+``hub:owner/name``.
 
-Whoever runs the app names them in ``AGEGENDER_PICTURES``: «utkface=SOURCE;fairface=SOURCE». A folder that a visitor types is one of the
-server's, so visitors may type a source of their own only where the word «any» stands among the names. Where a request says it comes from
-is no reason: that is the client's own word.
+Whoever runs the app names them in ``AGEGENDER_PICTURES``: «utkface=SOURCE;fairface=SOURCE». A
+folder that a visitor types is one of the server's, so visitors may type a source of their own only
+where the word «any» stands among the names. Where a request says it comes from is no reason: that
+is the client's own word.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ MAX_SOURCE = 1000
 
 @dataclass(frozen=True, eq=False)
 class LayoutImages:
-    """Images of a set in another layout. ``places``: endings of file names to records, None where two files share one. ``own``: the
-    set's own table, if it is here."""
+    """Images of a set in another layout. ``places``: endings of file names to records, None where
+    two files share one. ``own``: the set's own table, if it is here.
+    """
 
     loaded: LoadedSet
     places: dict[str, FaceRecord | None]
@@ -54,14 +57,18 @@ class LayoutImages:
         return found
 
     def record(self, file: str) -> FaceRecord | None:
-        """The record whose name is ``file``, or ends with it, or is its end: «val/7.jpg» is no image of a folder «train»."""
+        """The record whose name is ``file``, or ends with it, or is its end: «val/7.jpg» is no
+        image of a folder «train».
+        """
         if (found := self.places.get(file)) is not None:
             return found
         ends = ((end, self.places.get(end)) for end in _ends(file)[1:])
         return next((found for end, found in ends if found is not None and found.file == end), None)
 
     def _inside(self, record: FaceRecord) -> bool:
-        """Whether the image is a regular file below the source once all links are followed; what is in a table is."""
+        """Whether the image is a regular file below the source once all links are followed; what is
+        in a table is.
+        """
         if not isinstance(self.loaded.pictures, FolderPictures):
             return True
         root = self.loaded.pictures.root.resolve()
@@ -76,16 +83,24 @@ class LayoutImages:
 def named() -> dict[str, str]:
     """Set to source, from the environment."""
     parts = [part.strip() for part in (path_setting("pictures") or "").split(";")]
-    return {name.strip(): source.strip() for name, _, source in (part.partition("=") for part in parts) if source.strip()}
+    return {
+        name.strip(): source.strip()
+        for name, _, source in (part.partition("=") for part in parts)
+        if source.strip()
+    }
 
 
 def may_type() -> bool:
-    """Whether visitors may name folders of the machine that runs the app: the operator says so, nobody else."""
+    """Whether visitors may name folders of the machine that runs the app: the operator says so,
+    nobody else.
+    """
     return ANY in [part.strip() for part in (path_setting("pictures") or "").split(";")]
 
 
 def endings(records: Sequence[FaceRecord]) -> dict[str, FaceRecord | None]:
-    """Each file name and all its endings after a slash to its record; None for an ending that several files have."""
+    """Each file name and all its endings after a slash to its record; None for an ending that
+    several files have.
+    """
     found: dict[str, FaceRecord | None] = {}
     for record in records:
         for end in _ends(record.file)[1:]:
@@ -107,14 +122,24 @@ def _loaded(source: str) -> tuple[LoadedSet, dict[str, FaceRecord | None]]:
 
 @st.cache_data(max_entries=8, ttl=RETRY, show_spinner=False)
 def _problem(source: str) -> str:
-    """Why ``source`` cannot be read, or nothing: a hub out of reach is not asked again at every press of a button."""
+    """Why ``source`` cannot be read, or nothing: a hub out of reach is not asked again at every
+    press of a button.
+    """
     try:
-        if not source.startswith(parquet_or_hub.PREFIX) and (path := Path(source)).exists() and not (path.is_dir() or path.is_file()):
+        if (
+            not source.startswith(parquet_or_hub.PREFIX)
+            and (path := Path(source)).exists()
+            and not (path.is_dir() or path.is_file())
+        ):
             return f"{source} is neither a folder nor a file"
         _loaded(source)
     except AgeGenderError as error:
         return str(error)
-    except (OSError, ValueError) as error:  # a name that no file can have: too long, or with a zero in it
+    except (
+        OSError,
+        ValueError,
+    ) as error:
+        # A name that no file can have: too long, or with a zero in it.
         return f"{source[:80]!r} cannot be read: {getattr(error, 'strerror', None) or error}"
     return ""
 
@@ -129,49 +154,83 @@ def choose(set_name: str, files: Sequence[str]) -> ImageSource:
     own, typed = local(set_name), st.session_state.setdefault("errors-typed-sources", {})
     typed = typed if may_type() else {}
     source = typed.get(set_name) or named().get(set_name)
-    found, problem, where = own, "", "are not here" if own.missing else "come from the dataset's own table"
+    found, problem, where = (
+        own,
+        "",
+        "are not here" if own.missing else "come from the dataset's own table",
+    )
     if source:
         try:
             found, where = _other(set_name, source, files, own)
         except DatasetError as error:
-            problem = str(error) if set_name in typed else f"The images that {VARIABLE} names for {set_name} cannot be read."
+            problem = (
+                str(error)
+                if set_name in typed
+                else f"The images that {VARIABLE} names for {set_name} cannot be read."
+            )
             found = NoImages(problem) if own.missing else own
     if may_type():
         _ask(set_name, where, typed, problem)
     return found
 
 
-def _other(set_name: str, source: str, files: Sequence[str], own: ImageSource) -> tuple[ImageSource, str]:
-    """Images of ``source``, and in words how many of ``files`` it has. Raises ``DatasetError`` where it has none of them."""
+def _other(
+    set_name: str, source: str, files: Sequence[str], own: ImageSource
+) -> tuple[ImageSource, str]:
+    """Images of ``source``, and in words how many of ``files`` it has. Raises ``DatasetError``
+    where it has none of them.
+    """
     if problem := _problem(source):
         raise DatasetError(problem)
     loaded, places = _loaded(source)
     found = LayoutImages(loaded, places, own, f"{set_name}-{source}")
     known = _count(set_name, source, found, files)
     if not known:
-        like = f"; its files have names such as «{loaded.records[0].file}»" if loaded.records else ""
-        raise DatasetError(f"{source} holds none of the images of {set_title(set_name)}, such as «{files[0]}»{like}")
+        like = (
+            f"; its files have names such as «{loaded.records[0].file}»" if loaded.records else ""
+        )
+        raise DatasetError(
+            f"{source} holds none of the images of {set_title(set_name)}, such as"
+            f" «{files[0]}»{like}"
+        )
     return found, f"come from another source: {known:,} of {len(files):,} are there"
 
 
 def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None:
-    with st.popover("Images", icon=":material/image_search:", key="errors-source", width=130, help=f"Images {where}."):
+    with st.popover(
+        "Images",
+        icon=":material/image_search:",
+        key="errors-source",
+        width=130,
+        help=f"Images {where}.",
+    ):
         st.caption(f"Images {plain(where)}.")
         st.session_state.setdefault(f"errors-source-{set_name}", typed.get(set_name, ""))
         st.text_input(
-            f"Folder or table of {set_title(set_name)}, or hub:owner/name", key=f"errors-source-{set_name}", on_change=_typed,
-            max_chars=MAX_SOURCE, args=(set_name,), persist_state="session",
-            help="A folder in the dataset's official layout, a Parquet file or folder, or a dataset of the hub. "
-            "Empty: the dataset's own table.",
-        )  # fmt: skip
+            f"Folder or table of {set_title(set_name)}, or hub:owner/name",
+            key=f"errors-source-{set_name}",
+            on_change=_typed,
+            max_chars=MAX_SOURCE,
+            args=(set_name,),
+            persist_state="session",
+            help=(
+                "A folder in the dataset's official layout, a Parquet file or folder, or a dataset"
+                " of the hub. Empty: the dataset's own table."
+            ),
+        )
         st.caption("File names are matched with those of the predictions. Nothing is copied.")
         if problem:
-            st.warning(plain(problem), title="This source cannot be used", icon=":material/folder_off:")
+            st.warning(
+                plain(problem), title="This source cannot be used", icon=":material/folder_off:"
+            )
 
 
 def _typed(set_name: str) -> None:
     """A source was typed, or taken away."""
-    sources, text = st.session_state["errors-typed-sources"], st.session_state[f"errors-source-{set_name}"].strip()
+    sources, text = (
+        st.session_state["errors-typed-sources"],
+        st.session_state[f"errors-source-{set_name}"].strip(),
+    )
     if text:
         sources[set_name] = text
     else:

@@ -1,4 +1,6 @@
-"""Images behind the numbers: where they are, and small versions of those on the visible page. They live in memory only."""
+"""Images behind the numbers: where they are, and small versions of those on the visible page. They
+live in memory only.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,18 @@ THUMBNAILS = "errors-thumbnails"
 
 
 class ImageSource(Protocol):
-    """A source of images. ``name`` tells sources apart in caches; ``missing`` says why there is none and how to get them, or is empty."""
+    """A source of images. ``name`` tells sources apart in caches; ``missing`` says why there is
+    none and how to get them, or is empty.
+    """
 
     name: str
     missing: str
 
     def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
-        """Encoded images by file; those that are not there are left out. ``split``: another one than the test's, where files of several
-        splits may share a name. Raises ``DatasetError`` where the source as a whole fails."""
+        """Encoded images by file; those that are not there are left out. ``split``: another one
+        than the test's, where files of several splits may share a name. Raises ``DatasetError``
+        where the source as a whole fails.
+        """
         ...
 
     def row(self, file: str) -> int | None:
@@ -65,7 +71,9 @@ class NoImages:
 
 @dataclass(frozen=True, eq=False)
 class TableImages:
-    """A set's local Parquet file. ``rows``: file to row, by split; ``test``: which split the predictions are about."""
+    """A set's local Parquet file. ``rows``: file to row, by split; ``test``: which split the
+    predictions are about.
+    """
 
     set: str
     rows: dict[str, dict[str, int]]
@@ -80,7 +88,11 @@ class TableImages:
         if not wanted:
             return {}
         try:
-            return {wanted[row]: content for row, content in iter_images(self.set, list(wanted)) if content}
+            return {
+                wanted[row]: content
+                for row, content in iter_images(self.set, list(wanted))
+                if content
+            }
         except (OSError, ValueError) as error:
             raise DatasetError(f"the images of {self.set} cannot be read: {error}") from error
 
@@ -95,8 +107,9 @@ def local(set_name: str) -> ImageSource:
         path = set_path(set_name)
     except DatasetError:
         return NoImages(
-            f"The images of {set_name} are not here: face datasets are not part of this app. Get the dataset from its owners, put "
-            f"{set_name}.parquet into a folder and set AGEGENDER_DATA to it, or choose a folder under «Images»."
+            f"The images of {set_name} are not here: face datasets are not part of this app. Get"
+            f" the dataset from its owners, put {set_name}.parquet into a folder and set"
+            " AGEGENDER_DATA to it, or choose a folder under «Images»."
         )
     return _local(set_name, str(path), path.stat().st_mtime_ns)
 
@@ -107,24 +120,40 @@ def _local(set_name: str, path: str, stamp: int) -> ImageSource:
         columns = [name for name in ("file", "split") if name in pq.read_schema(path).names]
         table = pq.read_table(path, columns=columns).to_pydict()
     except (OSError, ValueError) as error:
-        return NoImages(f"The table with the images of {set_name} cannot be read ({type(error).__name__}): put it in place again.")
+        return NoImages(
+            f"The table with the images of {set_name} cannot be read ({type(error).__name__}): put"
+            " it in place again."
+        )
     rows: dict[str, dict[str, int]] = {}
-    for row, (file, split) in enumerate(zip(table["file"], table.get("split") or ["all"] * len(table["file"]), strict=True)):
+    for row, (file, split) in enumerate(
+        zip(table["file"], table.get("split") or ["all"] * len(table["file"]), strict=True)
+    ):
         rows.setdefault(split or "all", {})[file] = row
     return TableImages(set_name, rows, TEST_SPLITS.get(set_name, "all"), f"{set_name}-{stamp}")
 
 
 def tiles(scope: Scope, image_source: ImageSource, rows: Sequence[int]) -> list[str | None]:
     """Data addresses of the small images of ``rows`` of the table, None where there is none."""
-    return thumbnails(image_source, scope.table.labels["file"].to_numpy()[list(rows)].tolist() if len(rows) else [])
+    return thumbnails(
+        image_source,
+        scope.table.labels["file"].to_numpy()[list(rows)].tolist() if len(rows) else [],
+    )
 
 
-def thumbnails(image_source: ImageSource, files: Sequence[str], split: str | None = None) -> list[str | None]:
-    """Data addresses of small images, None where there is none. ``split``: as of ``Images.read``."""
-    kept: OrderedDict[tuple[str, str | None, str], str] = st.session_state.setdefault(THUMBNAILS, OrderedDict())
+def thumbnails(
+    image_source: ImageSource, files: Sequence[str], split: str | None = None
+) -> list[str | None]:
+    """Data addresses of small images, None where there is none. ``split``: as of
+    ``Images.read``.
+    """
+    kept: OrderedDict[tuple[str, str | None, str], str] = st.session_state.setdefault(
+        THUMBNAILS, OrderedDict()
+    )
     places = [(image_source.name, split, file) for file in files]
     try:
-        for file, content in image_source.read([place[2] for place in places if place not in kept], split).items():
+        for file, content in image_source.read(
+            [place[2] for place in places if place not in kept], split
+        ).items():
             if (address := small(content)) is not None:
                 kept[image_source.name, split, file] = address
     except AgeGenderError:
@@ -146,7 +175,9 @@ def forget(image_source: ImageSource) -> None:
 
 
 def small(content: bytes) -> str | None:
-    """An encoded image as a data address of at most ``SIDE`` pixels, or as it is where it is light; None for no image."""
+    """An encoded image as a data address of at most ``SIDE`` pixels, or as it is where it is light;
+    None for no image.
+    """
     if len(content) <= LIGHT and (kind := _as_it_is(content)):
         return _address(content, kind)
     try:
@@ -165,7 +196,11 @@ def _as_it_is(content: bytes) -> str | None:
         with Image.open(io.BytesIO(content), formats=list(SHOWABLE)) as opened:
             upright = opened.getexif().get(0x0112, 1) == 1
             opened.load()
-            return SHOWABLE[opened.format] if upright and max(opened.size) <= 4 * SIDE and opened.format else None
+            return (
+                SHOWABLE[opened.format]
+                if upright and max(opened.size) <= 4 * SIDE and opened.format
+                else None
+            )
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return None
 
@@ -185,7 +220,14 @@ def placeholder() -> str:
     image = Image.new("LA", (SIDE, SIDE), (128, 40))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=(128, 160))
-    draw.text((SIDE / 2, SIDE / 2), "image\nnot here", fill=(136, 255), anchor="mm", align="center", font_size=15)
+    draw.text(
+        (SIDE / 2, SIDE / 2),
+        "image\nnot here",
+        fill=(136, 255),
+        anchor="mm",
+        align="center",
+        font_size=15,
+    )
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return _address(buffer.getvalue(), "png")

@@ -25,8 +25,9 @@ TASKS = {"age": "Age", "gender": "Gender", "race": "Race"}
 def show(scope: Scope, image_source: ImageSource) -> None:
     """A gallery of the labels most models contradict."""
     st.caption(
-        "Agreement is a reason to check, and no proof: models trained on the same images make the same mistakes. An error in age counts "
-        f"only beyond the one usual at that age, and from {LEAST_YEARS:g} years on."
+        "Agreement is a reason to check, and no proof: models trained on the same images make the"
+        " same mistakes. An error in age counts only beyond the one usual at that age, and from"
+        f" {LEAST_YEARS:g} years on."
     )
     _agreement(scope, image_source)
 
@@ -36,7 +37,13 @@ def tasks_of(scope: Scope) -> list[str]:
     tasks = []
     for task in TASKS:
         right = "error" if task == "age" else f"{task}_right"
-        if sum(scope.table.predictions_for(name)[right].notna().any() for name in scope.table.weights) >= 2:
+        if (
+            sum(
+                scope.table.predictions_for(name)[right].notna().any()
+                for name in scope.table.weights
+            )
+            >= 2
+        ):
             tasks.append(task)
     return tasks
 
@@ -45,51 +52,93 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
     tasks = tasks_of(scope)
     if not tasks:
         st.info(
-            f"Label checks need predictions of two models or more on {plain(scope.title)}: run «python -m agegender_core evaluate» for "
-            "a second one.",
+            f"Label checks need predictions of two models or more on {plain(scope.title)}: run"
+            " «python -m agegender_core evaluate» for a second one.",
             title="One model alone proves nothing",
             icon=":material/fact_check:",
         )
         return
     task = link.coerce_to_options("task", tasks)
     right = "error" if task == "age" else f"{task}_right"
-    able = [name for name in scope.table.weights if scope.table.predictions_for(name)[right].notna().any()]
+    able = [
+        name
+        for name in scope.table.weights
+        if scope.table.predictions_for(name)[right].notna().any()
+    ]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         task = st.segmented_control(
-            "Label", tasks, required=True, format_func=TASKS.get, key=key("task"), on_change=link.first_page, persist_state="session"
-        )  # fmt: skip
+            "Label",
+            tasks,
+            required=True,
+            format_func=TASKS.get,
+            key=key("task"),
+            on_change=link.first_page,
+            persist_state="session",
+        )
         most = len(able)
-        agreeing = st.slider(
-            "Models that contradict it", 2, most, max(2, most - 1), key=f"errors-agreeing-{task}-{most}", on_change=link.first_page,
-            width=320,
-        ) if most > 2 else 2  # fmt: skip
-    found = scope.result("suspects", lambda: label_suspects(scope.table, task, able, agreeing), task, agreeing, *able)
+        agreeing = (
+            st.slider(
+                "Models that contradict it",
+                2,
+                most,
+                max(2, most - 1),
+                key=f"errors-agreeing-{task}-{most}",
+                on_change=link.first_page,
+                width=320,
+            )
+            if most > 2
+            else 2
+        )
+    found = scope.result(
+        "suspects", lambda: label_suspects(scope.table, task, able, agreeing), task, agreeing, *able
+    )
     found = found[scope.mask[found["row"].to_numpy(int)]]
     st.subheader(f"{len(found):,} labels to check", anchor=False)
     if not len(found):
-        st.markdown(f"No {task} label of these images is contradicted by {agreeing} of {most} models.")
+        st.markdown(
+            f"No {task} label of these images is contradicted by {agreeing} of {most} models."
+        )
         return
     gallery.show(
-        scope, image_source, found["row"].to_numpy(int), f"suspects-{task}", _words(scope, task, able, found),
+        scope,
+        image_source,
+        found["row"].to_numpy(int),
+        f"suspects-{task}",
+        _words(scope, task, able, found),
         "the label → what the models answer, and how many of them contradict the label alike",
-    )  # fmt: skip
+    )
     with st.expander("As a table, with every model's answer", icon=":material/table:"):
         table = found.drop(columns="row")
         st.dataframe(
-            table, hide_index=True, width="stretch", key=f"errors-suspects-{task}", placeholder="–",
+            table,
+            hide_index=True,
+            width="stretch",
+            key=f"errors-suspects-{task}",
+            placeholder="–",
             column_config={"answers": st.column_config.TextColumn(width="large")},
-        )  # fmt: skip
+        )
         st.download_button(
-            "Table as CSV", lambda: frame_csv(table), f"{scope.table.set}-{task}-suspects.csv", "text/csv",
-            icon=":material/table:", key="errors-suspects-csv", on_click="ignore",
-        )  # fmt: skip
+            "Table as CSV",
+            lambda: frame_csv(table),
+            f"{scope.table.set}-{task}-suspects.csv",
+            "text/csv",
+            icon=":material/table:",
+            key="errors-suspects-csv",
+            on_click="ignore",
+        )
         st.caption(f"Models: {plain(', '.join(map(data.title, able)))}.")
 
 
-def _words(scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame) -> Callable[[int], tuple[str, str]]:
-    """What stands under a suspect: its label against the middle or the commonest of the contradicting answers, and how many they are."""
+def _words(
+    scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame
+) -> Callable[[int], tuple[str, str]]:
+    """What stands under a suspect: its label against the middle or the commonest of the
+    contradicting answers, and how many they are.
+    """
     agree = dict(zip(found["row"], found["agree"], strict=True))
-    answers = pd.DataFrame({name: scope.table.predictions_for(name)[f"{task}_pred"] for name in able})
+    answers = pd.DataFrame(
+        {name: scope.table.predictions_for(name)[f"{task}_pred"] for name in able}
+    )
 
     def words(row: int) -> tuple[str, str]:
         labels, row_answers = scope.table.labels.iloc[row], answers.iloc[row].dropna()

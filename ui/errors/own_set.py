@@ -1,4 +1,6 @@
-"""«Your own set»: labelled images of the visitor, run through a network with a bar that can be stopped. Nothing touches the disk."""
+"""«Your own set»: labelled images of the visitor, run through a network with a bar that can be
+stopped. Nothing touches the disk.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from ui.errors import images
 from ui.errors import query_params as link
 from ui.errors.data import ASKED, OWN_TABLE, OWN_VERSION, title
 
-SET, JOB, GIVEN, PROBLEM, NOTE = "errors-own-set", "errors-own-job", "errors-own-files", "errors-own-problem", "errors-own-note"
+SET, JOB, GIVEN, PROBLEM, NOTE = (
+    "errors-own-set",
+    "errors-own-job",
+    "errors-own-files",
+    "errors-own-problem",
+    "errors-own-note",
+)
 TURN = "errors-own-turn"
 """How often a set was forgotten."""
 SHOWN = 500
@@ -53,20 +61,33 @@ def image_source() -> UploadedImages:
 def show() -> None:
     """Upload, check, run."""
     st.markdown(
-        f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder, {st.get_option('server.maxUploadSize')} MB a file and "
-        f"{uploads.session_mb()} MB in all: "
-        f"{plain(HOW)}. They are read in memory, answered by the model you choose, and removed when you close the page; nothing is "
-        "written to disk."
+        f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder,"
+        f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.session_mb()} MB in all:"
+        f" {plain(HOW)}. They are read in memory, answered by the model you choose, and removed"
+        " when you close the page; nothing is written to disk."
     )
     turn = st.session_state.get(TURN, 0)
-    how = st.segmented_control("Upload as", ("Zip or files", "Folder"), default="Zip or files", required=True, key="errors-own-how")
+    how = st.segmented_control(
+        "Upload as",
+        ("Zip or files", "Folder"),
+        default="Zip or files",
+        required=True,
+        key="errors-own-how",
+    )
     if how == "Folder":
-        files = st.file_uploader("Folder of images", accept_multiple_files="directory", key=f"errors-own-folder-{turn}")
+        files = st.file_uploader(
+            "Folder of images", accept_multiple_files="directory", key=f"errors-own-folder-{turn}"
+        )
     else:
-        files = st.file_uploader("A zip, or images and a CSV", accept_multiple_files=True, key=f"errors-own-upload-{turn}")
+        files = st.file_uploader(
+            "A zip, or images and a CSV",
+            accept_multiple_files=True,
+            key=f"errors-own-upload-{turn}",
+        )
     uploads.seen(files)
     uploads.say_refused()
-    with st.empty().container():  # a run takes the place of all that stood here, instead of standing above its pale remains
+    # A run takes the place of all that stood here, instead of standing above its pale remains.
+    with st.empty().container():
         if st.session_state.get(JOB) is not None:
             _run()
         else:
@@ -77,7 +98,9 @@ def show() -> None:
 def _given() -> None:
     """What is known of the set, and what can be done with it."""
     if problem := st.session_state.get(PROBLEM):
-        st.error(plain(problem), title="This dataset cannot be used", icon=":material/broken_image:")
+        st.error(
+            plain(problem), title="This dataset cannot be used", icon=":material/broken_image:"
+        )
     if note := st.session_state.pop(NOTE, None):
         st.info(plain(note), icon=":material/stop:")
     own: OwnSet | None = st.session_state.get(SET)
@@ -86,7 +109,9 @@ def _given() -> None:
 
 
 def _take(files: Sequence[object]) -> None:
-    """Read what was uploaded, once. An empty uploader leaves the set as it is: its images are in the session."""
+    """Read what was uploaded, once. An empty uploader leaves the set as it is: its images are in
+    the session.
+    """
     given = tuple(file.file_id for file in files)
     if not given or given == st.session_state.get(GIVEN):
         return
@@ -107,11 +132,17 @@ def _forget() -> None:
 
 
 def _checked(own: OwnSet) -> None:
-    st.markdown(f"**{len(own.records):,}** labelled images can be used; notes on rows and files: {len(own.bad):,}.")
+    st.markdown(
+        f"**{len(own.records):,}** labelled images can be used; notes on rows and files:"
+        f" {len(own.bad):,}."
+    )
     if own.bad:
         with st.expander(f"Left out or incomplete: {len(own.bad):,}", icon=":material/rule:"):
             st.dataframe(
-                pd.DataFrame(own.bad[:SHOWN], columns=["file", "what is wrong"]), hide_index=True, width="stretch", key="errors-own-bad"
+                pd.DataFrame(own.bad[:SHOWN], columns=["file", "what is wrong"]),
+                hide_index=True,
+                width="stretch",
+                key="errors-own-bad",
             )
     try:
         names = [entry.name for entry in services.installed_weights()]
@@ -124,11 +155,30 @@ def _checked(own: OwnSet) -> None:
     left = [name for name in names if name not in own.predictions]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if left:
-            chosen = st.selectbox("Model to run", left, format_func=title, key="errors-own-weights", width=360)
-            st.button("Start", icon=":material/play_arrow:", type="primary", key="errors-own-start", on_click=_start, args=(chosen,))
+            chosen = st.selectbox(
+                "Model to run", left, format_func=title, key="errors-own-weights", width=360
+            )
+            st.button(
+                "Start",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="errors-own-start",
+                on_click=_start,
+                args=(chosen,),
+            )
         if own.predictions:
-            st.button("Open its gallery", icon=":material/photo_library:", key="errors-own-open", on_click=_open)
-        st.button("Remove this dataset", icon=":material/delete:", key="errors-own-forget", on_click=_leave)
+            st.button(
+                "Open its gallery",
+                icon=":material/photo_library:",
+                key="errors-own-open",
+                on_click=_open,
+            )
+        st.button(
+            "Remove this dataset",
+            icon=":material/delete:",
+            key="errors-own-forget",
+            on_click=_leave,
+        )
     if own.predictions:
         st.caption(f"Answered by {plain(', '.join(map(title, own.predictions)))}.")
 
@@ -178,7 +228,9 @@ def _leave() -> None:
 
 
 def _run() -> None:
-    """Go through the images. Each step looks for a press on the button, and a run that was interrupted is gone on with."""
+    """Go through the images. Each step looks for a press on the button, and a run that was
+    interrupted is gone on with.
+    """
     job: Job = st.session_state[JOB]
     with st.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text=f"Loading {plain(title(job.weights))} …")

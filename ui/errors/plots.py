@@ -32,7 +32,9 @@ FRESH = "errors-fresh-pick"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure with what it says in words; ``box``: marks may be rectangles. ``note``: a sentence below."""
+    """A figure with what it says in words; ``box``: marks may be rectangles. ``note``: a sentence
+    below.
+    """
 
     name: str
     figure: go.Figure
@@ -45,19 +47,41 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     """The chosen plot, and the images under its mark."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
-            "Plot", list(link.PLOTS), format_func=link.PLOTS.get, key=key("plot"), on_change=clear, persist_state="session", width=320
+            "Plot",
+            list(link.PLOTS),
+            format_func=link.PLOTS.get,
+            key=key("plot"),
+            on_change=clear,
+            persist_state="session",
+            width=320,
         )
         if link.get("plot") == "groups":
             options = groupings(scope)
             link.coerce_to_options("grouping", options)
             st.segmented_control(
-                "Groups", options, required=True, format_func=link.GROUPING_TITLES.get, key=key("grouping"), on_change=clear,
+                "Groups",
+                options,
+                required=True,
+                format_func=link.GROUPING_TITLES.get,
+                key=key("grouping"),
+                on_change=clear,
                 persist_state="session",
-            )  # fmt: skip
-        st.segmented_control("Saved as", FORMATS, required=True, default="png", format_func=FORMATS.get, key="errors-format",
-                             help="The camera above a plot saves it in this form.")  # fmt: skip
+            )
+        st.segmented_control(
+            "Saved as",
+            FORMATS,
+            required=True,
+            default="png",
+            format_func=FORMATS.get,
+            key="errors-format",
+            help="The camera above a plot saves it in this form.",
+        )
     if not scope.mask.any():
-        st.info("Remove a filter, or choose other labels.", title="No image is left", icon=":material/filter_alt_off:")
+        st.info(
+            "Remove a filter, or choose other labels.",
+            title="No image is left",
+            icon=":material/filter_alt_off:",
+        )
         return
     drawn = PLOTS[link.get("plot")](scope)
     if not drawn:
@@ -78,10 +102,22 @@ def _draw(scope: Scope, item: Drawn) -> None:
         "scale": 2,
     }
     buttons = ["toImage", "select2d"] if item.box else ["toImage"]
-    config = {"displaylogo": False, "displayModeBar": True, "modeBarButtons": [buttons], "scrollZoom": False, "toImageButtonOptions": image}
+    config = {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "modeBarButtons": [buttons],
+        "scrollZoom": False,
+        "toImageButtonOptions": image,
+    }
     modes = ("points", "box") if item.box else "points"
     st.plotly_chart(
-        item.figure, width="stretch", key=chart, on_select=lambda: _picked(chart), selection_mode=modes, config=config, alt=item.words
+        item.figure,
+        width="stretch",
+        key=chart,
+        on_select=lambda: _picked(chart),
+        selection_mode=modes,
+        config=config,
+        alt=item.words,
     )
     st.caption(item.words + (f" {item.note}" if item.note else ""))
 
@@ -94,7 +130,9 @@ def _picked(chart: str) -> None:
 
 
 def from_selection(selection: Any) -> str | None:
-    """The mark of what was chosen in a figure: a rectangle, in whole years, or the first point that carries one; None for none."""
+    """The mark of what was chosen in a figure: a rectangle, in whole years, or the first point that
+    carries one; None for none.
+    """
     for box in selection.get("box", []):
         bounds = []
         for low, high in (sorted(map(round, box["x"])), sorted(map(round, box["y"]))):
@@ -115,7 +153,9 @@ def clear(*_: Any) -> None:
 
 
 def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> None:
-    """The images under the mark. They begin below the fold, so ``sign``, above the plots, says that they are there."""
+    """The images under the mark. They begin below the fold, so ``sign``, above the plots, says that
+    they are there.
+    """
     text = link.get("pick")
     if not text:
         return
@@ -123,7 +163,9 @@ def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> No
         mask, words = errors_pick.mask(text, scope.table, scope.weights), errors_pick.words(text)
     except ConfigError as error:
         st.warning(plain(str(error)), icon=":material/link_off:")
-        st.button("Clear the mark", icon=":material/close:", key="errors-clear-pick", on_click=clear)
+        st.button(
+            "Clear the mark", icon=":material/close:", key="errors-clear-pick", on_click=clear
+        )
         return
     rows = gallery.ordered(scope, mask & scope.mask)
     head = f"{len(rows):,} images: {plain(words)}"
@@ -133,29 +175,49 @@ def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> No
     st.subheader(head, anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         gallery.sorting(scope)
-        st.button("Clear the mark", icon=":material/close:", key="errors-clear-pick", on_click=clear)
+        st.button(
+            "Clear the mark", icon=":material/close:", key="errors-clear-pick", on_click=clear
+        )
     gallery.show(scope, image_source, rows, "pick")
 
 
 def _cannot(scope: Scope) -> None:
     exact = scope.table.labels["age_true"].notna().any()
-    why = "This model gives no such answer." if exact else f"{plain(scope.title)} labels no exact ages, or the model gives no such answer."
-    st.info(f"{why} Another plot shows what there is: «Confusion of age groups» works with ranges too.", icon=":material/query_stats:")
+    why = (
+        "This model gives no such answer."
+        if exact
+        else f"{plain(scope.title)} labels no exact ages, or the model gives no such answer."
+    )
+    st.info(
+        f"{why} Another plot shows what there is: «Confusion of age groups» works with ranges too.",
+        icon=":material/query_stats:",
+    )
 
 
 def _ages(scope: Scope) -> list[Drawn]:
-    found = scope.result("ages", lambda: plot_data.age_density(scope.table, scope.weights, scope.mask))
+    found = scope.result(
+        "ages", lambda: plot_data.age_density(scope.table, scope.weights, scope.mask)
+    )
     if not len(found.true):
         return []
-    words = f"Answered against labelled age of {len(found.true):,} images; the stronger the colour, the more of them."
+    words = (
+        f"Answered against labelled age of {len(found.true):,} images; the stronger the colour, the"
+        " more of them."
+    )
     return [Drawn("ages", figures.ages(found), words, box=True)]
 
 
 def _errors(scope: Scope) -> list[Drawn]:
-    found = scope.result("errors", lambda: plot_data.error_by_age(scope.table, scope.weights, scope.mask))
+    found = scope.result(
+        "errors", lambda: plot_data.error_by_age(scope.table, scope.weights, scope.mask)
+    )
     if not found.mae.n.sum():
         return []
-    worst = int(np.nanargmax(np.where(found.mae.n >= 10, found.mae.value, np.nan))) if (found.mae.n >= 10).any() else None
+    worst = (
+        int(np.nanargmax(np.where(found.mae.n >= 10, found.mae.value, np.nan)))
+        if (found.mae.n >= 10).any()
+        else None
+    )
     words = "Errors by labelled age."
     if worst is not None:
         where = errors_pick.label_span(found.edges[worst], found.edges[worst + 1])
@@ -171,52 +233,104 @@ def groupings(scope: Scope) -> list[str]:
 def _groups(scope: Scope) -> list[Drawn]:
     options = groupings(scope)
     grouping = link.get("grouping") if link.get("grouping") in options else options[0]
-    found = scope.result("groups", lambda: plot_data.confusion(scope.table, scope.weights, grouping, scope.mask), grouping)
+    found = scope.result(
+        "groups",
+        lambda: plot_data.confusion(scope.table, scope.weights, grouping, scope.mask),
+        grouping,
+    )
     if not found.counts.sum():
         return []
-    words = f"Per cent of each labelled group; {100 * found.accuracy:.1f} % of {found.counts.sum():,} images are on the diagonal."
-    note = f"{found.left_out:,} images have no label or answer in these groups." if found.left_out else ""
-    note += " The model names no such groups: the one nearest to its years counts." if found.by_years else ""
+    words = (
+        f"Per cent of each labelled group; {100 * found.accuracy:.1f} % of {found.counts.sum():,}"
+        " images are on the diagonal."
+    )
+    note = (
+        f"{found.left_out:,} images have no label or answer in these groups."
+        if found.left_out
+        else ""
+    )
+    note += (
+        " The model names no such groups: the one nearest to its years counts."
+        if found.by_years
+        else ""
+    )
     return [Drawn(f"groups-{grouping}", figures.groups(found, grouping), words, note.strip())]
 
 
 def _gender(scope: Scope) -> list[Drawn]:
-    rows = scope.result("gender", lambda: plot_data.gender_by_band(scope.table, scope.weights, scope.mask))
+    rows = scope.result(
+        "gender", lambda: plot_data.gender_by_band(scope.table, scope.weights, scope.mask)
+    )
     if not len(rows):
         return []
     found = plot_data.gender_confusion(scope.table, scope.weights, scope.mask)
-    wrong = {name: 100 * (1 - found.shares[index, index]) for index, name in enumerate(found.names) if found.counts[index].sum()}
-    words = "Taken for the other gender: " + ", ".join(f"{share:.1f} % of those labelled {name}" for name, share in wrong.items()) + "."
+    wrong = {
+        name: 100 * (1 - found.shares[index, index])
+        for index, name in enumerate(found.names)
+        if found.counts[index].sum()
+    }
+    words = (
+        "Taken for the other gender: "
+        + ", ".join(f"{share:.1f} % of those labelled {name}" for name, share in wrong.items())
+        + "."
+    )
     return [Drawn("gender", figures.gender(rows), words, "Gender is what annotators named.")]
 
 
 def _sure(scope: Scope) -> list[Drawn]:
     drawn = []
-    sure = scope.result("sure", lambda: plot_data.gender_reliability(scope.table, scope.weights, scope.mask))
+    sure = scope.result(
+        "sure", lambda: plot_data.gender_reliability(scope.table, scope.weights, scope.mask)
+    )
     if len(sure.confidence):
-        words = f"Gender: expected calibration error {100 * sure.ece:.1f} points. Below the line: surer than right."
+        words = (
+            f"Gender: expected calibration error {100 * sure.ece:.1f} points. Below the line: surer"
+            " than right."
+        )
         drawn.append(Drawn("reliability", figures.reliable(sure), words))
-    rows = scope.result("covered", lambda: plot_data.interval_coverage(scope.table, scope.weights, scope.mask))
+    rows = scope.result(
+        "covered", lambda: plot_data.interval_coverage(scope.table, scope.weights, scope.mask)
+    )
     if len(rows):
         whole = rows.iloc[0]
         words = (
-            f"{100 * whole['covered']:.1f} % of {whole['n']:,} true ages are inside the interval, which is {whole['width']:.1f} years wide."
+            f"{100 * whole['covered']:.1f} % of {whole['n']:,} true ages are inside the interval,"
+            f" which is {whole['width']:.1f} years wide."
         )
-        drawn.append(Drawn("coverage", figures.covered(rows), words, "A point opens the images whose age is outside."))
+        drawn.append(
+            Drawn(
+                "coverage",
+                figures.covered(rows),
+                words,
+                "A point opens the images whose age is outside.",
+            )
+        )
     return drawn
 
 
 def _score(scope: Scope) -> list[Drawn]:
     names = [scope.weights, *([scope.other] if scope.other else [])]
     curves = scope.result(
-        "score", lambda: {name: plot_data.cs_curve(scope.table, name, scope.mask) for name in names}, *names
-    )  # fmt: skip
+        "score",
+        lambda: {name: plot_data.cs_curve(scope.table, name, scope.mask) for name in names},
+        *names,
+    )
     if not curves[scope.weights]["n"].iloc[0]:
         return []
     at = curves[scope.weights].set_index("k")["share"]
-    words = f"{errors_data.title(scope.weights)}: {100 * at[5]:.1f} % within 5 years, {100 * at[10]:.1f} % within 10."
+    words = (
+        f"{errors_data.title(scope.weights)}: {100 * at[5]:.1f} % within 5 years,"
+        f" {100 * at[10]:.1f} % within 10."
+    )
     figure = figures.score({errors_data.title(name): curve for name, curve in curves.items()})
     return [Drawn("score", figure, words, "A point opens the images that are farther off.")]
 
 
-PLOTS = {"ages": _ages, "errors": _errors, "groups": _groups, "gender": _gender, "sure": _sure, "score": _score}
+PLOTS = {
+    "ages": _ages,
+    "errors": _errors,
+    "groups": _groups,
+    "gender": _gender,
+    "sure": _sure,
+    "score": _score,
+}

@@ -1,6 +1,8 @@
-"""The Errors page's settings: where they live in the session, and how they travel in the page's address.
+"""The Errors page's settings: where they live in the session, and how they travel in the page's
+address.
 
-An address names a set, a network, a choice of images and, at most, the file name of one of them; never a folder or an upload.
+An address names a set, a network, a choice of images and, at most, the file name of one of them;
+never a folder or an upload.
 """
 
 from __future__ import annotations
@@ -35,9 +37,17 @@ PLOTS = {
     "sure": "Is its confidence justified?",
     "score": "Cumulative score",
 }
-GROUPING_TITLES = {"adience8": "Adience's eight", "fairface9": "FairFace's nine", "decades": "Decades"}
-DUELS = {"only_first": "Only the first is right", "only_second": "Only the second is right", "gain_first": "The first is closer in age",
-         "gain_second": "The second is closer in age"}  # fmt: skip
+GROUPING_TITLES = {
+    "adience8": "Adience's eight",
+    "fairface9": "FairFace's nine",
+    "decades": "Decades",
+}
+DUELS = {
+    "only_first": "Only the first is right",
+    "only_second": "Only the second is right",
+    "gain_first": "The first is closer in age",
+    "gain_second": "The second is closer in age",
+}
 SIZES = (24, 48, 96)
 """Tiles on a page."""
 OWN = "own"
@@ -66,12 +76,21 @@ ADDRESS = Address(
 )
 """The fields of a ``Filter`` come beside these."""
 key, get, put, coerce_to_options = ADDRESS.key, ADDRESS.get, ADDRESS.put, ADDRESS.coerce_to_options
-VIEWS_OF = {"plot": ("plots",), "grouping": ("plots",), "pick": ("plots", "take"), "duel": ("compare",), "task": ("suspects",),
-            "metric": ("slices", "conditions"), "differ": ("duplicates",)}  # fmt: skip
+VIEWS_OF = {
+    "plot": ("plots",),
+    "grouping": ("plots",),
+    "pick": ("plots", "take"),
+    "duel": ("compare",),
+    "task": ("suspects",),
+    "metric": ("slices", "conditions"),
+    "differ": ("duplicates",),
+}
 """Settings that stand in the address of some parts only."""
 FILTERS = tuple(item.name for item in fields(Filter))
 PROBLEMS, TURN = "errors-address-problems", "errors-turn"
-"""Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has to forget where it was."""
+"""Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has
+to forget where it was.
+"""
 
 
 def first_page(*_: Any) -> None:
@@ -88,7 +107,9 @@ def other_set(*_: Any) -> None:
 
 
 def read() -> None:
-    """Take what the session does not know yet from the address; what cannot be read there is left out and named by ``problems``."""
+    """Take what the session does not know yet from the address; what cannot be read there is left
+    out and named by ``problems``.
+    """
     params, wrong = given(), ADDRESS.read()
     if key("filter") not in st.session_state:
         words = {name: params[name] for name in FILTERS if name in params}
@@ -141,7 +162,9 @@ def compares() -> bool:
 
 
 def write(chosen: Filter) -> None:
-    """Bring the address up to date: what differs from the defaults. A visitor's own set is in no address."""
+    """Bring the address up to date: what differs from the defaults. A visitor's own set is in no
+    address.
+    """
     wanted = {} if get("set") == OWN else ADDRESS.changed() | chosen.query()
     for name, views in VIEWS_OF.items():
         if get("view") not in views:

@@ -19,9 +19,14 @@ from ui.errors.query_params import key
 from ui.errors.text import amount, filter_words
 
 LOG = logging.getLogger(__name__)
-SHORT = {"mae": "age off by {} on average", "bias": "{} on average", "fairface9_accuracy": "age range correct {} of the time",
-         "gender_accuracy": "gender correct {} of the time", "race_accuracy": "race correct {} of the time",
-         "interval_coverage": "age inside the interval {} of the time"}  # fmt: skip
+SHORT = {
+    "mae": "age off by {} on average",
+    "bias": "{} on average",
+    "fairface9_accuracy": "age range correct {} of the time",
+    "gender_accuracy": "gender correct {} of the time",
+    "race_accuracy": "race correct {} of the time",
+    "interval_coverage": "age inside the interval {} of the time",
+}
 """Metrics of the summary. The range counts where no exact ages are labelled."""
 
 
@@ -30,25 +35,31 @@ def address_problems() -> None:
     if wrong := link.problems():
         lines = "\n".join(f"- {plain(line)}" for line in wrong)
         st.warning(
-            f"{lines}\n\nThe rest of the address was used.", title="A part of this address cannot be read", icon=":material/link_off:"
+            f"{lines}\n\nThe rest of the address was used.",
+            title="A part of this address cannot be read",
+            icon=":material/link_off:",
         )
 
 
 def no_reports() -> None:
     """No model has been measured at all."""
     st.info(
-        "This page shows what «evaluate» wrote: `reports/<weights>/<set>/predictions.parquet`. Where the face datasets are, run\n\n"
-        "    python -m agegender_core evaluate --weights NAME --set utkface\n\nand reload this page.",
+        "This page shows what «evaluate» wrote: `reports/<weights>/<set>/predictions.parquet`."
+        " Where the face datasets are, run\n\n    python -m agegender_core evaluate --weights NAME"
+        " --set utkface\n\nand reload this page.",
         title="No predictions are here",
         icon=":material/inventory_2:",
     )
 
 
 def cannot_read(error: AgeGenderError) -> None:
-    """Tables of ``reports/`` that cannot be read; details name the server's files, so they go to its log."""
+    """Tables of ``reports/`` that cannot be read; details name the server's files, so they go to
+    its log.
+    """
     LOG.error("%s: %s", type(error).__name__, error)
     st.error(
-        "Choose another model or dataset. If this is your installation: the app's log names the table and how to make it again.",
+        "Choose another model or dataset. If this is your installation: the app's log names the"
+        " table and how to make it again.",
         title="The measurements cannot be read",
         icon=":material/build:",
     )
@@ -65,33 +76,56 @@ def failed(error: AgeGenderError) -> None:
 
 
 def pick(sets: dict[str, list[str]]) -> tuple[Scope, ImageSource]:
-    """Findings, then one toolbar: dataset, model, a second model where it is used, filter and image source.
+    """Findings, then one toolbar: dataset, model, a second model where it is used, filter and image
+    source.
 
     Raises ``DatasetError`` for predictions that cannot be read.
     """
     _refuse_unknown_dataset(sets)
     findings = st.container()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="errors-toolbar"):
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="small", key="errors-toolbar"
+    ):
         name = link.coerce_to_options("set", list(sets))
         name = st.selectbox(
-            "Dataset", list(sets), format_func=set_title, key=key("set"), on_change=link.other_set, persist_state="session", width=210
-        )  # fmt: skip
+            "Dataset",
+            list(sets),
+            format_func=set_title,
+            key=key("set"),
+            on_change=link.other_set,
+            persist_state="session",
+            width=210,
+        )
         names = data.ordered(sets[name])
         if link.get("weights") not in (None, *names):
             findings.warning(
-                f"«{plain(str(link.get('weights')))}» has no predictions on {plain(set_title(name))} here: another model is shown.",
+                f"«{plain(str(link.get('weights')))}» has no predictions on"
+                f" {plain(set_title(name))} here: another model is shown.",
                 icon=":material/link_off:",
             )
         link.coerce_to_options("weights", names)
         weights = st.selectbox(
-            "Model", names, format_func=data.title, key=key("weights"), on_change=link.first_page, persist_state="session", width=300
-        )  # fmt: skip
+            "Model",
+            names,
+            format_func=data.title,
+            key=key("weights"),
+            on_change=link.first_page,
+            persist_state="session",
+            width=300,
+        )
         table, version, left_out = read(name, weights, names)
         other = _second(table.weights, weights, names)
         chosen = filters.show(table)
-        images = own_set.image_source() if name == link.OWN else image_sources.choose(name, table.labels["file"].tolist())
+        images = (
+            own_set.image_source()
+            if name == link.OWN
+            else image_sources.choose(name, table.labels["file"].tolist())
+        )
     if left_out:
-        st.caption(f":material/info: Measured on other images, so left out: {plain(', '.join(map(data.title, left_out)))}.")
+        st.caption(
+            ":material/info: Measured on other images, so left out:"
+            f" {plain(', '.join(map(data.title, left_out)))}."
+        )
     scope = Scope(table, weights, other, chosen, version, left_out)
     with findings:
         doors.show(scope)
@@ -102,19 +136,31 @@ def _refuse_unknown_dataset(sets: dict[str, list[str]]) -> None:
     asked = link.get("set")
     if asked is not None and asked not in sets:
         st.warning(
-            f"There are no predictions on a dataset «{plain(asked)}» here; there are {plain(', '.join(sets))}.", icon=":material/link_off:"
+            f"There are no predictions on a dataset «{plain(asked)}» here; there are"
+            f" {plain(', '.join(sets))}.",
+            icon=":material/link_off:",
         )
 
 
 def _second(read_weights: Sequence[str], weights: str, names: Sequence[str]) -> str | None:
-    """The model to compare with, None where there is none; its choice stands in the toolbar only where it is used."""
+    """The model to compare with, None where there is none; its choice stands in the toolbar only
+    where it is used.
+    """
     others = [other for other in names if other != weights and other in read_weights]
     other = link.coerce_to_options("other", others or [None])
     if link.compares():
         st.selectbox(
-            "Compared with", others, index=0 if others else None, format_func=data.title, key=key("other"), on_change=link.first_page,
-            placeholder="no other model here", disabled=not others, persist_state="session", width=300,
-        )  # fmt: skip
+            "Compared with",
+            others,
+            index=0 if others else None,
+            format_func=data.title,
+            key=key("other"),
+            on_change=link.first_page,
+            placeholder="no other model here",
+            disabled=not others,
+            persist_state="session",
+            width=300,
+        )
         return link.get("other")
     return other
 
@@ -122,11 +168,19 @@ def _second(read_weights: Sequence[str], weights: str, names: Sequence[str]) -> 
 def summary(scope: Scope) -> None:
     """One line: how many images, and how good the model is on them."""
     found, count = means(scope), int(scope.mask.sum())
-    parts = [f"**{count:,}** images" if count == len(scope.table) else f"**{count:,}** of {len(scope.table):,} images"]
+    parts = [
+        (
+            f"**{count:,}** images"
+            if count == len(scope.table)
+            else f"**{count:,}** of {len(scope.table):,} images"
+        )
+    ]
     if words := filter_words(scope.filter):
         parts.append(f":material/filter_alt: {plain('; '.join(words))}")
     for metric, words in SHORT.items():
-        if np.isnan(found[metric]) or (metric == "fairface9_accuracy" and not np.isnan(found["mae"])):
+        if np.isnan(found[metric]) or (
+            metric == "fairface9_accuracy" and not np.isnan(found["mae"])
+        ):
             continue
         shown = f"**{plain(amount(metric, abs(found[metric])))}**"
         if metric == "bias":
@@ -138,9 +192,16 @@ def summary(scope: Scope) -> None:
 def pick_view() -> str:
     """The part of the page to show."""
     link.coerce_to_options("view", list(link.VIEWS))
-    st.session_state.pop(gallery.WALK, None)  # the part about to be drawn says where one can go from an image
+    # The part about to be drawn says where one can go from an image.
+    st.session_state.pop(gallery.WALK, None)
     st.segmented_control(
-        "View", list(link.VIEWS), required=True, format_func=link.VIEWS.get, key=key("view"), on_change=link.first_page,
-        persist_state="session", label_visibility="collapsed",
-    )  # fmt: skip
+        "View",
+        list(link.VIEWS),
+        required=True,
+        format_func=link.VIEWS.get,
+        key=key("view"),
+        on_change=link.first_page,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
     return link.get("view")

@@ -14,7 +14,18 @@ from ui.errors import query_params as link
 from ui.errors.data import Scope, means
 from ui.errors.images import ImageSource
 from ui.errors.query_params import key
-from ui.errors.text import LABELS_ARE, METRIC_TITLES, NUMBER, SMALL_P, amount, gap_span, scale, slice_words, spans, verdict
+from ui.errors.text import (
+    LABELS_ARE,
+    METRIC_TITLES,
+    NUMBER,
+    SMALL_P,
+    amount,
+    gap_span,
+    scale,
+    slice_words,
+    spans,
+    verdict,
+)
 
 MOST_ROWS = 2000
 """Rows of the table that are sent to the browser."""
@@ -32,18 +43,40 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     """The worst slices, and all of them."""
     options = metrics_of(scope)
     if not options or not scope.mask.any():
-        st.info("No labelled image is left: take a filter away.", title="Nothing to slice", icon=":material/filter_alt_off:")
+        st.info(
+            "No labelled image is left: take a filter away.",
+            title="Nothing to slice",
+            icon=":material/filter_alt_off:",
+        )
         return
     metric = link.coerce_to_options("metric", options)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.selectbox("Measure", options, format_func=METRIC_TITLES.get, key=key("metric"), persist_state="session", width=400)
-        depth = st.segmented_control(
-            "Labels at once", (1, 2, 3), default=1, required=True, key="errors-depth", help="Two: such as women of 70 and over"
+        metric = st.selectbox(
+            "Measure",
+            options,
+            format_func=METRIC_TITLES.get,
+            key=key("metric"),
+            persist_state="session",
+            width=400,
         )
-        least = st.number_input("Smallest slice", 1, 2000, SMALL, 10, key="errors-smallest", width=160)
+        depth = st.segmented_control(
+            "Labels at once",
+            (1, 2, 3),
+            default=1,
+            required=True,
+            key="errors-depth",
+            help="Two: such as women of 70 and over",
+        )
+        least = st.number_input(
+            "Smallest slice", 1, 2000, SMALL, 10, key="errors-smallest", width=160
+        )
     found = scope.result(
-        "slices", lambda: slice_table(scope.table, scope.weights, metric, int(depth), scope.mask, int(least)), metric, depth, least
-    )  # fmt: skip
+        "slices",
+        lambda: slice_table(scope.table, scope.weights, metric, int(depth), scope.mask, int(least)),
+        metric,
+        depth,
+        least,
+    )
     if len(found):
         _dots(scope, found, metric, int(depth))
         _all(scope, found, metric, int(depth))
@@ -55,34 +88,52 @@ def show(scope: Scope, image_source: ImageSource) -> None:
 
 def _worst(scope: Scope, metric: str, least: int) -> None:
     found = scope.result(
-        "worst", lambda: worst_slices(scope.table, scope.weights, metric, min_size=least, mask=scope.mask), metric, least
-    )  # fmt: skip
+        "worst",
+        lambda: worst_slices(scope.table, scope.weights, metric, min_size=least, mask=scope.mask),
+        metric,
+        least,
+    )
     searched = found.attrs["searched"]
     st.subheader("The worst slices, found by searching", anchor=False)
     if not searched:
         st.markdown(f"No slice has {least:,} images or more: allow smaller ones.")
         return
     if not len(found):
-        st.markdown(f"Of {searched:,} slices of {least:,} images or more, none is surely worse than the rest.")
+        st.markdown(
+            f"Of {searched:,} slices of {least:,} images or more, none is surely worse than the"
+            " rest."
+        )
         return
     st.caption(
-        f"{searched:,} slices of {least:,} images or more, up to three labels at once, were searched. Listed are those that are surely "
-        "worse than their rest, corrected for the number searched."
+        f"{searched:,} slices of {least:,} images or more, up to three labels at once, were"
+        " searched. Listed are those that are surely worse than their rest, corrected for the"
+        " number searched."
     )
     for place, row in found.iterrows():
         with st.container(
-            border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"errors-worst-{place}"
+            border=True,
+            horizontal=True,
+            vertical_alignment="center",
+            horizontal_alignment="distribute",
+            key=f"errors-worst-{place}",
         ):
             gap = gap_span(metric, row["searched_low"], row["searched_high"])
             st.markdown(
-                f"**{plain(slice_words(row))}**, {row['n']:,} images: {plain(amount(metric, row['value']))}, "
-                f"the rest {plain(amount(metric, row['rest']))}; difference {plain(gap)}"
+                f"**{plain(slice_words(row))}**, {row['n']:,} images:"
+                f" {plain(amount(metric, row['value']))}, the rest"
+                f" {plain(amount(metric, row['rest']))}; difference {plain(gap)}"
             )
             _opens(scope, row, f"errors-open-worst-{place}")
 
 
 def _opens(scope: Scope, row: pd.Series, name: str) -> None:
-    st.button("Show these images", icon=":material/photo_library:", key=name, on_click=open_slice, args=(scope.filter, row))
+    st.button(
+        "Show these images",
+        icon=":material/photo_library:",
+        key=name,
+        on_click=open_slice,
+        args=(scope.filter, row),
+    )
 
 
 def open_slice(now: Filter, row: pd.Series) -> None:
@@ -93,11 +144,15 @@ def open_slice(now: Filter, row: pd.Series) -> None:
 
 def narrowed(now: Filter, row: pd.Series) -> Filter:
     """``now`` narrowed to one row of a slice table."""
-    values = {name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)}
+    values = {
+        name: (row[name],) for name in ("age", "gender", "race") if isinstance(row[name], str)
+    }
     having = now.having
     if isinstance(row["condition"], str) and row["condition"] not in having:
         having = (*having, row["condition"])
-    return Filter(**({name: getattr(now, name) for name in link.FILTERS} | values | {"having": having}))
+    return Filter(
+        **({name: getattr(now, name) for name in link.FILTERS} | values | {"having": having})
+    )
 
 
 def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
@@ -106,13 +161,20 @@ def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
     whole = means(scope)[metric]
     key_of = f"errors-dots-{metric}-{depth}-{scope.weights}"
     picked = st.plotly_chart(
-        figures.slices(shown, metric, whole), width="stretch", key=key_of, on_select="rerun", selection_mode="points",
-        config=figures.STILL, alt=f"{METRIC_TITLES[metric]} of {len(shown)} slices; all images: {amount(metric, whole)}",
-    )  # fmt: skip
-    fewer = "" if len(shown) == len(found) else f" The {len(shown)} worst of {len(found):,} are drawn."
+        figures.slices(shown, metric, whole),
+        width="stretch",
+        key=key_of,
+        on_select="rerun",
+        selection_mode="points",
+        config=figures.STILL,
+        alt=f"{METRIC_TITLES[metric]} of {len(shown)} slices; all images: {amount(metric, whole)}",
+    )
+    fewer = (
+        "" if len(shown) == len(found) else f" The {len(shown)} worst of {len(found):,} are drawn."
+    )
     st.caption(
-        "Dots: the slice; whiskers: 95 % intervals; dashed: all images. Filled: surely worse or better than the rest; hollow: not sure."
-        f"{fewer} Press a dot to see its images."
+        "Dots: the slice; whiskers: 95 % intervals; dashed: all images. Filled: surely worse or"
+        f" better than the rest; hollow: not sure.{fewer} Press a dot to see its images."
     )
     rows = [point["customdata"][0] for point in picked.selection.points if point.get("customdata")]
     if rows and rows[0] in shown.index:
@@ -120,23 +182,34 @@ def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
 
 
 def worst_first(found: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A slice table with the largest harm on top; for the bias, the largest difference either way."""
+    """A slice table with the largest harm on top; for the bias, the largest difference either
+    way.
+    """
     sign = WORSE[metric]
     harm = found["difference"].abs() if sign == 0 else sign * found["difference"]
     return found.loc[harm.sort_values(ascending=False, kind="stable").index]
 
 
 def _all(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
-    with st.expander(f"As a table: {len(found):,} slices", icon=":material/table:", key="errors-slices-table"):
+    with st.expander(
+        f"As a table: {len(found):,} slices", icon=":material/table:", key="errors-slices-table"
+    ):
         st.caption(
-            f"Values and differences have 95 % intervals. «worse» and «better» hold for the table as a whole (Holm's correction). Slices "
-            f"of fewer than {TESTED} are not tested; those under {SMALL} are marked as small. Choose a row to see its images."
+            "Values and differences have 95 % intervals. «worse» and «better» hold for the table"
+            f" as a whole (Holm's correction). Slices of fewer than {TESTED} are not tested; those"
+            f" under {SMALL} are marked as small. Choose a row to see its images."
         )
         picked = st.dataframe(
-            words_table(found.head(MOST_ROWS), metric), hide_index=True, width="stretch", height=420,
-            key=f"errors-slices-{metric}-{depth}", on_select="rerun", selection_mode="single-row", placeholder="–",
+            words_table(found.head(MOST_ROWS), metric),
+            hide_index=True,
+            width="stretch",
+            height=420,
+            key=f"errors-slices-{metric}-{depth}",
+            on_select="rerun",
+            selection_mode="single-row",
+            placeholder="–",
             column_config=_columns(metric),
-        )  # fmt: skip
+        )
         if rows := [row for row in picked.selection.rows if row < len(found)]:
             chosen(scope, found.iloc[rows[0]], "errors-open-slice")
 
@@ -151,7 +224,9 @@ def chosen(scope: Scope, row: pd.Series, name: str) -> None:
 def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     """A slice table for people: shares in per cent, intervals in words."""
     factor = scale(metric)
-    part = pd.DataFrame({"slice": [slice_words(row) for _, row in found.iterrows()], "n": found["n"].to_numpy()})
+    part = pd.DataFrame(
+        {"slice": [slice_words(row) for _, row in found.iterrows()], "n": found["n"].to_numpy()}
+    )
     if found["people"].notna().any():
         part["people"] = found["people"].to_numpy()
     part["value"] = factor * found["value"].to_numpy()
@@ -160,7 +235,9 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     part["from the rest"] = factor * found["difference"].to_numpy()
     part["95 % of that"] = spans(found["difference_low"], found["difference_high"], factor, "+")
     part["p, corrected"] = found["p_holm"].to_numpy()
-    part["so"] = [verdict(mark, small) for mark, small in zip(found["mark"], found["small"], strict=True)]
+    part["so"] = [
+        verdict(mark, small) for mark, small in zip(found["mark"], found["small"], strict=True)
+    ]
     return part
 
 
@@ -174,6 +251,10 @@ def _columns(metric: str) -> dict[str, object]:
         "from the whole": number(format=form, help="Less the value of all images"),
         "from the rest": number(format=form, help="Less the value of all others"),
         "p, corrected": number(
-            format=SMALL_P, help="Probability of so large a difference by chance alone, corrected for all slices tested"
+            format=SMALL_P,
+            help=(
+                "Probability of so large a difference by chance alone, corrected for all slices"
+                " tested"
+            ),
         ),
     }

@@ -16,8 +16,8 @@ NUMBER = {True: "%.2f", False: "%.1f"}
 SMALL_P = "%.2g"
 """Format of a probability: 3e-16 is no nought."""
 LABELS_ARE = (
-    "Gender and race here are what annotators named when they looked at an image, not who a person is. They are shown because this page "
-    "audits labelled datasets: for whom does a model err?"
+    "Gender and race here are what annotators named when they looked at an image, not who a person"
+    " is. They are shown because this page audits labelled datasets: for whom does a model err?"
 )
 
 
@@ -38,14 +38,23 @@ def gap_words(metric: str, gap: float) -> str:
 
 def gap_span(metric: str, low: float, high: float) -> str:
     """Bounds of a difference in words: «+2.90 to +7.76 years», «-12.0 to -3.1 points»."""
-    return f"{amount(metric, low, '+').split(' ')[0]} to {amount(metric, high, '+').replace(' %', ' points')}"
+    return (
+        f"{amount(metric, low, '+').split(' ')[0]} to"
+        f" {amount(metric, high, '+').replace(' %', ' points')}"
+    )
 
 
 def spans(low: pd.Series, high: pd.Series, factor: float, sign: str = "") -> list[str | None]:
-    """Intervals as «1.9 to 2.4», None where they are unknown; in two decimals for years, in one for per cent."""
+    """Intervals as «1.9 to 2.4», None where they are unknown; in two decimals for years, in one for
+    per cent.
+    """
     form = f"{sign}.{2 if factor == 1 else 1}f"
     return [
-        None if pd.isna(one) or pd.isna(other) else f"{factor * one:{form}} to {factor * other:{form}}"
+        (
+            None
+            if pd.isna(one) or pd.isna(other)
+            else f"{factor * one:{form}} to {factor * other:{form}}"
+        )
         for one, other in zip(low, high, strict=True)
     ]
 
@@ -63,20 +72,26 @@ def condition(name: str) -> str:
 def slice_words(row: pd.Series) -> str:
     """A slice in words: «70+, Female, blurred»."""
     parts = [with_en_dash(row[name]) for name in DIMENSIONS if isinstance(row[name], str)]
-    return ", ".join([*parts, condition(row["condition"])] if isinstance(row["condition"], str) else parts)
+    return ", ".join(
+        [*parts, condition(row["condition"])] if isinstance(row["condition"], str) else parts
+    )
 
 
 def label_age(labels: pd.Series) -> str:
     """The labelled age: «34», «30–39», «?»."""
     if pd.notna(labels["age_true"]):
         return f"{labels['age_true']:.0f}"
-    return with_en_dash(labels["age_range_true"]) if isinstance(labels["age_range_true"], str) else "?"
+    return (
+        with_en_dash(labels["age_range_true"]) if isinstance(labels["age_range_true"], str) else "?"
+    )
 
 
 def label_words(labels: pd.Series) -> str:
     """All a dataset labels of an image: «34 years, Female, Asian»."""
     parts = [] if (age := label_age(labels)) == "?" else [f"{age} years"]
-    parts += [labels[name] for name in ("gender_true", "race_true") if isinstance(labels[name], str)]
+    parts += [
+        labels[name] for name in ("gender_true", "race_true") if isinstance(labels[name], str)
+    ]
     return ", ".join(parts) if parts else "no label"
 
 
@@ -86,18 +101,35 @@ def tile_words(table: ErrorTable, weights: str, row: int) -> tuple[str, str]:
     if pd.isna(answers["age_pred"]) and not isinstance(answers["gender_pred"], str):
         return f"{label_age(labels)} → ?", "no answer"
     error = "" if pd.isna(answers["error"]) else f", {answers['error']:+.0f}"
-    age = f"{label_age(labels)} → {answers['age_pred']:.0f}{error}" if pd.notna(answers["age_pred"]) else f"{label_age(labels)} → ?"
+    age = (
+        f"{label_age(labels)} → {answers['age_pred']:.0f}{error}"
+        if pd.notna(answers["age_pred"])
+        else f"{label_age(labels)} → ?"
+    )
     true, answer = labels["gender_true"], answers["gender_pred"]
     if not isinstance(true, str):
         return age, f"→ {answer}" if isinstance(answer, str) else ""
-    return age, true if answer == true else f"{true} → {answer}" if isinstance(answer, str) else f"{true} → ?"
+    return age, (
+        true
+        if answer == true
+        else f"{true} → {answer}"
+        if isinstance(answer, str)
+        else f"{true} → ?"
+    )
 
 
 def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[str, str]:
-    """Two short lines under an image that two networks answered: («34 → 52 · 29», «Female → M · F»)."""
-    labels, answers = table.labels.iloc[row], [table.predictions_for(name).iloc[row] for name in (first, second)]
+    """Two short lines under an image that two networks answered: («34 → 52 · 29», «Female → M ·
+    F»).
+    """
+    labels, answers = (
+        table.labels.iloc[row],
+        [table.predictions_for(name).iloc[row] for name in (first, second)],
+    )
     ages = ["?" if pd.isna(item["age_pred"]) else f"{item['age_pred']:.0f}" for item in answers]
-    genders = [item["gender_pred"][:1] if isinstance(item["gender_pred"], str) else "?" for item in answers]
+    genders = [
+        item["gender_pred"][:1] if isinstance(item["gender_pred"], str) else "?" for item in answers
+    ]
     true = labels["gender_true"] if isinstance(labels["gender_true"], str) else ""
     return f"{label_age(labels)} → {' · '.join(ages)}", f"{true} → {' · '.join(genders)}".strip()
 
@@ -108,7 +140,9 @@ def filter_words(chosen: Filter) -> list[str]:
     for name, head in (("age", "age"), ("gender", "gender"), ("race", "race")):
         if values := getattr(chosen, name):
             words.append(f"{head} {' or '.join(map(with_en_dash, values))}")
-    words += [condition(name) for name in chosen.having] + [f"not {condition(name)}" for name in chosen.lacking]
+    words += [condition(name) for name in chosen.having] + [
+        f"not {condition(name)}" for name in chosen.lacking
+    ]
     for task in ("age", "gender", "race"):
         if verdict := getattr(chosen, f"{task}_is"):
             words.append(f"{task} answered {verdict}")

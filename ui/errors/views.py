@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ui.errors import compare, duplicates, export, image_quality, label_issues, own_set, plots, slices
+from ui.errors import (
+    compare,
+    duplicates,
+    export,
+    image_quality,
+    label_issues,
+    own_set,
+    plots,
+    slices,
+)
 from ui.errors import gallery as errors_gallery
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource

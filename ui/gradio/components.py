@@ -1,6 +1,8 @@
-"""What the Gradio front end is made of: components that hand images over unread, and answers as HTML that needs no file.
+"""What the Gradio front end is made of: components that hand images over unread, and answers as
+HTML that needs no file.
 
-Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way; ``_kind`` derives them without.
+Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way;
+``_kind`` derives them without.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 from ui.common import proxies
 
 FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
-"""Where Gradio may write, and finds the examples. Uploads are never here: they are kept in memory."""
+"""Where Gradio may write, and finds the examples. Uploads are never here: they are kept in memory.
+"""
 # Gradio reads these when it is imported, which is why that comes so late.
 os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -61,45 +64,61 @@ ICON = ROOT / "ui" / "icon.svg"
 EXAMPLES = ("sample portrait", "sample on its side")
 PREVIEW = 1024
 """Longest side of the image that is shown, in pixels."""
-CAMERA = gr.WebcamOptions(mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}})
+CAMERA = gr.WebcamOptions(
+    mirror=False, constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
+)
 COLUMNS = {
-    "file": "Image", "face": "Face", "age": "Age", "age_low": "From", "age_high": "To", "age_group": "Range", "gender": "Gender",
-    "gender_probability": "Probability", "race": "Race", "error": "Error",
-}  # fmt: skip
+    "file": "Image",
+    "face": "Face",
+    "age": "Age",
+    "age_low": "From",
+    "age_high": "To",
+    "age_group": "Range",
+    "gender": "Gender",
+    "gender_probability": "Probability",
+    "race": "Race",
+    "error": "Error",
+}
 TEAL = gr.themes.Color(
-    "#F1F7F7", "#E2EDED", "#C3DBDC", "#9CC4C7", "#6BA7AC", "#2F7D85", "#0B5D66", "#0C4951", "#0B3B42", "#0A2F35", "#072227", "teal"
-)  # fmt: skip
+    "#F1F7F7",
+    "#E2EDED",
+    "#C3DBDC",
+    "#9CC4C7",
+    "#6BA7AC",
+    "#2F7D85",
+    "#0B5D66",
+    "#0C4951",
+    "#0B3B42",
+    "#0A2F35",
+    "#072227",
+    "teal",
+)
 FOOT = (
-    "Uploads and camera images are kept in the memory of the computer that runs this, never on its disk: uploads until they are "
-    "replaced or the page is closed, ten minutes at most after they were last used. Nothing is logged or passed on."
+    "Uploads and camera images are kept in the memory of the computer that runs this, never on its"
+    " disk: uploads until they are replaced or the page is closed, ten minutes at most after they"
+    " were last used. Nothing is logged or passed on."
 )
 EMPTY = '<p class="ag-quiet">Answers appear here.</p>'
 LIVE_EMPTY = '<p class="ag-quiet">No face in sight yet.</p>'
-LIVE_BUSY = '<p class="ag-quiet">All video slots are in use: yours starts as soon as one is free.</p>'
+LIVE_BUSY = (
+    '<p class="ag-quiet">All video slots are in use: yours starts as soon as one is free.</p>'
+)
 API = {
-    "predict": "All faces of one image: box, age with interval and distribution, gender with probability. Images are JPEG, PNG, WebP, "
-    "AVIF, HEIC, BMP, TIFF or GIF. The upload is deleted once it is answered.",
-    "predict_batch": "The same for many images: a list in their order; an image that cannot be read is an entry with its error.",
-    "attention": "The masks of a gated residual attention network over one face (0 for the largest): mean and maximum over the channels of "
-    "each block, with its gate.",
+    "predict": (
+        "All faces of one image: box, age with interval and distribution, gender with probability."
+        " Images are JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF. The upload is deleted once it"
+        " is answered."
+    ),
+    "predict_batch": (
+        "The same for many images: a list in their order; an image that cannot be read is an entry"
+        " with its error."
+    ),
+    "attention": (
+        "The masks of a gated residual attention network over one face (0 for the largest): mean"
+        " and maximum over the channels of each block, with its gate."
+    ),
 }
-CSS = """
-.ag-quiet { opacity: .75 } .ag-caution { color: #a33b06 } .dark .ag-caution { color: #ffc58a }
-.ag-wrong { background: #f8e8e1; color: #86290f; padding: .8rem 1rem; border-radius: .6rem }
-.dark .ag-wrong { background: #38211c; color: #f6bbaa }
-.ag-number { padding: .15rem .6rem; border-radius: 1rem; font-weight: 600 }
-.ag-age { display: flex; gap: .4rem; align-items: baseline } .ag-age b { font-size: 2.2rem }
-.ag-card { border: 1px solid var(--border-color-primary); border-radius: .6rem; padding: .8rem 1rem; margin: .5rem 0 }
-.ag-rows { display: grid; grid-template-columns: auto 1fr auto; gap: .3rem .8rem; align-items: center; margin-top: .5rem }
-.ag-bar { height: .5rem; border-radius: .25rem; background: var(--border-color-primary); overflow: hidden }
-.ag-bar i { display: block; height: 100%; background: #8fa0a0 } .ag-bar i.ag-chosen { background: #3c8c94 }
-.ag-curve { width: 100%; max-width: 30rem; margin: .4rem 0 } .ag-curve text { fill: currentColor; font-size: 11px }
-.ag-curve line { stroke: currentColor; stroke-opacity: .35 } .ag-curve .ag-stem { stroke: #a33b06; stroke-width: 2.5; stroke-opacity: 1 }
-.dark .ag-curve .ag-stem { stroke: #ffc58a } .ag-in { fill: #3c8c94 } .ag-out { fill: #8fa0a0 }
-h1, h2 { font-family: "Source Serif", "Source Serif 4", Georgia, serif !important }
-.ag-picture { max-width: 100%; border-radius: .4rem } .ag-masks { display: flex; flex-wrap: wrap; gap: 1rem }
-.ag-masks figure { margin: 0; max-width: 20rem; flex: 1 1 14rem }
-"""
+CSS = Path(__file__).with_name("style.css").read_text()
 
 
 @cache
@@ -147,26 +166,40 @@ def used(given: Sequence[Given]) -> Iterator[None]:
 
 def _kind(base: type, **methods: Any) -> Any:
     """A subclass of a component, made without writing a file beside this one."""
-    return ABCMeta.__new__(type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods})
+    return ABCMeta.__new__(
+        type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods}
+    )
 
 
 async def _moved(component: Any, path: Any) -> Any:
-    """Gradio would copy or fetch what a path names. Ours name uploads in memory, and nothing else comes this far."""
+    """Gradio would copy or fetch what a path names. Ours name uploads in memory, and nothing else
+    comes this far.
+    """
     return str(path)
 
 
 def photo(label: str) -> gr.Image:
     """An image whose functions get a ``Given``: the core opens the image, not Gradio."""
-    return Photo(label=label, type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360)
+    return Photo(
+        label=label,
+        type="filepath",
+        sources=["upload", "clipboard"],
+        buttons=["fullscreen"],
+        height=360,
+    )
 
 
 def camera(label: str) -> gr.Image:
     """A webcam whose frames functions get as a ``Given``, too."""
-    return Camera(sources=["webcam"], streaming=True, type="filepath", label=label, webcam_options=CAMERA)
+    return Camera(
+        sources=["webcam"], streaming=True, type="filepath", label=label, webcam_options=CAMERA
+    )
 
 
 def film(label: str) -> gr.Image:
-    """An image that shows one image after the other; they travel inside the answers and are never a file."""
+    """An image that shows one image after the other; they travel inside the answers and are never a
+    file.
+    """
     return Film(label=label, interactive=False, buttons=["fullscreen"])
 
 
@@ -191,7 +224,11 @@ def _given(payload: Any) -> Given | None:
 def _all_given(payload: Any) -> list[Given]:
     if payload is None:
         return []
-    return [one for item in getattr(payload, "root", payload if isinstance(payload, list) else [payload]) if (one := _given(item))]
+    return [
+        one
+        for item in getattr(payload, "root", payload if isinstance(payload, list) else [payload])
+        if (one := _given(item))
+    ]
 
 
 def _inside(picture: Any) -> ImageData | None:
@@ -199,7 +236,9 @@ def _inside(picture: Any) -> ImageData | None:
 
 
 def _local(name: str) -> dict[str, Any]:
-    """A file of the caller's, for the API page's own snippets: Gradio's would name an address, and this server fetches none."""
+    """A file of the caller's, for the API page's own snippets: Gradio's would name an address, and
+    this server fetches none.
+    """
     return {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
@@ -210,7 +249,11 @@ Photo = _kind(
     example_payload=lambda self: _local("photo.jpg"),
     example_value=lambda self: "photo.jpg",
 )
-Camera = _kind(gr.Image, preprocess=lambda self, payload: _given(payload), async_move_resource_to_block_cache=_moved)
+Camera = _kind(
+    gr.Image,
+    preprocess=lambda self, payload: _given(payload),
+    async_move_resource_to_block_cache=_moved,
+)
 Film = _kind(gr.Image, postprocess=lambda self, picture: _inside(picture))
 Files = _kind(
     gr.File,
@@ -227,8 +270,9 @@ def hidden() -> dict[str, Any]:
 
 
 def on_page(function: Callable, *blanks: Any) -> Callable:
-    """``function`` for a tab: what is wrong stands where the answer would, and the further outputs are ``blanks``; a callable among
-    them is called."""
+    """``function`` for a tab: what is wrong stands where the answer would, and the further outputs
+    are ``blanks``; a callable among them is called.
+    """
 
     @wraps(function)
     def guarded(*given: Any, **named: Any) -> Any:
@@ -244,7 +288,9 @@ def on_page(function: Callable, *blanks: Any) -> Callable:
 
 
 def failing(function: Callable) -> Callable:
-    """``function`` with errors of ours as messages; others are logged by Gradio and reported as «something went wrong»."""
+    """``function`` with errors of ours as messages; others are logged by Gradio and reported as
+    «something went wrong».
+    """
 
     @wraps(function)
     def guarded(*given: Any, **named: Any) -> Any:
@@ -256,7 +302,9 @@ def failing(function: Callable) -> Callable:
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error("Something went wrong here. The log says what; your image is not in it.") from error
+            raise gr.Error(
+                "Something went wrong here. The log says what; your image is not in it."
+            ) from error
 
     return guarded
 
@@ -275,11 +323,17 @@ def validate_face(image: Upload | None, weights: str | None, face: float | None)
 def validate_many(given: list[Upload] | None, weights: str | None) -> list[dict]:
     """Whether there are images, and not too many; each is looked at in its turn."""
     most = runtime.settings().max_pictures
-    number = None if given and len(given) <= most else f"give 1 to {most} images, not {len(given or ())}"
+    number = (
+        None if given and len(given) <= most else f"give 1 to {most} images, not {len(given or ())}"
+    )
     return _verdicts(number, _network(weights, service.choices()))
 
 
-CHECKS: dict[str, Callable[..., list[dict]]] = {"predict": validate_one, "predict_batch": validate_many, "attention": validate_face}
+CHECKS: dict[str, Callable[..., list[dict]]] = {
+    "predict": validate_one,
+    "predict_batch": validate_many,
+    "attention": validate_face,
+}
 """By an endpoint's name, what says whether its arguments are right, before anybody waits."""
 
 
@@ -301,11 +355,17 @@ def _picture(image: Upload | None) -> str | None:
 
 
 def _network(weights: str | None, names: Sequence[str]) -> str | None:
-    return None if weights is None or weights in names else f"{weights!r} is not on offer here: choose one of {', '.join(names)}"
+    return (
+        None
+        if weights is None or weights in names
+        else f"{weights!r} is not on offer here: choose one of {', '.join(names)}"
+    )
 
 
 _held: dict[str, dict[str, list[str]]] = {}
-"""By session and tab, paths of the uploads it shows. The uploads themselves are kept in one place only."""
+"""By session and tab, paths of the uploads it shows. The uploads themselves are kept in one place
+only.
+"""
 _holding = threading.Lock()
 
 
@@ -342,7 +402,9 @@ def _let_go(paths: Sequence[str]) -> None:
 def theme() -> gr.themes.Base:
     """Colours of the main app, fonts that are there: nothing is fetched."""
     fonts = ["Source Sans 3", "Source Sans Pro", "system-ui", "sans-serif"]
-    return gr.themes.Soft(primary_hue=TEAL, neutral_hue="stone", font=fonts, font_mono=["ui-monospace", "monospace"]).set(
+    return gr.themes.Soft(
+        primary_hue=TEAL, neutral_hue="stone", font=fonts, font_mono=["ui-monospace", "monospace"]
+    ).set(
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         body_background_fill="#FBFAF7",
@@ -393,8 +455,9 @@ def heading() -> str:
     """Title, and where it is measured how far off the answers are."""
     models = "[Models](../models)" if "gradio" in runtime.mounted_apps else "Models"
     return (
-        "# Age and gender from faces\nSee how old each face looks, how certain that is, and which gender people would likely name. "
-        f"Estimates, not facts: the main app's page {models} says how far off they are, and on whom."
+        "# Age and gender from faces\nSee how old each face looks, how certain that is, and which"
+        f" gender people would likely name. Estimates, not facts: the main app's page {models} says"
+        " how far off they are, and on whom."
     )
 
 
@@ -402,9 +465,10 @@ def consent(race: bool) -> str:
     """What is estimated from the camera, where, and what becomes of it; before the camera opens."""
     what = describe_attributes(race)
     return (
-        f"From your camera's video this estimates the {what} of each face in view. Ask anyone who may appear on camera. Frames go "
-        "over the connection of this page to the computer that runs it, stay in its memory, one at a time, and are never stored. "
-        "The camera opens when you press its record button, and closes when you press stop."
+        f"From your camera's video this estimates the {what} of each face in view. Ask anyone who"
+        " may appear on camera. Frames go over the connection of this page to the computer that"
+        " runs it, stay in its memory, one at a time, and are never stored. The camera opens when"
+        " you press its record button, and closes when you press stop."
     )
 
 
@@ -435,14 +499,30 @@ def cards(analysis: Analysis) -> str:
     from ui.predict import result_card
 
     if not analysis.predictions:
-        return "<p><b>No face was found.</b> A face needs to be seen from the front or nearly so, and be 24 pixels wide at least.</p>"
-    turned = f"<p>The image is shown turned by {analysis.turned}°: its faces stand upright that way.</p>" if analysis.turned else ""
+        return (
+            "<p><b>No face was found.</b> A face needs to be seen from the front or nearly so, and"
+            " be 24 pixels wide at least.</p>"
+        )
+    turned = (
+        f"<p>The image is shown turned by {analysis.turned}°: its faces stand upright that way.</p>"
+        if analysis.turned
+        else ""
+    )
     left = f"<p>{analysis.left_out} smaller faces were left out.</p>" if analysis.left_out else ""
     drawn = []
     for number, prediction in enumerate(analysis.predictions, 1):
-        choices = "".join(result_card.choice(one) for one in (prediction.gender, prediction.race) if one is not None)
+        choices = "".join(
+            result_card.choice(one)
+            for one in (prediction.gender, prediction.race)
+            if one is not None
+        )
         curve = ranges(prediction.age) or age_curve(prediction.age)
-        inner = result_card.head(prediction.age, number) + curve + choices + result_card.notes(prediction)
+        inner = (
+            result_card.head(prediction.age, number)
+            + curve
+            + choices
+            + result_card.notes(prediction)
+        )
         drawn.append(f'<div class="ag-card">{inner}</div>')
     return turned + left + "".join(drawn)
 
@@ -459,8 +539,12 @@ def table(answers: Sequence[tuple[str, Analysis | Exception]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = _rows(answers)
-    columns = [name for name in COLUMNS if name == "file" or any(row.get(name) is not None for row in rows)]
-    found = pd.DataFrame([{COLUMNS[name]: _cell(row.get(name)) for name in columns} for row in rows])
+    columns = [
+        name for name in COLUMNS if name == "file" or any(row.get(name) is not None for row in rows)
+    ]
+    found = pd.DataFrame(
+        [{COLUMNS[name]: _cell(row.get(name)) for name in columns} for row in rows]
+    )
     return found.astype(object)
 
 
@@ -477,10 +561,13 @@ def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
     from agegender_core.output.tables import table_csv
 
     csv = table_csv(_rows(answers)).encode()
-    documents = json.dumps([as_json(name, outcome) for name, outcome in answers], ensure_ascii=False).encode()
+    documents = json.dumps(
+        [as_json(name, outcome) for name, outcome in answers], ensure_ascii=False
+    ).encode()
     links = [("faces.csv", "text/csv", csv), ("faces.json", "application/json", documents)]
     return " · ".join(
-        f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">Download {name}</a>'
+        f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">Download'
+        f" {name}</a>"
         for name, kind, data in links
     )
 
@@ -488,7 +575,9 @@ def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
 def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
     """How many images, faces and failures."""
     failed = sum(isinstance(outcome, Exception) for _, outcome in answers)
-    faces = sum(len(outcome.predictions) for _, outcome in answers if not isinstance(outcome, Exception))
+    faces = sum(
+        len(outcome.predictions) for _, outcome in answers if not isinstance(outcome, Exception)
+    )
     return f"<p><b>{len(answers)} images, {faces} faces, {failed} failed.</b></p>"
 
 
@@ -496,11 +585,14 @@ def masks(maps: AttentionMaps) -> str:
     """An image for each block, with its gate in words."""
     from agegender_core.explain.attention_images import block_picture
 
-    figures = "".join(
-        f"<figure>{inline(block_picture(maps.crop, block), f'Mean mask of {block_title(block.name)} over the face', 'PNG')}"
-        f"<figcaption><b>{escape(block_title(block.name))}</b> {escape(block.gate_words())}</figcaption></figure>"
-        for block in maps.blocks
-    )
+    figures = ""
+    for block in maps.blocks:
+        title = block_title(block.name)
+        overlay = block_picture(maps.crop, block)
+        figures += (
+            f"<figure>{inline(overlay, f'Mean mask of {title} over the face', 'PNG')}"
+            f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"
+        )
     return f'<p>Estimated age: {maps.age.years:.0f} years.</p><div class="ag-masks">{figures}</div>'
 
 
@@ -533,7 +625,11 @@ def as_json(name: str, outcome: Analysis | Exception) -> dict[str, Any]:
     """One image's answer or error."""
     from agegender_core.output.tables import analysis_json, error_json
 
-    return error_json(name, outcome) if isinstance(outcome, Exception) else analysis_json(name, outcome)
+    return (
+        error_json(name, outcome)
+        if isinstance(outcome, Exception)
+        else analysis_json(name, outcome)
+    )
 
 
 def _rows(answers: Sequence[tuple[str, Analysis | Exception]]) -> list[dict[str, Any]]:
@@ -541,5 +637,9 @@ def _rows(answers: Sequence[tuple[str, Analysis | Exception]]) -> list[dict[str,
 
     rows: list[dict[str, Any]] = []
     for name, outcome in answers:
-        rows += [error_row(name, outcome)] if isinstance(outcome, Exception) else face_rows(name, outcome)
+        rows += (
+            [error_row(name, outcome)]
+            if isinstance(outcome, Exception)
+            else face_rows(name, outcome)
+        )
     return rows

@@ -1,4 +1,6 @@
-"""Puts the guard before the front ends: ``guarded`` for ``serve.py``, ``alone`` for ``gradio_app.py``."""
+"""Puts the guard before the front ends: ``guarded`` for ``serve.py``, ``alone`` for
+``gradio_app.py``.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,24 @@ STREAMLIT_MB = 60
 
 
 def guarded(side: GradioSide) -> list[Middleware]:
-    """Middleware for Streamlit's app with Gradio's ``side`` of it, which is guarded as well; what cannot be guarded is not served."""
+    """Middleware for Streamlit's app with Gradio's ``side`` of it, which is guarded as well; what
+    cannot be guarded is not served.
+    """
     limits = _begin()
     side.guard(lambda gradio: protect(gradio, limits))
     largest = (_streamlit_mb() + 1) * 2**20
-    MultiPartParser.spool_max_size = largest  # what is larger would be written to a disk while it is read
-    return [Middleware(FrontDoor, _store(), limits, largest, lambda path: f"{side.path}{API}/" in path and side.error is None)]
+    MultiPartParser.spool_max_size = (
+        largest  # what is larger would be written to a disk while it is read
+    )
+    return [
+        Middleware(
+            FrontDoor,
+            _store(),
+            limits,
+            largest,
+            lambda path: f"{side.path}{API}/" in path and side.error is None,
+        )
+    ]
 
 
 def alone(app: FastAPI) -> ASGIApp:
@@ -61,18 +75,31 @@ def alone(app: FastAPI) -> ASGIApp:
 
 
 def protect(gradio: Any, limits: Limits) -> None:
-    """Guard one of Gradio's apps, before it has already_admitted to serve. Raises ``ConfigError``."""
+    """Guard one of Gradio's apps, before it has already_admitted to serve. Raises
+    ``ConfigError``.
+    """
     from ui.gradio import components as parts
 
     settings = runtime.settings()
-    rules = Rules(_store(), settings.max_mb * 2**20, settings.max_pictures, parts.CHECKS, runtime.decoders, parts.left, limits)
+    rules = Rules(
+        _store(),
+        settings.max_mb * 2**20,
+        settings.max_pictures,
+        parts.CHECKS,
+        runtime.decoders,
+        parts.left,
+        limits,
+    )
     gradio.user_middleware.append(Middleware(GradioGuard, gradio, rules, runtime.admission))
-    gradio.get_blocks().has_launched = True  # Gradio's own check of paths: none comes as far, but two locks are better than one
+    gradio.get_blocks().has_launched = (
+        True  # Gradio's own check of paths: none comes as far, but two locks are better than one
+    )
 
 
 def let_pages_go(stop: asyncio.Event) -> None:
-    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for open connections, of which each of
-    Gradio's pages keeps one for as long as it is open."""
+    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for
+    open connections, of which each of Gradio's pages keeps one for as long as it is open.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
@@ -100,7 +127,8 @@ def _store() -> UploadStore:
         from ui.gradio import components as parts
 
         return parts.uploads()
-    except Exception:  # without Gradio, or with a setting that is wrong, which the front ends say: the default counts
+    except Exception:
+        # Without Gradio, or with a wrong setting, which the front ends report: the default counts.
         most = Settings().uploads_mb * 2**20
         return UploadStore(os.sep, most, most // 3)
 

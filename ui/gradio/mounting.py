@@ -1,7 +1,8 @@
-"""Gradio beside Streamlit on one port: below the same base path, and a plain refusal in its place where it cannot start.
+"""Gradio beside Streamlit on one port: below the same base path, and a plain refusal in its place
+where it cannot start.
 
-Whatever ends Gradio's start (a package that is missing, a setting it cannot take) is logged with its traceback; the Streamlit pages
-start all the same.
+Whatever ends Gradio's start (a package that is missing, a setting it cannot take) is logged with
+its traceback; the Streamlit pages start all the same.
 """
 
 from __future__ import annotations
@@ -23,19 +24,26 @@ from ui.common import proxies
 
 LOG = logging.getLogger(__name__)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-REFUSAL = "The Gradio front end and its API could not be started on this server; its log says why. The Streamlit pages are not affected."
+REFUSAL = (
+    "The Gradio front end and its API could not be started on this server; its log says why. The"
+    " Streamlit pages are not affected."
+)
 
 
 def base_path() -> str:
-    """What Streamlit's ``server.baseUrlPath`` puts before every path: empty, or a slash and a name."""
+    """What Streamlit's ``server.baseUrlPath`` puts before every path: empty, or a slash and a
+    name.
+    """
     name = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{name}" if name else ""
 
 
 class GradioSide:
-    """Gradio's front end below ``path``, made by ``build``: a function from the path to the FastAPI app that has it mounted there.
+    """Gradio's front end below ``path``, made by ``build``: a function from the path to the FastAPI
+    app that has it mounted there.
 
-    ``error``: why it does not run, None where it does. ``mounted``: Gradio's own app, None where it could not be made.
+    ``error``: why it does not run, None where it does. ``mounted``: Gradio's own app, None where it
+    could not be made.
     """
 
     def __init__(self, path: str, build: Callable[[str], Any]) -> None:
@@ -48,12 +56,16 @@ class GradioSide:
         try:
             with proxies.hidden():
                 self._outer = build(path)
-                (self.mounted,) = [route.app for route in self._outer.routes if getattr(route, "path", "") == path]
+                (self.mounted,) = [
+                    route.app for route in self._outer.routes if getattr(route, "path", "") == path
+                ]
         except Exception as error:
             self._fail(error)
 
     def guard(self, protect: Callable[[Any], None]) -> None:
-        """Have ``protect`` put its guard before Gradio's own app. Where it cannot, Gradio is not served."""
+        """Have ``protect`` put its guard before Gradio's own app. Where it cannot, Gradio is not
+        served.
+        """
         if self.error is None:
             try:
                 protect(self.mounted)
@@ -62,7 +74,9 @@ class GradioSide:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """What the Streamlit app takes in: everything below ``path``, and ``path`` itself, which leads there."""
+        """What the Streamlit app takes in: everything below ``path``, and ``path`` itself, which
+        leads there.
+        """
         return [Route(self.path, self._redirect), Mount(self.path, app=self)]
 
     def state(self) -> dict[str, Any]:
@@ -79,26 +93,37 @@ class GradioSide:
         async with AsyncExitStack() as stack:
             if self.error is None:
                 try:
-                    await stack.enter_async_context(self._outer.router.lifespan_context(self._outer))
+                    await stack.enter_async_context(
+                        self._outer.router.lifespan_context(self._outer)
+                    )
                 except Exception as error:
                     self._fail(error)
             yield
 
     def tidy(self) -> None:
-        """Take Gradio's folder away, at the end of the process: what ends a server may not let it clean up later."""
+        """Take Gradio's folder away, at the end of the process: what ends a server may not let it
+        clean up later.
+        """
         if self.mounted is not None:
             from ui.gradio import components
 
             components.tidy()
 
     def _fail(self, error: Exception) -> None:
-        LOG.error("Gradio and its API cannot start; the Streamlit app starts without them", exc_info=error)
-        self.error = str(error) if isinstance(error, AgeGenderError) else f"{type(error).__name__}, see the server's log"
+        LOG.error(
+            "Gradio and its API cannot start; the Streamlit app starts without them", exc_info=error
+        )
+        self.error = (
+            str(error)
+            if isinstance(error, AgeGenderError)
+            else f"{type(error).__name__}, see the server's log"
+        )
         runtime.mounted_apps.pop("gradio", None)
         runtime.missing["gradio"] = self.error
 
     async def _redirect(self, request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{self.path.rpartition('/')[2]}/", 307)  # relative: a proxy may have put a path before ours
+        # Relative: a proxy may have put a path before ours.
+        return RedirectResponse(f"{self.path.rpartition('/')[2]}/", 307)
 
 
 async def refuse(request: Request) -> Response:

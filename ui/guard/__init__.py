@@ -1,1 +1,3 @@
-"""Stands between the callers and the front ends. What it promises, and how each promise is tested, is in ``docs/security.md``."""
+"""Stands between the callers and the front ends. What it promises, and how each promise is tested,
+is in ``docs/security.md``.
+"""

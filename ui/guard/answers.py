@@ -18,7 +18,13 @@ log = logging.getLogger("agegender.guard")
 BROKEN = "Something went wrong here. The log says what; your image is not in it."
 
 
-async def send_bytes(send: Send, status: int, body: bytes, kind: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+async def send_bytes(
+    send: Send,
+    status: int,
+    body: bytes,
+    kind: str,
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> None:
     """A whole answer, which no browser may take for anything but ``kind``."""
     told = [
         (b"content-type", kind.encode()),
@@ -33,11 +39,20 @@ async def send_bytes(send: Send, status: int, body: bytes, kind: str, headers: l
 
 async def send_json(send: Send, told: Any, status: int = 200) -> None:
     """JSON."""
-    await send_bytes(send, status, json.dumps(told, ensure_ascii=False).encode(), "application/json")
+    await send_bytes(
+        send, status, json.dumps(told, ensure_ascii=False).encode(), "application/json"
+    )
 
 
-async def careful(handle: Callable[[Scope, Receive, Send], Awaitable[None]], scope: Scope, receive: Receive, send: Send) -> None:
-    """``handle`` a request; what goes wrong is one sentence. Nothing is said, nor logged, where the client has gone."""
+async def careful(
+    handle: Callable[[Scope, Receive, Send], Awaitable[None]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """``handle`` a request; what goes wrong is one sentence. Nothing is said, nor logged, where the
+    client has gone.
+    """
     gone, already_admitted = False, False
 
     async def heard() -> Message:
@@ -57,7 +72,8 @@ async def careful(handle: Callable[[Scope, Receive, Send], Awaitable[None]], sco
         status, detail = _words(error)
         if gone or isinstance(error, Gone):
             return
-        if already_admitted:  # such as a stream of a session that is not known: it has said so, and ends
+        # Such as a stream of a session that is not known: it has said so, and ends.
+        if already_admitted:
             with contextlib.suppress(Exception):
                 await send({"type": "http.response.body", "body": b""})
             return

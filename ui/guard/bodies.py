@@ -1,4 +1,6 @@
-"""Bodies of requests, read with an eye on their size and their pace, before anything is made of them."""
+"""Bodies of requests, read with an eye on their size and their pace, before anything is made of
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ GRACE, PACE = 30.0, 16 * 1024
 
 
 class Refused(Exception):  # noqa: N818
-    """The request is answered with ``status`` and one sentence, or a detail that Gradio's clients know."""
+    """The request is answered with ``status`` and one sentence, or a detail that Gradio's clients
+    know.
+    """
 
     def __init__(self, status: int, detail: Any) -> None:
         super().__init__(detail if isinstance(detail, str) else "")
@@ -29,7 +33,9 @@ class Gone(Exception):  # noqa: N818
 
 def header(scope: Scope, name: bytes) -> str:
     """A header's value, empty where it is not there."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name), "")
+    return next(
+        (value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name), ""
+    )
 
 
 def announced(scope: Scope) -> int:
@@ -39,8 +45,10 @@ def announced(scope: Scope) -> int:
 
 
 async def chunks(scope: Scope, receive: Receive, most: int, words: str) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises ``Refused`` with 413 and ``words`` as soon as it is longer than ``most`` bytes, or says it will be, with
-    408 where it is too slow; ``Gone`` where the client went."""
+    """The body in pieces. Raises ``Refused`` with 413 and ``words`` as soon as it is longer than
+    ``most`` bytes, or says it will be, with 408 where it is too slow; ``Gone`` where the client
+    went.
+    """
     if announced(scope) > most:
         raise Refused(413, words)
     began, got = time.monotonic(), 0
@@ -61,7 +69,13 @@ async def chunks(scope: Scope, receive: Receive, most: int, words: str) -> Async
             return
 
 
-async def read_body(scope: Scope, receive: Receive, most: int, words: str, take: Callable[[int], None] = lambda more: None) -> bytes:
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    most: int,
+    words: str,
+    take: Callable[[int], None] = lambda more: None,
+) -> bytes:
     """The whole body. ``take`` is told of each piece before it is kept."""
     got = bytearray()
     async for piece in chunks(scope, receive, most, words):

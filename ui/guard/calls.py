@@ -1,5 +1,7 @@
-"""Calls of Gradio's functions, made anew from what a caller sent: only what the function's inputs may be is handed on, and files only as
-uploads of ours. What Gradio would fetch, open, keep or echo never reaches it."""
+"""Calls of Gradio's functions, made anew from what a caller sent: only what the function's inputs
+may be is handed on, and files only as uploads of ours. What Gradio would fetch, open, keep or echo
+never reaches it.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,16 @@ BRACKETS, COMMAS = 4000, 20_000
 TEXT = 300
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 DAMAGED = "The data: address is damaged: it needs base64 after the comma."
-MALFORMED = "The call is no JSON object as the API describes it: a key «data» with a list of the arguments."
+MALFORMED = (
+    "The call is no JSON object as the API describes it: a key «data» with a list of the arguments."
+)
 
 
 @dataclass(frozen=True)
 class Call:
-    """``body``: for Gradio; ``uploads``: those it names; ``arguments``: as the function gets them, before any of it is looked at."""
+    """``body``: for Gradio; ``uploads``: those it names; ``arguments``: as the function gets them,
+    before any of it is looked at.
+    """
 
     body: dict[str, Any]
     uploads: tuple[Upload, ...]
@@ -35,7 +41,9 @@ class Call:
 
 @dataclass
 class Reader:
-    """``largest``: bytes of one file; ``most``: files of one call; ``owner``: whom they count against."""
+    """``largest``: bytes of one file; ``most``: files of one call; ``owner``: whom they count
+    against.
+    """
 
     store: UploadStore
     owner: str
@@ -47,11 +55,17 @@ class Reader:
         self.made: list[Upload] = []
 
     def data(self, given: Any, inputs: Sequence[Any], names: Sequence[str]) -> list[Any]:
-        """The arguments for components ``inputs``; those left out at the end are the components' own values. Raises ``Refused``."""
+        """The arguments for components ``inputs``; those left out at the end are the components'
+        own values. Raises ``Refused``.
+        """
         if not isinstance(given, list):
             raise Refused(422, MALFORMED)
         if len(given) > len(inputs):
-            raise Refused(422, f"{len(given)} arguments were given, and the call takes {len(inputs)}: {', '.join(names)}.")
+            raise Refused(
+                422,
+                f"{len(given)} arguments were given, and the call takes {len(inputs)}:"
+                f" {', '.join(names)}.",
+            )
         read = []
         for index, (block, name) in enumerate(zip(inputs, names, strict=True)):
             value = given[index] if index < len(given) else _own(block)
@@ -74,9 +88,16 @@ class Reader:
         if isinstance(value, str) and len(value) > TEXT:
             raise wrong(name, f"is longer than {TEXT} characters")
         if isinstance(value, str) and kind == "dropdown" and not block.allow_custom_value:
-            if value not in [choice[-1] if isinstance(choice, list | tuple) else choice for choice in block.choices]:
+            if value not in [
+                choice[-1] if isinstance(choice, list | tuple) else choice
+                for choice in block.choices
+            ]:
                 raise wrong(name, "is none of the choices")
-        elif not (value is None or isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value))):
+        elif not (
+            value is None
+            or isinstance(value, bool | str)
+            or (isinstance(value, int | float) and math.isfinite(value))
+        ):
             raise wrong(name, "is neither a text nor a number")
         return value
 
@@ -85,7 +106,10 @@ class Reader:
             return None
         given = value if isinstance(value, dict) else {"path": value}
         path, url = given.get("path"), given.get("url")
-        inline = next((one for one in (path, url) if isinstance(one, str) and one[:5].lower() == "data:"), None)
+        inline = next(
+            (one for one in (path, url) if isinstance(one, str) and one[:5].lower() == "data:"),
+            None,
+        )
         if inline is not None:
             upload = self._inline(inline, name)
         elif path is None and not isinstance(url, str):
@@ -98,11 +122,20 @@ class Reader:
             raise wrong(name, f"more than {self.most} files")
         self.named.append(upload)
         shown = given.get("orig_name")
-        shown = clean_name(shown) if isinstance(shown, str) and 0 < len(shown) <= LONGEST_NAME else upload.name
+        shown = (
+            clean_name(shown)
+            if isinstance(shown, str) and 0 < len(shown) <= LONGEST_NAME
+            else upload.name
+        )
         return {
-            "path": upload.path, "url": None, "size": len(upload.content), "orig_name": shown, "mime_type": None, "is_stream": False,
+            "path": upload.path,
+            "url": None,
+            "size": len(upload.content),
+            "orig_name": shown,
+            "mime_type": None,
+            "is_stream": False,
             "meta": {"_type": "gradio.FileData"},
-        }  # fmt: skip
+        }
 
     def _inline(self, address: str, name: str) -> Upload:
         head, comma, text = address.partition(",")
@@ -138,7 +171,9 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def rebuild(told: dict[str, Any], function: Any, reader: Reader) -> Call:
-    """What Gradio is to get of a call. Raises ``Refused``; files that came inside the call are then forgotten."""
+    """What Gradio is to get of a call. Raises ``Refused``; files that came inside the call are then
+    forgotten.
+    """
     names = parameters(function)
     try:
         data = reader.data(told.get("data"), function.inputs, names)
@@ -149,7 +184,9 @@ def rebuild(told: dict[str, Any], function: Any, reader: Reader) -> Call:
     body = {
         "data": data,
         "fn_index": function._id,
-        "session_hash": session if isinstance(session, str) and SESSION.fullmatch(session) else None,
+        "session_hash": (
+            session if isinstance(session, str) and SESSION.fullmatch(session) else None
+        ),
         "trigger_id": told["trigger_id"] if type(told.get("trigger_id")) is int else None,
         "event_data": None,
     }
@@ -158,7 +195,11 @@ def rebuild(told: dict[str, Any], function: Any, reader: Reader) -> Call:
 
 def parameters(function: Any) -> list[str]:
     """Names of a function's arguments, one for each input component."""
-    own = list(inspect.signature(function.fn).parameters)[: len(function.inputs)] if function.fn else []
+    own = (
+        list(inspect.signature(function.fn).parameters)[: len(function.inputs)]
+        if function.fn
+        else []
+    )
     return own + [f"argument {index + 1}" for index in range(len(own), len(function.inputs))]
 
 
@@ -166,14 +207,24 @@ def by_name(told: dict[str, Any], function: Any) -> dict[str, Any]:
     """A call whose arguments are named, as one whose arguments are in order. Raises ``Refused``."""
     names = parameters(function)
     if unknown := [name for name in told if name not in (*names, "session_hash")]:
-        raise Refused(422, f"{len(unknown)} arguments have a name that is not known: the call takes {', '.join(names)}.")
-    own = [told[name] if name in told else _own(block) for name, block in zip(names, function.inputs, strict=True)]
+        raise Refused(
+            422,
+            f"{len(unknown)} arguments have a name that is not known: the call takes"
+            f" {', '.join(names)}.",
+        )
+    own = [
+        told[name] if name in told else _own(block)
+        for name, block in zip(names, function.inputs, strict=True)
+    ]
     return {"data": own, "session_hash": told.get("session_hash")}
 
 
 def wrong(name: str, message: str) -> Refused:
     """A refusal of one argument, in the shape Gradio's clients know."""
-    return Refused(422, [{"__type__": "validate", "is_valid": False, "message": message, "parameter_name": name}])
+    return Refused(
+        422,
+        [{"__type__": "validate", "is_valid": False, "message": message, "parameter_name": name}],
+    )
 
 
 def _own(block: Any) -> Any:

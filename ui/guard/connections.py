@@ -1,6 +1,8 @@
-"""TCP connections: how many one address and all of them may have, and how long one may take to say what it wants.
+"""TCP connections: how many one address and all of them may have, and how long one may take to say
+what it wants.
 
-The web server has no limits of this kind and no place to add them, so its protocols' methods are wrapped, once.
+The web server has no limits of this kind and no place to add them, so its protocols' methods are
+wrapped, once.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ PATIENCE = 20.0
 
 
 def limit_connections(limits: Limits) -> None:
-    """Count connections by ``limits`` from now on, whichever protocol the server chose. Peers the operator trusts as proxies have no limit
-    of their own: behind them are many."""
+    """Count connections by ``limits`` from now on, whichever protocol the server chose. Peers the
+    operator trusts as proxies have no limit of their own: behind them are many.
+    """
     from uvicorn.protocols.http import h11_impl
 
     kinds = [h11_impl.H11Protocol]
@@ -35,7 +38,12 @@ def limit_connections(limits: Limits) -> None:
 
 
 def _wrap(kind: type) -> None:
-    made, lost, received, upgrade = kind.connection_made, kind.connection_lost, kind.data_received, kind.handle_websocket_upgrade
+    made, lost, received, upgrade = (
+        kind.connection_made,
+        kind.connection_lost,
+        kind.data_received,
+        kind.handle_websocket_upgrade,
+    )
 
     @wraps(made)
     def connection_made(self: Any, transport: asyncio.Transport) -> None:
@@ -66,7 +74,8 @@ def _wrap(kind: type) -> None:
             _expect(self)
 
     @wraps(upgrade)
-    def handle_websocket_upgrade(self: Any, *given: Any) -> None:  # from now on it is counted as a web socket, and lost by another class
+    # From now on it is counted as a web socket, and lost by another class.
+    def handle_websocket_upgrade(self: Any, *given: Any) -> None:
         _leave(self)
         upgrade(self, *given)
 
@@ -98,7 +107,9 @@ def _give_up(protocol: Any) -> None:
 
 
 def _trusted(peer: str) -> bool:
-    """Whether the operator trusts this peer to name its clients: the server's own ``FORWARDED_ALLOW_IPS``."""
+    """Whether the operator trusts this peer to name its clients: the server's own
+    ``FORWARDED_ALLOW_IPS``.
+    """
     return peer in _proxies()
 
 

@@ -1,4 +1,6 @@
-"""Before everything else, Streamlit's side included: how many requests, web sockets and uploads there are, and how large bodies are."""
+"""Before everything else, Streamlit's side included: how many requests, web sockets and uploads
+there are, and how large bodies are.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,26 @@ TOO_LONG = "The request is longer than anything here takes."
 
 
 class FrontDoor:
-    """ASGI middleware around a whole app. ``store`` and ``limits``: those of the Gradio side, so that both count together. ``bodies``: of
-    which requests the body is looked after further inside (Gradio's); ``largest``: bytes of one of Streamlit's uploads."""
+    """ASGI middleware around a whole app. ``store`` and ``limits``: those of the Gradio side, so
+    that both count together. ``bodies``: of which requests the body is looked after further inside
+    (Gradio's); ``largest``: bytes of one of Streamlit's uploads.
+    """
 
     def __init__(
-        self, app: ASGIApp, store: UploadStore, limits: Limits, largest: int, bodies: Callable[[str], bool] = lambda path: False
+        self,
+        app: ASGIApp,
+        store: UploadStore,
+        limits: Limits,
+        largest: int,
+        bodies: Callable[[str], bool] = lambda path: False,
     ) -> None:
-        self.app, self.store, self.limits, self.largest, self.bodies = app, store, limits, largest, bodies
+        self.app, self.store, self.limits, self.largest, self.bodies = (
+            app,
+            store,
+            limits,
+            largest,
+            bodies,
+        )
         store.others = _streamlit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,12 +74,16 @@ class FrontDoor:
             elif STREAMLIT_UPLOAD in path and scope["method"] == "PUT":
                 held.enter_context(self.limits.one("upload", client))
                 take = held.enter_context(self.store.room(client))
-                receive = self._capped(scope, receive, self.largest, _within_session(path, self.store.share, take))
+                receive = self._capped(
+                    scope, receive, self.largest, _within_session(path, self.store.share, take)
+                )
             else:
                 receive = self._capped(scope, receive, BODY, lambda more: None)
             await self.app(scope, receive, send)
 
-    def _capped(self, scope: Scope, receive: Receive, most: int, take: Callable[[int], None]) -> Receive:
+    def _capped(
+        self, scope: Scope, receive: Receive, most: int, take: Callable[[int], None]
+    ) -> Receive:
         """``receive`` with a limit on the body's size and pace."""
         pieces = chunks(scope, receive, most, TOO_LONG)
         ended = False
@@ -82,7 +101,9 @@ class FrontDoor:
 
 
 def _within_session(path: str, share: int, take: Callable[[int], None]) -> Callable[[int], None]:
-    """``take``, and no more than ``share`` bytes with what the session at ``path`` has already. Raises ``TooMuch``."""
+    """``take``, and no more than ``share`` bytes with what the session at ``path`` has already.
+    Raises ``TooMuch``.
+    """
     session, got = path.partition(STREAMLIT_UPLOAD)[2].partition("/")[0], 0
     held = _session_bytes(session)
 
@@ -90,7 +111,10 @@ def _within_session(path: str, share: int, take: Callable[[int], None]) -> Calla
         nonlocal got
         got += more
         if held + got > share:
-            raise TooMuch(f"This page holds {share // 2**20} MB of uploads: take some away, or give them in parts.")
+            raise TooMuch(
+                f"This page holds {share // 2**20} MB of uploads: take some away, or give them in"
+                " parts."
+            )
         take(more)
 
     return both

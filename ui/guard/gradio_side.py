@@ -1,4 +1,5 @@
-"""What of Gradio can be reached, and by which way: a list of its routes, each with its limits; whatever else there is answers 404.
+"""What of Gradio can be reached, and by which way: a list of its routes, each with its limits;
+whatever else there is answers 404.
 
 It stands inside Gradio's own middleware, so that its answers have Gradio's headers for other sites.
 """
@@ -37,22 +38,37 @@ FRAME = 4 * 2**20
 """Bytes of one frame of a live video, as JSON."""
 SWEEP = 20.0
 REFUSAL = 0.5
-"""Seconds before a caller hears that there is no room: who asks again at once takes less from the others."""
+"""Seconds before a caller hears that there is no room: who asks again at once takes less from the
+others.
+"""
 NOT_HERE = "There is nothing here."
-NOT_DIRECT = "This API endpoint does not accept direct HTTP POST requests. Please join the queue to use this API."
+NOT_DIRECT = (
+    "This API endpoint does not accept direct HTTP POST requests. Please join the queue to use this"
+    " API."
+)
 TOO_LONG = "The call is too long: upload the images first and hand over what the upload answered."
-PAGE = re.compile(r"/(config/?|theme\.css|robots\.txt|favicon\.ico|manifest\.json)?|/(static|assets|svelte)/[\w./@-]+")
+PAGE = re.compile(
+    r"/(config/?|theme\.css|robots\.txt|favicon\.ico|manifest\.json)?|/(static|assets|svelte)/[\w./@-]+"
+)
 READ = re.compile(rf"{API}/(info/?|openapi\.json|startup-events|app_id/?|theme\.css|queue/status)")
-KINDS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp", b"RIFF": "image/webp"}
+KINDS = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"RIFF": "image/webp",
+}
 """Kinds of images a browser may show; everything else is sent as a download."""
 Handler = Callable[..., Awaitable[None]]
 
 
 @dataclass
 class Rules:
-    """``store``: of uploads; ``largest``: bytes of one; ``most``: files of one call; ``checks``: by an endpoint's name, what says whether
-    its arguments are right (a list of verdicts, as Gradio's validators give), given uploads in the place of files; ``decoding``: where
-    they run, and so many at once; ``left``: hears of sessions that are over."""
+    """``store``: of uploads; ``largest``: bytes of one; ``most``: files of one call; ``checks``: by
+    an endpoint's name, what says whether its arguments are right (a list of verdicts, as Gradio's
+    validators give), given uploads in the place of files; ``decoding``: where they run, and so many
+    at once; ``left``: hears of sessions that are over.
+    """
 
     store: UploadStore
     largest: int
@@ -67,7 +83,13 @@ class GradioGuard:
     """ASGI middleware; the innermost one of a ``gradio`` app."""
 
     def __init__(self, app: ASGIApp, gradio: Any, rules: Rules, gate: Callable[[], Any]) -> None:
-        self.inner, self.app, self.rules, self.store, self.limits = app, gradio, rules, rules.store, rules.limits
+        self.inner, self.app, self.rules, self.store, self.limits = (
+            app,
+            gradio,
+            rules,
+            rules.store,
+            rules.limits,
+        )
         self.admission = Admission(gradio.get_blocks()._queue, gate)
         self.sessions = Sessions(gradio, rules.left)
         self._progress: dict[str, _Progress] = {}
@@ -80,7 +102,11 @@ class GradioGuard:
             ("GET HEAD", READ, self._page),
             ("GET HEAD", re.compile(rf"{API}/file=(?P<path>.*)", re.DOTALL), self._file),
             ("GET", re.compile(rf"{API}/upload_progress"), self._upload_progress),
-            ("GET", re.compile(rf"{API}/heartbeat/(?P<session>[A-Za-z0-9_-]{{1,64}})"), self._heartbeat),
+            (
+                "GET",
+                re.compile(rf"{API}/heartbeat/(?P<session>[A-Za-z0-9_-]{{1,64}})"),
+                self._heartbeat,
+            ),
             ("GET", re.compile(rf"{API}/queue/data"), self._events),
             ("GET", re.compile(rf"{API}/call/(v2/)?{name}/{event}"), self._answer),
             ("POST", re.compile(rf"{API}/upload"), self._upload),
@@ -104,7 +130,12 @@ class GradioGuard:
         path = get_route_path(scope) or "/"
         for methods, pattern, handler in self.routes:
             if scope["method"] in methods.split() and (found := pattern.fullmatch(path)):
-                return await handler(scope, receive, send, **{key: value for key, value in found.groupdict().items() if value})
+                return await handler(
+                    scope,
+                    receive,
+                    send,
+                    **{key: value for key, value in found.groupdict().items() if value},
+                )
         raise Refused(404, NOT_HERE)
 
     async def _clean(self) -> None:
@@ -126,7 +157,11 @@ class GradioGuard:
     async def _small(self, scope: Scope, receive: Receive, send: Send, event: str = "") -> None:
         told = calls.parse(await read_body(scope, receive, SMALL, TOO_LONG) or b"{}")
         known = {"session_hash": str, "fn_index": int, "event_id": str}
-        body = {key: told[key] for key, kind in known.items() if type(told.get(key)) is kind and len(str(told[key])) <= 64}
+        body = {
+            key: told[key]
+            for key, kind in known.items()
+            if type(told.get(key)) is kind and len(str(told[key])) <= 64
+        }
         if not event and "event_id" not in body:
             raise Refused(422, "The call names no event.")
         body = {"session_hash": "", "fn_index": -1, **body}
@@ -136,8 +171,13 @@ class GradioGuard:
         """Hand on a call with a body of ours."""
         data = json.dumps(body).encode()
         headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _OURS]
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-        await self.inner({**scope, "headers": headers, "query_string": b""}, replay(data, receive), send)
+        headers += [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(data)).encode()),
+        ]
+        await self.inner(
+            {**scope, "headers": headers, "query_string": b""}, replay(data, receive), send
+        )
 
     # Uploads
 
@@ -173,7 +213,11 @@ class GradioGuard:
                 if progress is None:
                     await asyncio.sleep(0.05)
                     waited += 0.05
-            start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+            start = {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"text/event-stream")],
+            }
             await send(start)
             while progress is not None and not progress.done.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -193,7 +237,13 @@ class GradioGuard:
             kind = "image/avif"
         how = [] if kind else [(b"content-disposition", b"attachment")]
         body = upload.content if scope["method"] == "GET" else b""
-        await send_bytes(send, 200, body, kind or "application/octet-stream", [*how, (b"content-security-policy", b"sandbox")])
+        await send_bytes(
+            send,
+            200,
+            body,
+            kind or "application/octet-stream",
+            [*how, (b"content-security-policy", b"sandbox")],
+        )
 
     # Calls
 
@@ -202,14 +252,21 @@ class GradioGuard:
         function = self._function(told.get("fn_index"))
         session = told.get("session_hash")
         if not (isinstance(session, str) and calls.SESSION.fullmatch(session)):
-            raise Refused(400, "The call has no session: a key «session_hash» of letters and digits.")
+            raise Refused(
+                400, "The call has no session: a key «session_hash» of letters and digits."
+            )
         await self._ask(scope, receive, send, function, told)
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send, name: str, named: str = "") -> None:
+    async def _call(
+        self, scope: Scope, receive: Receive, send: Send, name: str, named: str = ""
+    ) -> None:
         function = self._public(name)
-        with_files = any(type(block).__name__.lower() in ("image", "file") for block in function.inputs)
+        with_files = any(
+            type(block).__name__.lower() in ("image", "file") for block in function.inputs
+        )
         try:
-            self.admission.check(client_of(scope), function.concurrency_id)  # before a large body is read for nothing
+            # Before a large body is read for nothing.
+            self.admission.check(client_of(scope), function.concurrency_id)
         except Refused:
             await asyncio.sleep(REFUSAL)
             raise
@@ -221,14 +278,20 @@ class GradioGuard:
     async def _run(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         """A function of the page that needs no queue."""
         told = await self._told(scope, receive, SMALL)
-        function = self._function(told["fn_index"]) if type(told.get("fn_index")) is int else self._public(name)
+        function = (
+            self._function(told["fn_index"])
+            if type(told.get("fn_index")) is int
+            else self._public(name)
+        )
         if function.queue:
             raise Refused(404, NOT_DIRECT)
         call = calls.rebuild(told, function, self._reader(scope))
         self.sessions.touch(call.body["session_hash"])
         await self._pass(scope, receive, send, call.body)
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send, function: Any, told: dict[str, Any]) -> None:
+    async def _ask(
+        self, scope: Scope, receive: Receive, send: Send, function: Any, told: dict[str, Any]
+    ) -> None:
         """Have a call join the queue, once it is known to be right."""
         client, reader = client_of(scope), self._reader(scope)
         joined = self.admission.enter(client, function.concurrency_id)
@@ -236,7 +299,9 @@ class GradioGuard:
             call = await asyncio.to_thread(calls.rebuild, told, function, reader)
             told.clear()
             await self._check(client, function, call)
-            session = call.body["session_hash"] = call.body["session_hash"] or secrets.token_urlsafe(24)
+            session = call.body["session_hash"] = call.body[
+                "session_hash"
+            ] or secrets.token_urlsafe(24)
             self.sessions.touch(session)
 
             async def answered(message: Message) -> None:
@@ -254,19 +319,31 @@ class GradioGuard:
             joined()
 
     async def _check(self, client: str, function: Any, call: calls.Call) -> None:
-        """Whether the arguments are right; of one client one call is looked at after the other. Raises ``Refused``."""
-        check = self.rules.checks.get(function.api_name) if function.api_visibility == "public" else None
+        """Whether the arguments are right; of one client one call is looked at after the other.
+        Raises ``Refused``.
+        """
+        check = (
+            self.rules.checks.get(function.api_name)
+            if function.api_visibility == "public"
+            else None
+        )
         if check is None:
             return
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn:
             arguments = [self._opened(argument) for argument in call.arguments]
             try:
-                verdicts = await asyncio.wrap_future(self.rules.decoding().submit(lambda: check(*arguments), client))
+                verdicts = await asyncio.wrap_future(
+                    self.rules.decoding().submit(lambda: check(*arguments), client)
+                )
             except BusyError as error:
                 raise Refused(503, FULL) from error
         names = calls.parameters(function)
-        bad = [{**one, "parameter_name": name} for name, one in zip(names, verdicts, strict=False) if not one["is_valid"]]
+        bad = [
+            {**one, "parameter_name": name}
+            for name, one in zip(names, verdicts, strict=False)
+            if not one["is_valid"]
+        ]
         if bad:
             for upload in call.uploads:
                 self.store.drop(upload)
@@ -284,7 +361,9 @@ class GradioGuard:
         if known is None:
             raise Refused(404, NOT_HERE)
         told = await self._told(scope, receive, FRAME)
-        call = calls.rebuild({**told, "session_hash": known.session_hash}, known.fn, self._reader(scope))
+        call = calls.rebuild(
+            {**told, "session_hash": known.session_hash}, known.fn, self._reader(scope)
+        )
         before = self._frames.pop(event, None)
         if before is not None:
             self.store.drop(before)
@@ -296,7 +375,11 @@ class GradioGuard:
     async def _told(self, scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
         with self.store.room(client_of(scope)) as take:
             body = await read_body(scope, receive, most, TOO_LONG, take)
-            return calls.parse(body) if len(body) <= SMALL else await asyncio.to_thread(calls.parse, body)
+            return (
+                calls.parse(body)
+                if len(body) <= SMALL
+                else await asyncio.to_thread(calls.parse, body)
+            )
 
     def _longest(self) -> int:
         return self.rules.largest * 4 // 3 + SMALL
@@ -311,7 +394,11 @@ class GradioGuard:
         return found
 
     def _public(self, name: str) -> Any:
-        public = {fn.api_name: fn for fn in self.app.get_blocks().fns.values() if fn.api_visibility == "public" and fn.fn is not None}
+        public = {
+            fn.api_name: fn
+            for fn in self.app.get_blocks().fns.values()
+            if fn.api_visibility == "public" and fn.fn is not None
+        }
         if name not in public:
             raise Refused(404, f"There is no such endpoint: there are {', '.join(public)}.")
         return public[name]
@@ -319,7 +406,10 @@ class GradioGuard:
     # Streams of events
 
     async def _heartbeat(self, scope: Scope, receive: Receive, send: Send, session: str) -> None:
-        with self.limits.one("stream", client_of(scope)), self.sessions.listening(session, ends=True):
+        with (
+            self.limits.one("stream", client_of(scope)),
+            self.sessions.listening(session, ends=True),
+        ):
             await self.inner({**scope, "query_string": b""}, receive, send)
 
     async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -327,11 +417,18 @@ class GradioGuard:
         if not calls.SESSION.fullmatch(session):
             raise Refused(404, NOT_HERE)
         with self.limits.one("stream", client_of(scope)), self.sessions.listening(session):
-            await self.inner({**scope, "query_string": f"session_hash={session}".encode()}, receive, send)
+            await self.inner(
+                {**scope, "query_string": f"session_hash={session}".encode()}, receive, send
+            )
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, name: str, event: str) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, name: str, event: str
+    ) -> None:
         session = self.sessions.of_event(event)
-        with self.limits.one("stream", client_of(scope)), self.sessions.listening(session, ends=True):
+        with (
+            self.limits.one("stream", client_of(scope)),
+            self.sessions.listening(session, ends=True),
+        ):
             await self.inner({**scope, "query_string": b""}, receive, send)
 
 
@@ -356,10 +453,18 @@ _OURS = (b"content-type", b"content-length", b"transfer-encoding")
 
 def _query(scope: Scope, name: str) -> str:
     try:
-        return parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20).get(name, [""])[0]
+        return parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20).get(
+            name, [""]
+        )[0]
     except ValueError:
         return ""
 
 
 async def _event(send: Send, told: Any) -> None:
-    await send({"type": "http.response.body", "body": f"data: {json.dumps(told)}\n\n".encode(), "more_body": True})
+    await send(
+        {
+            "type": "http.response.body",
+            "body": f"data: {json.dumps(told)}\n\n".encode(),
+            "more_body": True,
+        }
+    )

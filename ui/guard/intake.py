@@ -1,4 +1,6 @@
-"""Files of a multipart body, taken in as they come: into memory, each below its limit, and none if the client breaks off."""
+"""Files of a multipart body, taken in as they come: into memory, each below its limit, and none if
+the client breaks off.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ ENVELOPE = 1024 * 1024
 
 @dataclass
 class Intake:
-    """``files``: (name, content) of the files so far. ``largest``: bytes of one; ``most``: how many; ``take``: hears of bytes before they
-    are kept; ``seen``: hears a file's name and of how many bytes more have come."""
+    """``files``: (name, content) of the files so far. ``largest``: bytes of one; ``most``: how
+    many; ``take``: hears of bytes before they are kept; ``seen``: hears a file's name and of how
+    many bytes more have come.
+    """
 
     largest: int
     most: int
@@ -32,12 +36,19 @@ class Intake:
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
     async def read(self, scope: Scope, receive: Receive) -> list[tuple[str, bytes]]:
-        """All files of the request's body. Raises ``Refused`` and ``Gone``, and what ``take`` raises."""
+        """All files of the request's body. Raises ``Refused`` and ``Gone``, and what ``take``
+        raises.
+        """
         kind, options = parse_options_header(header(scope, b"content-type"))
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= 200:
-            raise Refused(400, f"Send the images as multipart/form-data, in fields called {FIELD!r}.")
-        words = f"The upload is larger than is allowed: {self.most} files of {self.largest // 2**20} MB each."
+            raise Refused(
+                400, f"Send the images as multipart/form-data, in fields called {FIELD!r}."
+            )
+        words = (
+            f"The upload is larger than is allowed: {self.most} files of {self.largest // 2**20} MB"
+            " each."
+        )
         self._begin()
         parser = MultipartParser(boundary, self._callbacks())
         whole = self.largest * self.most + ENVELOPE
@@ -45,7 +56,8 @@ class Intake:
             async for piece in chunks(scope, receive, whole, words):
                 for start in range(0, len(piece), 16384):
                     parser.write(piece[start : start + 16384])
-                    await asyncio.sleep(0)  # a body may be here as a whole: others are served between its pieces
+                    # A body may be here as a whole: others are served between its pieces.
+                    await asyncio.sleep(0)
             parser.finalize()
         except FormParserError as error:
             raise Refused(400, "The multipart body is damaged: send it again.") from error
@@ -83,7 +95,9 @@ class Intake:
         self._value += value
         self._told += len(name) + len(value)
         if self._told > HEADERS:
-            raise Refused(400, f"A file's headers are longer than {HEADERS} bytes: give it a shorter name.")
+            raise Refused(
+                400, f"A file's headers are longer than {HEADERS} bytes: give it a shorter name."
+            )
 
     def _header_end(self) -> None:
         self._headers[self._name.lower()] = self._value
@@ -95,13 +109,18 @@ class Intake:
             raise Refused(400, f"Only files are taken, in fields called {FIELD!r}.")
         self._file = options[b"filename"].decode("utf-8", "replace")
         if len(self._file) > LONGEST_NAME:
-            raise Refused(400, f"A file's name is longer than {LONGEST_NAME} characters: give it a shorter one.")
+            raise Refused(
+                400,
+                f"A file's name is longer than {LONGEST_NAME} characters: give it a shorter one.",
+            )
         if len(self.files) >= self.most:
             raise Refused(413, f"More than {self.most} files: give them in parts.")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._content) + end - start > self.largest:
-            raise Refused(413, f"A file exceeds the maximum allowed size of {self.largest // 2**20} MB.")
+            raise Refused(
+                413, f"A file exceeds the maximum allowed size of {self.largest // 2**20} MB."
+            )
         self.take(end - start)
         self._content += data[start:end]
         self.seen(self._file, end - start)

@@ -8,8 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-KINDS = {"connection": (160, 2048), "request": (128, 1024), "upload": (8, 64), "stream": (64, 768), "socket": (32, 256)}
-"""At the same moment, of one client and of all: TCP connections; requests; bodies of files; event streams; Streamlit's web sockets."""
+KINDS = {
+    "connection": (160, 2048),
+    "request": (128, 1024),
+    "upload": (8, 64),
+    "stream": (64, 768),
+    "socket": (32, 256),
+}
+"""At the same moment, of one client and of all: TCP connections; requests; bodies of files; event
+streams; Streamlit's web sockets.
+"""
 UNKNOWN = "unknown"
 
 
@@ -26,7 +34,9 @@ class Limits:
 
     @contextmanager
     def one(self, kind: str, client: str, trusted: bool = False) -> Iterator[None]:
-        """One more of ``kind`` for the time of the block. ``trusted``: only the limit of all counts. Raises ``Crowded``."""
+        """One more of ``kind`` for the time of the block. ``trusted``: only the limit of all
+        counts. Raises ``Crowded``.
+        """
         self.enter(kind, client, trusted)
         try:
             yield
@@ -38,7 +48,10 @@ class Limits:
         share, most = self.kinds[kind]
         counts = self.counts[kind]
         if counts[client] >= share and not trusted:
-            raise Crowded(f"{share} requests of this kind from your address are open already: wait for some of them to end.")
+            raise Crowded(
+                f"{share} requests of this kind from your address are open already: wait for some"
+                " of them to end."
+            )
         if counts.total() >= most:
             raise Crowded("The server is busy: try again in a minute.")
         counts[client] += 1
@@ -52,8 +65,10 @@ class Limits:
 
 
 def client_of(scope: Mapping[str, Any]) -> str:
-    """Whose request it is: the address of the peer, or, where the operator trusts the peer as a proxy, the one it names (the server has
-    put it there: ``FORWARDED_ALLOW_IPS``). A network of IPv6 that one household has counts as one."""
+    """Whose request it is: the address of the peer, or, where the operator trusts the peer as a
+    proxy, the one it names (the server has put it there: ``FORWARDED_ALLOW_IPS``). A network of
+    IPv6 that one household has counts as one.
+    """
     return household((scope.get("client") or (UNKNOWN,))[0])
 
 

@@ -8,17 +8,23 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MMAP_FROM = 1024 * 1024
-"""Bytes from which glibc gives an allocation pages of its own, which go back to the system when it is freed."""
+"""Bytes from which glibc gives an allocation pages of its own, which go back to the system when it
+is freed.
+"""
 
 
 def settle_memory() -> bool:
-    """Let memory of large images go back to the system. Left alone, glibc raises the size from which it does so with each large block that
-    is freed, and keeps what is smaller for good. The same as ``MALLOC_MMAP_THRESHOLD_``. Returns whether there was such a thing to set."""
+    """Let memory of large images go back to the system. Left alone, glibc raises the size from
+    which it does so with each large block that is freed, and keeps what is smaller for good. The
+    same as ``MALLOC_MMAP_THRESHOLD_``. Returns whether there was such a thing to set.
+    """
     if not sys.platform.startswith("linux"):
         return False
     try:
         library = ctypes.CDLL(None)
-        return bool(library.mallopt(M_MMAP_THRESHOLD, MMAP_FROM)) and bool(library.mallopt(M_TRIM_THRESHOLD, 4 * MMAP_FROM))
+        return bool(library.mallopt(M_MMAP_THRESHOLD, MMAP_FROM)) and bool(
+            library.mallopt(M_TRIM_THRESHOLD, 4 * MMAP_FROM)
+        )
     except (OSError, AttributeError):
         return False
 

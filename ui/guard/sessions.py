@@ -1,4 +1,6 @@
-"""What Gradio keeps for a caller, and when it is let go: soon after a page was closed, and ten minutes after a call nobody fetched."""
+"""What Gradio keeps for a caller, and when it is let go: soon after a page was closed, and ten
+minutes after a call nobody fetched.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Sessions:
 
     @contextmanager
     def listening(self, session: str, ends: bool = False) -> Iterator[None]:
-        """A stream of the session is open for the time of the block; with ``ends`` the session ends with it, soon."""
+        """A stream of the session is open for the time of the block; with ``ends`` the session ends
+        with it, soon.
+        """
         self._open[session] += 1
         self.touch(session)
         try:
@@ -43,13 +47,23 @@ class Sessions:
         queue = self.app.get_blocks()._queue
         if (found := queue.event_ids_to_events.get(event)) is not None:
             return found.session_hash
-        return next((session for session, events in queue.pending_event_ids_session.items() if event in events), event)
+        return next(
+            (
+                session
+                for session, events in queue.pending_event_ids_session.items()
+                if event in events
+            ),
+            event,
+        )
 
     def sweep(self) -> None:
         """Let go of what is over."""
         now = time.monotonic()
         blocks = self.app.get_blocks()
-        for session in [*blocks._queue.pending_messages_per_session, *self.app.state_holder.session_data]:
+        for session in [
+            *blocks._queue.pending_messages_per_session,
+            *self.app.state_holder.session_data,
+        ]:
             self._last.setdefault(session, now)
         busy = {event.session_hash for job in blocks._queue.active_jobs if job for event in job}
         for line in blocks._queue.event_queue_per_concurrency_id.values():

@@ -1,5 +1,6 @@
-"""Uploads, kept in memory under names nobody can guess. Nothing a caller names is ever looked up on a disk, so that no path of this
-machine, no link and no device can be meant by it."""
+"""Uploads, kept in memory under names nobody can guess. Nothing a caller names is ever looked up on
+a disk, so that no path of this machine, no link and no device can be meant by it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ KEPT = 600.0
 FILES = 400
 """Uploads of one caller that are kept at the same moment."""
 LONGEST_NAME = 255
-UNKNOWN = "This upload is not known here, or it was deleted after its answer or after ten minutes: upload the image again."
+UNKNOWN = (
+    "This upload is not known here, or it was deleted after its answer or after ten minutes: upload"
+    " the image again."
+)
 """The one sentence for whatever is no upload of ours, whether such a file exists or not."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -28,7 +32,9 @@ class TooMuch(Exception):  # noqa: N818
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """``path``: what the caller names it by; ``name``: of the file, as it was given; ``owner``: whose quota it counts against."""
+    """``path``: what the caller names it by; ``name``: of the file, as it was given; ``owner``:
+    whose quota it counts against.
+    """
 
     path: str
     name: str
@@ -37,17 +43,23 @@ class Upload:
 
 
 class UploadStore:
-    """All uploads of this process. Thread-safe; no method blocks for longer than a look into a dictionary.
+    """All uploads of this process. Thread-safe; no method blocks for longer than a look into a
+    dictionary.
 
-    ``folder``: with which paths begin, for clients that take them for paths; nothing is written there. ``most``: bytes of all callers
-    together, finished or on their way; ``share``: of one of them.
+    ``folder``: with which paths begin, for clients that take them for paths; nothing is written
+    there. ``most``: bytes of all callers together, finished or on their way; ``share``: of one of
+    them.
     """
 
-    def __init__(self, folder: str, most: int, share: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, folder: str, most: int, share: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.folder, self.most, self.share = folder.rstrip("/"), most, share
         self.clock = clock
         self.others: Callable[[], int] = int
-        """Bytes of uploads another front end of this process keeps, which count against ``most`` as well."""
+        """Bytes of uploads another front end of this process keeps, which count against ``most`` as
+        well.
+        """
         self._kept: dict[str, Upload] = {}
         self._fixed: dict[str, Upload] = {}
         self._used: dict[str, float] = {}
@@ -57,7 +69,8 @@ class UploadStore:
 
     @contextmanager
     def room(self, owner: str) -> Iterator[Callable[[int], None]]:
-        """Counts bytes on their way of ``owner``, at each call so many more; all of them are free again at the end of the block.
+        """Counts bytes on their way of ``owner``, at each call so many more; all of them are free
+        again at the end of the block.
 
         The call raises ``TooMuch`` before there is too much.
         """
@@ -80,7 +93,9 @@ class UploadStore:
         upload = Upload(f"{self.folder}/{token}/{name}", name, content, owner)
         with self._lock:
             if self._files[owner] >= FILES:
-                raise TooMuch(f"{FILES} uploads of yours are kept here: ask for their answers first.")
+                raise TooMuch(
+                    f"{FILES} uploads of yours are kept here: ask for their answers first."
+                )
             self._count(owner, len(content))
             self._files[owner] += 1
             self._kept[upload.path] = upload
@@ -88,7 +103,9 @@ class UploadStore:
         return upload
 
     def fix(self, path: str, name: str, content: bytes) -> Upload:
-        """Keep for good what belongs to the app, such as an example: neither ``drop`` nor time takes it away."""
+        """Keep for good what belongs to the app, such as an example: neither ``drop`` nor time
+        takes it away.
+        """
         self._fixed[path] = upload = Upload(path, name, content, "")
         return upload
 
@@ -141,7 +158,9 @@ class UploadStore:
 
     def _count(self, owner: str, more: int) -> None:
         if self._bytes[owner] + more > self.share:
-            raise TooMuch(f"Uploads of yours come to more than {self.share // 2**20} MB: give them in parts.")
+            raise TooMuch(
+                f"Uploads of yours come to more than {self.share // 2**20} MB: give them in parts."
+            )
         if sum(self._bytes.values()) + self.others() + more > self.most:
             raise TooMuch("Too many images are being uploaded right now: try again in a minute.")
         self._bytes[owner] += more
@@ -153,6 +172,8 @@ class UploadStore:
 
 
 def clean_name(name: object) -> str:
-    """A file's name as shown in answers: its last part, without characters that hide or turn others, 255 at most."""
+    """A file's name as shown in answers: its last part, without characters that hide or turn
+    others, 255 at most.
+    """
     text = CONTROLS.sub("", name) if isinstance(name, str) else ""
     return text.replace("\\", "/").rstrip("/").rpartition("/")[2].strip()[:LONGEST_NAME] or "image"

@@ -1,6 +1,7 @@
 """The browser's camera through streamlit-webrtc, and how its connection fares.
 
-Without TURN settings no server of anybody is asked: on one machine or in one network the two ends find each other by their own addresses.
+Without TURN settings no server of anybody is asked: on one machine or in one network the two ends
+find each other by their own addresses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ PATIENCE = 8.0
 SILENCE = 4.0
 """Seconds without a frame after which the video counts as stopped."""
 CONSTRAINTS = {
-    "video": {"width": {"ideal": 640}, "height": {"ideal": 480}, "frameRate": {"ideal": 24, "max": 30}, "facingMode": "user"},
+    "video": {
+        "width": {"ideal": 640},
+        "height": {"ideal": 480},
+        "frameRate": {"ideal": 24, "max": 30},
+        "facingMode": "user",
+    },
     "audio": False,
 }
 VIDEO = {
@@ -41,15 +47,19 @@ WORDS = {
     "device_ask_permission": "Please allow this page to use the camera.",
     "device_not_available": "No camera was found.",
     "device_access_denied": "The browser refuses to open the camera.",
-    "media_api_not_available": "This browser opens no camera here: it takes an https:// address or localhost.",
+    "media_api_not_available": (
+        "This browser opens no camera here: it takes an https:// address or localhost."
+    ),
     "select_camera": "Camera",
 }
 
 
 @dataclass
 class Attempt:
-    """One try to get a video. ``offered``: when the browser had its camera and offered it, by ``time.monotonic``; ``failed``: it gave
-    up without a single frame; ``told``: the browser itself says that it runs."""
+    """One try to get a video. ``offered``: when the browser had its camera and offered it, by
+    ``time.monotonic``; ``failed``: it gave up without a single frame; ``told``: the browser itself
+    says that it runs.
+    """
 
     offered: float | None = None
     failed: bool = False
@@ -64,7 +74,9 @@ class Attempt:
             stream.begin()
 
     def trouble(self, seen: Seen) -> str | None:
-        """What is wrong, as ``live_words.trouble`` knows it; None while all is well or it may still come."""
+        """What is wrong, as ``live_words.trouble`` knows it; None while all is well or it may still
+        come.
+        """
         if self.offered is None:
             return "connection" if self.failed else None
         if seen.failed:
@@ -88,8 +100,8 @@ def ice_servers(settings: Settings) -> list[dict[str, Any]]:
 def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
     """Put the camera with its own button for start and stop onto the page; whether it is running.
 
-    It is not told to play by ``desired_playing_state``: while that is set, the component opens several connections at once and asks for
-    the camera again and again where it is refused.
+    It is not told to play by ``desired_playing_state``: while that is set, the component opens
+    several connections at once and asks for the camera again and again where it is refused.
     """
     context = component(
         key=KEY,
@@ -103,13 +115,16 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
         sendback_audio=False,
     )
     attempt.told = context.state.playing or context.state.signalling
-    running = attempt.told or stream.alive()  # what the browser says may come late, or not at all when one clicks meanwhile
+    # What the browser says may come late, or not at all when one clicks meanwhile.
+    running = attempt.told or stream.alive()
     attempt.note(running, stream)
     return running
 
 
 def component(**options: Any) -> Any:
-    """streamlit-webrtc's component, with no queue on a frame's way. Tests put their own in its place."""
+    """streamlit-webrtc's component, with no queue on a frame's way. Tests put their own in its
+    place.
+    """
     from streamlit_webrtc import webrtc_streamer
     from streamlit_webrtc.relay import get_global_relay
 
@@ -120,8 +135,9 @@ def component(**options: Any) -> Any:
 
 
 def keep_open(key: str) -> None:
-    """While one stays on the page, its video goes on. streamlit-webrtc closes a camera that a run of the script left out, and tells that by
-    Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two; forgotten, it is not compared.
+    """While one stays on the page, its video goes on. streamlit-webrtc closes a camera that a run
+    of the script left out, and tells that by Streamlit's count of finished runs, which lags behind
+    on a busy computer and then jumps by two; forgotten, it is not compared.
     """
     context = st.session_state.get(key)
     if context is not None:
@@ -129,6 +145,8 @@ def keep_open(key: str) -> None:
 
 
 def newest_only(relay: MediaRelay) -> None:
-    """Frames wait nowhere: who reads from aiortc's relay more slowly than the camera sends gets the newest frame, not a growing queue."""
+    """Frames wait nowhere: who reads from aiortc's relay more slowly than the camera sends gets the
+    newest frame, not a growing queue.
+    """
     if "subscribe" not in vars(relay):
         relay.subscribe = partial(relay.subscribe, buffered=False)

@@ -1,4 +1,6 @@
-"""A frame held still: its faces on the cards that Predict shows, to look at and to take away. Kept in the session until one resumes."""
+"""A frame held still: its faces on the cards that Predict shows, to look at and to take away. Kept
+in the session until one resumes.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ NAME = "frozen.png"
 
 @dataclass(frozen=True, eq=False)
 class Frozen(Answer):
-    """``numbers``: of the faces, as they stood on the image; ``looks``: how many times the network was asked about each; ``waiting``:
-    faces without an answer yet."""
+    """``numbers``: of the faces, as they stood on the image; ``looks``: how many times the network
+    was asked about each; ``waiting``: faces without an answer yet.
+    """
 
     marked: Image.Image | None = field(default=None, repr=False)
     numbers: tuple[int, ...] = ()
@@ -61,14 +64,23 @@ def kept() -> Frozen | None:
 
 
 def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:
-    """What is kept of a held frame: the image as it was seen, and the answers as they stood on it."""
+    """What is kept of a held frame: the image as it was seen, and the answers as they stood on
+    it.
+    """
     analysis, tracks = frame.analysis(), frame.answered()
-    numbers, looks = tuple(track.number for track in tracks), tuple(track.answer.looks for track in tracks)
+    numbers, looks = (
+        tuple(track.number for track in tracks),
+        tuple(track.answer.looks for track in tracks),
+    )
     document = analysis_json(NAME, analysis)
     document["faces"] = [
-        {"number": number, "looks": count} | face for number, count, face in zip(numbers, looks, document["faces"], strict=True)
+        {"number": number, "looks": count} | face
+        for number, count, face in zip(numbers, looks, document["faces"], strict=True)
     ]
-    rows = [row | {"face": number} for row, number in zip(face_rows(NAME, analysis), numbers or (None,), strict=True)]
+    rows = [
+        row | {"face": number}
+        for row, number in zip(face_rows(NAME, analysis), numbers or (None,), strict=True)
+    ]
     return Frozen(
         picture=Picture(NAME, b""),
         predictions=analysis.predictions,
@@ -94,7 +106,11 @@ def _jpeg(image: Image.Image) -> bytes:
 def picture(frozen: Frozen) -> None:
     """The held frame, for when the camera no longer shows it."""
     count = len(frozen.numbers) + frozen.waiting
-    st.image(frozen.preview, width="stretch", alt=f"Frozen image with {count} face{'' if count == 1 else 's'} marked")
+    st.image(
+        frozen.preview,
+        width="stretch",
+        alt=f"Frozen image with {count} face{'' if count == 1 else 's'} marked",
+    )
 
 
 def cards(frozen: Frozen) -> None:
@@ -106,13 +122,20 @@ def cards(frozen: Frozen) -> None:
         downloads.buttons([frozen])
     if frozen.waiting:
         had = "One face had" if frozen.waiting == 1 else f"{frozen.waiting} faces had"
-        st.info(f"{had} no answer yet. Resume, wait a second and freeze again.", icon=":material/hourglass_empty:")
+        st.info(
+            f"{had} no answer yet. Resume, wait a second and freeze again.",
+            icon=":material/hourglass_empty:",
+        )
     elif not frozen.predictions:
-        st.info("There is no face in this image. Resume and freeze again.", icon=":material/search_off:")
+        st.info(
+            "There is no face in this image. Resume and freeze again.", icon=":material/search_off:"
+        )
 
 
 def averaged(frozen: Frozen) -> str:
     """«Averaged over 51 frames (face 1), 48 frames (face 2)»"""
     pairs = zip(frozen.numbers, frozen.looks, strict=True)
-    counts = [f"{count} frame{'' if count == 1 else 's'} (face {number})" for number, count in pairs]
+    counts = [
+        f"{count} frame{'' if count == 1 else 's'} (face {number})" for number, count in pairs
+    ]
     return f"Averaged over {', '.join(counts)}"

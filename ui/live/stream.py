@@ -1,5 +1,6 @@
-"""One visitor's camera on the server's side: the newest frame in, the marked frame out. Runs on streamlit-webrtc's thread, so nothing here
-touches the session; the page and the thread share this object and its lock. Frames live here and nowhere else, two at most.
+"""One visitor's camera on the server's side: the newest frame in, the marked frame out. Runs on
+streamlit-webrtc's thread, so nothing here touches the session; the page and the thread share this
+object and its lock. Frames live here and nowhere else, two at most.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 LONGEST_SIDE = 640
-"""Larger frames are shrunk to it, in pixels: it bounds what a frame costs to receive, draw and send."""
+"""Larger frames are shrunk to it, in pixels: it bounds what a frame costs to receive, draw and
+send.
+"""
 
 ALIVE = 1.5
 """Seconds since the last frame for which a video counts as running."""
@@ -32,8 +35,11 @@ ALIVE = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What arrived so far. ``frame``: the newest answer, None before the first and after the end; ``silent``: seconds since a frame came;
-    ``failed``: the newest frame could not be analysed; ``busy``: others have all the places for videos."""
+    """What arrived so far. ``frame``: the newest answer, None before the first and after the end;
+    ``silent``: seconds since a frame came;
+    ``failed``: the newest frame could not be analysed; ``busy``: others have all the places for
+    videos.
+    """
 
     frame: LiveFrame | None
     count: int
@@ -43,9 +49,13 @@ class Seen:
 
 
 class Stream:
-    """``mirror``: whether the image is sent back as in a mirror. ``places``: one of which the video needs; none asked for without."""
+    """``mirror``: whether the image is sent back as in a mirror. ``places``: one of which the video
+    needs; none asked for without.
+    """
 
-    def __init__(self, analyser: LiveAnalyser, mirror: bool = True, places: SlotLeases | None = None) -> None:
+    def __init__(
+        self, analyser: LiveAnalyser, mirror: bool = True, places: SlotLeases | None = None
+    ) -> None:
         self.mirror, self._places = mirror, places
         self._analyser = analyser
         self._lock = threading.Lock()
@@ -56,12 +66,19 @@ class Stream:
         self._held_since, self._paused = 0.0, 0.0
 
     def receive(self, frame: VideoFrame) -> VideoFrame:
-        """The frame to send back for the one that came: marked, or the held one. An error leaves the image unmarked and is kept."""
+        """The frame to send back for the one that came: marked, or the held one. An error leaves
+        the image unmarked and is kept.
+        """
         from av import VideoFrame
 
         with self._lock:
             self._arrived, self._count = time.monotonic(), self._count + 1
-            held, analyser, mirror, seconds = self._held, self._analyser, self.mirror, self._arrived - self._paused
+            held, analyser, mirror, seconds = (
+                self._held,
+                self._analyser,
+                self.mirror,
+                self._arrived - self._paused,
+            )
         if held is not None:
             return VideoFrame.from_ndarray(np.asarray(held), format="rgb24")
         image = _picture(frame)
@@ -72,7 +89,8 @@ class Stream:
         try:
             told = analyser.analyse(image, seconds)
             marked = draw(told, mirror)
-        except Exception:  # the video must go on whatever one frame does; the log says what it was, never what it showed
+        except Exception:
+            # The video must go on; the log says what the error was, never what the frame showed.
             LOG.exception("a frame of %dx%d pixels could not be analysed", *image.size)
             with self._lock:
                 self._failed = True
@@ -82,7 +100,9 @@ class Stream:
         return VideoFrame.from_ndarray(np.asarray(marked), format="rgb24")
 
     def ended(self) -> None:
-        """The camera was closed: its last frame is forgotten and its place given back. A frame that is held stays."""
+        """The camera was closed: its last frame is forgotten and its place given back. A frame that
+        is held stays.
+        """
         with self._lock:
             self._frame, self._arrived, self._busy = None, None, False
         if self._places is not None:
@@ -99,7 +119,9 @@ class Stream:
             self._analyser = analyser
 
     def hold(self) -> tuple[LiveFrame, Image.Image] | None:
-        """Keep sending the newest frame. Returns it as it is seen, mirrored or not, and marked; None where there is none."""
+        """Keep sending the newest frame. Returns it as it is seen, mirrored or not, and marked;
+        None where there is none.
+        """
         with self._lock:
             frame, mirror = self._frame, self.mirror
         if frame is None:
@@ -111,7 +133,9 @@ class Stream:
         return frame, marked
 
     def go_on(self) -> None:
-        """Let go of the held frame. The video's clock stood still meanwhile, so that faces that are still there keep their numbers."""
+        """Let go of the held frame. The video's clock stood still meanwhile, so that faces that are
+        still there keep their numbers.
+        """
         with self._lock:
             if self._held is not None:
                 self._held, self._paused = None, self._paused + time.monotonic() - self._held_since
@@ -132,5 +156,8 @@ def _picture(frame: VideoFrame) -> Image.Image:
     """RGB image of a frame, at most ``LONGEST_SIDE`` pixels long."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     if scale < 1:
-        frame = frame.reformat(width=max(2, round(frame.width * scale / 2) * 2), height=max(2, round(frame.height * scale / 2) * 2))
+        frame = frame.reformat(
+            width=max(2, round(frame.width * scale / 2) * 2),
+            height=max(2, round(frame.height * scale / 2) * 2),
+        )
     return Image.fromarray(frame.to_ndarray(format="rgb24"))

@@ -14,14 +14,14 @@ from ui.common.charts import percent_words, with_en_dash
 from ui.predict.image_input import CAMERA, SOURCE_KEY
 
 CAMERA_HELP = (
-    "The camera is off. After the start your browser asks whether this page may use it.\n\n"
-    "Camera not opening? Allow it by the small camera in the address bar, close other programs that use it, and note that browsers "
-    "open cameras on `https://` addresses and on `localhost` only."
+    "The camera is off. After the start your browser asks whether this page may use it.\n\nCamera"
+    " not opening? Allow it by the small camera in the address bar, close other programs that use"
+    " it, and note that browsers open cameras on `https://` addresses and on `localhost` only."
 )
 NETWORK_HELP = (
-    "The video travels by WebRTC, straight between your browser and the computer that runs the app. A company network, a VPN or a "
-    "container often lets no such connection through. If this is your installation: a TURN server helps, see `AGEGENDER_TURN_URLS` in "
-    "`docs/settings.md`."
+    "The video travels by WebRTC, straight between your browser and the computer that runs the app."
+    " A company network, a VPN or a container often lets no such connection through. If this is"
+    " your installation: a TURN server helps, see `AGEGENDER_TURN_URLS` in `docs/settings.md`."
 )
 
 
@@ -29,10 +29,11 @@ def consent(race: bool) -> str:
     """What is estimated, of whom, where, and what becomes of the video."""
     what = describe_attributes(race)
     return (
-        f"From the video of your camera this app estimates the {what} of everybody in sight, many times a second, and writes age and "
-        "gender onto the image. Ask anyone who may appear on camera. It happens in the memory of the computer that runs the app: each "
-        "frame is forgotten when the next one comes; nothing is stored, logged or passed on. An image you freeze is kept until you "
-        "resume or close the page."
+        f"From the video of your camera this app estimates the {what} of everybody in sight, many"
+        " times a second, and writes age and gender onto the image. Ask anyone who may appear on"
+        " camera. It happens in the memory of the computer that runs the app: each frame is"
+        " forgotten when the next one comes; nothing is stored, logged or passed on. An image you"
+        " freeze is kept until you resume or close the page."
     )
 
 
@@ -43,7 +44,9 @@ def show_consent(race: bool) -> None:
 
 def show_reminder() -> None:
     """What was agreed to, in one line, once the camera is on the page."""
-    st.caption("Frames stay in memory only and are forgotten at once. Ask anyone who may appear on camera.")
+    st.caption(
+        "Frames stay in memory only and are forgotten at once. Ask anyone who may appear on camera."
+    )
 
 
 def pace(frame: LiveFrame) -> str:
@@ -58,13 +61,20 @@ def pace(frame: LiveFrame) -> str:
 
 def ordinal(number: int) -> str:
     """«2nd», «3rd», «5th», «11th», «21st»."""
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    suffix = (
+        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}{suffix}"
 
 
 def face_list(frame: LiveFrame) -> str:
-    """A line a face as HTML: what is written onto the image, for those who cannot read it there, and a little more."""
-    lines = "".join(f'<p style="margin:.35rem 0">{_badge(track.number)} {escape(face_words(track))}</p>' for track in frame.tracks)
+    """A line a face as HTML: what is written onto the image, for those who cannot read it there,
+    and a little more.
+    """
+    lines = "".join(
+        f'<p style="margin:.35rem 0">{_badge(track.number)} {escape(face_words(track))}</p>'
+        for track in frame.tracks
+    )
     return f'<div class="ag-interval">{lines}</div>'
 
 
@@ -90,11 +100,16 @@ def face_words(track: LiveTrack) -> str:
 
 def _badge(number: int) -> str:
     colour = colour_of(number)
-    return f'<span class="ag-number" style="background:{colour};color:{text_colour(colour)}">Face {number}</span>'
+    return (
+        f'<span class="ag-number" style="background:{colour};color:{text_colour(colour)}">Face'
+        f" {number}</span>"
+    )
 
 
 def trouble(kind: str) -> None:
-    """Why there is no image, and what to do. ``kind``: «connection», «silence», «places» or «analysis»."""
+    """Why there is no image, and what to do. ``kind``: «connection», «silence», «places» or
+    «analysis».
+    """
     title, body = {
         "connection": ("No connection for the video", NETWORK_HELP),
         "silence": (
@@ -103,13 +118,26 @@ def trouble(kind: str) -> None:
         ),
         "places": (
             "All video slots are in use",
-            "This server analyses a few videos at a time. Leave the camera on: yours starts as soon as a slot is free.",
+            (
+                "This server analyses a few videos at a time. Leave the camera on: yours starts as"
+                " soon as a slot is free."
+            ),
         ),
-        "analysis": ("These frames cannot be analysed", "The log of the app says what went wrong. Stop the camera and start it again."),
+        "analysis": (
+            "These frames cannot be analysed",
+            "The log of the app says what went wrong. Stop the camera and start it again.",
+        ),
     }[kind]
     path = services.mounted_apps.get("gradio")
-    gradio = f"[Gradio's live tab]({path})" if path else "Gradio's live tab (`make app` serves it at `/gradio`)"
-    other = f"What works without it: a snapshot on the page Predict, or {gradio}, which sends single images."
+    gradio = (
+        f"[Gradio's live tab]({path})"
+        if path
+        else "Gradio's live tab (`make app` serves it at `/gradio`)"
+    )
+    other = (
+        f"What works without it: a snapshot on the page Predict, or {gradio}, which sends single"
+        " images."
+    )
     st.warning(f"{body}\n\n{other}", title=title, icon=":material/link_off:")
     if st.button("Take a snapshot instead", icon=":material/photo_camera:", key="live-to-snapshot"):
         st.session_state[SOURCE_KEY] = CAMERA

@@ -1,7 +1,8 @@
-"""Claims of the papers against measurements of ours as dumbbells: hollow for the claim, filled for ours, on axes from zero.
+"""Claims of the papers against measurements of ours as dumbbells: hollow for the claim, filled for
+ours, on axes from zero.
 
-A claim and a measurement stay two numbers of two sources all the way: they are drawn in one row and never averaged, replaced or
-filled in for one another.
+A claim and a measurement stay two numbers of two sources all the way: they are drawn in one row and
+never averaged, replaced or filled in for one another.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
 """Colours that can be seen on both themes; which is which is told by the marker's form too."""
 ROW = 70
 """Pixels of a row: a title, a verdict, and the dumbbell under them."""
-UNITS = {True: "Age: mean absolute error in years, lower is better", False: "Correct answers in %, higher is better"}
+UNITS = {
+    True: "Age: mean absolute error in years, lower is better",
+    False: "Correct answers in %, higher is better",
+}
 MEASURES = {
     "age_accuracy": "age, classes not stated",
     "mae": "age",
@@ -38,9 +42,11 @@ REFITTED = "refitted for each person"
 
 @dataclass(frozen=True)
 class Pair:
-    """One claim beside one measurement of the same metric on the same dataset, in years or per cent.
+    """One claim beside one measurement of the same metric on the same dataset, in years or per
+    cent.
 
-    ``low`` and ``high``: the 95 % interval of ``measured``, over ``n`` images. ``source``: where in the paper the claim stands.
+    ``low`` and ``high``: the 95 % interval of ``measured``, over ``n`` images. ``source``: where in
+    the paper the claim stands.
     """
 
     system: str
@@ -81,7 +87,9 @@ class Pair:
         if self.low <= self.claimed <= self.high:
             return "Reached: the claim lies inside our interval"
         if self.in_years:
-            size = f"{abs(self.gap):.1f} years {'more' if self.gap > 0 else 'less'} error than claimed"
+            size = (
+                f"{abs(self.gap):.1f} years {'more' if self.gap > 0 else 'less'} error than claimed"
+            )
         else:
             size = f"{abs(self.gap):.1f} points {'below' if self.gap > 0 else 'above'} the claim"
         return f"{'Not reached' if self.gap > 0 else 'Better than claimed'}: {size}"
@@ -89,11 +97,15 @@ class Pair:
 
 def rows(entries: Sequence[ModelInfo], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """``comparison_rows`` of what lies in the reports folder."""
-    return comparison_rows(entries, found, read_protocols(tables.REPORTS), read_bench(tables.REPORTS))
+    return comparison_rows(
+        entries, found, read_protocols(tables.REPORTS), read_bench(tables.REPORTS)
+    )
 
 
 def pairs(entries: Sequence[ModelInfo], compared: Sequence[dict[str, Any]]) -> list[Pair]:
-    """Every claim that was measured on the same dataset, by paper, the smallest gap of each first. ``compared``: ``rows``."""
+    """Every claim that was measured on the same dataset, by paper, the smallest gap of each first.
+    ``compared``: ``rows``.
+    """
     titles = {entry.name: entry.title for entry in entries}
     made = []
     for row in compared:
@@ -103,14 +115,22 @@ def pairs(entries: Sequence[ModelInfo], compared: Sequence[dict[str, Any]]) -> l
                 continue
             factor = 1.0 if metric in YEARS else 100.0
             refitted = f", {REFITTED}" if "refitted" in row["how"] else ""
-            numbers = {name: factor * item[key] for name, key in (("measured", "value"), ("low", "low"), ("high", "high"))}
+            numbers = {
+                name: factor * item[key]
+                for name, key in (("measured", "value"), ("low", "low"), ("high", "high"))
+            }
             made.append(
                 Pair(
-                    system=row["title"], model=titles.get(row["weights"], row["weights"]), metric=metric,
-                    dataset=SET_TITLES[row["set"]] + refitted, claimed=factor * claim["value"], n=item["n"],
-                    source=f"{claim['protocol']}; {claim['source']}", **numbers,
+                    system=row["title"],
+                    model=titles.get(row["weights"], row["weights"]),
+                    metric=metric,
+                    dataset=SET_TITLES[row["set"]] + refitted,
+                    claimed=factor * claim["value"],
+                    n=item["n"],
+                    source=f"{claim['protocol']}; {claim['source']}",
+                    **numbers,
                 )
-            )  # fmt: skip
+            )
     papers = list(dict.fromkeys(pair.system for pair in made))
     return sorted(made, key=lambda pair: (papers.index(pair.system), pair.gap))
 
@@ -121,7 +141,11 @@ def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
     for row in compared:
         if row["missing"] and row["claimed"]:
             values = [
-                f"{MEASURES[metric]} {claim['value']:.2f} years" if metric in YEARS else f"{MEASURES[metric]} {100 * claim['value']:.1f} %"
+                (
+                    f"{MEASURES[metric]} {claim['value']:.2f} years"
+                    if metric in YEARS
+                    else f"{MEASURES[metric]} {100 * claim['value']:.1f} %"
+                )
                 for metric, claim in row["claimed"].items()
             ]
             lines.append(f"{row['title']} on {SET_TITLES[row['set']]}: {', '.join(values)}")
@@ -131,14 +155,18 @@ def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
 def headline(found: Sequence[Pair]) -> str:
     """What the chart says, in a sentence; ``found`` must not be empty."""
     reached = sum(pair.reached for pair in found)
-    first = f"{reached} of {len(found)} claims are reached here." if reached else f"None of {len(found)} claims is reached here."
+    first = (
+        f"{reached} of {len(found)} claims are reached here."
+        if reached
+        else f"None of {len(found)} claims is reached here."
+    )
     missed = [pair for pair in found if pair.in_years and not pair.reached]
     if not missed:
         return first
     worst = max(missed, key=lambda pair: pair.measured / pair.claimed)
     return (
-        f"{first} The widest gap in age: {worst.system} claims {worst.claimed:.2f} years on {worst.dataset}; "
-        f"we measured {worst.measured:.2f} ({worst.low:.2f}–{worst.high:.2f})."
+        f"{first} The widest gap in age: {worst.system} claims {worst.claimed:.2f} years on"
+        f" {worst.dataset}; we measured {worst.measured:.2f} ({worst.low:.2f}–{worst.high:.2f})."
     )
 
 
@@ -149,27 +177,60 @@ def chart(found: Sequence[Pair]) -> go.Figure:
     figure = go.Figure()
     for pair, y in zip(found, places, strict=True):
         figure.add_scatter(
-            x=[pair.claimed, pair.measured], y=[y, y], mode="lines", line={"width": 2, "color": LINE}, hoverinfo="skip", showlegend=False
+            x=[pair.claimed, pair.measured],
+            y=[y, y],
+            mode="lines",
+            line={"width": 2, "color": LINE},
+            hoverinfo="skip",
+            showlegend=False,
         )
     figure.add_scatter(
-        x=[pair.claimed for pair in found], y=places, mode="markers+text", name="claimed by the paper",
+        x=[pair.claimed for pair in found],
+        y=places,
+        mode="markers+text",
+        name="claimed by the paper",
         marker={"size": 12, "symbol": "circle-open", "color": CLAIMED, "line": {"width": 2.5}},
-        text=[f"{pair.claimed:.{digits}f}" for pair in found], cliponaxis=False, textfont_size=12,
-        textposition=[f"middle {'left' if pair.claimed <= pair.measured else 'right'}" for pair in found],
-        customdata=[pair.source for pair in found], hovertemplate="claimed %{x}<br>%{customdata}<extra></extra>",
-    )  # fmt: skip
+        text=[f"{pair.claimed:.{digits}f}" for pair in found],
+        cliponaxis=False,
+        textfont_size=12,
+        textposition=[
+            f"middle {'left' if pair.claimed <= pair.measured else 'right'}" for pair in found
+        ],
+        customdata=[pair.source for pair in found],
+        hovertemplate="claimed %{x}<br>%{customdata}<extra></extra>",
+    )
     figure.add_scatter(
-        x=[pair.measured for pair in found], y=places, mode="markers", name="measured here, 95 % interval",
-        marker={"size": 11, "color": MEASURED}, customdata=[[pair.low, pair.high, pair.n] for pair in found],
-        error_x={"array": [pair.high - pair.measured for pair in found], "arrayminus": [pair.measured - pair.low for pair in found],
-                 "thickness": 2, "width": 4, "color": MEASURED},
-        hovertemplate="measured %{x:.2f} (%{customdata[0]:.2f}–%{customdata[1]:.2f})<br>%{customdata[2]:,} images<extra></extra>",
-    )  # fmt: skip
+        x=[pair.measured for pair in found],
+        y=places,
+        mode="markers",
+        name="measured here, 95 % interval",
+        marker={"size": 11, "color": MEASURED},
+        customdata=[[pair.low, pair.high, pair.n] for pair in found],
+        error_x={
+            "array": [pair.high - pair.measured for pair in found],
+            "arrayminus": [pair.measured - pair.low for pair in found],
+            "thickness": 2,
+            "width": 4,
+            "color": MEASURED,
+        },
+        hovertemplate=(
+            "measured %{x:.2f} (%{customdata[0]:.2f}–%{customdata[1]:.2f})<br>%{customdata[2]:,}"
+            " images<extra></extra>"
+        ),
+    )
     figure.add_scatter(
-        x=[pair.high if pair.measured >= pair.claimed else pair.low for pair in found], y=places, mode="text", showlegend=False,
-        text=[f" {pair.measured:.{digits}f} " for pair in found], cliponaxis=False, hoverinfo="skip", textfont_size=12,
-        textposition=[f"middle {'right' if pair.measured >= pair.claimed else 'left'}" for pair in found],
-    )  # fmt: skip
+        x=[pair.high if pair.measured >= pair.claimed else pair.low for pair in found],
+        y=places,
+        mode="text",
+        showlegend=False,
+        text=[f" {pair.measured:.{digits}f} " for pair in found],
+        cliponaxis=False,
+        hoverinfo="skip",
+        textfont_size=12,
+        textposition=[
+            f"middle {'right' if pair.measured >= pair.claimed else 'left'}" for pair in found
+        ],
+    )
     _lay_out(figure, found, places)
     return figure
 
@@ -178,21 +239,40 @@ def _lay_out(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) ->
     """Titles and verdicts above the rows, an axis from zero."""
     for pair, y in zip(found, places, strict=True):
         figure.add_annotation(
-            x=0, xref="paper", y=y + 0.18, text=f"<b>{escape(pair.title)}</b><br>{escape(pair.verdict)}", showarrow=False,
-            xanchor="left", yanchor="bottom", align="left", font_size=12,
-        )  # fmt: skip
+            x=0,
+            xref="paper",
+            y=y + 0.18,
+            text=f"<b>{escape(pair.title)}</b><br>{escape(pair.verdict)}",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            font_size=12,
+        )
     ends = [value for pair in found for value in (pair.claimed, pair.high)]
     figure.update_layout(
-        height=70 + ROW * len(found), margin={"l": 4, "r": 8, "t": 34, "b": 4}, dragmode=False, hovermode="closest",
+        height=70 + ROW * len(found),
+        margin={"l": 4, "r": 8, "t": 34, "b": 4},
+        dragmode=False,
+        hovermode="closest",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
-    )  # fmt: skip
+    )
     top = max(ends) * 1.12 if found[0].in_years else 108
-    figure.update_xaxes(range=[0, top], fixedrange=True, automargin=True, zeroline=True, zerolinewidth=2,
-                        title_text="years" if found[0].in_years else "%")  # fmt: skip
+    figure.update_xaxes(
+        range=[0, top],
+        fixedrange=True,
+        automargin=True,
+        zeroline=True,
+        zerolinewidth=2,
+        title_text="years" if found[0].in_years else "%",
+    )
     figure.update_yaxes(range=[0.7, len(found) + 0.72], visible=False, fixedrange=True)
 
 
 def chart_words(found: Sequence[Pair]) -> str:
     """The chart in words, for those who cannot see it."""
     unit = "years" if found[0].in_years else "%"
-    return "; ".join(f"{pair.title}: claimed {pair.claimed:.4g}, measured {pair.measured:.4g} {unit}" for pair in found)
+    return "; ".join(
+        f"{pair.title}: claimed {pair.claimed:.4g}, measured {pair.measured:.4g} {unit}"
+        for pair in found
+    )

@@ -25,8 +25,9 @@ def offered(curve: dict[str, Any]) -> list[str]:
 
 
 def figure(curve: dict[str, Any], measure: str) -> go.Figure:
-    """A line for each set's validation images and, dashed, for training images; passes along the bottom. A later stage of training
-    begins at a dotted line."""
+    """A line for each set's validation images and, dashed, for training images; passes along the
+    bottom. A later stage of training begins at a dotted line.
+    """
     rows = joined(curve)
     scale = 100 if measure == "gender_accuracy" else 1
     chart = go.Figure()
@@ -44,8 +45,15 @@ def figure(curve: dict[str, Any], measure: str) -> go.Figure:
     for before, after in pairwise(rows):
         if after["stage"] != before["stage"]:
             chart.add_vline(x=before["epoch"], line={"dash": "dot", "width": 1})
-    chart.update_layout(height=320, margin={"l": 4, "r": 8, "t": 8, "b": 4}, dragmode=False, legend={"orientation": "h", "y": 1.12})
-    chart.update_xaxes(title_text="passes over the training images", fixedrange=True, automargin=True)
+    chart.update_layout(
+        height=320,
+        margin={"l": 4, "r": 8, "t": 8, "b": 4},
+        dragmode=False,
+        legend={"orientation": "h", "y": 1.12},
+    )
+    chart.update_xaxes(
+        title_text="passes over the training images", fixedrange=True, automargin=True
+    )
     chart.update_yaxes(title_text=MEASURES[measure], fixedrange=True, automargin=True)
     return chart
 
@@ -55,7 +63,11 @@ def _lines(keys: set[str], measure: str) -> list[tuple[str, str, bool]]:
     if measure == "loss":
         found = [("val_loss", "validation", False), ("loss", "training, with augmentation", True)]
         return [line for line in found if line[0] in keys]
-    lines = [(f"{part}{name}/{measure}", f"{title}, {words}", bool(part)) for part, words in PARTS for name, title in SET_TITLES.items()]
+    lines = [
+        (f"{part}{name}/{measure}", f"{title}, {words}", bool(part))
+        for part, words in PARTS
+        for name, title in SET_TITLES.items()
+    ]
     return [line for line in lines if line[0] in keys]
 
 

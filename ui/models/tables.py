@@ -1,4 +1,6 @@
-"""What ``reports/`` and the manifest say of the models, as a chart and tables. Read, never computed anew."""
+"""What ``reports/`` and the manifest say of the models, as a chart and tables. Read, never computed
+anew.
+"""
 
 from __future__ import annotations
 
@@ -104,18 +106,34 @@ def _scale(metric: str) -> float:
 
 
 def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) -> go.Figure:
-    """A panel for each dataset, a line with point and interval for each model for use, the best on top."""
-    used, scale = {entry.name: entry.title for entry in entries if not entry.for_comparison}, _scale(metric)
+    """A panel for each dataset, a line with point and interval for each model for use, the best on
+    top.
+    """
+    used, scale = (
+        {entry.name: entry.title for entry in entries if not entry.for_comparison},
+        _scale(metric),
+    )
     panels = {
-        name: [report for report in found if report["set"] == name and report["weights"] in used and metric in report["metrics"]]
+        name: [
+            report
+            for report in found
+            if report["set"] == name and report["weights"] in used and metric in report["metrics"]
+        ]
         for name in SET_TITLES
     }
-    panels = {name: sorted(rows, key=lambda row: _best_last(row, metric)) for name, rows in panels.items() if rows}
+    panels = {
+        name: sorted(rows, key=lambda row: _best_last(row, metric))
+        for name, rows in panels.items()
+        if rows
+    }
     heights = [len(rows) + 1.4 for rows in panels.values()]
     figure = make_subplots(
-        rows=max(len(panels), 1), shared_xaxes=True, vertical_spacing=0.9 / max(sum(heights), 1),
-        row_heights=heights or None, subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
-    )  # fmt: skip
+        rows=max(len(panels), 1),
+        shared_xaxes=True,
+        vertical_spacing=0.9 / max(sum(heights), 1),
+        row_heights=heights or None,
+        subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
+    )
     for where, rows in enumerate(panels.values(), start=1):
         estimates = [row["metrics"][metric] for row in rows]
         figure.add_scatter(
@@ -133,10 +151,17 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
             row=where,
             col=1,
         )
-    figure.update_layout(height=int(60 + 22 * sum(heights)), margin={"l": 4, "r": 8, "t": 24, "b": 4}, dragmode=False, showlegend=False)
+    figure.update_layout(
+        height=int(60 + 22 * sum(heights)),
+        margin={"l": 4, "r": 8, "t": 24, "b": 4},
+        dragmode=False,
+        showlegend=False,
+    )
     figure.update_annotations(x=0, xanchor="left", font_size=13)
     figure.update_xaxes(fixedrange=True, automargin=True, zeroline=metric == "bias")
-    figure.update_xaxes(title_text="years" if metric in YEARS else "%", row=max(len(panels), 1), col=1)
+    figure.update_xaxes(
+        title_text="years" if metric in YEARS else "%", row=max(len(panels), 1), col=1
+    )
     figure.update_yaxes(fixedrange=True, automargin=True, tickfont_size=12)
     return figure
 
@@ -144,12 +169,21 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
 def _best_last(report: Report, metric: str) -> float:
     """Sorts reports so that the best one stands on top of an axis that runs upwards."""
     value = report["metrics"][metric]["value"]
-    return -abs(value) if metric in YEARS or metric == "gender_gap" else -abs(value - AIM) if metric == "interval_coverage" else value
+    return (
+        -abs(value)
+        if metric in YEARS or metric == "gender_gap"
+        else -abs(value - AIM)
+        if metric == "interval_coverage"
+        else value
+    )
 
 
 def _panel_title(name: str, rows: Sequence[Report], metric: str) -> str:
     counts = sorted({row["metrics"][metric]["n"] for row in rows})
-    return f"{TERMS[name].title}, {rows[0]['split']}, n {' to '.join(f'{count:,}' for count in dict.fromkeys((counts[0], counts[-1])))}"
+    return (
+        f"{TERMS[name].title}, {rows[0]['split']}, n"
+        f" {' to '.join(f'{count:,}' for count in dict.fromkeys((counts[0], counts[-1])))}"
+    )
 
 
 def table(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
@@ -157,13 +191,26 @@ def table(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame
     rows = []
     for entry in entries:
         for report in (item for item in found if item["weights"] == entry.name):
-            row = {"model": entry.title, "dataset": TERMS[report["set"]].title, "split": report["split"], "n": report["n"]}
-            rows.append(row | {head: shown_estimate(report["metrics"].get(name), name) for name, head in HEADS.items()})
+            row = {
+                "model": entry.title,
+                "dataset": TERMS[report["set"]].title,
+                "split": report["split"],
+                "n": report["n"],
+            }
+            rows.append(
+                row
+                | {
+                    head: shown_estimate(report["metrics"].get(name), name)
+                    for name, head in HEADS.items()
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def comparison(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
-    """A row for each system, model, dataset and measure: what the paper claims and what was measured here, in columns of their own."""
+    """A row for each system, model, dataset and measure: what the paper claims and what was
+    measured here, in columns of their own.
+    """
     rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
     titles = {entry.name: entry.title for entry in entries}
     return pd.DataFrame([_compared(row, titles) for row in rows])
@@ -218,7 +265,9 @@ def leakage() -> pd.DataFrame:
                 "split": SPLITS[run["split"]],
                 "MAE, years": shown_estimate(run["mae"], "mae"),
                 "n": run["mae"]["n"],
-                "with a near-duplicate in training": "none" if twins is None else shown_estimate(twins, "mae"),
+                "with a near-duplicate in training": (
+                    "none" if twins is None else shown_estimate(twins, "mae")
+                ),
                 "n with one": 0 if twins is None else twins["n"],
                 "without": shown_estimate(run["mae_without_twin"], "mae"),
                 "recipe": run["recipe"],
@@ -235,10 +284,15 @@ def faithful() -> pd.DataFrame:
 
 
 def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
-    """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for it."""
+    """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for
+    it.
+    """
     rows = []
     for row in ablation_rows(entries, found, read_attentions(REPORTS)):
-        shown = {HEADS[key]: shown_estimate(row["measured"].get(key), key) for key in ("mae", "gender_accuracy")}
+        shown = {
+            HEADS[key]: shown_estimate(row["measured"].get(key), key)
+            for key in ("mae", "gender_accuracy")
+        }
         rows.append(
             {
                 "mask": mask_words(row),
@@ -246,7 +300,9 @@ def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFr
                 "dataset": f"{SET_TITLES[row['set']]}, {row['split']}",
                 "n": row["n"],
                 **shown,
-                "learned gates, block 1 to 3": ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–",
+                "learned gates, block 1 to 3": (
+                    ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–"
+                ),
                 f"mask values within {EDGE:g} of 0 or 1": saturated_words(row),
                 "MAE with flat masks": flattened_words(row),
                 "minutes": row["minutes"],
@@ -257,7 +313,9 @@ def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFr
 
 
 def rivals() -> tuple[pd.DataFrame, str]:
-    """Table III of the multi-task CNN's paper, claimed and run here, and the machine; empty where it was not run."""
+    """Table III of the multi-task CNN's paper, claimed and run here, and the machine; empty where
+    it was not run.
+    """
     found = read_rivals(REPORTS)
     if found is None:
         return pd.DataFrame(), ""
@@ -265,7 +323,9 @@ def rivals() -> tuple[pd.DataFrame, str]:
         {
             "method": row["name"],
             "parameters claimed, M": row["claimed_parameters"] / 1e6,
-            "parameters here, M": None if row["parameters"] is None else round(row["parameters"] / 1e6, 2),
+            "parameters here, M": (
+                None if row["parameters"] is None else round(row["parameters"] / 1e6, 2)
+            ),
             "desktop claimed, s": row["claimed_desktop_s"],
             "here, ms": row["median_ms"],
             "times ours": row["ratio_to_ours"],
@@ -274,7 +334,10 @@ def rivals() -> tuple[pd.DataFrame, str]:
         }
         for row in found["rows"]
     ]
-    return pd.DataFrame(rows), f"One face at a time, {found['threads']} threads, {found['machine']}."
+    return (
+        pd.DataFrame(rows),
+        f"One face at a time, {found['threads']} threads, {found['machine']}.",
+    )
 
 
 def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
@@ -282,8 +345,16 @@ def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
     rows = []
     for entry in entries:
         kind, cost = entry.training.get("storage", "half"), entry.training.get("storage_cost", {})
-        shares = {f"cost: {name}, points": 100 * cost[key] if key in cost else None for key, name in COSTS.items()}
-        row = {"model": entry.title, "stored": STORAGES[kind], "MB": round(entry.size / 1e6, 1), "cost: MAE, years": cost.get("mae")}
+        shares = {
+            f"cost: {name}, points": 100 * cost[key] if key in cost else None
+            for key, name in COSTS.items()
+        }
+        row = {
+            "model": entry.title,
+            "stored": STORAGES[kind],
+            "MB": round(entry.size / 1e6, 1),
+            "cost: MAE, years": cost.get("mae"),
+        }
         rows.append(row | shares)
     return pd.DataFrame(rows)
 

@@ -31,7 +31,9 @@ THUMB = 112
 
 @dataclass(frozen=True)
 class Example:
-    """``label``: under its thumbnail; ``source``: what the image is, and whose; ``file``: name and bytes."""
+    """``label``: under its thumbnail; ``source``: what the image is, and whose; ``file``: name and
+    bytes.
+    """
 
     label: str
     source: str
@@ -91,7 +93,11 @@ EXAMPLES = {
         lambda: ("on_its_side.png", sample_file(Image.Transpose.ROTATE_90)),
     ),
     "blurred": Example("Blurred", "The astronaut's portrait, blurred", _blurred),
-    "crowd": Example("Twelve", "Both portraits, six ways each: as they are, grey, dark, blurred, bright and coarse", _crowd),
+    "crowd": Example(
+        "Twelve",
+        "Both portraits, six ways each: as they are, grey, dark, blurred, bright and coarse",
+        _crowd,
+    ),
 }
 FIRST = "portrait"
 

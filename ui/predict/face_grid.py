@@ -1,4 +1,6 @@
-"""A crowd's faces as a table to sort, with one line of summary above it and the card of the chosen face below."""
+"""A crowd's faces as a table to sort, with one line of summary above it and the card of the chosen
+face below.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from ui.common.images import data_url
 from ui.predict.session_results import Answer
 
 CARDS = 6
-"""Faces that get a card each; more are in a grid. Each card holds a chart, and browsers get slow with dozens of them."""
+"""Faces that get a card each; more are in a grid. Each card holds a chart, and browsers get slow
+with dozens of them.
+"""
 CROP_SIDE, ROW = 48, 52
 """Side of a face in the grid, and height of a row, in pixels."""
 HEIGHT = 440
@@ -25,7 +29,9 @@ OLDEST = 100
 
 
 def grid(answer: Answer) -> int:
-    """Draw the grid of the faces of ``answer``; index of the chosen face, the first until a row is clicked."""
+    """Draw the grid of the faces of ``answer``; index of the chosen face, the first until a row is
+    clicked.
+    """
     predictions = answer.predictions
     st.markdown(f"**{summary(predictions)}**")
     table = face_table(predictions)
@@ -37,10 +43,14 @@ def grid(answer: Answer) -> int:
         height=min(HEIGHT, ROW * (len(predictions) + 1)),
         row_height=ROW,
         column_config={
-            "": st.column_config.NumberColumn(width=44, help="Number of the face in the image, from left to right"),
+            "": st.column_config.NumberColumn(
+                width=44, help="Number of the face in the image, from left to right"
+            ),
             "Face": st.column_config.ImageColumn(width=60),
             "Age": st.column_config.NumberColumn(width=60, format="%.0f"),
-            "Interval": st.column_config.ImageColumn(width=180, help=f"Likely range of ages on a scale from 0 to {OLDEST}"),
+            "Interval": st.column_config.ImageColumn(
+                width=180, help=f"Likely range of ages on a scale from 0 to {OLDEST}"
+            ),
         },
         on_select="rerun",
         selection_mode="single-row-required",
@@ -75,17 +85,23 @@ def face_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
 
 
 def interval_bar(age: AgeEstimate, colour: str) -> str | None:
-    """A line from 0 to 100 years with the interval as a bar and the age as a tick: an SVG image as a data: address."""
+    """A line from 0 to 100 years with the interval as a bar and the age as a tick: an SVG image as
+    a data: address.
+    """
     if age.interval is None:
         return None
     low, high = (min(max(float(end), 0), OLDEST) for end in age.interval)
     years = min(max(age.years, 0), OLDEST)
     shapes = (
-        f'<rect x="0" y="23" width="160" height="2" fill="#8FA0A0"/>'
-        f'<rect x="{1.6 * low:.1f}" y="18" width="{max(1.6 * (high - low), 2):.1f}" height="12" rx="3" fill="{colour}"/>'
-        f'<rect x="{1.6 * years - 1.5:.1f}" y="13" width="3" height="22" fill="#7A6A5A"/>'
+        f'<rect x="0" y="23" width="160" height="2" fill="#8FA0A0"/><rect x="{1.6 * low:.1f}"'
+        f' y="18" width="{max(1.6 * (high - low), 2):.1f}" height="12" rx="3"'
+        f' fill="{colour}"/><rect x="{1.6 * years - 1.5:.1f}" y="13" width="3" height="22"'
+        ' fill="#7A6A5A"/>'
     )
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="160" height="48" viewBox="0 0 160 48">{shapes}</svg>'
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="160" height="48" viewBox="0 0 160'
+        f' 48">{shapes}</svg>'
+    )
     return f"data:image/svg+xml,{quote(svg)}"
 
 

@@ -14,7 +14,11 @@ from ui.common.messages import plain
 from ui.predict import examples
 from ui.predict.session_results import Picture
 
-UPLOAD, CAMERA, SAMPLE = ":material/upload: Upload", ":material/photo_camera: Camera", ":material/portrait: Sample"
+UPLOAD, CAMERA, SAMPLE = (
+    ":material/upload: Upload",
+    ":material/photo_camera: Camera",
+    ":material/portrait: Sample",
+)
 SOURCE_KEY, KEPT, EXAMPLE = "source", "kept-uploads", "example"
 NAMED = 3
 """Kept images that are named; more are behind an ellipsis."""
@@ -23,7 +27,8 @@ PRIVATE = "Images are read in memory and never stored or logged."
 
 
 def images_or_example(race: bool) -> list[Picture]:
-    """The visitor's images, else the chosen example, the first unless another was clicked: Predict always has an image to answer.
+    """The visitor's images, else the chosen example, the first unless another was clicked: Predict
+    always has an image to answer.
 
     ``race``: whether race is estimated, so that the consent says so.
     """
@@ -88,8 +93,9 @@ def _back_to_uploads() -> None:
 
 
 def pictures(race: bool) -> list[Picture]:
-    """The images of the open tab; an empty list where none came in yet. ``race``: whether race is estimated, so that the consent
-    says so."""
+    """The images of the open tab; an empty list where none came in yet. ``race``: whether race is
+    estimated, so that the consent says so.
+    """
     upload, camera, sample = st.tabs([UPLOAD, CAMERA, SAMPLE], key=SOURCE_KEY, on_change="rerun")
     with upload:  # always there: its files outlive a visit to another tab
         files = _uploader(on_change=_forget_kept)
@@ -108,7 +114,12 @@ def pictures(race: bool) -> list[Picture]:
 
 def offer_sample() -> None:
     """A button that brings the sample tab to the front."""
-    st.button("Try it with the sample portrait", icon=":material/portrait:", key="try_sample", on_click=_open_sample)
+    st.button(
+        "Try it with the sample portrait",
+        icon=":material/portrait:",
+        key="try_sample",
+        on_click=_open_sample,
+    )
 
 
 def _open_sample() -> None:
@@ -128,8 +139,9 @@ def privacy_sentence(race: bool) -> str:
     """What is estimated, where, and what becomes of the image."""
     what = describe_attributes(race)
     return (
-        f"From the snapshot you take, this app estimates the {what} of each face. It happens in the memory of the computer that runs "
-        "the app; nothing is stored, logged or passed on, and it is forgotten soon after you close the page."
+        f"From the snapshot you take, this app estimates the {what} of each face. It happens in the"
+        " memory of the computer that runs the app; nothing is stored, logged or passed on, and it"
+        " is forgotten soon after you close the page."
     )
 
 
@@ -155,10 +167,14 @@ def _forget_kept() -> None:
 
 
 def _at_hand(files: Sequence) -> list[Picture]:
-    """What was uploaded, on this visit to the page or before: Streamlit forgets a page's uploads when another page is opened."""
+    """What was uploaded, on this visit to the page or before: Streamlit forgets a page's uploads
+    when another page is opened.
+    """
     page = st.session_state.get("page", "")
     if files:
-        st.session_state.setdefault(KEPT, {})[page] = [Picture(file.name, file.getvalue()) for file in files]
+        st.session_state.setdefault(KEPT, {})[page] = [
+            Picture(file.name, file.getvalue()) for file in files
+        ]
     elif _kept_here():
         _still_here(page, _kept_here())
     return _kept_here()
@@ -166,10 +182,14 @@ def _at_hand(files: Sequence) -> list[Picture]:
 
 def _still_here(page: str, images: Sequence[Picture]) -> None:
     """Which images are still here from before, and the way to be rid of them."""
-    names = ", ".join(image.name for image in images[:NAMED]) + (" …" if len(images) > NAMED else "")
+    names = ", ".join(image.name for image in images[:NAMED]) + (
+        " …" if len(images) > NAMED else ""
+    )
     with st.container(horizontal=True, vertical_alignment="center", key="kept-uploads"):
         st.markdown(f":material/history: Still here: {plain(names)}")
-        st.button("Remove", icon=":material/close:", key="remove-uploads", on_click=_forget, args=(page,))
+        st.button(
+            "Remove", icon=":material/close:", key="remove-uploads", on_click=_forget, args=(page,)
+        )
 
 
 def _forget(page: str) -> None:
@@ -181,14 +201,28 @@ def _forget(page: str) -> None:
 
 
 def _snapshot(race: bool) -> list[Picture]:
-    """The camera's widget exists only after the button: browsers ask for the camera as soon as it does."""
+    """The camera's widget exists only after the button: browsers ask for the camera as soon as it
+    does.
+    """
     st.html(f'<p class="ag-privacy">{escape(privacy_sentence(race))}</p>')
     is_open = st.session_state.get("camera_open", False)
-    label, icon = ("Close the camera", ":material/videocam_off:") if is_open else ("Open the camera", ":material/videocam:")
-    st.button(label, icon=icon, type="secondary" if is_open else "primary", key="camera_button", on_click=_toggle_camera)
+    label, icon = (
+        ("Close the camera", ":material/videocam_off:")
+        if is_open
+        else ("Open the camera", ":material/videocam:")
+    )
+    st.button(
+        label,
+        icon=icon,
+        type="secondary" if is_open else "primary",
+        key="camera_button",
+        on_click=_toggle_camera,
+    )
     if not is_open:
         return []
-    shot = st.camera_input("Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560)
+    shot = st.camera_input(
+        "Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560
+    )
     return [] if shot is None else [Picture("snapshot.jpg", shot.getvalue())]
 
 

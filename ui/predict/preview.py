@@ -1,4 +1,6 @@
-"""The image as the page shows it: small enough to send, with the age on the box of each face. All other words are on the cards."""
+"""The image as the page shows it: small enough to send, with the age on the box of each face. All
+other words are on the cards.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,21 @@ Size = tuple[int, int]
 
 
 def preview(analysis: Analysis) -> bytes:
-    """JPEG of at most ``PREVIEW_SIDE`` pixels with a box and an age on each face, turned so that the faces stand upright. The faces'
-    numbers stand in a corner of their boxes where there are two or more."""
+    """JPEG of at most ``PREVIEW_SIDE`` pixels with a box and an age on each face, turned so that
+    the faces stand upright. The faces' numbers stand in a corner of their boxes where there are two
+    or more.
+    """
     analysis = analysis.upright()
     scale = min(1.0, PREVIEW_SIDE / max(analysis.image.size))
-    size = (max(1, round(analysis.image.width * scale)), max(1, round(analysis.image.height * scale)))
-    canvas = analysis.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0) if scale < 1 else analysis.image.copy()
+    size = (
+        max(1, round(analysis.image.width * scale)),
+        max(1, round(analysis.image.height * scale)),
+    )
+    canvas = (
+        analysis.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        if scale < 1
+        else analysis.image.copy()
+    )
     draw = ImageDraw.Draw(canvas)
     many = len(analysis.predictions) > 1
     for number, prediction in enumerate(analysis.predictions, start=1):
@@ -43,24 +54,42 @@ def _line(size: Size) -> int:
 
 
 def _box(face: Face, scale: float, size: Size) -> tuple[float, float, float, float] | None:
-    """The part of a face's box that can be drawn, in pixels of the canvas; None where it lies outside."""
+    """The part of a face's box that can be drawn, in pixels of the canvas; None where it lies
+    outside.
+    """
     line = _line(size)
     x0, y0, x1, y1 = (value * scale for value in face.box_xyxy)
-    x0, y0, x1, y1 = max(x0, line), max(y0, line), min(x1, size[0] - line - 1), min(y1, size[1] - line - 1)
+    x0, y0, x1, y1 = (
+        max(x0, line),
+        max(y0, line),
+        min(x1, size[0] - line - 1),
+        min(y1, size[1] - line - 1),
+    )
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int, size: Size) -> None:
+def _draw_box(
+    draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int, size: Size
+) -> None:
     x0, y0, x1, y1 = box
     line = _line(size)
-    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="#FFFFFF", width=line + 2)  # a halo: visible on any background
+    # A halo: visible on any background.
+    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="#FFFFFF", width=line + 2)
     draw.rectangle(box, outline=colour_of(number), width=line)
 
 
-def _draw_tags(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int, age: str, many: bool, size: Size) -> None:
+def _draw_tags(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[float, float, float, float],
+    number: int,
+    age: str,
+    many: bool,
+    size: Size,
+) -> None:
     """The age above the box, and with ``many`` faces the number in its lower left corner."""
     x0, y0, _, y1 = box
-    letters = min(max((y1 - y0) * 0.3, max(size) / 50), max(size) / 20)  # small on small faces, so that they stay visible
+    # Small on small faces, so that they stay visible.
+    letters = min(max((y1 - y0) * 0.3, max(size) / 50), max(size) / 20)
     width, height = _tag_size(draw, age, max(11, round(letters)), size)
     top = y0 - height if y0 >= height else y0
     _draw_tag(draw, (min(x0, size[0] - width), top), age, number, max(11, round(letters)), size)
@@ -70,15 +99,26 @@ def _draw_tags(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float]
         _draw_tag(draw, (x0, y1 - height), str(number), number, small, size)
 
 
-def _tag_size(draw: ImageDraw.ImageDraw, text: str, letters: int, size: Size) -> tuple[float, float]:
+def _tag_size(
+    draw: ImageDraw.ImageDraw, text: str, letters: int, size: Size
+) -> tuple[float, float]:
     left, top, right, bottom = draw.textbbox((0, 0), text, font=ImageFont.load_default(letters))
     pad = 2 * _line(size)
     return max(right - left, bottom - top) + 2 * pad, bottom - top + 2 * pad
 
 
-def _draw_tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, number: int, letters: int, size: Size) -> None:
+def _draw_tag(
+    draw: ImageDraw.ImageDraw,
+    corner: tuple[float, float],
+    text: str,
+    number: int,
+    letters: int,
+    size: Size,
+) -> None:
     (x, y), (width, height) = corner, _tag_size(draw, text, letters, size)
     colour = colour_of(number)
     draw.rectangle((x, y, x + width, y + height), fill=colour)
     font = ImageFont.load_default(letters)
-    draw.text((x + width / 2, y + height / 2), text, font=font, fill=text_colour(colour), anchor="mm")
+    draw.text(
+        (x + width / 2, y + height / 2), text, font=font, fill=text_colour(colour), anchor="mm"
+    )

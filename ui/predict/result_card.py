@@ -1,4 +1,6 @@
-"""One card a face: crop, age with its interval and distribution, gender, and what to be careful about."""
+"""One card a face: crop, age with its interval and distribution, gender, and what to be careful
+about.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,23 @@ import streamlit as st
 
 from agegender_core.output.drawing import colour_of, text_colour
 from agegender_core.types import AgeEstimate, Categorical, Prediction
-from ui.common.charts import CONFIG, age_chart, age_chart_words, percent_words, range_chart, range_chart_words, with_en_dash
+from ui.common.charts import (
+    CONFIG,
+    age_chart,
+    age_chart_words,
+    percent_words,
+    range_chart,
+    range_chart_words,
+    with_en_dash,
+)
 from ui.predict.session_results import Answer
 
 LOW_SCORE = 0.95
 SMALL_FACE = 40
 EVEN = 0.70
-"""Below these the card asks for caution: detector's score; shorter side of the face in pixels; probability of the chosen gender."""
+"""Below these the card asks for caution: detector's score; shorter side of the face in pixels;
+probability of the chosen gender.
+"""
 
 
 def show(prediction: Prediction, number: int, explain: Callable[[int], None] | None = None) -> None:
@@ -39,7 +51,9 @@ def show(prediction: Prediction, number: int, explain: Callable[[int], None] | N
 
 
 def _distribution(age: AgeEstimate, number: int) -> None:
-    """Ages or ranges as bars, or a sentence where the network has neither. The key changes with the kind: they are two charts."""
+    """Ages or ranges as bars, or a sentence where the network has neither. The key changes with the
+    kind: they are two charts.
+    """
     if age.ranges is not None:
         figure, words, kind = range_chart(age.ranges), range_chart_words(age.ranges), "ranges"
     elif age.probs is not None:
@@ -54,7 +68,12 @@ def timing_words(answer: Answer) -> str:
     """«2 faces · 0.4 s», and how many smaller ones were left out."""
     count = len(answer.predictions)
     faces = "No face" if not count else f"{count} face{'' if count == 1 else 's'}"
-    left = f" · {answer.left_out} smaller faces were left out: an image's largest {count} are answered here" if answer.left_out else ""
+    left = (
+        f" · {answer.left_out} smaller faces were left out: an image's largest {count} are answered"
+        " here"
+        if answer.left_out
+        else ""
+    )
     return f"{faces} · {_seconds(answer)} s{left}"
 
 
@@ -68,14 +87,20 @@ def timing_steps(answer: Answer) -> str:
     """The steps behind ``timing_words``, for a tooltip."""
     time = answer.timing
     detection = "faces known from before" if answer.reused else f"detection {time.detect_ms:.0f} ms"
-    return f"{detection[0].upper()}{detection[1:]}, alignment {time.align_ms:.0f} ms, model {time.network_ms:.0f} ms"
+    return (
+        f"{detection[0].upper()}{detection[1:]}, alignment {time.align_ms:.0f} ms, model"
+        f" {time.network_ms:.0f} ms"
+    )
 
 
 def head(age: AgeEstimate, number: int) -> str:
     """Number of the face, the age and what its interval means."""
     colour = colour_of(number)
     style = f"background:{colour};color:{text_colour(colour)}"
-    badge = f'<span class="ag-number" role="heading" aria-level="2" style="{style}">Face {number}</span>'
+    badge = (
+        f'<span class="ag-number" role="heading" aria-level="2" style="{style}">Face'
+        f" {number}</span>"
+    )
     if age.ranges is not None:
         headline, unit, words = with_en_dash(age.ranges.label), "years", range_words(age)
     else:
@@ -86,12 +111,16 @@ def head(age: AgeEstimate, number: int) -> str:
 
 
 def range_words(age: AgeEstimate) -> str:
-    """«46 %, the likeliest of 9 ranges. Average estimate: 36.» and the interval, where there is one."""
+    """«46 %, the likeliest of 9 ranges. Average estimate: 36.» and the interval, where there is
+    one.
+    """
     ranges = age.ranges
     if ranges is None:
         return ""
     sure = "" if ranges.confidence is None else f"{percent_words(100 * ranges.confidence)}, "
-    words = f"{sure}the likeliest of {len(ranges.labels)} ranges. Average estimate: {age.years:.0f}."
+    words = (
+        f"{sure}the likeliest of {len(ranges.labels)} ranges. Average estimate: {age.years:.0f}."
+    )
     words = words[0].upper() + words[1:]
     return words if age.interval is None else f"{words} {interval_words(age)}"
 
@@ -108,13 +137,23 @@ def interval_words(age: AgeEstimate) -> str:
 def choice(categorical: Categorical) -> str:
     """A row a label: its name, a bar and its probability, the chosen one in full colour."""
     if categorical.probs is None:
-        return f'<div class="ag-rows"><b>{escape(categorical.label)}</b><span>(this model gives no probability)</span></div>'
+        return (
+            f'<div class="ag-rows"><b>{escape(categorical.label)}</b><span>(this model gives no'
+            " probability)</span></div>"
+        )
     cells = []
-    for index, (label, probability) in enumerate(zip(categorical.labels, categorical.probs, strict=True)):
+    for index, (label, probability) in enumerate(
+        zip(categorical.labels, categorical.probs, strict=True)
+    ):
         text = escape(label.replace("_", " / "))
-        name, bar = (f"<b>{text}</b>", "ag-chosen") if index == categorical.index else (f'<span class="ag-quiet">{text}</span>', "")
+        name, bar = (
+            (f"<b>{text}</b>", "ag-chosen")
+            if index == categorical.index
+            else (f'<span class="ag-quiet">{text}</span>', "")
+        )
         cells.append(
-            f'{name}<span class="ag-bar" aria-hidden="true"><i class="{bar}" style="width:{probability:.1%}"></i></span>'
+            f'{name}<span class="ag-bar" aria-hidden="true"><i class="{bar}"'
+            f' style="width:{probability:.1%}"></i></span>'
             f'<span class="ag-value">{probability * 100:.1f} %</span>'
         )
     return f'<div class="ag-rows">{"".join(cells)}</div>'
@@ -130,9 +169,13 @@ def notes(prediction: Prediction) -> str:
 def facts(prediction: Prediction) -> list[str]:
     """How the face was found."""
     face = prediction.face
-    lines = [f"Detection score {face.score:.2f}; face of {face.width:.0f} × {face.height:.0f} pixels."]
+    lines = [
+        f"Detection score {face.score:.2f}; face of {face.width:.0f} × {face.height:.0f} pixels."
+    ]
     if face.turned:
-        lines.append(f"The image is shown turned by {face.turned}°: its faces stand upright that way.")
+        lines.append(
+            f"The image is shown turned by {face.turned}°: its faces stand upright that way."
+        )
     return lines
 
 

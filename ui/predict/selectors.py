@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def pick_weights(installed: Sequence[ModelInfo], preferred: str | None) -> str:
-    """Name of the model that answers: ``preferred`` or the first of ``installed``, unless the visitor chooses among several."""
+    """Name of the model that answers: ``preferred`` or the first of ``installed``, unless the
+    visitor chooses among several.
+    """
     titles = {entry.name: entry.title for entry in installed}
     names = list(titles)
     first = preferred or names[0]
@@ -40,22 +42,47 @@ def pick_answer(answers: Sequence[Answer]) -> Answer:
     """The answer to show: the only one, or the one chosen from a list of images."""
     if len(answers) == 1:
         return answers[0]
-    labels = [f"{number}. {answer.picture.name}: {count_words(len(answer.predictions))}" for number, answer in enumerate(answers, start=1)]
-    chosen = st.selectbox("Image", range(len(answers)), format_func=labels.__getitem__, key="picture-choice", width=420)
+    labels = [
+        f"{number}. {answer.picture.name}: {count_words(len(answer.predictions))}"
+        for number, answer in enumerate(answers, start=1)
+    ]
+    chosen = st.selectbox(
+        "Image",
+        range(len(answers)),
+        format_func=labels.__getitem__,
+        key="picture-choice",
+        width=420,
+    )
     return answers[chosen]
 
 
 def overview(answers: Sequence[Answer], unread: int) -> None:
-    """One line on all images and a table of all their faces. ``unread``: how many more images had no answer."""
+    """One line on all images and a table of all their faces. ``unread``: how many more images had
+    no answer.
+    """
     rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
     total = f"{len(answers) + unread} images, {count_words(len(rows))}"
     st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
-    spread = {"age_low": "From", "age_high": "To"} if any(row["age_low"] is not None for row in rows) else {"age_group": "Range"}
+    spread = (
+        {"age_low": "From", "age_high": "To"}
+        if any(row["age_low"] is not None for row in rows)
+        else {"age_group": "Range"}
+    )
     columns = {"file": "Image", "face": "Face", "age": "Age", **spread, "gender": "Gender"}
     table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
     with st.expander("All faces in one table", icon=":material/table_rows:"):
-        whole = {name: st.column_config.NumberColumn(format="%.0f", width="small") for name in ("Age", "From", "To") if name in table}
-        st.dataframe(table, hide_index=True, width="stretch", column_config=whole, alt="Age and gender of all faces")
+        whole = {
+            name: st.column_config.NumberColumn(format="%.0f", width="small")
+            for name in ("Age", "From", "To")
+            if name in table
+        }
+        st.dataframe(
+            table,
+            hide_index=True,
+            width="stretch",
+            column_config=whole,
+            alt="Age and gender of all faces",
+        )
 
 
 def count_words(faces: int) -> str:
@@ -63,8 +90,12 @@ def count_words(faces: int) -> str:
     return "no face" if faces == 0 else f"{faces} face{'' if faces == 1 else 's'}"
 
 
-def answered_by(installed: Sequence[ModelInfo], preferred: str | None) -> tuple[str, ModelInfo | None]:
-    """«Answered by … · change»: the model's name, and what is known of it; others are behind «change», with its card."""
+def answered_by(
+    installed: Sequence[ModelInfo], preferred: str | None
+) -> tuple[str, ModelInfo | None]:
+    """«Answered by … · change»: the model's name, and what is known of it; others are behind
+    «change», with its card.
+    """
     known = {entry.name: entry for entry in installed}
     offered = [entry for entry in installed if not entry.for_comparison] or list(installed)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="answered-by"):

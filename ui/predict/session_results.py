@@ -1,7 +1,9 @@
-"""From images in hand to answers kept for the session: each image is analysed once, whatever widgets make the page run again.
+"""From images in hand to answers kept for the session: each image is analysed once, whatever
+widgets make the page run again.
 
-An answer keeps the estimates and a small preview, not the pixels: fifty photographs would fill the memory of a small server. It lives in
-the session's own state and goes with it; nothing here reaches a disk, a log or another session.
+An answer keeps the estimates and a small preview, not the pixels: fifty photographs would fill the
+memory of a small server. It lives in the session's own state and goes with it; nothing here reaches
+a disk, a log or another session.
 """
 
 from __future__ import annotations
@@ -28,13 +30,16 @@ LOG = logging.getLogger(__name__)
 Key = tuple[str, ...]
 """An answer's: digest and name of the image, name of the model, whether race is estimated."""
 KEPT, KEPT_BYTES = 120, 64 * 2**20
-"""Answers a session keeps, and bytes of their files; those to the images at hand are kept in any case. So are as many
-images' faces."""
+"""Answers a session keeps, and bytes of their files; those to the images at hand are kept in any
+case. So are as many images' faces.
+"""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of an image's faces: those that are answered, and how many smaller ones are ``left_out``."""
+    """What is known of an image's faces: those that are answered, and how many smaller ones are
+    ``left_out``.
+    """
 
     faces: tuple[Face, ...]
     left_out: int = 0
@@ -46,8 +51,9 @@ Known = dict[str, Seen]
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it came in: its ``name`` for the reader's eyes and the ``data`` of the file. ``shipped``: with the app; its answers
-    are shared by all sessions."""
+    """An image as it came in: its ``name`` for the reader's eyes and the ``data`` of the file.
+    ``shipped``: with the app; its answers are shared by all sessions.
+    """
 
     name: str
     data: bytes = field(repr=False)
@@ -61,10 +67,11 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content; ``preview`` is a JPEG with numbered boxes.
+    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content;
+    ``preview`` is a JPEG with numbered boxes.
 
-    ``predictions`` stand from left to right. ``reused``: the faces were known already, from when another model answered. ``left_out``:
-    smaller faces beyond the operator's limit.
+    ``predictions`` stand from left to right. ``reused``: the faces were known already, from when
+    another model answered. ``left_out``: smaller faces beyond the operator's limit.
     """
 
     picture: Picture
@@ -79,7 +86,9 @@ class Answer:
     left_out: int = 0
 
     def annotated(self) -> Any:
-        """The image in its own size with everything drawn in, decoded again from the bytes in memory."""
+        """The image in its own size with everything drawn in, decoded again from the bytes in
+        memory.
+        """
         return annotate(
             Analysis(
                 load_image(self.picture.data, limits=services.settings().image_limits),
@@ -92,7 +101,9 @@ class Answer:
 
 
 SHARED: dict[Key, Answer] = {}
-"""Answers to the images that ship with the app, for all sessions: a first visit waits for no network. A few for each model."""
+"""Answers to the images that ship with the app, for all sessions: a first visit waits for no
+network. A few for each model.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +114,11 @@ class Failure:
     error: AgeGenderError
 
 
-def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool, title: str = "the model") -> list[Answer | Failure]:
-    """One entry an image, in order. An image that cannot be read leaves the others alone. ``title``: the model's.
+def answer_all(
+    pictures: Sequence[Picture], weights: str | None, race: bool, title: str = "the model"
+) -> list[Answer | Failure]:
+    """One entry an image, in order. An image that cannot be read leaves the others alone.
+    ``title``: the model's.
 
     Raises ``WeightsError`` or ``DetectorError`` where there is no model to answer.
     """
@@ -115,7 +129,9 @@ def answer_all(pictures: Sequence[Picture], weights: str | None, race: bool, tit
         if picture.shipped and key not in kept and key in SHARED:
             kept[key] = SHARED[key]
             known.setdefault(picture.digest, _seen(SHARED[key]))
-    waiting = [(key, picture) for key, picture in zip(keys, pictures, strict=True) if key not in kept]
+    waiting = [
+        (key, picture) for key, picture in zip(keys, pictures, strict=True) if key not in kept
+    ]
     if waiting:
         with st.spinner(f"Loading {plain(title)}. The first time takes a few seconds …"):
             predictor = services.predictor(weights, race)
@@ -140,20 +156,29 @@ def _seen(answer: Answer) -> Seen:
 def _forget(kept: dict[Key, Answer | Failure], at_hand: set[Key]) -> None:
     """Drop the oldest answers to images no longer at hand until the rest fits."""
     for key in [key for key in kept if key not in at_hand]:
-        if len(kept) <= KEPT and sum(len(result.picture.data) for result in kept.values()) <= KEPT_BYTES:
+        if (
+            len(kept) <= KEPT
+            and sum(len(result.picture.data) for result in kept.values()) <= KEPT_BYTES
+        ):
             return
         del kept[key]
 
 
 def _with_progress(waiting: list[tuple[Key, Picture]], known: Known) -> Any:
-    """Yield what is waiting under a spinner, or under a bar with names where it is more than one."""
+    """Yield what is waiting under a spinner, or under a bar with names where it is more than
+    one.
+    """
     if len(waiting) == 1:
-        with st.spinner("Reading the faces …" if waiting[0][1].digest in known else "Detecting faces …"):
+        with st.spinner(
+            "Reading the faces …" if waiting[0][1].digest in known else "Detecting faces …"
+        ):
             yield waiting[0]
         return
     bar = st.progress(0.0)
     for number, (key, picture) in enumerate(waiting):
-        bar.progress(number / len(waiting), f"Image {number + 1} of {len(waiting)}: {plain(picture.name)}")
+        bar.progress(
+            number / len(waiting), f"Image {number + 1} of {len(waiting)}: {plain(picture.name)}"
+        )
         yield key, picture
     bar.empty()
 
@@ -171,7 +196,9 @@ def left_to_right(analysis: Analysis) -> Analysis:
 
 
 def _answer(picture: Picture, predictor: services.ImagePredictor, known: Known) -> Answer | Failure:
-    """The answer of ``predictor``; the faces it found are added to ``known``, and those already there are taken as they are."""
+    """The answer of ``predictor``; the faces it found are added to ``known``, and those already
+    there are taken as they are.
+    """
     seen = known.get(picture.digest)
     try:
         line = st.empty()
@@ -180,7 +207,9 @@ def _answer(picture: Picture, predictor: services.ImagePredictor, known: Known) 
             analysis = predictor.run(picture.data, None if seen is None else seen.faces)
         analysis = left_to_right(analysis)
         if seen is None:
-            seen = Seen(tuple(prediction.face for prediction in analysis.predictions), analysis.left_out)
+            seen = Seen(
+                tuple(prediction.face for prediction in analysis.predictions), analysis.left_out
+            )
             reused = False
         else:
             analysis, reused = replace(analysis, left_out=seen.left_out), True
@@ -201,4 +230,9 @@ def _answer(picture: Picture, predictor: services.ImagePredictor, known: Known) 
         return Failure(picture, error)
     except Exception:  # whatever it is, one image must not take the others with it
         LOG.exception("an image of %d bytes could not be analysed", len(picture.data))
-        return Failure(picture, AgeGenderError("Something unexpected went wrong with this image. Save it as JPEG and try again."))
+        return Failure(
+            picture,
+            AgeGenderError(
+                "Something unexpected went wrong with this image. Save it as JPEG and try again."
+            ),
+        )

@@ -1,15 +1,27 @@
-"""Face datasets as their owners lay them out on disk, read into ``FaceRecord``s without moving or converting a file."""
+"""Face datasets as their owners lay them out on disk, read into ``FaceRecord``s without moving or
+converting a file.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from agegender_core.datasets.readers import adience, afad, all_age_faces, fairface, fgnet, parquet_or_hub, utkface, wiki
+from agegender_core.datasets.readers import (
+    adience,
+    afad,
+    all_age_faces,
+    fairface,
+    fgnet,
+    parquet_or_hub,
+    utkface,
+    wiki,
+)
 from agegender_core.datasets.readers.base import Layout, LoadedSet, Skip
 from agegender_core.errors import ConfigError, DatasetError
 
 LAYOUTS: tuple[Layout, ...] = tuple(
-    module.LAYOUT for module in (fgnet, afad, wiki, utkface, adience, fairface, all_age_faces, parquet_or_hub)
+    module.LAYOUT
+    for module in (fgnet, afad, wiki, utkface, adience, fairface, all_age_faces, parquet_or_hub)
 )
 LIKELY = 0.5
 """Two layouts of at least this confidence in one folder are two datasets."""
@@ -22,11 +34,15 @@ def layout_named(name: str) -> Layout:
     for layout in LAYOUTS:
         if layout.name == name:
             return layout
-    raise ConfigError(f"unknown set {name!r}; known: {', '.join(layout.name for layout in LAYOUTS)}")
+    raise ConfigError(
+        f"unknown set {name!r}; known: {', '.join(layout.name for layout in LAYOUTS)}"
+    )
 
 
 def find_layout(source: str | Path) -> tuple[Layout, float]:
-    """Layout that ``source`` holds and the confidence in (0, 1]. Raises ``DatasetError`` where there is none, or more than one."""
+    """Layout that ``source`` holds and the confidence in (0, 1]. Raises ``DatasetError`` where
+    there is none, or more than one.
+    """
     path = Path(source)
     if not str(path).startswith(parquet_or_hub.PREFIX) and not path.exists():
         raise DatasetError(f"{path} does not exist")
@@ -41,17 +57,23 @@ def find_layout(source: str | Path) -> tuple[Layout, float]:
     likely = [layout for layout, confidence in found.items() if confidence >= min(best, LIKELY)]
     if len(likely) > 1:
         names = ", ".join(f"{layout.title}: {layout.name}" for layout in likely)
-        raise DatasetError(f"{path} holds several sets ({names}): give the folder of one of them, or its name")
+        raise DatasetError(
+            f"{path} holds several sets ({names}): give the folder of one of them, or its name"
+        )
     return likely[0], best
 
 
 def load_set(source: str | Path, name: str | None = None) -> LoadedSet:
-    """Read the dataset at ``source``: a folder, a table, or ``hub:owner/name``. ``name`` of a layout where it shall not be guessed.
+    """Read the dataset at ``source``: a folder, a table, or ``hub:owner/name``. ``name`` of a
+    layout where it shall not be guessed.
 
-    Raises ``DatasetError`` where there is no such dataset and ``ConfigError`` for an unknown ``name``.
+    Raises ``DatasetError`` where there is no such dataset and ``ConfigError`` for an unknown
+    ``name``.
     """
     layout = layout_named(name) if name else find_layout(source)[0]
     try:
         return layout.read(Path(source))
     except OSError as error:
-        raise DatasetError(f"{error.filename or source} cannot be read: {error.strerror}") from error
+        raise DatasetError(
+            f"{error.filename or source} cannot be read: {error.strerror}"
+        ) from error

@@ -1,10 +1,20 @@
-"""AFAD: ``AFAD-Full/25/111/292943-1.jpg`` is an Asian man (111; 112 a woman) of 25. AFAD-Lite is laid out in the same way."""
+"""AFAD: ``AFAD-Full/25/111/292943-1.jpg`` is an Asian man (111; 112 a woman) of 25. AFAD-Lite is
+laid out in the same way.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from agegender_core.datasets.readers.base import Collector, Layout, LoadedSet, best_root, picture_files, require_root, subfolders
+from agegender_core.datasets.readers.base import (
+    Collector,
+    Layout,
+    LoadedSet,
+    best_root,
+    picture_files,
+    require_root,
+    subfolders,
+)
 from agegender_core.labels import MAX_AGE
 
 GENDER_FOLDERS = {"111": "Male", "112": "Female"}
@@ -30,14 +40,22 @@ def read(path: Path) -> LoadedSet:
             collector.skip(file, "the second folder is neither 111 (men) nor 112 (women)")
         else:
             collector.add(file, age=int(parts[0]), gender=GENDER_FOLDERS[parts[1]])
-    collector.notes.append("AFAD does not say who is in an image: one person may come several times")
+    collector.notes.append(
+        "AFAD does not say who is in an image: one person may come several times"
+    )
     return collector.finish(root)
 
 
 def _score(root: Path) -> float:
     folders = subfolders(root)
-    ages = [folder for folder in folders if folder.name.isdecimal() and any((folder / name).is_dir() for name in GENDER_FOLDERS)]
+    ages = [
+        folder
+        for folder in folders
+        if folder.name.isdecimal() and any((folder / name).is_dir() for name in GENDER_FOLDERS)
+    ]
     return len(ages) / len(folders) if folders else 0.0
 
 
-LAYOUT = Layout("afad", "AFAD", EXPECTS, "about 164,000 faces in AFAD-Full, 59,344 in AFAD-Lite", detect, read)
+LAYOUT = Layout(
+    "afad", "AFAD", EXPECTS, "about 164,000 faces in AFAD-Full, 59,344 in AFAD-Lite", detect, read
+)

@@ -1,7 +1,9 @@
-"""All-Age-Faces: ``original images/00000A02.jpg`` is person 00000 at age 2; 00000 to 07380 are women, 07381 to 13321 men.
+"""All-Age-Faces: ``original images/00000A02.jpg`` is person 00000 at age 2; 00000 to 07380 are
+women, 07381 to 13321 men.
 
-Every image is another person. Without the originals the aligned faces are read, whose official folder is spelt «aglined faces».
-``image sets/train.txt`` and ``val.txt`` give the official random split («00000A02.jpg 0», 1 for a man). ``key points`` is left alone.
+Every image is another person. Without the originals the aligned faces are read, whose official
+folder is spelt «aglined faces». ``image sets/train.txt`` and ``val.txt`` give the official random
+split («00000A02.jpg 0», 1 for a man). ``key points`` is left alone.
 """
 
 from __future__ import annotations
@@ -9,7 +11,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agegender_core.datasets.readers.base import Collector, Layout, LoadedSet, best_root, matching_share, picture_files, require_root
+from agegender_core.datasets.readers.base import (
+    Collector,
+    Layout,
+    LoadedSet,
+    best_root,
+    matching_share,
+    picture_files,
+    require_root,
+)
 from agegender_core.labels import GENDERS
 
 NAME = re.compile(r"(?P<subject>\d{5})A(?P<age>\d{2,3})\.jpe?g$", re.IGNORECASE)
@@ -39,9 +49,18 @@ def read(path: Path) -> LoadedSet:
         missing = [] if gender else ["the number is beyond 13321: gender unknown"]
         if gender != listed_gender:
             gender, missing = None, ["number and image sets disagree on the gender: left unknown"]
-        collector.add(file, missing=missing, split=split, age=int(named["age"]), gender=gender, subject=named["subject"])
+        collector.add(
+            file,
+            missing=missing,
+            split=split,
+            age=int(named["age"]),
+            gender=gender,
+            subject=named["subject"],
+        )
     if _images(root).name not in ("original images", root.name):
-        collector.notes.append(f"«original images» is not here: images are the aligned ones in «{_images(root).name}»")
+        collector.notes.append(
+            f"«original images» is not here: images are the aligned ones in «{_images(root).name}»"
+        )
     return collector.finish(root)
 
 
@@ -54,8 +73,16 @@ def _listed(root: Path) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for split in ("train", "val"):
         for folder in (root / "image sets", root.parent / "image sets"):
-            lines = (folder / f"{split}.txt").read_text(errors="replace").splitlines() if (folder / f"{split}.txt").is_file() else []
-            found |= {hit["name"].upper(): (split, GENDERS[int(hit["gender"])]) for hit in map(LISTED.match, lines) if hit}
+            lines = (
+                (folder / f"{split}.txt").read_text(errors="replace").splitlines()
+                if (folder / f"{split}.txt").is_file()
+                else []
+            )
+            found |= {
+                hit["name"].upper(): (split, GENDERS[int(hit["gender"])])
+                for hit in map(LISTED.match, lines)
+                if hit
+            }
     return found
 
 
@@ -67,4 +94,6 @@ def _score(root: Path) -> float:
     return matching_share(_images(root), NAME)
 
 
-LAYOUT = Layout("all_age_faces", "All-Age-Faces", EXPECTS, "13,322 faces of as many people", detect, read)
+LAYOUT = Layout(
+    "all_age_faces", "All-Age-Faces", EXPECTS, "13,322 faces of as many people", detect, read
+)

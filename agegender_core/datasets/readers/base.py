@@ -1,4 +1,6 @@
-"""What every adapter takes and gives: a folder goes in, canonical records come out, with a reason for every row that does not."""
+"""What every adapter takes and gives: a folder goes in, canonical records come out, with a reason
+for every row that does not.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,18 @@ SUBFOLDER_WEIGHT = 0.9
 
 
 class Skip(NamedTuple):
-    """A row or file and what is wrong with it. Reasons name no single values, so that they can be counted."""
+    """A row or file and what is wrong with it. Reasons name no single values, so that they can be
+    counted.
+    """
 
     file: str
     reason: str
 
 
 class Pictures(Protocol):
-    """Where a dataset's images are. ``has`` is cheap; ``read`` gives the encoded image or raises ``DatasetError``."""
+    """Where a dataset's images are. ``has`` is cheap; ``read`` gives the encoded image or raises
+    ``DatasetError``.
+    """
 
     def has(self, record: FaceRecord) -> bool: ...
 
@@ -50,15 +56,18 @@ class FolderPictures:
         try:
             return (self.root / record.file).read_bytes()
         except OSError as error:
-            raise DatasetError(f"{record.file} cannot be read in {self.root}: {error.strerror or error}") from error
+            raise DatasetError(
+                f"{record.file} cannot be read in {self.root}: {error.strerror or error}"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedSet:
     """A dataset as it was found.
 
-    ``records``: labelled images; ``file`` is relative to ``root`` with forward slashes, ``row`` is unique. ``skipped``: rows and files
-    that gave no record. ``incomplete``: records that lack a label their set should have. ``notes``: sentences on the whole.
+    ``records``: labelled images; ``file`` is relative to ``root`` with forward slashes, ``row`` is
+    unique. ``skipped``: rows and files that gave no record. ``incomplete``: records that lack a
+    label their set should have. ``notes``: sentences on the whole.
     """
 
     name: str
@@ -73,9 +82,13 @@ class LoadedSet:
         """The encoded image of ``record``. Raises ``DatasetError`` where it is missing."""
         return self.pictures.read(record)
 
-    def images(self, records: Sequence[FaceRecord] | None = None) -> Iterator[tuple[FaceRecord, bytes]]:
+    def images(
+        self, records: Sequence[FaceRecord] | None = None
+    ) -> Iterator[tuple[FaceRecord, bytes]]:
         """(record, encoded image) one after the other, in the order of ``row``; default: all."""
-        for record in sorted(self.records if records is None else records, key=lambda record: record.row):
+        for record in sorted(
+            self.records if records is None else records, key=lambda record: record.row
+        ):
             yield record, self.image_bytes(record)
 
 
@@ -83,8 +96,9 @@ class LoadedSet:
 class Layout:
     """One official way to lay a dataset out.
 
-    ``expects``: what must be in the folder, for messages. ``official``: size of the whole release. ``detect``: confidence in [0, 1] that
-    a path holds it. ``read``: all of it; raises ``DatasetError``.
+    ``expects``: what must be in the folder, for messages. ``official``: size of the whole release.
+    ``detect``: confidence in [0, 1] that a path holds it. ``read``: all of it; raises
+    ``DatasetError``.
     """
 
     name: str
@@ -97,8 +111,9 @@ class Layout:
 
 @dataclass
 class Collector:
-    """Gathers a dataset row by row. A file that comes a second time, or whose name leads out of the root, is skipped here for all
-    adapters."""
+    """Gathers a dataset row by row. A file that comes a second time, or whose name leads out of the
+    root, is skipped here for all adapters.
+    """
 
     name: str
     records: list[FaceRecord] = field(default_factory=list)
@@ -107,8 +122,18 @@ class Collector:
     notes: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
-    def add(self, file: str, *, missing: Sequence[str] = (), row: int | None = None, split: str = "all", **labels: Any) -> None:
-        """Take one image in; ``missing`` says which labels it lacks. ``row``: default is its place among the records."""
+    def add(
+        self,
+        file: str,
+        *,
+        missing: Sequence[str] = (),
+        row: int | None = None,
+        split: str = "all",
+        **labels: Any,
+    ) -> None:
+        """Take one image in; ``missing`` says which labels it lacks. ``row``: default is its place
+        among the records.
+        """
         path = PurePosixPath(file)
         if path.is_absolute() or ".." in path.parts:
             self.skip(file, "the file name leads out of the folder")
@@ -117,7 +142,11 @@ class Collector:
         else:
             self._seen.add(file)
             self.incomplete += [Skip(file, reason) for reason in missing]
-            self.records.append(FaceRecord(self.name, file, len(self.records) if row is None else row, split, **labels))
+            self.records.append(
+                FaceRecord(
+                    self.name, file, len(self.records) if row is None else row, split, **labels
+                )
+            )
 
     def skip(self, file: str, reason: str) -> None:
         """Leave one row out."""
@@ -143,22 +172,36 @@ def is_picture(name: str) -> bool:
 
 def subfolders(folder: Path) -> list[Path]:
     """Direct, visible subfolders in order of name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")) if folder.is_dir() else []
+    return (
+        sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if folder.is_dir()
+        else []
+    )
 
 
 def matching_share(folder: Path, pattern: re.Pattern[str]) -> float:
-    """Share of the images in ``folder`` (the first few hundred) whose name matches; 0 where there is none."""
+    """Share of the images in ``folder`` (the first few hundred) whose name matches; 0 where there
+    is none.
+    """
     if not folder.is_dir():
         return 0.0
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in itertools.islice(entries, DETECT_NAMES) if is_picture(entry.name)]
+        names = [
+            entry.name
+            for entry in itertools.islice(entries, DETECT_NAMES)
+            if is_picture(entry.name)
+        ]
     return sum(bool(pattern.match(name)) for name in names) / len(names) if names else 0.0
 
 
 def picture_files(root: Path, folder: Path, depth: int = 0) -> list[str]:
-    """Images in ``folder`` and ``depth`` levels below it, as sorted names relative to ``root`` with forward slashes."""
+    """Images in ``folder`` and ``depth`` levels below it, as sorted names relative to ``root`` with
+    forward slashes.
+    """
     found = [
-        (folder / entry.name).relative_to(root).as_posix() for entry in os.scandir(folder) if entry.is_file() and is_picture(entry.name)
+        (folder / entry.name).relative_to(root).as_posix()
+        for entry in os.scandir(folder)
+        if entry.is_file() and is_picture(entry.name)
     ]
     found.sort()
     for child in subfolders(folder) if depth else []:
@@ -167,10 +210,15 @@ def picture_files(root: Path, folder: Path, depth: int = 0) -> list[str]:
 
 
 def best_root(path: Path, score: Callable[[Path], float], table: str = "") -> tuple[Path, float]:
-    """Folder that holds a layout and the confidence: ``path``, one of its subfolders, or the folder of ``path`` where that is a ``table``
-    (a regular expression) of the layout itself."""
+    """Folder that holds a layout and the confidence: ``path``, one of its subfolders, or the folder
+    of ``path`` where that is a ``table`` (a regular expression) of the layout itself.
+    """
     if path.is_file():
-        return (path.parent, score(path.parent)) if table and re.fullmatch(table, path.name) else (path, 0.0)
+        return (
+            (path.parent, score(path.parent))
+            if table and re.fullmatch(table, path.name)
+            else (path, 0.0)
+        )
     best = (path, score(path)) if path.is_dir() else (path, 0.0)
     for child in subfolders(path) if best[1] < SUBFOLDER_WEIGHT else []:
         confidence = SUBFOLDER_WEIGHT * score(child)

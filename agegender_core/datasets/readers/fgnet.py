@@ -1,7 +1,9 @@
-"""FG-NET: ``images/001A02.JPG`` is person 001 at age 2; a letter tells images of one age apart (``001A43a.JPG``).
+"""FG-NET: ``images/001A02.JPG`` is person 001 at age 2; a letter tells images of one age apart
+(``001A43a.JPG``).
 
-``points/001a02.pts`` holds 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners 48 and 54, tip of the nose 67, counted
-from 0, left and right as seen in the image. The dataset has no gender labels.
+``points/001a02.pts`` holds 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners
+48 and 54, tip of the nose 67, counted from 0, left and right as seen in the image. The dataset has
+no gender labels.
 """
 
 from __future__ import annotations
@@ -34,10 +36,17 @@ def detect(path: Path) -> float:
 
 
 def read(path: Path) -> LoadedSet:
-    """All images with age, person and, where there are points, landmarks. Raises ``DatasetError``."""
+    """All images with age, person and, where there are points, landmarks. Raises
+    ``DatasetError``.
+    """
     root = require_root(path, _score, EXPECTS)
     root = root.parent if root.name.lower() == "images" else root
-    points = {file.stem.lower(): file for folder in subfolders(root) if folder.name.lower() == "points" for file in folder.glob("*.pts")}
+    points = {
+        file.stem.lower(): file
+        for folder in subfolders(root)
+        if folder.name.lower() == "points"
+        for file in folder.glob("*.pts")
+    }
     collector = Collector("fgnet")
     for file in picture_files(root, _images(root)):
         named = NAME.match(Path(file).name)
@@ -47,7 +56,13 @@ def read(path: Path) -> LoadedSet:
         pts = points.get(Path(file).stem.lower())
         landmarks = None if pts is None else _landmarks(pts, root / file)
         missing = ["its 68 points cannot be used"] if pts is not None and landmarks is None else []
-        collector.add(file, missing=missing, age=int(named["age"]), subject=named["subject"], landmarks=landmarks)
+        collector.add(
+            file,
+            missing=missing,
+            age=int(named["age"]),
+            subject=named["subject"],
+            landmarks=landmarks,
+        )
     without = sum(Path(record.file).stem.lower() not in points for record in collector.records)
     if without:
         collector.notes.append(f"{without:,} images have no file in points/")
@@ -63,9 +78,13 @@ def _score(root: Path) -> float:
 
 
 def _landmarks(pts: Path, picture: Path) -> np.ndarray | None:
-    """(5, 2) fractions of the image's sides, or None where the file is damaged or its points do not make a face."""
+    """(5, 2) fractions of the image's sides, or None where the file is damaged or its points do not
+    make a face.
+    """
     try:
-        inside = re.search(r"\{(.*)\}", pts.read_text(encoding="ascii", errors="replace"), re.DOTALL)
+        inside = re.search(
+            r"\{(.*)\}", pts.read_text(encoding="ascii", errors="replace"), re.DOTALL
+        )
         points = np.array(inside[1].split() if inside else [], dtype=float).reshape(-1, 2)
         with Image.open(picture) as image:
             size = image.size

@@ -1,7 +1,8 @@
 """Labels from the rows of a table whose columns are not fixed, as sets on the hub have them.
 
-Columns understood: age or age_group (years, or a range of FairFace or Adience), gender or sex, race, subject, file, split, and landmarks
-(ten fractions of the side). Numbers that stand for names (the hub's ClassLabel) are read by the names stored with the table.
+Columns understood: age or age_group (years, or a range of FairFace or Adience), gender or sex,
+race, subject, file, split, and landmarks (ten fractions of the side). Numbers that stand for names
+(the hub's ClassLabel) are read by the names stored with the table.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from agegender_core.datasets.parquet_store import RACE_SCHEMES
 from agegender_core.datasets.readers.base import Collector
 from agegender_core.labels import FAIRFACE_RACES, UTKFACE_RACES, adience_group, fairface_group
 
-GENDER_WORDS = {"female": "Female", "f": "Female", "woman": "Female", "male": "Male", "m": "Male", "man": "Male"}
+GENDER_WORDS = {
+    "female": "Female",
+    "f": "Female",
+    "woman": "Female",
+    "male": "Male",
+    "m": "Male",
+    "man": "Male",
+}
 RACES = {"utkface5": UTKFACE_RACES, "fairface7": FAIRFACE_RACES}
 OLDEST = 122
 """The oldest age a person is known to have reached; anything above is a slip."""
@@ -28,24 +36,36 @@ Row = Mapping[str, Any]
 
 
 def take_rows(collector: Collector, rows: Sequence[Row]) -> None:
-    """Put all ``rows`` in; ``row`` of a record is its place in them. Rows without any label are skipped."""
+    """Put all ``rows`` in; ``row`` of a record is its place in them. Rows without any label are
+    skipped.
+    """
     files = _file_names(rows)
-    scheme = _race_scheme(collector.name, {row["race"] for row in rows if isinstance(row.get("race"), str)})
+    scheme = _race_scheme(
+        collector.name, {row["race"] for row in rows if isinstance(row.get("race"), str)}
+    )
     for index, (row, file) in enumerate(zip(rows, files, strict=True)):
         labels, missing = _labels(row, scheme)
         if not any(labels[name] is not None for name in ("age", "age_range", "gender", "race")):
             collector.skip(file, ", ".join(missing) or "no label")
         else:
-            collector.add(file, missing=missing, row=index, split=str(row.get("split") or "all"), **labels)
+            collector.add(
+                file, missing=missing, row=index, split=str(row.get("split") or "all"), **labels
+            )
 
 
 def _file_names(rows: Sequence[Row]) -> list[str]:
-    """Column «file»; without it the path stored with the image, alone or after the split, if that tells the rows apart; else the row."""
-    names = [str(row.get("file") or row.get("path") or f"row {index}") for index, row in enumerate(rows)]
+    """Column «file»; without it the path stored with the image, alone or after the split, if that
+    tells the rows apart; else the row.
+    """
+    names = [
+        str(row.get("file") or row.get("path") or f"row {index}") for index, row in enumerate(rows)
+    ]
     if any(row.get("file") for row in rows) or len(set(names)) == len(names):
         return names
     names = [f"{row.get('split')}/{name}" for row, name in zip(rows, names, strict=True)]
-    return names if len(set(names)) == len(names) else [f"row {index}" for index in range(len(rows))]
+    return (
+        names if len(set(names)) == len(names) else [f"row {index}" for index in range(len(rows))]
+    )
 
 
 def _labels(row: Row, scheme: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -59,17 +79,31 @@ def _labels(row: Row, scheme: str | None) -> tuple[dict[str, Any], list[str]]:
         "subject": None if row.get("subject") is None else str(row["subject"]),
         "landmarks": _landmarks(row.get("landmarks")),
     }
-    given = {"age": _first(row, "age", "age_group"), "gender": _first(row, "gender", "sex"), "race": row.get("race")}
-    unread = [name for name, value in given.items() if labels[name] is None and not (name == "age" and age_range)]
+    given = {
+        "age": _first(row, "age", "age_group"),
+        "gender": _first(row, "gender", "sex"),
+        "race": row.get("race"),
+    }
+    unread = [
+        name
+        for name, value in given.items()
+        if labels[name] is None and not (name == "age" and age_range)
+    ]
     columns = {"age": {"age", "age_group"}, "gender": {"gender", "sex"}, "race": {"race"}}
-    missing = [f"{name} {'empty' if given[name] is None else _shown(given[name])}" for name in unread if columns[name] & set(row)]
+    missing = [
+        f"{name} {'empty' if given[name] is None else _shown(given[name])}"
+        for name in unread
+        if columns[name] & set(row)
+    ]
     return labels | {"race_scheme": scheme}, missing
 
 
 def _age(value: Any) -> tuple[int | None, tuple[int, int] | None]:
     """(years, None), (None, (low, high)) or (None, None)."""
     text = _shown(value)
-    if years := re.fullmatch(r"(\d{1,3})(?:[.,]0*)?", text):  # «25.0» and «25,0», as tables with gaps and spreadsheets have them
+    if years := re.fullmatch(
+        r"(\d{1,3})(?:[.,]0*)?", text
+    ):  # «25.0» and «25,0», as tables with gaps and spreadsheets have them
         return (int(years[1]) if int(years[1]) <= OLDEST else None), None
     for group_of in (fairface_group, adience_group):
         try:
@@ -81,7 +115,9 @@ def _age(value: Any) -> tuple[int | None, tuple[int, int] | None]:
 
 
 def _shown(value: Any) -> str:
-    """A value as text, no longer than a label has any use for; numbers of thousands of digits, which Python refuses to print, included."""
+    """A value as text, no longer than a label has any use for; numbers of thousands of digits,
+    which Python refuses to print, included.
+    """
     try:
         text = " ".join(str(value).split())
     except ValueError:
@@ -90,7 +126,9 @@ def _shown(value: Any) -> str:
 
 
 def _race_scheme(name: str, values: Iterable[str]) -> str | None:
-    """Whose words the races are: by the dataset's name, else the one scheme that has them all; None where that is open."""
+    """Whose words the races are: by the dataset's name, else the one scheme that has them all; None
+    where that is open.
+    """
     known = RACE_SCHEMES.get(name.lower())
     fitting = [scheme for scheme, races in RACES.items() if values and set(values) <= set(races)]
     return known or (fitting[0] if len(fitting) == 1 else None)
@@ -106,13 +144,23 @@ def _landmarks(values: Any) -> np.ndarray | None:
 def _first(row: Row, *columns: str) -> Any:
     """First value among ``columns`` that is neither None nor NaN."""
     values = (row.get(column) for column in columns)
-    return next((value for value in values if value is not None and not (isinstance(value, float) and math.isnan(value))), None)
+    return next(
+        (
+            value
+            for value in values
+            if value is not None and not (isinstance(value, float) and math.isnan(value))
+        ),
+        None,
+    )
 
 
 def with_names(row: Row, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The row with class numbers replaced by their names."""
     coded = {column: row[column] for column in names if isinstance(row.get(column), int)}
-    words = {column: names[column][code] if 0 <= code < len(names[column]) else None for column, code in coded.items()}
+    words = {
+        column: names[column][code] if 0 <= code < len(names[column]) else None
+        for column, code in coded.items()
+    }
     return {**row, **words}
 
 

@@ -1,9 +1,10 @@
-"""Parquet in the hub's image format, with a column ``image``: {bytes, path}. A file, a folder of shards, or a dataset of the Hugging Face
-hub.
+"""Parquet in the hub's image format, with a column ``image``: {bytes, path}. A file, a folder of
+shards, or a dataset of the Hugging Face hub.
 
-On the hub a dataset is named ``hub:owner/name``, with ``:config`` and ``@revision`` after it where needed; only then is the ``datasets``
-library imported. An image's split comes from the column «split», else from the shard's name («validation-00000-of-00002.parquet»).
-``tables`` says which columns are understood.
+On the hub a dataset is named ``hub:owner/name``, with ``:config`` and ``@revision`` after it where
+needed; only then is the ``datasets`` library imported. An image's split comes from the column
+«split», else from the shard's name («validation-00000-of-00002.parquet»). ``tables`` says which
+columns are understood.
 """
 
 from __future__ import annotations
@@ -29,11 +30,20 @@ from agegender_core.errors import DatasetError
 PREFIX = "hub:"
 EXPECTS = "Parquet with a column «image»: a file, a folder of shards, or hub:owner/name"
 SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]+)?$")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+SPLIT_NAMES = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
 
 
 def detect(path: Path) -> float:
-    """1 for a file or a folder of shards with an image column, 0.95 for a folder of several such datasets."""
+    """1 for a file or a folder of shards with an image column, 0.95 for a folder of several such
+    datasets.
+    """
     if str(path).startswith(PREFIX):
         return 1.0
     files = [file for file in _files(path) if _has_images(file)]
@@ -48,7 +58,10 @@ def read(path: Path) -> LoadedSet:
     if not files:
         raise DatasetError(f"{path} does not hold {EXPECTS}")
     if not _one_set(files):
-        raise DatasetError(f"{path} holds several sets ({', '.join(file.name for file in files)}): give one of the files")
+        raise DatasetError(
+            f"{path} holds several sets ({', '.join(file.name for file in files)}): give one of the"
+            " files"
+        )
     name = path.stem if path.is_file() else path.resolve().name
     collector = Collector(name)
     counts = [pq.read_metadata(file).num_rows for file in files]
@@ -61,26 +74,37 @@ def read(path: Path) -> LoadedSet:
 
 
 def read_hub(source: str) -> LoadedSet:
-    """A dataset of the Hugging Face hub by ``hub:owner/name[:config][@revision]``, downloaded and cached by the ``datasets`` library.
+    """A dataset of the Hugging Face hub by ``hub:owner/name[:config][@revision]``, downloaded and
+    cached by the ``datasets`` library.
 
-    Raises ``DatasetError`` where the library is missing, the hub cannot be reached or the dataset has no images.
+    Raises ``DatasetError`` where the library is missing, the hub cannot be reached or the dataset
+    has no images.
     """
-    named = re.fullmatch(r"hub:(?P<repo>[\w.-]+/[\w.-]+?)(:(?P<config>[^@]+))?(@(?P<revision>.+))?", source)
+    named = re.fullmatch(
+        r"hub:(?P<repo>[\w.-]+/[\w.-]+?)(:(?P<config>[^@]+))?(@(?P<revision>.+))?", source
+    )
     if named is None:
-        raise DatasetError(f"{source!r}: expected hub:owner/name, with :config and @revision where needed")
+        raise DatasetError(
+            f"{source!r}: expected hub:owner/name, with :config and @revision where needed"
+        )
     try:
         import datasets
     except ImportError as error:
         raise DatasetError(
-            f"{source} needs the library that reads the hub: pip install datasets; or download its Parquet files and give their folder"
+            f"{source} needs the library that reads the hub: pip install datasets; or download its"
+            " Parquet files and give their folder"
         ) from error
     try:
         loaded = datasets.load_dataset(named["repo"], named["config"], revision=named["revision"])
-        parts = {split: part.cast_column("image", datasets.Image(decode=False)) for split, part in loaded.items()}
+        parts = {
+            split: part.cast_column("image", datasets.Image(decode=False))
+            for split, part in loaded.items()
+        }
     except Exception as error:  # the library lets out whatever its network and file layers raise
         raise DatasetError(
-            f"{source} cannot be loaded ({type(error).__name__}: {error}). Offline? Download its Parquet files and give their folder. "
-            "Several configurations? Name one: hub:owner/name:config"
+            f"{source} cannot be loaded ({type(error).__name__}: {error}). Offline? Download its"
+            " Parquet files and give their folder. Several configurations? Name one:"
+            " hub:owner/name:config"
         ) from error
     return _hub_set(source, named["repo"].split("/")[1], parts)
 
@@ -89,12 +113,23 @@ def _hub_set(source: str, name: str, parts: Mapping[str, Any]) -> LoadedSet:
     collector = Collector(name)
     rows: list[Row] = []
     for split, part in parts.items():
-        names = {column: feature.names for column, feature in part.features.items() if hasattr(feature, "names")}
-        table = part.select_columns([column for column in part.column_names if column != "image"]).to_list()
-        named = ({"file": f"{split}/{index}", **with_names(row, names)} for index, row in enumerate(table))
+        names = {
+            column: feature.names
+            for column, feature in part.features.items()
+            if hasattr(feature, "names")
+        }
+        table = part.select_columns(
+            [column for column in part.column_names if column != "image"]
+        ).to_list()
+        named = (
+            {"file": f"{split}/{index}", **with_names(row, names)}
+            for index, row in enumerate(table)
+        )
         rows += [with_split(row, SPLIT_NAMES.get(split, split)) for row in named]
     take_rows(collector, rows)
-    starts = tuple(itertools.accumulate((len(part) for part in list(parts.values())[:-1]), initial=0))
+    starts = tuple(
+        itertools.accumulate((len(part) for part in list(parts.values())[:-1]), initial=0)
+    )
     return collector.finish(source, HubPictures(tuple(parts.values()), starts))
 
 
@@ -118,7 +153,9 @@ class ParquetPictures:
         file, row = self.files[index], record.row - self.starts[index]
         edges = _group_edges(file, file.stat().st_mtime_ns)
         group = bisect.bisect_right(edges, row) - 1
-        return _cell_bytes(_group_images(file, file.stat().st_mtime_ns, group)[row - edges[group]].as_py(), record)
+        return _cell_bytes(
+            _group_images(file, file.stat().st_mtime_ns, group)[row - edges[group]].as_py(), record
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +177,9 @@ class HubPictures:
             try:
                 return Path(cell["path"]).read_bytes()
             except OSError as error:
-                raise DatasetError(f"{record.file}: {cell['path']} cannot be read: {error.strerror}") from error
+                raise DatasetError(
+                    f"{record.file}: {cell['path']} cannot be read: {error.strerror}"
+                ) from error
         return _cell_bytes(cell, record)
 
 
@@ -166,11 +205,21 @@ def _table_rows(file: Path) -> list[dict[str, Any]]:
     """All columns but the images' bytes, and ``path``, which is stored with the image."""
     schema = pq.read_schema(file)
     try:
-        stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        stored = (
+            json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+            .get("info", {})
+            .get("features", {})
+        )
     except json.JSONDecodeError:
         stored = {}
-    names = {column: kind["names"] for column, kind in stored.items() if isinstance(kind, dict) and kind.get("_type") == "ClassLabel"}
-    table = pq.read_table(file, columns=[*(column for column in schema.names if column != "image"), "image.path"]).to_pylist()
+    names = {
+        column: kind["names"]
+        for column, kind in stored.items()
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
+    }
+    table = pq.read_table(
+        file, columns=[*(column for column in schema.names if column != "image"), "image.path"]
+    ).to_pylist()
     for row in table:
         row["path"] = (row.pop("image", None) or {}).get("path")
     return [with_names(row, names) for row in table]
@@ -189,7 +238,11 @@ def _has_images(file: Path) -> bool:
     except (pa.ArrowInvalid, OSError) as error:
         raise DatasetError(f"{file} is no Parquet file, or is damaged: {error}") from error
     kind = schema.field("image").type if "image" in schema.names else None
-    return kind is not None and pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}
+    return (
+        kind is not None
+        and pa.types.is_struct(kind)
+        and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}
+    )
 
 
 def _one_set(files: Sequence[Path]) -> bool:
@@ -206,7 +259,11 @@ def _missing_shards(files: Sequence[Path]) -> str | None:
     shards = [hit for file in files if (hit := SHARD.match(file.stem))]
     wanted = {hit["split"]: int(hit["count"]) for hit in shards}
     here = {split: sum(hit["split"] == split for hit in shards) for split in wanted}
-    short = [f"{here[split]} of {count} shards of {split}" for split, count in wanted.items() if here[split] != count]
+    short = [
+        f"{here[split]} of {count} shards of {split}"
+        for split, count in wanted.items()
+        if here[split] != count
+    ]
     return f"only {', '.join(short)} are here" if short else None
 
 

@@ -1,9 +1,11 @@
 """UTKFace: ``26_1_2_20170117154554862.jpg.chip.jpg`` is age 26, gender 1, race 2 and the date.
 
-Genders are 0 man and 1 woman, races from 0 White, Black, Asian, Indian, Others. Three official files have one field too few
-(``61_1_20170109150557335.jpg.chip.jpg``). Which one is missing cannot be known, so gender and race are left unknown and the age is kept.
-Other oddities («…357jpg.chip.jpg», a blank before «.jpg») do not touch the labels and are read as meant. Images may lie in subfolders
-(``part1`` to ``part3`` of the photographs in the wild); a name that comes twice is one image.
+Genders are 0 man and 1 woman, races from 0 White, Black, Asian, Indian, Others. Three official
+files have one field too few (``61_1_20170109150557335.jpg.chip.jpg``). Which one is missing cannot
+be known, so gender and race are left unknown and the age is kept. Other oddities
+(«…357jpg.chip.jpg», a blank before «.jpg») do not touch the labels and are read as meant. Images
+may lie in subfolders (``part1`` to ``part3`` of the photographs in the wild); a name that comes
+twice is one image.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def detect(path: Path) -> float:
 
 
 def read(path: Path) -> LoadedSet:
-    """All images with age and, where the name holds them, gender and race. Raises ``DatasetError``."""
+    """All images with age and, where the name holds them, gender and race. Raises
+    ``DatasetError``.
+    """
     root = require_root(path, _score, EXPECTS)
     collector = Collector("utkface")
     seen: set[str] = set()
@@ -49,7 +53,14 @@ def read(path: Path) -> LoadedSet:
         else:
             seen.add(name)
             gender, race, missing = _gender_race(parsed[2])
-            collector.add(file, missing=missing, age=int(parsed[1]), gender=gender, race=race, race_scheme="utkface5")
+            collector.add(
+                file,
+                missing=missing,
+                age=int(parsed[1]),
+                gender=gender,
+                race=race,
+                race_scheme="utkface5",
+            )
     return collector.finish(root)
 
 
@@ -61,11 +72,21 @@ def _gender_race(fields: str) -> tuple[str | None, str | None, list[str]]:
     gender = CODED_GENDERS[int(codes[0])] if codes[0] in ("0", "1") else None
     race = UTKFACE_RACES[int(codes[1])] if codes[1] in ("0", "1", "2", "3", "4") else None
     known = {"gender": gender, "race": race}
-    return gender, race, [f"the {label} in the name is not one of the set's codes" for label, value in known.items() if value is None]
+    return (
+        gender,
+        race,
+        [
+            f"the {label} in the name is not one of the set's codes"
+            for label, value in known.items()
+            if value is None
+        ],
+    )
 
 
 def _score(root: Path) -> float:
-    """Share of the names in ``root`` or, where it has no such images, the least share in its parts."""
+    """Share of the names in ``root`` or, where it has no such images, the least share in its
+    parts.
+    """
     own, parts = matching_share(root, NAME), subfolders(root)
     return own or (min(matching_share(folder, NAME) for folder in parts) if len(parts) > 1 else 0.0)
 

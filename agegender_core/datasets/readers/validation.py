@@ -1,4 +1,6 @@
-"""What is in a loaded dataset and what is wrong with it: counts of labels, and images that are missing or that the app would refuse."""
+"""What is in a loaded dataset and what is wrong with it: counts of labels, and images that are
+missing or that the app would refuse.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,27 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PictureCheck:
-    """``opened``: how many images were decoded. ``missing``: of all records. ``unreadable``: of the opened ones, with the reason."""
+    """``opened``: how many images were decoded. ``missing``: of all records. ``unreadable``: of the
+    opened ones, with the reason.
+    """
 
     opened: int
     missing: tuple[str, ...]
     unreadable: tuple[Skip, ...]
 
 
-def check_pictures(loaded: LoadedSet, *, deep: bool = False, progress: Progress | None = None) -> PictureCheck:
+def check_pictures(
+    loaded: LoadedSet, *, deep: bool = False, progress: Progress | None = None
+) -> PictureCheck:
     """Look for every image and open an even sample of 200 of them, or all with ``deep``."""
     missing = tuple(record.file for record in loaded.records if not loaded.pictures.has(record))
     absent = set(missing)
     here = [record for record in loaded.records if record.file not in absent]
-    chosen = here if deep or len(here) <= SAMPLE else [here[index] for index in np.linspace(0, len(here) - 1, SAMPLE).astype(int)]
+    chosen = (
+        here
+        if deep or len(here) <= SAMPLE
+        else [here[index] for index in np.linspace(0, len(here) - 1, SAMPLE).astype(int)]
+    )
     unreadable = []
     for done, record in enumerate(chosen, start=1):
         try:
@@ -54,7 +64,9 @@ def summarise(loaded: LoadedSet) -> dict[str, Any]:
         "people": len({record.subject for record in records if record.subject is not None}),
         "age": len(ages),
         "age_years": [min(ages), max(ages)] if ages else None,
-        "age_range": _counts(f"{record.age_range[0]}-{record.age_range[1]}" for record in records if record.age_range),
+        "age_range": _counts(
+            f"{record.age_range[0]}-{record.age_range[1]}" for record in records if record.age_range
+        ),
         "gender": _counts(record.gender for record in records if record.gender),
         "race": _counts(record.race for record in records if record.race),
         "landmarks": sum(record.landmarks is not None for record in records),
@@ -71,7 +83,9 @@ def by_reason(skips: Sequence[Skip]) -> dict[str, list[str]]:
 
 
 def _counts(values: Any) -> dict[str, int]:
-    return dict(sorted(Counter(values).items(), key=lambda item: (_leading_number(item[0]), item[0])))
+    return dict(
+        sorted(Counter(values).items(), key=lambda item: (_leading_number(item[0]), item[0]))
+    )
 
 
 def _leading_number(text: str) -> int:

@@ -4,7 +4,8 @@ refused with a reason.
 Accepted: JPEG (MPO included), PNG, WebP, AVIF, HEIC, BMP, TIFF and GIF; of several frames the
 first. A file's kind is read from its first bytes, never from its name. Steps, each of which may
 refuse: bytes in hand and counted, kind recognised, container walked (``jpeg``, ``png``, ``gif``,
-``webp``, ``bmp``, ``tiff``, ``boxes``), pixels decoded, colours made 8-bit RGB, orientation applied.
+``webp``, ``bmp``, ``tiff``, ``boxes``), pixels decoded, colours made 8-bit RGB, orientation
+applied.
 
 What is walked before a decoder sees it. Every size a file states is known and checked before memory
 is taken for pixels, and so is the work it asks for: scans of a JPEG, run-length codes of a BMP,
@@ -24,8 +25,19 @@ kept, so ``load_image`` may be called from many threads. It writes and logs noth
 
 from agegender_core.types import scale_of
 from agegender_core.vision.image_io.kinds import PICTURE_SUFFIXES
-from agegender_core.vision.image_io.limits import DEFAULT_LIMITS, MAX_BYTES, MAX_PIXELS, MIN_SIDE, ImageLimits
-from agegender_core.vision.image_io.loading import ImageSource, check_header, check_image, load_image
+from agegender_core.vision.image_io.limits import (
+    DEFAULT_LIMITS,
+    MAX_BYTES,
+    MAX_PIXELS,
+    MIN_SIDE,
+    ImageLimits,
+)
+from agegender_core.vision.image_io.loading import (
+    ImageSource,
+    check_header,
+    check_image,
+    load_image,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -15,8 +15,18 @@ from agegender_core.vision.image_io.limits import ImageLimits, Prepared, check_s
 
 MOST_BOXES, MOST_ITEMS, MOST_UNITS = 10_000, 2_000, 256
 LAYERS = 4
-"""Coded pixels allowed for each pixel of the limit: colour, transparency, brightness and previews."""
-_HOLDERS = {b"iprp": 0, b"ipco": 0, b"meta": 4, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
+"""Coded pixels allowed for each pixel of the limit: colour, transparency, brightness and previews.
+"""
+_HOLDERS = {
+    b"iprp": 0,
+    b"ipco": 0,
+    b"meta": 4,
+    b"moov": 0,
+    b"trak": 0,
+    b"mdia": 0,
+    b"minf": 0,
+    b"stbl": 0,
+}
 """Boxes that hold boxes, and how many bytes come before those."""
 _SEQUENCE = 1
 
@@ -110,7 +120,9 @@ def _items(data: bytes, at: int, idat: int) -> Iterator[Span]:
         begin = at + index_size
         offset = base + int.from_bytes(data[begin : begin + offset_size], "big")
         offset += idat if method == 1 else 0
-        length = int.from_bytes(data[begin + offset_size : begin + offset_size + length_size], "big")
+        length = int.from_bytes(
+            data[begin + offset_size : begin + offset_size + length_size], "big"
+        )
         yield offset, offset + length if length else len(data)
         at += one * extents
 

@@ -30,9 +30,15 @@ def is_deep(mode: str) -> bool:
 
 
 def low_bytes(rawmode: str) -> str | None:
-    """The raw mode that reads the lower bytes where ``rawmode`` reads the upper bytes of 16 bits."""
+    """The raw mode that reads the lower bytes where ``rawmode`` reads the upper bytes of 16
+    bits.
+    """
     name, _, depth = rawmode.partition(";16")
-    return f"{name};16{_TURNED[depth]}" if name and depth in _TURNED and not name.startswith("I") else None
+    return (
+        f"{name};16{_TURNED[depth]}"
+        if name and depth in _TURNED and not name.startswith("I")
+        else None
+    )
 
 
 def is_dark(image: Image.Image) -> bool:
@@ -44,10 +50,16 @@ def combined(high: Image.Image, low: Image.Image) -> Image.Image:
     """8-bit image from the upper and the lower bytes of its colours, scaled by the range they use;
     alpha that uses all its range stays as it is."""
     colours = range(3)
-    bands = [_Both(high.getchannel(band), low.getchannel(band)) for band in range(len(high.getbands()))]
+    bands = [
+        _Both(high.getchannel(band), low.getchannel(band)) for band in range(len(high.getbands()))
+    ]
     top = _top(max(bands[band].brightest() for band in colours))
-    scaled = [band.scaled(top) if number in colours or band.brightest() <= top else high.getchannel(number)
-              for number, band in enumerate(bands)]  # fmt: skip
+    scaled = [
+        band.scaled(top)
+        if number in colours or band.brightest() <= top
+        else high.getchannel(number)
+        for number, band in enumerate(bands)
+    ]
     return Image.merge(high.mode, scaled)
 
 
@@ -81,7 +93,9 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _narrowed(image: Image.Image, inverted: bool) -> Image.Image:
-    """8-bit grey from a grey image of more bits or of floats, scaled by the range its values use."""
+    """8-bit grey from a grey image of more bits or of floats, scaled by the range its values
+    use.
+    """
 
     def values(box: tuple[int, int, int, int]) -> np.ndarray:
         part = np.asarray(image.crop(box), dtype=np.float32)  # (H, W)
@@ -92,7 +106,8 @@ def _narrowed(image: Image.Image, inverted: bool) -> Image.Image:
     if image.mode == "F" and low >= 0 and high <= 1:
         bottom, top = 0.0, 1.0
     elif low >= 0 and high < 2**16:
-        signed = image.mode == "I" and 2**14 <= high < 2**15  # signed numbers use 15 of their 16 bits
+        # Signed numbers use 15 of their 16 bits.
+        signed = image.mode == "I" and 2**14 <= high < 2**15
         bottom, top = 0.0, 2.0**15 - 1 if signed else _top(high)
     else:
         bottom, top = low, max(high, low + 1)
@@ -118,7 +133,9 @@ def _bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
         yield 0, top, width, min(height, top + rows)
 
 
-def _banded(size: tuple[int, int], grey: Callable[[tuple[int, int, int, int]], np.ndarray]) -> Image.Image:
+def _banded(
+    size: tuple[int, int], grey: Callable[[tuple[int, int, int, int]], np.ndarray]
+) -> Image.Image:
     """An 8-bit grey image made band by band from values of 0 to 255."""
     made = Image.new("L", size)
     for box in _bands(size):

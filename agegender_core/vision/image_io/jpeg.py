@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import re
 
-from agegender_core.vision.image_io.limits import ImageLimits, Prepared, check_size, damaged, too_costly, unsupported
+from agegender_core.vision.image_io.limits import (
+    ImageLimits,
+    Prepared,
+    check_size,
+    damaged,
+    too_costly,
+    unsupported,
+)
 from agegender_core.vision.image_io.orientation import stated
 
 SOI, EOI, SOS, APP0, APP1, APP14, COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
@@ -50,7 +57,9 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
         raise damaged("JPEG")
     scans, end, ended = _scans(data, at - 2)
     if scans * max(LEAST_WORK, size[0] * size[1]) > limits.max_work:
-        raise too_costly(f"This JPEG of {size[0]} x {size[1]} pixels has {scans} scans, far too many.")
+        raise too_costly(
+            f"This JPEG of {size[0]} x {size[1]} pixels has {scans} scans, far too many."
+        )
     kept.append(data[at - 2 : end])
     orientation = stated(found.get("exif"), found.get("xmp"))
     return Prepared(b"".join(kept), orientation, endless=not ended)
@@ -95,11 +104,15 @@ def _note(marker: int, segment: bytes, found: dict[str, bytes]) -> None:
 
 
 def _names_colours(marker: int, segment: bytes) -> bool:
-    return (marker == APP0 and segment.startswith(b"JFIF")) or (marker == APP14 and segment.startswith(b"Adobe"))
+    return (marker == APP0 and segment.startswith(b"JFIF")) or (
+        marker == APP14 and segment.startswith(b"Adobe")
+    )
 
 
 def _scans(data: bytes, at: int) -> tuple[int, int, bool]:
-    """Scans from the one whose marker is at ``at``, where the image ends, and whether it says so."""
+    """Scans from the one whose marker is at ``at``, where the image ends, and whether it says
+    so.
+    """
     scans = 0
     for _ in range(MOST_MARKERS):
         found = _MARKER.search(data, at)

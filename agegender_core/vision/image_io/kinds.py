@@ -5,7 +5,20 @@ from __future__ import annotations
 from agegender_core.errors import InvalidImageError
 
 PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    }
     | {".bmp", ".dib", ".tif", ".tiff", ".gif"}
 )
 """Lower-case file name suffixes of the accepted formats, for finding images in folders."""
@@ -20,22 +33,35 @@ _SIGNATURES = (
 )
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
 
 _EXPORT = "Export it as JPEG or PNG and try again."
 _STRANGERS = (
     ((b"%PDF",), f"This is a PDF document, not an image. {_EXPORT}"),
-    ((b"PK\x03\x04",), "This is a ZIP archive or an office document, not an image. Take the image out of it and give that."),
+    (
+        (b"PK\x03\x04",),
+        (
+            "This is a ZIP archive or an office document, not an image. Take the image out of it"
+            " and give that."
+        ),
+    ),
     ((b"8BPS",), f"Photoshop files cannot be read. {_EXPORT}"),
     ((b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), f"JPEG 2000 images cannot be read. {_EXPORT}"),
     ((b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"), f"JPEG XL images cannot be read. {_EXPORT}"),
     ((b"\x00\x00\x01\x00",), f"Icon files cannot be read. {_EXPORT}"),
-    ((b"\x1aE\xdf\xa3",), "This is a video, not an image. Save one of its frames as JPEG or PNG and give that."),
+    (
+        (b"\x1aE\xdf\xa3",),
+        "This is a video, not an image. Save one of its frames as JPEG or PNG and give that.",
+    ),
 )
 
 
 def kind_of(data: bytes) -> str:
-    """Format of the file by its first bytes: a key of ``_PLUGINS``. Raises ``InvalidImageError`` for anything else."""
+    """Format of the file by its first bytes: a key of ``_PLUGINS``. Raises ``InvalidImageError``
+    for anything else.
+    """
     for kind, signatures in _SIGNATURES:
         if data.startswith(signatures):
             return kind
@@ -52,7 +78,9 @@ def kind_of(data: bytes) -> str:
 
 
 def _brands(data: bytes) -> frozenset[bytes]:
-    """Four-letter brands a file of the MP4 family (AVIF, HEIC and videos) lists in its first box; empty for other files."""
+    """Four-letter brands a file of the MP4 family (AVIF, HEIC and videos) lists in its first box;
+    empty for other files.
+    """
     if data[4:8] != b"ftyp":
         return frozenset()
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -66,7 +94,10 @@ def _what_it_is(data: bytes, brands: frozenset[bytes]) -> str:
         if data.startswith(signatures):
             return message
     if brands or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
-        return "This is a video or an image of an unknown kind. Save a frame of it as JPEG or PNG and give that."
+        return (
+            "This is a video or an image of an unknown kind. Save a frame of it as JPEG or PNG and"
+            " give that."
+        )
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith(b"<") and b"<svg" in head:
         return f"This is an SVG drawing, not a photograph. {_EXPORT}"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agegender_core.errors import InvalidImageError
-from agegender_core.types import DEFAULT_LIMITS, MAX_BYTES, MAX_PIXELS, MAX_WORK, MIN_SIDE, ImageLimits
+from agegender_core.types import (
+    DEFAULT_LIMITS,
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_WORK,
+    MIN_SIDE,
+    ImageLimits,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -23,8 +30,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a decoder gets: ``data``. ``orientation``: EXIF's 1 to 8; ``endless``: a JPEG without its
-    end marker; ``inverted``: grey values of which 0 is white."""
+    """What a decoder gets: ``data``. ``orientation``: EXIF's 1 to 8; ``endless``: a JPEG without
+    its end marker; ``inverted``: grey values of which 0 is white.
+    """
 
     data: bytes
     orientation: int = 1
@@ -58,7 +66,9 @@ def too_many_bytes(limits: ImageLimits) -> InvalidImageError:
 
 def too_costly(what: str) -> InvalidImageError:
     """The error for an image that would take far longer to decode than its size warrants."""
-    return InvalidImageError(f"{what} Save the image anew as an ordinary JPEG or PNG.", "too_costly")
+    return InvalidImageError(
+        f"{what} Save the image anew as an ordinary JPEG or PNG.", "too_costly"
+    )
 
 
 def unsupported(what: str) -> InvalidImageError:

@@ -15,7 +15,15 @@ from agegender_core.errors import InvalidImageError
 from agegender_core.types import FULL_SIZE
 from agegender_core.vision.image_io import boxes, colours, jpeg, plain, png, tiff
 from agegender_core.vision.image_io.kinds import kind_of
-from agegender_core.vision.image_io.limits import DEFAULT_LIMITS, ImageLimits, Prepared, check_size, damaged, too_many_pixels, unsupported
+from agegender_core.vision.image_io.limits import (
+    DEFAULT_LIMITS,
+    ImageLimits,
+    Prepared,
+    check_size,
+    damaged,
+    too_many_pixels,
+    unsupported,
+)
 from agegender_core.vision.image_io.orientation import stated
 from agegender_core.vision.image_io.sources import read
 
@@ -32,8 +40,9 @@ _PLUGINS = {
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
 }
-"""Format -> module and class that read it, imported at first use. The JPEG class reads MPO files too:
-their first image is a JPEG."""
+"""Format -> module and class that read it, imported at first use. The JPEG class reads MPO files
+too: their first image is a JPEG.
+"""
 _PREPARE: dict[str, Callable[[bytes, ImageLimits], Prepared]] = {
     "JPEG": jpeg.prepare,
     "PNG": png.prepare,
@@ -61,9 +70,10 @@ where warnings are errors."""
 def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Image:
     """The image as an upright 8-bit RGB image of its own, without metadata.
 
-    ``source``: a path, the bytes of a file, an open binary file (read from its start where it can be
-    rewound, and left open) or a PIL image (left as it is; its EXIF orientation is applied). JPEGs of
-    more than ``limits.reduce_above`` pixels come at half their width and height: see ``scale_of``.
+    ``source``: a path, the bytes of a file, an open binary file (read from its start where it can
+    be rewound, and left open) or a PIL image (left as it is; its EXIF orientation is applied).
+    JPEGs of more than ``limits.reduce_above`` pixels come at half their width and height: see
+    ``scale_of``.
 
     Raises ``InvalidImageError`` whose ``reason`` is ``empty``, ``not_an_image``, ``truncated``,
     ``unsupported``, ``too_many_bytes``, ``too_many_pixels``, ``too_costly``, ``too_small`` or
@@ -79,13 +89,16 @@ def check_image(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> None:
 
 
 def check_header(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> None:
-    """Refuse what can be refused without decoding: in milliseconds and without memory for pixels."""
+    """Refuse what can be refused without decoding: in milliseconds and without memory for
+    pixels.
+    """
     _refusing(lambda: _prepared(read(data, limits), limits))
 
 
 def _refusing(work: Callable[[], T]) -> T:
-    """What ``work`` gives. Its refusals are raised anew: the traceback of the old one would keep the
-    decoder and its pixels in memory for as long as somebody keeps the error."""
+    """What ``work`` gives. Its refusals are raised anew: the traceback of the old one would keep
+    the decoder and its pixels in memory for as long as somebody keeps the error.
+    """
     try:
         return work()
     except InvalidImageError as error:
@@ -136,7 +149,9 @@ def _prepared(data: bytes, limits: ImageLimits) -> tuple[str, Prepared]:
     kind = kind_of(data)
     if limits.kinds is not None and kind not in limits.kinds:
         allowed = ", ".join(sorted(limits.kinds))
-        raise InvalidImageError(f"{kind} images are not taken here. Give one of {allowed}.", "not_an_image")
+        raise InvalidImageError(
+            f"{kind} images are not taken here. Give one of {allowed}.", "not_an_image"
+        )
     try:
         return kind, _PREPARE[kind](data, limits)
     except (struct.error, IndexError) as error:  # the file ends where its head says there is more
@@ -153,7 +168,9 @@ def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = Fal
         # draft() takes the smallest size that still holds the one asked for
         step = 8 if eighth else 2
         image.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
-    image = _endless(ready.data, image, limits) if ready.endless else _deep(image, kind, ready, limits)
+    image = (
+        _endless(ready.data, image, limits) if ready.endless else _deep(image, kind, ready, limits)
+    )
     if kind == "JPEG":
         if image.size != full and not eighth:
             image.info[FULL_SIZE] = full
@@ -206,14 +223,19 @@ def _endless(data: bytes, image: Image.Image, limits: ImageLimits) -> Image.Imag
 
 
 def _deep(image: Image.Image, kind: str, ready: Prepared, limits: ImageLimits) -> Image.Image:
-    """Decode; where 16-bit colours are so dark that they may use fewer bits, read all their bits."""
+    """Decode; where 16-bit colours are so dark that they may use fewer bits, read all their
+    bits.
+    """
     lower = [_lower(tile) for tile in image.tile] if kind in ("PNG", "TIFF") else []
     lost = kind == "TIFF" and tiff.is_deep_and_planar(image)
     _decode(image, kind, limits)
     if not lower or None in lower or not colours.is_dark(image):
         return image
     if lost:
-        raise unsupported("Compressed TIFFs of 16 bits in separate planes that use 14 bits or fewer cannot be read.")
+        raise unsupported(
+            "Compressed TIFFs of 16 bits in separate planes that use 14 bits or fewer cannot be"
+            " read."
+        )
     again = _open(kind, ready.data, limits)
     again.tile = lower
     _decode(again, kind, limits)

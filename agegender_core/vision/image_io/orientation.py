@@ -10,8 +10,9 @@ _XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 
 def from_exif(block: bytes) -> int | None:
-    """EXIF orientation 1 to 8 in an EXIF block, with or without its «Exif» head; None where there is
-    none or the block is damaged, which is no reason to refuse a good image."""
+    """EXIF orientation 1 to 8 in an EXIF block, with or without its «Exif» head; None where there
+    is none or the block is damaged, which is no reason to refuse a good image.
+    """
     tiff = block[6:] if block.startswith(b"Exif\0\0") else block
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import struct
 
-from agegender_core.vision.image_io.limits import ImageLimits, Prepared, check_size, damaged, too_costly
+from agegender_core.vision.image_io.limits import (
+    ImageLimits,
+    Prepared,
+    check_size,
+    damaged,
+    too_costly,
+)
 from agegender_core.vision.image_io.orientation import stated
 
 MOST_BLOCKS = 200_000

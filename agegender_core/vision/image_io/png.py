@@ -9,7 +9,13 @@ from __future__ import annotations
 import struct
 import zlib
 
-from agegender_core.vision.image_io.limits import ImageLimits, Prepared, check_size, damaged, too_costly
+from agegender_core.vision.image_io.limits import (
+    ImageLimits,
+    Prepared,
+    check_size,
+    damaged,
+    too_costly,
+)
 from agegender_core.vision.image_io.orientation import from_exif
 
 HEAD = b"\x89PNG\r\n\x1a\n"
@@ -45,4 +51,6 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
 
 def _sound(data: bytes, at: int, end: int) -> bool:
     """Whether a whole chunk fits its checksum."""
-    return end <= len(data) and zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    return end <= len(data) and zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(
+        data[end - 4 : end], "big"
+    )

@@ -20,7 +20,10 @@ def read(source: str | os.PathLike[str] | bytes | BinaryIO, limits: ImageLimits)
     elif hasattr(source, "read"):
         data = _read_stream(source, limits)
     else:
-        raise TypeError(f"load_image takes a path, bytes, a binary file or a PIL image, not {type(source).__name__}")
+        raise TypeError(
+            "load_image takes a path, bytes, a binary file or a PIL image, not"
+            f" {type(source).__name__}"
+        )
     if len(data) > limits.max_bytes:
         raise too_many_bytes(limits)
     if not data:
@@ -33,9 +36,14 @@ def _read_path(path: str | os.PathLike[str], limits: ImageLimits) -> bytes:
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            raise InvalidImageError("This is a folder, not an image. Give an image file inside it.", "not_found")
+            raise InvalidImageError(
+                "This is a folder, not an image. Give an image file inside it.", "not_found"
+            )
         if not stat.S_ISREG(status.st_mode):
-            raise InvalidImageError("This is a device or a pipe, not an image file. Give the path of an image file.", "not_found")
+            raise InvalidImageError(
+                "This is a device or a pipe, not an image file. Give the path of an image file.",
+                "not_found",
+            )
         if status.st_size > limits.max_bytes:
             raise too_many_bytes(limits)
         with open(path, "rb") as file:
@@ -45,7 +53,9 @@ def _read_path(path: str | os.PathLike[str], limits: ImageLimits) -> bytes:
 
 
 def _read_stream(stream: BinaryIO, limits: ImageLimits) -> bytes:
-    """Bytes from the stream's start, at most one more than the limit. Streams may give less than asked for, so ask until full."""
+    """Bytes from the stream's start, at most one more than the limit. Streams may give less than
+    asked for, so ask until full.
+    """
     if stream.seekable():
         stream.seek(0)  # an upload may have been read once already
     wanted, parts = limits.max_bytes + 1, []
@@ -59,7 +69,19 @@ def _unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> In
     if isinstance(error, PermissionError):
         return InvalidImageError("The file may not be read. Check its permissions.", "not_found")
     if str(path).startswith(("http://", "https://")):
-        return InvalidImageError("Web addresses are not fetched. Download the image and give the file.", "not_found")
-    if isinstance(error, ValueError) or error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}:
-        return InvalidImageError("There is no such file. Check the path for typing mistakes.", "not_found")
-    return InvalidImageError(f"The file cannot be read ({error.strerror}). Check the disk or copy the file again.", "not_found")
+        return InvalidImageError(
+            "Web addresses are not fetched. Download the image and give the file.", "not_found"
+        )
+    if isinstance(error, ValueError) or error.errno in {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+    }:
+        return InvalidImageError(
+            "There is no such file. Check the path for typing mistakes.", "not_found"
+        )
+    return InvalidImageError(
+        f"The file cannot be read ({error.strerror}). Check the disk or copy the file again.",
+        "not_found",
+    )

@@ -1,4 +1,5 @@
-"""TIFF: its first directory checked before Pillow reads it, and what Pillow reads wrongly put right.
+"""TIFF: its first directory checked before Pillow reads it, and what Pillow reads wrongly put
+right.
 
 Put right: planar images of 16 bits a channel, grey ones in which 0 is white, and numbers of the
 other byte order inside compressed files (libtiff hands them over in the machine's own order, which
@@ -11,11 +12,33 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from agegender_core.vision.image_io.limits import ImageLimits, Prepared, check_size, damaged, too_costly, too_many_pixels, unsupported
+from agegender_core.vision.image_io.limits import (
+    ImageLimits,
+    Prepared,
+    check_size,
+    damaged,
+    too_costly,
+    too_many_pixels,
+    unsupported,
+)
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIPS, SAMPLES, TILE_WIDTH, TILE_LENGTH, TILES, FORMAT = 273, 277, 322, 323, 324, 339
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4} | dict.fromkeys((16, 17, 18), 8)
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+} | dict.fromkeys((16, 17, 18), 8)
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _FORMATS = {1: "whole", 2: "signed whole", 3: "floating-point", 5: "complex", 6: "complex"}
 MOST_TAGS = 4096
@@ -115,12 +138,21 @@ def layout_error(data: bytes) -> Exception:
     if packing not in COMPRESSION_INFO:
         return unsupported(f"TIFFs compressed by method {packing} cannot be read.")
     values = _FORMATS.get(form, "unknown")
-    known = any(key[0] == data[:2] and key[1] == photometric and key[4][0] == bits[0] and key[2][0] == form
-                and len(key[4]) == samples for key in OPEN_INFO)  # fmt: skip
+    known = any(
+        key[0] == data[:2]
+        and key[1] == photometric
+        and key[4][0] == bits[0]
+        and key[2][0] == form
+        and len(key[4]) == samples
+        for key in OPEN_INFO
+    )
     if known:
         return damaged("TIFF")
     channels = "channel" if samples == 1 else "channels"
-    return unsupported(f"TIFFs with {samples} {channels} of {bits[0]}-bit {values} numbers (colour kind {photometric}) cannot be read.")
+    return unsupported(
+        f"TIFFs with {samples} {channels} of {bits[0]}-bit {values} numbers (colour kind"
+        f" {photometric}) cannot be read."
+    )
 
 
 def _values(data: bytes, order: str, tags: dict[int, Tag], tag: int, default: int) -> list[int]:
@@ -128,7 +160,14 @@ def _values(data: bytes, order: str, tags: dict[int, Tag], tag: int, default: in
     return [default] if found is None else [_value(data, order, found)]
 
 
-_SWAPPED = {"F;32BF": "F;32NF", "I;16BS": "I;16NS", "I;32BS": "I;32NS", "I;16S": "I;16NS", "I;32S": "I;32NS", "F;32F": "F;32NF"}
+_SWAPPED = {
+    "F;32BF": "F;32NF",
+    "I;16BS": "I;16NS",
+    "I;32BS": "I;32NS",
+    "I;16S": "I;16NS",
+    "I;32S": "I;32NS",
+    "F;32F": "F;32NF",
+}
 
 
 def mend(image: Any) -> None:
@@ -146,7 +185,9 @@ def mend(image: Any) -> None:
 
 
 def is_deep_and_planar(image: Any) -> bool:
-    """Whether the planes hold 16 bits and libtiff reads them, so that their lower bytes are lost."""
+    """Whether the planes hold 16 bits and libtiff reads them, so that their lower bytes are
+    lost.
+    """
     planar = image._planar_configuration == 2 and image.tag_v2.get(BITS, (1,))[0] == 16
     return planar and any(tile.codec_name == "libtiff" for tile in image.tile)
 
@@ -154,4 +195,9 @@ def is_deep_and_planar(image: Any) -> bool:
 def _is_deep_plane(image: Any, rawmode: str) -> bool:
     """Whether a plane of 16 bits would be read as one of 8."""
     bits = image.tag_v2.get(BITS, (1,))
-    return image._planar_configuration == 2 and bits[0] == 16 and image.mode in ("RGB", "RGBA") and rawmode in "RGBA"
+    return (
+        image._planar_configuration == 2
+        and bits[0] == 16
+        and image.mode in ("RGB", "RGBA")
+        and rawmode in "RGBA"
+    )

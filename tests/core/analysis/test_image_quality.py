@@ -15,8 +15,23 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import laplace
 from typer.testing import CliRunner
 
-from agegender_core.analysis.image_quality import COLUMNS, CONDITIONS, NOSE, chroma, held, laplacian, measure, pose, sharpness
-from agegender_core.analysis.image_quality_run import conditions_path, measure_records, read_conditions, write_conditions
+from agegender_core.analysis.image_quality import (
+    COLUMNS,
+    CONDITIONS,
+    NOSE,
+    chroma,
+    held,
+    laplacian,
+    measure,
+    pose,
+    sharpness,
+)
+from agegender_core.analysis.image_quality_run import (
+    conditions_path,
+    measure_records,
+    read_conditions,
+    write_conditions,
+)
 from agegender_core.cli.application import app
 from agegender_core.datasets import FaceRecord
 from agegender_core.datasets.readers import load_set
@@ -29,14 +44,19 @@ runner = CliRunner()
 
 
 def face(side: float, landmarks: np.ndarray | None = TEMPLATE) -> Face:
-    return Face((0.0, 0.0, side, side), 1.0, None if landmarks is None else np.asarray(landmarks) * side)
+    return Face(
+        (0.0, 0.0, side, side), 1.0, None if landmarks is None else np.asarray(landmarks) * side
+    )
 
 
 def turned_head(degrees: float) -> np.ndarray:
-    """Landmarks of a head turned about the vertical: eyes and mouth in a plane, the nose before it, all seen from
-    far away. Eyes are 1 apart, corners of the mouth 0.8."""
+    """Landmarks of a head turned about the vertical: eyes and mouth in a plane, the nose before it,
+    all seen from far away. Eyes are 1 apart, corners of the mouth 0.8.
+    """
     angle = math.radians(degrees)
-    points = np.array([(-0.5, 0, 0), (0.5, 0, 0), (0, 0.6, 0.9 * NOSE), (-0.4, 1.05, 0), (0.4, 1.05, 0)])
+    points = np.array(
+        [(-0.5, 0, 0), (0.5, 0, 0), (0, 0.6, 0.9 * NOSE), (-0.4, 1.05, 0), (0.4, 1.05, 0)]
+    )
     x = points[:, 0] * math.cos(angle) + points[:, 2] * math.sin(angle)
     return np.stack([x, points[:, 1]], axis=1) * 40 + 60
 
@@ -63,7 +83,9 @@ def test_collapsed_profile_is_a_full_turn_and_not_a_division_by_nothing() -> Non
 
 def test_size_is_that_of_the_face_and_not_of_the_picture(portrait: Image.Image) -> None:
     small = Face((10.0, 10.0, 50.0, 50.0), 1.0, TEMPLATE * 40 + 10)
-    assert pose(small)["face_side"] == pytest.approx(40) and pose(face(128))["face_side"] == pytest.approx(128)
+    assert pose(small)["face_side"] == pytest.approx(40) and pose(face(128))[
+        "face_side"
+    ] == pytest.approx(128)
     without = pose(face(100, None))
     assert without["face_side"] == 100 and math.isnan(without["yaw"])
 
@@ -76,25 +98,45 @@ def test_laplacian_is_scipys() -> None:
 def test_blur_lowers_sharpness_step_by_step_and_contrast_does_not() -> None:
     rng = np.random.default_rng(1)
     picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    lumas = [np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)).convert("L"), float) for radius in (0, 0.7, 1.4, 2.8)]
+    lumas = [
+        np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)).convert("L"), float)
+        for radius in (0, 0.7, 1.4, 2.8)
+    ]
     found = [sharpness(luma) for luma in lumas]
     assert found == sorted(found, reverse=True) and found[-1] < found[0] / 4
     assert sharpness(0.3 * lumas[1] + 20) == pytest.approx(found[1], rel=0.1)
     assert sharpness(np.full((64, 64), 90.0)) == 0
-    assert sharpness(np.round(np.add.outer(np.linspace(90, 120, 64), np.linspace(0, 9, 64)))) < 0.18, "rounding is no detail"
+    assert (
+        sharpness(np.round(np.add.outer(np.linspace(90, 120, 64), np.linspace(0, 9, 64)))) < 0.18
+    ), "rounding is no detail"
 
 
 def test_blurred_portrait_is_blurred(portrait: Image.Image) -> None:
     box = Face((160.0, 30.0, 290.0, 160.0), 1.0)
-    table = pd.DataFrame([{"file": "x", "face_found": True, **measure(portrait.filter(ImageFilter.GaussianBlur(r)), box)} for r in (0, 5)])
+    table = pd.DataFrame(
+        [
+            {
+                "file": "x",
+                "face_found": True,
+                **measure(portrait.filter(ImageFilter.GaussianBlur(r)), box),
+            }
+            for r in (0, 5)
+        ]
+    )
     assert held(table)["blurred"].tolist() == [False, True]
-    assert not held(table)[["dark", "bright", "clipped", "grey", "small_face", "profile", "no_face"]].any().any()
+    assert (
+        not held(table)[["dark", "bright", "clipped", "grey", "small_face", "profile", "no_face"]]
+        .any()
+        .any()
+    )
 
 
 def test_light_and_colour_by_hand() -> None:
     grey = measure(Image.new("RGB", (64, 64), (51, 51, 51)), face(64))
     assert (
-        grey["luminance"] == pytest.approx(0.2) and grey["chroma"] == pytest.approx(0, abs=1e-9) and grey["crushed"] == grey["blown"] == 0
+        grey["luminance"] == pytest.approx(0.2)
+        and grey["chroma"] == pytest.approx(0, abs=1e-9)
+        and grey["crushed"] == grey["blown"] == 0
     )
     assert measure(Image.new("RGB", (64, 64), (2, 2, 2)), face(64))["crushed"] == 1
     assert measure(Image.new("RGB", (64, 64), (255, 255, 255)), face(64))["blown"] == 1
@@ -114,9 +156,22 @@ def test_toned_picture_counts_as_black_and_white() -> None:
 
 
 def test_thresholds_are_where_they_say() -> None:
-    base = {"file": "x", "readable": True, "face_found": True, "sharpness": 0.3, "luminance": 0.5, "crushed": 0.0, "blown": 0.0}
+    base = {
+        "file": "x",
+        "readable": True,
+        "face_found": True,
+        "sharpness": 0.3,
+        "luminance": 0.5,
+        "crushed": 0.0,
+        "blown": 0.0,
+    }
     base |= {"chroma": 0.2, "face_side": 100.0, "yaw": 0.0, "roll": 0.0}
-    worse = {"blurred": {"sharpness": 0.17}, "dark": {"luminance": 0.19}, "bright": {"luminance": 0.71}, "grey": {"chroma": 0.02}}
+    worse = {
+        "blurred": {"sharpness": 0.17},
+        "dark": {"luminance": 0.19},
+        "bright": {"luminance": 0.71},
+        "grey": {"chroma": 0.02},
+    }
     worse |= {
         "clipped": {"crushed": 0.15, "blown": 0.1},
         "small_face": {"face_side": 47.0},
@@ -139,8 +194,16 @@ def test_records_with_and_without_landmarks(monkeypatch: pytest.MonkeyPatch) -> 
     ticks: list[tuple[int, int]] = []
     pairs = [(labelled, buffer.getvalue()), (bare, buffer.getvalue()), (broken, b"junk")]
     table = measure_records([labelled, bare, broken], pairs, lambda *done: ticks.append(done))
-    assert list(table.columns) == list(COLUMNS) and table["file"].tolist() == ["a.png", "b.png", "c.png"]
-    assert table["face_found"].tolist() == [True, False, False] and table["readable"].tolist() == [True, True, False]
+    assert list(table.columns) == list(COLUMNS) and table["file"].tolist() == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
+    assert table["face_found"].tolist() == [True, False, False] and table["readable"].tolist() == [
+        True,
+        True,
+        False,
+    ]
     assert table["luminance"].notna().tolist() == [True, True, False] and ticks[-1] == (3, 3)
 
     class Blind:
@@ -151,10 +214,16 @@ def test_records_with_and_without_landmarks(monkeypatch: pytest.MonkeyPatch) -> 
     other = io.BytesIO()
     Image.new("RGB", (64, 64), (0, 0, 0)).save(other, "PNG")
     table = measure_records([bare, broken], [(bare, buffer.getvalue()), (broken, other.getvalue())])
-    assert table["face_found"].tolist() == [True, False] and table["face_side"][0] == 40 and np.isnan(table["luminance"][1])
+    assert (
+        table["face_found"].tolist() == [True, False]
+        and table["face_side"][0] == 40
+        and np.isnan(table["luminance"][1])
+    )
 
 
-def test_one_bad_picture_stops_no_batch(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_picture_stops_no_batch(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = reader_samples.write_fairface(tmp_path / "set")
     files = [record.file for record in load_set(folder).records]
     (folder / files[0]).write_bytes(b"no image")
@@ -166,7 +235,11 @@ def test_one_bad_picture_stops_no_batch(drawn_sets: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr("agegender_core.vision.face_detector.MTCNNDetector", Stumbles)
     table = write_conditions("fairface", tmp_path, folder)
-    assert table["file"].tolist() == files and table["readable"].tolist() == [False, *[True] * (len(files) - 2), False]
+    assert table["file"].tolist() == files and table["readable"].tolist() == [
+        False,
+        *[True] * (len(files) - 2),
+        False,
+    ]
     assert not table["face_found"].any() and table["luminance"].isna().all()
     empty = pq.read_table(drawn_sets / "utkface.parquet").to_pylist()
     empty[4]["image"]["bytes"] = None
@@ -180,8 +253,12 @@ def test_writer_and_reader(drawn_sets: Path, tmp_path: Path) -> None:
     assert read_conditions(reports, "utkface") is None
     written = write_conditions("utkface", reports)
     assert len(written) == 19 and read_conditions(reports, "utkface").equals(written)
-    assert (written["face_found"].sum(), written["yaw"].notna().sum()) == (18, 18), "row 34 has no landmarks"
-    assert written["face_side"].between(60, 68).all() and set(pd.read_parquet(conditions_path(reports, "utkface")).columns) == set(COLUMNS)
+    assert (written["face_found"].sum(), written["yaw"].notna().sum()) == (18, 18), (
+        "row 34 has no landmarks"
+    )
+    assert written["face_side"].between(60, 68).all() and set(
+        pd.read_parquet(conditions_path(reports, "utkface")).columns
+    ) == set(COLUMNS)
     elsewhere = write_conditions("utkface", reports, drawn_sets / "utkface.parquet")
     assert len(elsewhere) == 96, "a set in another layout is measured whole"
     with pytest.raises(ConfigError, match="unknown set"):
@@ -198,7 +275,11 @@ def test_command(drawn_sets: Path, tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     result = runner.invoke(app, ["conditions", "--reports", str(reports)])
     assert result.exit_code == 0, result.output
-    assert sorted(path.stem for path in (reports / "conditions").glob("*.parquet")) == ["all_age_faces", "fairface", "utkface"]
+    assert sorted(path.stem for path in (reports / "conditions").glob("*.parquet")) == [
+        "all_age_faces",
+        "fairface",
+        "utkface",
+    ]
     assert "utkface (n 19): blurred" in result.output and "no face found 1" in result.output
     twins = runner.invoke(app, ["conditions", "utkface", "--twins", "--reports", str(reports)])
     assert twins.exit_code == 0 and "near-duplicates" in twins.output
@@ -209,7 +290,11 @@ def test_command(drawn_sets: Path, tmp_path: Path) -> None:
         (["utkface", "--twins", "--data", "/nowhere"], "leave --data out"),
     ):
         result = runner.invoke(app, ["conditions", *arguments, "--reports", str(reports)])
-        assert result.exit_code == 1 and complaint in result.output and "Traceback" not in result.output
+        assert (
+            result.exit_code == 1
+            and complaint in result.output
+            and "Traceback" not in result.output
+        )
 
 
 def test_shipped_tables_hold_numbers_of_whole_test_splits() -> None:

@@ -1,4 +1,6 @@
-"""Labels under suspicion, near-duplicates that contradict each other, and images on which networks err alike."""
+"""Labels under suspicion, near-duplicates that contradict each other, and images on which networks
+err alike.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agegender_core.analysis.label_issues import conflicting_duplicates, label_suspects, read_twins, twins_path, usual_error, write_twins
+from agegender_core.analysis.label_issues import (
+    conflicting_duplicates,
+    label_suspects,
+    read_twins,
+    twins_path,
+    usual_error,
+    write_twins,
+)
 from agegender_core.analysis.nearest_errors import error_space, lookalikes
 from agegender_core.analysis.prediction_table import make_table
 from agegender_core.benchmarks.error_analysis import drawn_predictions
@@ -17,18 +26,31 @@ from agegender_core.datasets.near_duplicates import grey_thumbnails, near_duplic
 from agegender_core.errors import ConfigError, DatasetError
 
 ROWS = 600
-FRAMES = {name: drawn_predictions(ROWS, answers_seed=seed, noise=4) for seed, name in enumerate("abc", start=1)}
+FRAMES = {
+    name: drawn_predictions(ROWS, answers_seed=seed, noise=4)
+    for seed, name in enumerate("abc", start=1)
+}
 
 
 def test_age_suspects_are_the_labels_that_were_changed() -> None:
     truth = FRAMES["a"]["age_true"].copy()
     wrong = [17, 230, 411]
     truth[wrong] = (truth[wrong] + 45) % 90
-    found = label_suspects(make_table("s", {name: frame.assign(age_true=truth) for name, frame in FRAMES.items()}), "age")
+    found = label_suspects(
+        make_table("s", {name: frame.assign(age_true=truth) for name, frame in FRAMES.items()}),
+        "age",
+    )
     assert set(found["row"][:3]) == set(wrong) and len(found) < 12
-    assert (found["agree"][:3] == 3).all() and (found["years"] >= 10).all() and found["score"].is_monotonic_decreasing
+    assert (
+        (found["agree"][:3] == 3).all()
+        and (found["years"] >= 10).all()
+        and found["score"].is_monotonic_decreasing
+    )
     assert found["answers"][0].startswith("a: ") and found["answers"][0].count(";") == 2
-    assert found["label"][0] == truth[found["row"][0]] and found["file"][0] == FRAMES["a"]["file"][found["row"][0]]
+    assert (
+        found["label"][0] == truth[found["row"][0]]
+        and found["file"][0] == FRAMES["a"]["file"][found["row"][0]]
+    )
 
 
 def test_a_bias_all_networks_share_is_no_suspicion() -> None:
@@ -36,18 +58,25 @@ def test_a_bias_all_networks_share_is_no_suspicion() -> None:
     for seed, name in enumerate("ab"):
         age = np.repeat([20.0, 90.0], ROWS // 2)
         rng = np.random.default_rng(seed)
-        frames[name] = FRAMES["a"].assign(age_true=age, age_pred=np.where(age == 90, 70, 20) + rng.normal(0, 2, ROWS))
+        frames[name] = FRAMES["a"].assign(
+            age_true=age, age_pred=np.where(age == 90, 70, 20) + rng.normal(0, 2, ROWS)
+        )
     assert label_suspects(make_table("s", frames), "age").empty
 
 
 def test_networks_that_disagree_with_each_other_are_no_suspicion() -> None:
     one, other = FRAMES["a"].copy(), FRAMES["b"].copy()
-    one.loc[5, "age_pred"], other.loc[5, "age_pred"] = one.loc[5, "age_true"] + 30, one.loc[5, "age_true"] - 30
+    one.loc[5, "age_pred"], other.loc[5, "age_pred"] = (
+        one.loc[5, "age_true"] + 30,
+        one.loc[5, "age_true"] - 30,
+    )
     table = make_table("s", {"a": one, "b": other, "c": FRAMES["c"]})
     assert 5 not in set(label_suspects(table, "age")["row"])
     other.loc[5, "age_pred"] = one.loc[5, "age_true"] + 25
     table = make_table("s", {"a": one, "b": other, "c": FRAMES["c"]})
-    assert 5 not in set(label_suspects(table, "age")["row"]), "the third network finds the label right"
+    assert 5 not in set(label_suspects(table, "age")["row"]), (
+        "the third network finds the label right"
+    )
     two_of_three = label_suspects(table, "age", agreeing=2)
     assert 5 in set(two_of_three["row"]) and two_of_three.set_index("row").loc[5, "agree"] == 2
 
@@ -62,18 +91,40 @@ def test_usual_error_follows_the_label() -> None:
 
 def test_gender_and_race_suspects_by_hand() -> None:
     base = drawn_predictions(4).assign(gender_true="Male", race_true="White")
-    one = base.assign(gender_pred=["Female", "Female", "Male", "Female"], gender_probability=[0.9, 0.7, 0.9, 0.99])
-    two = base.assign(gender_pred=["Female", "Female", "Female", "Female"], gender_probability=[0.8, 0.95, 0.9, np.nan])
-    one, two = one.assign(race_pred=["Black", "Indian", "White", "Black"]), two.assign(race_pred=["Black", "Black", "Black", None])
+    one = base.assign(
+        gender_pred=["Female", "Female", "Male", "Female"], gender_probability=[0.9, 0.7, 0.9, 0.99]
+    )
+    two = base.assign(
+        gender_pred=["Female", "Female", "Female", "Female"],
+        gender_probability=[0.8, 0.95, 0.9, np.nan],
+    )
+    one, two = (
+        one.assign(race_pred=["Black", "Indian", "White", "Black"]),
+        two.assign(race_pred=["Black", "Black", "Black", None]),
+    )
     table = make_table("s", {"a": one, "b": two})
     gender = label_suspects(table, "gender")
-    assert gender["row"].tolist() == [3, 0, 1] and gender["score"].tolist() == pytest.approx([0.99, 0.85, 0.825])
-    assert gender["answers"].tolist()[1] == "a: Female 90 %; b: Female 80 %" and gender["answers"][0] == "a: Female 99 %; b: Female"
-    silent = make_table("s", {name: frame.assign(gender_probability=np.nan) for name, frame in (("a", one), ("b", two))})
+    assert gender["row"].tolist() == [3, 0, 1] and gender["score"].tolist() == pytest.approx(
+        [0.99, 0.85, 0.825]
+    )
+    assert (
+        gender["answers"].tolist()[1] == "a: Female 90 %; b: Female 80 %"
+        and gender["answers"][0] == "a: Female 99 %; b: Female"
+    )
+    silent = make_table(
+        "s",
+        {name: frame.assign(gender_probability=np.nan) for name, frame in (("a", one), ("b", two))},
+    )
     assert label_suspects(silent, "gender")["score"].tolist() == [0.5, 0.5, 0.5]
     race = label_suspects(table, "race")
     assert race["row"].tolist() == [0] and race["agree"].tolist() == [2]
-    unlabelled = make_table("s", {"a": one.assign(gender_true=None, race_true=None), "b": two.assign(gender_true=None, race_true=None)})
+    unlabelled = make_table(
+        "s",
+        {
+            "a": one.assign(gender_true=None, race_true=None),
+            "b": two.assign(gender_true=None, race_true=None),
+        },
+    )
     assert label_suspects(unlabelled, "gender").empty and label_suspects(unlabelled, "race").empty
 
 
@@ -97,10 +148,17 @@ def test_twins_are_found_across_blocks_and_each_pair_once(monkeypatch: pytest.Mo
     crops[33] = np.clip(crops[2] * 0.7 + 20, 0, 255)
     crops[12] = crops[11]
     thumbnails = grey_thumbnails(crops)
-    assert (thumbnails @ thumbnails.T)[3, 9] == pytest.approx(np.corrcoef(crops[[3, 9]].mean(axis=3).reshape(2, -1))[0, 1], abs=1e-5)
+    assert (thumbnails @ thumbnails.T)[3, 9] == pytest.approx(
+        np.corrcoef(crops[[3, 9]].mean(axis=3).reshape(2, -1))[0, 1], abs=1e-5
+    )
     pairs = near_duplicate_pairs(thumbnails, 0.96)
-    assert list(zip(pairs["one"], pairs["other"], strict=True)) == [(2, 33), (11, 12)] and pairs["correlation"][1] == pytest.approx(1)
-    assert near_duplicate_pairs(thumbnails[:2], 0.96).empty and near_duplicate_pairs(thumbnails[:0], 0.96).empty
+    assert list(zip(pairs["one"], pairs["other"], strict=True)) == [(2, 33), (11, 12)] and pairs[
+        "correlation"
+    ][1] == pytest.approx(1)
+    assert (
+        near_duplicate_pairs(thumbnails[:2], 0.96).empty
+        and near_duplicate_pairs(thumbnails[:0], 0.96).empty
+    )
 
 
 def test_conflicts_of_twins_by_hand() -> None:
@@ -112,10 +170,20 @@ def test_conflicts_of_twins_by_hand() -> None:
         FaceRecord("s", "4", 4, "train", age=20, gender="Male"),
         FaceRecord("s", "5", 5, "train", age_range=(40, 49), gender="Male"),
     ]
-    pairs = pd.DataFrame({"one": [0, 0, 0, 0, 3], "other": [1, 2, 3, 4, 5], "correlation": [0.97, 0.98, 0.99, 1.0, 0.965]})
+    pairs = pd.DataFrame(
+        {
+            "one": [0, 0, 0, 0, 3],
+            "other": [1, 2, 3, 4, 5],
+            "correlation": [0.97, 0.98, 0.99, 1.0, 0.965],
+        }
+    )
     found = conflicting_duplicates(records, pairs)
-    assert found["other_file"].tolist() == ["3", "1", "5", "2"] and found["years_apart"].tolist() == [10, 7, 1, 0]
-    assert found["other_age"].tolist() == ["30-39", "27", "40-49", "20"] and found["age"].tolist() == ["20", "20", "30-39", "20"]
+    assert found["other_file"].tolist() == ["3", "1", "5", "2"] and found[
+        "years_apart"
+    ].tolist() == [10, 7, 1, 0]
+    assert found["other_age"].tolist() == ["30-39", "27", "40-49", "20"] and found[
+        "age"
+    ].tolist() == ["20", "20", "30-39", "20"]
     assert conflicting_duplicates(records, pairs.iloc[:0]).empty
 
 
@@ -139,7 +207,12 @@ def test_lookalikes_err_alike() -> None:
     table = make_table("s", frames)
     space = error_space(table)
     rows, distances = lookalikes(space, 3, count=5)
-    assert set(rows[:3]) == {50, 77, 400} and 3 not in rows and (np.diff(distances) >= 0).all() and distances[2] < distances[3]
+    assert (
+        set(rows[:3]) == {50, 77, 400}
+        and 3 not in rows
+        and (np.diff(distances) >= 0).all()
+        and distances[2] < distances[3]
+    )
     mask = np.zeros(ROWS, bool)
     mask[[3, 77, 10]] = True
     assert lookalikes(space, 3, mask=mask)[0].tolist() == [77, 10]
@@ -157,6 +230,19 @@ def test_lookalikes_without_some_answers() -> None:
     assert not any(name.startswith("b ") and "error" not in name for name in space.names)
     rows, distances = lookalikes(space, 9)
     assert len(rows) == 12 and np.isfinite(distances).all()
-    assert 9 not in lookalikes(space, 0, count=ROWS)[0] or len(lookalikes(space, 0, count=ROWS)[0]) == ROWS - 1
-    nothing = make_table("s", {"a": FRAMES["a"].assign(age_true=np.nan, gender_true=None, age_low=np.nan, age_high=np.nan)})
-    assert error_space(nothing).points.shape == (ROWS, 0) and len(lookalikes(error_space(nothing), 0)[0]) == 0
+    assert (
+        9 not in lookalikes(space, 0, count=ROWS)[0]
+        or len(lookalikes(space, 0, count=ROWS)[0]) == ROWS - 1
+    )
+    nothing = make_table(
+        "s",
+        {
+            "a": FRAMES["a"].assign(
+                age_true=np.nan, gender_true=None, age_low=np.nan, age_high=np.nan
+            )
+        },
+    )
+    assert (
+        error_space(nothing).points.shape == (ROWS, 0)
+        and len(lookalikes(error_space(nothing), 0)[0]) == 0
+    )

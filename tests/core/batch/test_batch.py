@@ -1,4 +1,6 @@
-"""The batch command: what it reads, that it answers as ``predict`` does, and that nothing is lost or done twice, whoever is killed."""
+"""The batch command: what it reads, that it answers as ``predict`` does, and that nothing is lost
+or done twice, whoever is killed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,19 @@ from agegender_core.cli.batch import _run_local
 from agegender_core.errors import ConfigError, DatasetError, InvalidImageError
 from agegender_core.output.tables import face_rows
 from agegender_core.types import Face, InputSpec
-from tests.support.batch_jobs import BAD, jpeg, kill_all, portraits, processes, run, same, start, table, wait_for_parts, write_folder
+from tests.support.batch_jobs import (
+    BAD,
+    jpeg,
+    kill_all,
+    portraits,
+    processes,
+    run,
+    same,
+    start,
+    table,
+    wait_for_parts,
+    write_folder,
+)
 
 COUNT = 110
 
@@ -42,7 +56,11 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFr
     """Rows of a job that nobody disturbed."""
     out = tmp_path_factory.mktemp("whole") / "out"
     code, said = run(pictures, "-o", out, "--workers", 2)
-    assert code == 1 and f"{COUNT + 2} images, {COUNT} faces, 1 failed" in said and "images a second" in said
+    assert (
+        code == 1
+        and f"{COUNT + 2} images, {COUNT} faces, 1 failed" in said
+        and "images a second" in said
+    )
     return table(out)
 
 
@@ -52,15 +70,22 @@ def test_answers_are_those_of_predict(pictures: Path, whole: pd.DataFrame) -> No
     for name in ("000.jpg", "below/017.jpg"):
         (expected,) = face_rows("", runner.run(pictures / name))
         row = whole[whole["key"] == name].iloc[0]
-        assert row["age"] == pytest.approx(expected["age"], abs=0.02) and row["gender"] == expected["gender"]
-        assert [row[side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx([expected[side] for side in ("x0", "y0", "x1", "y1")])
+        assert (
+            row["age"] == pytest.approx(expected["age"], abs=0.02)
+            and row["gender"] == expected["gender"]
+        )
+        assert [row[side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx(
+            [expected[side] for side in ("x0", "y0", "x1", "y1")]
+        )
     bad = whole[whole["key"] == BAD].iloc[0]
     assert bad["error"].startswith("This is a text file, not an image") and pd.isna(bad["face"])
     wall = whole[whole["key"] == "wall.png"].iloc[0]
     assert wall["faces"] == 0 and pd.isna(wall["error"])
 
 
-def test_a_job_killed_midway_goes_on_where_it_was(pictures: Path, whole: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_job_killed_midway_goes_on_where_it_was(
+    pictures: Path, whole: pd.DataFrame, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     process = start(pictures, "-o", out, "--workers", 1, "--part-rows", 1, "--quiet")
     wait_for_parts(out, 1, process)
@@ -69,7 +94,11 @@ def test_a_job_killed_midway_goes_on_where_it_was(pictures: Path, whole: pd.Data
     before = pd.read_parquet(out)["key"]
     assert 0 < len(before) < COUNT + 2
     code, said = run(pictures, "-o", out, "--workers", 2)
-    assert code == 1 and f"going on after {len(before)} images" in said and f"({len(before)} of them before)" in said
+    assert (
+        code == 1
+        and f"going on after {len(before)} images" in said
+        and f"({len(before)} of them before)" in said
+    )
     assert all((out / name).read_bytes() == content for name, content in done.items())
     same(table(out), whole)
     code, said = run(pictures, "-o", out)
@@ -77,11 +106,15 @@ def test_a_job_killed_midway_goes_on_where_it_was(pictures: Path, whole: pd.Data
     same(table(out), whole)
 
 
-def test_a_worker_that_is_killed_is_replaced(pictures: Path, whole: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_replaced(
+    pictures: Path, whole: pd.DataFrame, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     process = start(pictures, "-o", out, "--workers", 2, "--part-rows", 1, "--quiet")
     wait_for_parts(out, 1, process)
-    workers = [number for number in processes("multiprocessing.spawn") if os.getpgid(number) == process.pid]
+    workers = [
+        number for number in processes("multiprocessing.spawn") if os.getpgid(number) == process.pid
+    ]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     process.communicate(timeout=120)
@@ -89,7 +122,9 @@ def test_a_worker_that_is_killed_is_replaced(pictures: Path, whole: pd.DataFrame
     same(table(out), whole)
 
 
-def test_ctrl_c_writes_what_is_finished(pictures: Path, whole: pd.DataFrame, tmp_path: Path) -> None:
+def test_ctrl_c_writes_what_is_finished(
+    pictures: Path, whole: pd.DataFrame, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     process = start(pictures, "-o", out, "--workers", 1, "--part-rows", 1)
     wait_for_parts(out, 1, process)
@@ -105,12 +140,20 @@ def test_zip_parquet_glob_and_single_files(pictures: Path, tmp_path: Path) -> No
         archive.writestr("inside/a.jpg", faces[0])
         archive.writestr("__MACOSX/a.jpg", b"junk")
         archive.writestr("readme.txt", "text")
-    rows = [{"image": {"bytes": faces[1], "path": "b.jpg"}}, {"image": {"bytes": b"text", "path": "c.jpg"}}]
+    rows = [
+        {"image": {"bytes": faces[1], "path": "b.jpg"}},
+        {"image": {"bytes": b"text", "path": "c.jpg"}},
+    ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "some.parquet")
     (tmp_path / "globbed").mkdir()
     for name in ("x.jpg", "y.jpg", "z.png"):
         (tmp_path / "globbed" / name).write_bytes(faces[2])
-    given = [tmp_path / "some.zip", tmp_path / "some.parquet", tmp_path / "globbed" / "*.jpg", tmp_path / "missing.jpg"]
+    given = [
+        tmp_path / "some.zip",
+        tmp_path / "some.parquet",
+        tmp_path / "globbed" / "*.jpg",
+        tmp_path / "missing.jpg",
+    ]
     code, _ = run(*given, "-o", tmp_path / "out", "--workers", 1, "--quiet")
     assert code == 1
     found = table(tmp_path / "out").set_index("file")
@@ -118,7 +161,10 @@ def test_zip_parquet_glob_and_single_files(pictures: Path, tmp_path: Path) -> No
     by_name = {Path(name).name: row for name, row in found.iterrows()}
     assert set(by_name) == {"a.jpg", "b.jpg", "c.jpg", "x.jpg", "y.jpg", "missing.jpg"}
     assert all(by_name[name]["faces"] == 1 for name in ("a.jpg", "b.jpg", "x.jpg", "y.jpg"))
-    assert "text file" in by_name["c.jpg"]["error"] and "no such file" in by_name["missing.jpg"]["error"]
+    assert (
+        "text file" in by_name["c.jpg"]["error"]
+        and "no such file" in by_name["missing.jpg"]["error"]
+    )
 
 
 def test_wrong_use_is_said(pictures: Path, tmp_path: Path) -> None:
@@ -134,7 +180,16 @@ def test_wrong_use_is_said(pictures: Path, tmp_path: Path) -> None:
 
 
 def job(**changes: object) -> Job:
-    return Job(**{"inputs": ("a",), "weights": "w", "weights_sha256": "0", "race": False, "min_face": 24, **changes})
+    return Job(
+        **{
+            "inputs": ("a",),
+            "weights": "w",
+            "weights_sha256": "0",
+            "race": False,
+            "min_face": 24,
+            **changes,
+        }
+    )
 
 
 def row(file: str) -> dict[str, object]:
@@ -144,13 +199,22 @@ def row(file: str) -> dict[str, object]:
 def test_a_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     with opened_parts(tmp_path / "out", job(), 1) as parts:
         parts.add("k", [row("k")])
-        with pytest.raises(ConfigError, match="is in use by another batch"), opened_parts(tmp_path / "out", job(), 1):
+        with (
+            pytest.raises(ConfigError, match="is in use by another batch"),
+            opened_parts(tmp_path / "out", job(), 1),
+        ):
             pass
-    with pytest.raises(ConfigError, match="min_face is 30, was 24"), opened_parts(tmp_path / "out", job(min_face=30), 1):
+    with (
+        pytest.raises(ConfigError, match="min_face is 30, was 24"),
+        opened_parts(tmp_path / "out", job(min_face=30), 1),
+    ):
         pass
     (tmp_path / "strange").mkdir()
     pq.write_table(pa.table({"a": [1]}), tmp_path / "strange" / "a.parquet")
-    with pytest.raises(ConfigError, match="that are no batch job's"), opened_parts(tmp_path / "strange", job(), 1):
+    with (
+        pytest.raises(ConfigError, match="that are no batch job's"),
+        opened_parts(tmp_path / "strange", job(), 1),
+    ):
         pass
     assert json.loads((tmp_path / "out" / "_batch.json").read_text())["weights"] == "w"
 
@@ -162,9 +226,14 @@ def test_a_part_half_written_is_no_part(tmp_path: Path) -> None:
     with opened_parts(tmp_path, job(), 10) as parts:
         assert "one" in parts.done and "two" not in parts.done and parts.count == 1
         parts.add("two", [row("two")])
-    assert sorted(pd.read_parquet(tmp_path)["key"]) == ["one", "two"] and not list(tmp_path.glob(".*.tmp"))
+    assert sorted(pd.read_parquet(tmp_path)["key"]) == ["one", "two"] and not list(
+        tmp_path.glob(".*.tmp")
+    )
     (tmp_path / "part-00001.parquet").write_bytes(b"damaged")
-    with pytest.raises(ConfigError, match=r"part-00001\.parquet is damaged"), opened_parts(tmp_path, job(), 10):
+    with (
+        pytest.raises(ConfigError, match=r"part-00001\.parquet is damaged"),
+        opened_parts(tmp_path, job(), 10),
+    ):
         pass
 
 
@@ -191,7 +260,8 @@ def test_reading_ahead_is_bounded_and_in_order() -> None:
         for due, (item, _) in enumerate(in_order(items(), pool)):
             assert item.key == str(due)
             ahead.append(len(listed) - due)
-    assert len(ahead) == 200 and max(ahead) <= 34  # the window of 32, and one more that is being given
+    # The window of 32, and one more that is being given.
+    assert len(ahead) == 200 and max(ahead) <= 34
 
 
 def test_a_picture_that_kills_its_worker_twice_is_given_up() -> None:
@@ -226,11 +296,15 @@ def test_a_glob_that_matches_nothing_and_an_empty_list(tmp_path: Path) -> None:
         find_sources([])
 
 
-def test_keys_do_not_depend_on_the_working_directory(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_do_not_depend_on_the_working_directory(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     absolute = sorted(item.key for item in find_sources([str(pictures)]).items())
     monkeypatch.chdir(pictures.parent)
     relative = find_sources(["pictures"])
-    assert sorted(item.key for item in relative.items()) == absolute and relative.count() == COUNT + 2
+    assert (
+        sorted(item.key for item in relative.items()) == absolute and relative.count() == COUNT + 2
+    )
     assert relative.identity == find_sources([str(pictures)]).identity
 
 
@@ -244,7 +318,9 @@ class Crowd:
         return [Face((2.0 * x, 0.0, 2.0 * x + 20, 20.0), 0.9) for x in range(5)]
 
 
-def test_the_operators_limits_reach_finder_and_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_limits_reach_finder_and_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = {"MAX_MEGAPIXELS": "1", "MAX_MB": "2", "MAX_FACES": "3", "THREADS": "1"}
     for name, value in limits.items():
         monkeypatch.setenv(f"AGEGENDER_{name}", value)
@@ -263,7 +339,10 @@ def test_the_operators_limits_reach_finder_and_network(tmp_path: Path, monkeypat
     monkeypatch.setattr("agegender_core.inference.predictor.load_predictor", load_predictor)
     monkeypatch.setattr("agegender_core.batch.worker_pool.Pool", NoPool)
     monkeypatch.setattr("agegender_core.vision.face_detector.MTCNNDetector", Crowd)
-    with opened_parts(tmp_path / "out", job(), 1) as parts, pytest.raises(ConfigError, match="far enough"):
+    with (
+        opened_parts(tmp_path / "out", job(), 1) as parts,
+        pytest.raises(ConfigError, match="far enough"),
+    ):
         _run_local(find_sources([str(tmp_path)]), parts, 1, lambda _: None, lambda: False)
     assert asked["threads"] == 1
     finder = made[0]()
@@ -271,7 +350,10 @@ def test_the_operators_limits_reach_finder_and_network(tmp_path: Path, monkeypat
     Image.new("RGB", (1100, 1000)).save(tmp_path / "large.png")
     found = finder(Item("a", "a", FilePlace(str(tmp_path / "a.png"))))
     assert len(found.faces) == len(found.crops) == 3
-    assert "more than 1 megapixels" in finder(Item("b", "b", FilePlace(str(tmp_path / "large.png")))).message
+    assert (
+        "more than 1 megapixels"
+        in finder(Item("b", "b", FilePlace(str(tmp_path / "large.png")))).message
+    )
 
 
 def test_rows_wait_in_memory_for_one_part_only(tmp_path: Path) -> None:
@@ -281,4 +363,8 @@ def test_rows_wait_in_memory_for_one_part_only(tmp_path: Path) -> None:
             parts.add(str(number), [row(str(number))])
             parts.write_if_full()
             assert len(parts._rows) < 3
-    assert [len(pq.read_table(path)) for path in sorted(tmp_path.glob("part-*.parquet"))] == [3, 3, 2]
+    assert [len(pq.read_table(path)) for path in sorted(tmp_path.glob("part-*.parquet"))] == [
+        3,
+        3,
+        2,
+    ]

@@ -16,4 +16,6 @@ def test_killed_ten_times_no_row_is_lost_or_repeated(tmp_path: Path) -> None:
     command = light_command(tmp_path / "pictures", tmp_path / "out")
     result = kill_often(command, tmp_path / "out", light_expected(1200), 10, longest=0.2)
     assert (result.lost, result.repeated, result.half_written) == (0, 0, 0)
-    assert result.at_work >= 5 and len(set(result.moments)) >= 3, "the kills came too early or too late to say anything"
+    assert result.at_work >= 5 and len(set(result.moments)) >= 3, (
+        "the kills came too early or too late to say anything"
+    )

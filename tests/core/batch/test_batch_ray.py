@@ -19,7 +19,15 @@ from agegender_core.batch.ray_engine import require_ray
 from agegender_core.batch.sources import find_sources
 from agegender_core.errors import ConfigError
 from agegender_core.inference.model_zoo import find_weights
-from tests.support.batch_jobs import processes, run, same, start, table, wait_for_parts, write_folder
+from tests.support.batch_jobs import (
+    processes,
+    run,
+    same,
+    start,
+    table,
+    wait_for_parts,
+    write_folder,
+)
 
 pytestmark = pytest.mark.ray
 
@@ -28,10 +36,14 @@ pytest.importorskip("ray.data", reason="Ray is not installed")
 
 def test_a_ray_worker_killed_midway_costs_nothing(tmp_path: Path) -> None:
     pictures = write_folder(tmp_path / "pictures", 80)
-    process = start(pictures, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 2, "--part-rows", 16)
+    process = start(
+        pictures, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 2, "--part-rows", 16
+    )
     wait_for_parts(tmp_path / "ray", 1, process)
     session = os.getsid(process.pid)
-    workers = [number for number in processes("ray::MapWorker") if os.getsid(number) == session] or processes("ray::MapWorker")
+    workers = [
+        number for number in processes("ray::MapWorker") if os.getsid(number) == session
+    ] or processes("ray::MapWorker")
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     said = process.communicate(timeout=200)[1]
@@ -59,7 +71,9 @@ def _dying(item: Item) -> Failure:
     return Failure(f"opened {item.file}")
 
 
-def test_a_picture_that_kills_its_worker_is_named_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_kills_its_worker_is_named_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(20):
         (tmp_path / ("poison.jpg" if number == 7 else f"{number:02}.jpg")).touch()
     monkeypatch.setattr(ray_engine, "FinderRecipe", lambda *_: PoisonRecipe())
@@ -69,7 +83,9 @@ def test_a_picture_that_kills_its_worker_is_named_and_given_up(tmp_path: Path, m
     with opened_parts(tmp_path / "out", job, 1000) as parts:
         ray_engine.run_ray(find_sources([str(tmp_path)]), parts, 1, lambda _: None, lambda: False)
     rows = table(tmp_path / "out").set_index("key")["error"]
-    assert len(rows) == 20 and "was killed, ran out of memory or crashed, twice" in rows.pop("poison.jpg")
+    assert len(rows) == 20 and "was killed, ran out of memory or crashed, twice" in rows.pop(
+        "poison.jpg"
+    )
     assert all(error == f"opened {tmp_path / name}" for name, error in rows.items())
 
 

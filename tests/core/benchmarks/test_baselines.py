@@ -1,4 +1,6 @@
-"""Table III again: sizes by hand, turns in order, a report that keeps claims apart. No time is asserted: machines are noisy."""
+"""Table III again: sizes by hand, turns in order, a report that keeps claims apart. No time is
+asserted: machines are noisy.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,17 @@ from agegender_core.models import count_parameters
 from agegender_core.publishing.comparison_tables import rivals_table
 
 KEYS = {
-    "name", "parameters", "input", "median_ms", "p90_ms", "ratio_to_ours", "claimed_parameters", "claimed_desktop_s", "claimed_mobile_s",
+    "name",
+    "parameters",
+    "input",
+    "median_ms",
+    "p90_ms",
+    "ratio_to_ours",
+    "claimed_parameters",
+    "claimed_desktop_s",
+    "claimed_mobile_s",
     "note",
-}  # fmt: skip
+}
 SMALL = tuple(rival for rival in RIVALS if rival.name in (OURS, "AdienceNet", "CNN-ELM"))
 
 
@@ -38,7 +48,9 @@ def convolution(cin: int, cout: int, side: int, groups: int = 1) -> int:
     return cin // groups * side * side * cout + cout
 
 
-@pytest.mark.parametrize(("round_up", "grid", "total"), [(False, 6, 8_859_144), (True, 7, 11_415_048)])
+@pytest.mark.parametrize(
+    ("round_up", "grid", "total"), [(False, 6, 8_859_144), (True, 7, 11_415_048)]
+)
 def test_adiencenet_by_hand(round_up: bool, grid: int, total: int) -> None:
     network = AdienceNet(8, round_up).eval()
     convolutions = convolution(3, 96, 7) + convolution(96, 256, 5) + convolution(256, 384, 3)
@@ -49,7 +61,9 @@ def test_adiencenet_by_hand(round_up: bool, grid: int, total: int) -> None:
         x = layer(x)
         if isinstance(layer, nn.MaxPool2d):
             sides.append((x.shape[1], x.shape[2]))
-    assert sides == ([(96, 28), (256, 14), (384, 7)] if round_up else [(96, 27), (256, 13), (384, 6)])
+    assert sides == (
+        [(96, 28), (256, 14), (384, 7)] if round_up else [(96, 27), (256, 13), (384, 6)]
+    )
     assert x.shape == (1, 8)
 
 
@@ -68,7 +82,9 @@ def test_caffenet_by_hand() -> None:
 
 def test_ours_and_the_published_counts_of_the_others() -> None:
     assert count_parameters(multitask_cnn()) == 864_418
-    assert count_parameters(googlenet(10)) == 6_624_904 - 990 * 1025, "torchvision's count with 1,000 classes, no auxiliary heads"
+    assert count_parameters(googlenet(10)) == 6_624_904 - 990 * 1025, (
+        "torchvision's count with 1,000 classes, no auxiliary heads"
+    )
     with torch.device("meta"):
         assert count_parameters(vgg16(1000)) == 138_357_544, "Simonyan and Zisserman's 138M"
 
@@ -90,7 +106,7 @@ def test_folding_torchvisions_pairs_keeps_the_answers() -> None:
 
 def test_networks_take_turns_and_the_first_rounds_do_not_count() -> None:
     calls: list[str] = []
-    jobs = {name: (lambda name=name: calls.append(name)) for name in ("a", "b", "c")}
+    jobs = {name: lambda name=name: calls.append(name) for name in ("a", "b", "c")}
     times = time_in_turn(jobs, 4)
     assert calls == ["a", "b", "c"] * (4 + baselines.WARM_UP)
     assert {name: len(found) for name, found in times.items()} == {"a": 4, "b": 4, "c": 4}
@@ -113,12 +129,22 @@ def test_both_networks_of_adiencenet_are_run() -> None:
 def test_report_has_a_row_each_and_leaves_open_what_was_not_run(tmp_path: Path) -> None:
     result = run_rivals(2, reports=tmp_path / "reports", rivals=SMALL)
     assert read_rivals(tmp_path / "reports") == result and read_rivals(tmp_path) is None
-    assert {"machine", "threads", "torch", "repeats", "rows"} == set(result) and result["threads"] == torch.get_num_threads()
+    assert {"machine", "threads", "torch", "repeats", "rows"} == set(result) and result[
+        "threads"
+    ] == torch.get_num_threads()
     rows = {row["name"]: row for row in result["rows"]}
-    assert list(rows) == [rival.name for rival in SMALL] and all(set(row) == KEYS for row in rows.values())
-    assert rows[OURS]["parameters"] == 864_418 and rows[OURS]["ratio_to_ours"] == 1 and rows[OURS]["input"] == "64x64"
+    assert list(rows) == [rival.name for rival in SMALL] and all(
+        set(row) == KEYS for row in rows.values()
+    )
+    assert (
+        rows[OURS]["parameters"] == 864_418
+        and rows[OURS]["ratio_to_ours"] == 1
+        and rows[OURS]["input"] == "64x64"
+    )
     for row in rows.values():
-        measured = [row[key] for key in ("parameters", "input", "median_ms", "p90_ms", "ratio_to_ours")]
+        measured = [
+            row[key] for key in ("parameters", "input", "median_ms", "p90_ms", "ratio_to_ours")
+        ]
         if row["name"] == "CNN-ELM":
             assert measured == [None] * 5 and "not run" in row["note"]
         else:
@@ -140,14 +166,31 @@ def test_every_row_of_table_three_is_there_with_its_claims() -> None:
 
 def test_table_shows_claims_and_ours_in_columns_of_their_own() -> None:
     row = {
-        "name": "AdienceNet", "parameters": 8_859_144, "input": "227x227", "median_ms": 20.66, "p90_ms": 25.0, "ratio_to_ours": 6.52,
-        "claimed_parameters": 9e6, "claimed_desktop_s": 0.64, "claimed_mobile_s": 0.12, "note": "both",
-    }  # fmt: skip
+        "name": "AdienceNet",
+        "parameters": 8_859_144,
+        "input": "227x227",
+        "median_ms": 20.66,
+        "p90_ms": 25.0,
+        "ratio_to_ours": 6.52,
+        "claimed_parameters": 9e6,
+        "claimed_desktop_s": 0.64,
+        "claimed_mobile_s": 0.12,
+        "note": "both",
+    }
     none = dict.fromkeys(KEYS) | {"name": "CNN-ELM", "claimed_parameters": 11e6, "note": "not run"}
     ours = row | {"name": OURS, "ratio_to_ours": 1.0, "claimed_desktop_s": 0.08}
-    result = {"machine": "a box", "threads": 2, "torch": "2", "repeats": 9, "rows": [row, none, ours]}
+    result = {
+        "machine": "a box",
+        "threads": 2,
+        "torch": "2",
+        "repeats": 9,
+        "rows": [row, none, ours],
+    }
     lines = rivals_table(result).splitlines()
-    assert lines[2] == "| AdienceNet | 227x227 | 9M | 8.86M | 0.64 s | 20.7 ms | 8.0 | 6.5 | 0.12 s | both |"
+    assert (
+        lines[2]
+        == "| AdienceNet | 227x227 | 9M | 8.86M | 0.64 s | 20.7 ms | 8.0 | 6.5 | 0.12 s | both |"
+    )
     assert lines[3] == "| CNN-ELM | – | 11M | – | – | – | – | – | – | not run |"
     assert "a box, 2 threads" in lines[-1] and "mobile not run" in lines[-1]
     assert len({line.count("|") for line in lines[:5]}) == 1

@@ -1,4 +1,6 @@
-"""``python -m agegender_core predict`` from outside: what it reads, writes and answers to the shell. The predictor is a fake."""
+"""``python -m agegender_core predict`` from outside: what it reads, writes and answers to the
+shell. The predictor is a fake.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,14 @@ class Backend:
     limits: dict = field(default_factory=dict)
     failures: dict[str, BaseException] = field(default_factory=dict)
 
-    def load_predictor(self, weights: str | None = None, *, race: bool = False, min_face: int = 24, **limits: object) -> Backend:
+    def load_predictor(
+        self,
+        weights: str | None = None,
+        *,
+        race: bool = False,
+        min_face: int = 24,
+        **limits: object,
+    ) -> Backend:
         if weights == "absent":
             raise WeightsMissingError("There are no weights named absent. Run `weights list`.")
         self.asked = {"weights": weights, "race": race, "min_face": min_face}
@@ -115,10 +124,21 @@ class TestInputs:
         result = run("a.png")
         assert result.exit_code == 0
         (answer,) = answers(result.stdout)
-        assert (answer["file"], len(answer["faces"]), answer["faces"][0]["gender"]["label"]) == ("a.png", 1, "Female")
+        assert (answer["file"], len(answer["faces"]), answer["faces"][0]["gender"]["label"]) == (
+            "a.png",
+            1,
+            "Female",
+        )
 
     def test_folders_are_searched_in_order_for_pictures(self, run):
-        for name in ("in/b.JPG", "in/a.png", "in/deep/er/c.webp", "in/.hidden.png", "in/.git/x.png", "in/._a.png"):
+        for name in (
+            "in/b.JPG",
+            "in/a.png",
+            "in/deep/er/c.webp",
+            "in/.hidden.png",
+            "in/.git/x.png",
+            "in/._a.png",
+        ):
             draw(name)
         Path("in/notes.txt").write_text("no image")
         result = run("in")
@@ -138,14 +158,20 @@ class TestInputs:
     def test_each_file_once(self, run):
         draw("in/a.png")
         draw("in/b.png")
-        assert files(run("in/b.png", "in", "in/*.png", Path("in/a.png").absolute()).stdout) == ["in/b.png", "in/a.png"]
+        assert files(run("in/b.png", "in", "in/*.png", Path("in/a.png").absolute()).stdout) == [
+            "in/b.png",
+            "in/a.png",
+        ]
 
     def test_a_missing_path_is_a_failed_row(self, run):
         draw("a.png")
         result = run("absent.png", "a.png")
         assert result.exit_code == 1
         first, second = answers(result.stdout)
-        assert first == {"file": "absent.png", "error": {"reason": "not_found", "message": first["error"]["message"]}}
+        assert first == {
+            "file": "absent.png",
+            "error": {"reason": "not_found", "message": first["error"]["message"]},
+        }
         assert "faces" in second
 
     @pytest.mark.parametrize("arguments", [["nothing/*.png"], ["empty"], ["a.png", "*.gif"], []])
@@ -248,7 +274,10 @@ class TestFailures:
         Path("out.jsonl").write_text("older results")
         backend.failures["1.png"] = KeyboardInterrupt()
         assert run("1.png", "-o", "out.jsonl").exit_code == 130
-        assert Path("out.jsonl").read_text() == "older results" and sorted(os.listdir()) == ["1.png", "out.jsonl"]
+        assert Path("out.jsonl").read_text() == "older results" and sorted(os.listdir()) == [
+            "1.png",
+            "out.jsonl",
+        ]
 
 
 @contextlib.contextmanager
@@ -276,13 +305,19 @@ class TestWriting:
             result = run(*sorted(Path().glob("*.png")), "-o", f"out.{suffix}")
         assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
         (said,) = result.stderr.splitlines()
-        assert said.startswith(f"error: out.{suffix} cannot be written: File too large; finished answers are kept")
+        assert said.startswith(
+            f"error: out.{suffix} cannot be written: File too large; finished answers are kept"
+        )
         assert Path(f"out.{suffix}").read_text() == "older results"
         (partial,) = Path().glob(f"out.{suffix}.*.partial")
         lines = partial.read_text().splitlines()
         count = int(said.rsplit(" ", 1)[1])
         assert str(partial) in said and 0 < count < 8
-        names = [row["file"] for row in csv.DictReader(lines)] if suffix == "csv" else [json.loads(line)["file"] for line in lines]
+        names = (
+            [row["file"] for row in csv.DictReader(lines)]
+            if suffix == "csv"
+            else [json.loads(line)["file"] for line in lines]
+        )
         assert names == [f"{number}.png" for number in range(count)]
 
     def test_a_disk_that_takes_no_answer(self, run):
@@ -292,17 +327,30 @@ class TestWriting:
         assert not list(Path().glob("out*"))
 
     def test_a_disk_that_takes_the_rows_but_not_the_table(self, run, monkeypatch):
-        monkeypatch.setattr("agegender_core.cli.predict_output.FileOutput._write_parquet", full_disk)
+        monkeypatch.setattr(
+            "agegender_core.cli.predict_output.FileOutput._write_parquet", full_disk
+        )
         result = run("1.png", "2.png", "-o", "out.parquet")
-        assert result.exit_code == 1 and "No space left on device; finished answers are kept as JSON lines" in result.stderr
+        assert (
+            result.exit_code == 1
+            and "No space left on device; finished answers are kept as JSON lines" in result.stderr
+        )
         (partial,) = Path().glob("out*")
-        assert [json.loads(line)["file"] for line in partial.read_text().splitlines()] == ["1.png", "2.png"]
+        assert [json.loads(line)["file"] for line in partial.read_text().splitlines()] == [
+            "1.png",
+            "2.png",
+        ]
 
     @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-    def test_a_folder_that_may_not_be_written_is_known_before_any_work(self, run, backend, monkeypatch, suffix):
+    def test_a_folder_that_may_not_be_written_is_known_before_any_work(
+        self, run, backend, monkeypatch, suffix
+    ):
         monkeypatch.setattr("agegender_core.cli.predict_output.tempfile.mkstemp", no_permission)
         result = run("1.png", "-o", f"out.{suffix}")
-        assert result.exit_code == 1 and result.stderr == f"error: out.{suffix} cannot be written: Permission denied\n"
+        assert (
+            result.exit_code == 1
+            and result.stderr == f"error: out.{suffix} cannot be written: Permission denied\n"
+        )
         assert backend.asked == {}
 
     def test_a_link_stays_a_link_and_rights_stay_rights(self, run):
@@ -312,15 +360,22 @@ class TestWriting:
         Path("out.csv").symlink_to("real/out.csv")
         assert run("1.png", "-o", "out.csv").exit_code == 0
         assert Path("out.csv").is_symlink() and Path("real/out.csv").stat().st_mode & 0o777 == 0o640
-        assert len(Path("real/out.csv").read_text().splitlines()) == 2 and os.listdir("real") == ["out.csv"]
+        assert len(Path("real/out.csv").read_text().splitlines()) == 2 and os.listdir("real") == [
+            "out.csv"
+        ]
 
     @pytest.mark.parametrize("chosen", ["jsonl", "csv", "parquet"])
     def test_a_device_is_written_to_and_not_replaced(self, run, chosen):
-        assert run("1.png", "-o", "/dev/null", "-f", chosen).exit_code == (1 if chosen == "parquet" else 0)
+        assert run("1.png", "-o", "/dev/null", "-f", chosen).exit_code == (
+            1 if chosen == "parquet" else 0
+        )
         assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
         if chosen != "parquet":
             result = run("1.png", "-o", "/dev/full", "-f", chosen)
-            assert result.exit_code == 1 and "/dev/full cannot be written: No space left on device" in result.stderr
+            assert (
+                result.exit_code == 1
+                and "/dev/full cannot be written: No space left on device" in result.stderr
+            )
 
     def test_an_image_under_another_name_is_not_written_over(self, run):
         Path("link.csv").symlink_to("1.png")
@@ -337,12 +392,30 @@ class TestWriting:
         assert str(table["face"].dtype) == "Int64" and str(table["error"].dtype) == "string"
 
     def test_standard_output_that_is_full(self):
-        code = "import sys\nfrom agegender_core.cli.predict_output import Encoder, OutputError, StreamOutput, TableFormat\n"
-        code += "out = StreamOutput(sys.stdout, 'standard output', Encoder(TableFormat.csv, False))\n"
-        code += "try:\n    out.write('a.jpg', ValueError('x'))\nexcept OutputError as error:\n    sys.exit(str(error))\n"
+        code = (
+            "import sys\nfrom agegender_core.cli.predict_output import Encoder, OutputError,"
+            " StreamOutput, TableFormat\n"
+        )
+        code += (
+            "out = StreamOutput(sys.stdout, 'standard output', Encoder(TableFormat.csv, False))\n"
+        )
+        code += (
+            "try:\n    out.write('a.jpg', ValueError('x'))\nexcept OutputError as error:\n   "
+            " sys.exit(str(error))\n"
+        )
         with open("/dev/full", "w") as full:
-            done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-        assert done.stderr == "standard output cannot be written: No space left on device; answers written before it: 0\n"
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+            )
+        assert (
+            done.stderr
+            == "standard output cannot be written: No space left on device; answers written before"
+            " it: 0\n"
+        )
 
     @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
     def test_asked_to_end_it_keeps_what_it_has(self, run, backend, suffix):
@@ -355,7 +428,9 @@ class TestWriting:
         backend.predictor = Ending()
         assert run(*sorted(Path().glob("*.png")), "-o", f"out.{suffix}").exit_code == 130
         path = Path(f"out.{suffix}")
-        assert len(pd.read_parquet(path) if suffix == "parquet" else path.read_text().splitlines()) == (3 if suffix == "csv" else 2)
+        assert len(
+            pd.read_parquet(path) if suffix == "parquet" else path.read_text().splitlines()
+        ) == (3 if suffix == "csv" else 2)
 
 
 class TestFormats:
@@ -365,7 +440,10 @@ class TestFormats:
         result = run("a.png", "--format", "csv")
         rows = list(csv.DictReader(io.StringIO(result.stdout)))
         assert list(rows[0]) == table_columns()
-        assert [(row["face"], row["faces"], row["gender"]) for row in rows] == [("1", "2", "Female"), ("2", "2", "Male")]
+        assert [(row["face"], row["faces"], row["gender"]) for row in rows] == [
+            ("1", "2", "Female"),
+            ("2", "2", "Male"),
+        ]
 
     def test_a_picture_without_faces_stays_in_the_table(self, run, backend):
         backend.predictor = FakePredictor(faces=0)
@@ -395,7 +473,14 @@ class TestFormats:
 
     @pytest.mark.parametrize(
         "arguments",
-        [["-f", "parquet"], ["-o", "out.xlsx"], ["-f", "xml"], ["-o", "absent/out.csv"], ["--min-face", "0"], ["-f", "csv", "-o", "a.png"]],
+        [
+            ["-f", "parquet"],
+            ["-o", "out.xlsx"],
+            ["-f", "xml"],
+            ["-o", "absent/out.csv"],
+            ["--min-face", "0"],
+            ["-f", "csv", "-o", "a.png"],
+        ],
     )
     def test_usage_errors(self, run, arguments):
         before = draw("a.png").read_bytes()
@@ -409,7 +494,11 @@ class TestOptions:
         draw("a.png")
         run("a.png")
         assert backend.asked == {"weights": None, "race": False, "min_face": 24}
-        limits = {"limits": ImageLimits(25 * 2**20, Settings.max_megapixels * 1_000_000), "max_faces": 200, "threads": None}
+        limits = {
+            "limits": ImageLimits(25 * 2**20, Settings.max_megapixels * 1_000_000),
+            "max_faces": 200,
+            "threads": None,
+        }
         assert backend.limits == limits
 
     def test_the_operators_limits(self, run, backend, monkeypatch):
@@ -417,7 +506,11 @@ class TestOptions:
             monkeypatch.setenv(f"AGEGENDER_{name}", str(value))
         draw("a.png")
         run("a.png")
-        assert backend.limits == {"limits": ImageLimits(2 * 2**20, 1_000_000), "max_faces": 3, "threads": 1}
+        assert backend.limits == {
+            "limits": ImageLimits(2 * 2**20, 1_000_000),
+            "max_faces": 3,
+            "threads": 1,
+        }
 
     def test_given(self, run, backend):
         draw("a.png")
@@ -446,7 +539,9 @@ class TestOptions:
         draw("a.png")
         Path("b.png").touch()
         assert run("b.png", "a.png", "--race", "-o", f"out.{suffix}").exit_code == 1
-        table = pd.read_csv(f"out.{suffix}") if suffix == "csv" else pd.read_parquet(f"out.{suffix}")
+        table = (
+            pd.read_csv(f"out.{suffix}") if suffix == "csv" else pd.read_parquet(f"out.{suffix}")
+        )
         assert list(table) == list(COLUMN_TYPES)
         assert table["race"].isna().tolist() == [True, False]
 
@@ -505,28 +600,40 @@ class TestAnnotate:
         with Image.open("out/long.png") as marked:
             assert marked.size == (65_600, 24)
 
-    @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), ValueError("no luck"), KeyboardInterrupt()])
+    @pytest.mark.parametrize(
+        "failure",
+        [OSError(28, "No space left on device"), ValueError("no luck"), KeyboardInterrupt()],
+    )
     def test_what_cannot_be_written_leaves_no_file(self, run, monkeypatch, failure):
         def broken(*_args, **_more):
             raise failure
 
         draw("a.png")
         monkeypatch.setattr("agegender_core.output.drawing.ImageDraw.Draw", broken)
-        assert run("a.png", "--annotate", "out").exit_code == (130 if isinstance(failure, KeyboardInterrupt) else 1)
+        assert run("a.png", "--annotate", "out").exit_code == (
+            130 if isinstance(failure, KeyboardInterrupt) else 1
+        )
         assert os.listdir("out") == []
 
     def test_a_disk_that_is_full_leaves_no_file(self, run):
         draw("a.png")
         with disk_of(50):
             result = run("a.png", "--annotate", "out")
-        assert result.exit_code == 1 and "a.png: its annotated image cannot be written: File too large" in result.stderr
+        assert (
+            result.exit_code == 1
+            and "a.png: its annotated image cannot be written: File too large" in result.stderr
+        )
         assert os.listdir("out") == []
 
-    def test_a_folder_that_may_not_be_written_is_known_before_any_work(self, run, backend, monkeypatch):
+    def test_a_folder_that_may_not_be_written_is_known_before_any_work(
+        self, run, backend, monkeypatch
+    ):
         monkeypatch.setattr("agegender_core.cli.predict.tempfile.TemporaryFile", no_permission)
         draw("a.png")
         result = run("a.png", "--annotate", "out")
-        assert result.exit_code == 2 and "Permission denied" in result.stderr and backend.asked == {}
+        assert (
+            result.exit_code == 2 and "Permission denied" in result.stderr and backend.asked == {}
+        )
 
     def test_a_full_disk_keeps_the_row(self, run, monkeypatch):
         def full(*_args, **_more):
@@ -548,10 +655,18 @@ def test_help_loads_nothing_heavy():
         "assert CliRunner().invoke(app, ['predict', '--help']).exit_code == 0\n"
         "print(sorted({'torch', 'pandas', 'numpy', 'PIL', 'tqdm'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_runs_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "agegender_core", "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "agegender_core", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
     assert "predict" in done.stdout

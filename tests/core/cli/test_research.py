@@ -14,7 +14,16 @@ from agegender_core.errors import ConfigError
 from tests.support import ROOT
 
 CONFIG = ROOT / "configs" / "multitask_cnn_dist.toml"
-SMALL = ["--set", "schedule.epochs=1", "--set", "schedule.batch_size=16", "--set", "input.size=32", "--set", "schedule.sizes=[]"]
+SMALL = [
+    "--set",
+    "schedule.epochs=1",
+    "--set",
+    "schedule.batch_size=16",
+    "--set",
+    "input.size=32",
+    "--set",
+    "schedule.sizes=[]",
+]
 runner = CliRunner()
 
 
@@ -26,23 +35,33 @@ def test_overrides_are_read_as_toml() -> None:
         parse_override("epochs")
 
 
-def test_train_publish_evaluate_by_command(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_publish_evaluate_by_command(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
     runs, reports = tmp_path / "runs", tmp_path / "reports"
-    trained = runner.invoke(app, ["train", str(CONFIG), "--out", str(runs), "--device", "cpu", *SMALL])
+    trained = runner.invoke(
+        app, ["train", str(CONFIG), "--out", str(runs), "--device", "cpu", *SMALL]
+    )
     assert trained.exit_code == 0, trained.output
-    assert "weights publish" in trained.output and (runs / "multitask_cnn_dist" / "run.json").is_file()
+    assert (
+        "weights publish" in trained.output and (runs / "multitask_cnn_dist" / "run.json").is_file()
+    )
     published = runner.invoke(app, ["weights", "publish", str(runs / "multitask_cnn_dist")])
     assert published.exit_code == 0 and "val loss" in published.output
     measured = runner.invoke(app, ["evaluate", "--reports", str(reports)])
     assert measured.exit_code == 0, measured.output
     folders = sorted(path.parent.name for path in reports.glob("*/*/metrics.json"))
-    assert folders == ["all_age_faces", "fairface", "utkface"], "all sets that are here; FG-NET is not"
+    assert folders == ["all_age_faces", "fairface", "utkface"], (
+        "all sets that are here; FG-NET is not"
+    )
     report = json.loads((reports / "multitask_cnn_dist" / "utkface" / "metrics.json").read_text())
     assert report["split"] == "test" and "mae" in report["metrics"]
 
 
-def test_budget_shrinks_the_schedule_instead_of_cutting_it(drawn_sets: Path, tmp_path: Path) -> None:
+def test_budget_shrinks_the_schedule_instead_of_cutting_it(
+    drawn_sets: Path, tmp_path: Path
+) -> None:
     arguments = [
         "train",
         str(CONFIG),
@@ -71,6 +90,8 @@ def test_budget_shrinks_the_schedule_instead_of_cutting_it(drawn_sets: Path, tmp
         (["weights", "publish", "/nowhere"], "no finished run"),
     ],
 )
-def test_mistakes_are_told_in_one_line(drawn_sets: Path, arguments: list[str], complaint: str) -> None:
+def test_mistakes_are_told_in_one_line(
+    drawn_sets: Path, arguments: list[str], complaint: str
+) -> None:
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1 and complaint in result.output and "Traceback" not in result.output

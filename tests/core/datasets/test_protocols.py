@@ -1,4 +1,6 @@
-"""Folds of records: complete, free of leaks, the same for the same seed; the real sets where they are."""
+"""Folds of records: complete, free of leaks, the same for the same seed; the real sets where they
+are.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def faces(count: int, seed: int = 0) -> list[FaceRecord]:
     """Records of exact ages, as lopsided as UTKFace's: a third of all are 26."""
     rng = np.random.default_rng(seed)
     ages = np.where(rng.random(count) < 0.33, 26, rng.integers(1, 100, count))
-    return [FaceRecord("drawn", f"{index}.jpg", index, "all", age=int(age)) for index, age in enumerate(ages)]
+    return [
+        FaceRecord("drawn", f"{index}.jpg", index, "all", age=int(age))
+        for index, age in enumerate(ages)
+    ]
 
 
 def assert_divides(fold: Fold, wanted: Sequence[int]) -> None:
@@ -52,7 +57,10 @@ class TestLeaks:
 
     def found(self, **parts: list[int]) -> list[tuple[str, str]]:
         return sorted(
-            (leak.kind, leak.value) for leak in leak_check(self.records, Fold("f", {name: np.array(part) for name, part in parts.items()}))
+            (leak.kind, leak.value)
+            for leak in leak_check(
+                self.records, Fold("f", {name: np.array(part) for name, part in parts.items()})
+            )
         )
 
     def test_people_files_and_pictures_are_found(self) -> None:
@@ -64,7 +72,9 @@ class TestLeaks:
         assert self.found(train=[0], test=[2, 3]) == []
 
     def test_parts_are_named(self) -> None:
-        (leak,) = leak_check(self.records, Fold("f", {"val": np.array([0]), "train": np.array([1])}))
+        (leak,) = leak_check(
+            self.records, Fold("f", {"val": np.array([0]), "train": np.array([1])})
+        )
         assert leak.parts == ("train", "val")
 
 
@@ -75,7 +85,9 @@ class TestLeaveOnePersonOut:
         assert [fold.name for fold in folds] == ["001", "002", "082"]
         for fold in folds:
             assert_divides(fold, range(len(records)))
-            assert {records[index].subject for index in fold.parts["test"]} == {fold.name} and not leak_check(records, fold)
+            assert {records[index].subject for index in fold.parts["test"]} == {
+                fold.name
+            } and not leak_check(records, fold)
 
     def test_unknown_people_and_one_alone_are_refused(self) -> None:
         with pytest.raises(DatasetError, match="3 of 3"):
@@ -98,8 +110,15 @@ class TestFiveFolds:
         records = load_set(samples.write_adience(tmp_path / "adience")).records
         for fold in five_folds(records, validation=True):
             assert_divides(fold, range(len(records)))
-            splits = {part: {records[index].split for index in indices} for part, indices in fold.parts.items()}
-            assert len(splits["val"]) == 1 and len(splits["train"]) == 3 and splits["test"] == {fold.name}
+            splits = {
+                part: {records[index].split for index in indices}
+                for part, indices in fold.parts.items()
+            }
+            assert (
+                len(splits["val"]) == 1
+                and len(splits["train"]) == 3
+                and splits["test"] == {fold.name}
+            )
 
     def test_a_missing_fold_and_a_leaking_person_are_refused(self, tmp_path: Path) -> None:
         records = list(load_set(samples.write_adience(tmp_path / "adience")).records)
@@ -112,7 +131,9 @@ class TestFiveFolds:
 
 class TestAgeBins:
     def test_bins_are_closed_on_the_right_and_merged_where_they_coincide(self) -> None:
-        assert equal_frequency_bins(range(1, 21), 4).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+        assert (
+            equal_frequency_bins(range(1, 21), 4).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+        )
         assert len(set(equal_frequency_bins([26] * 60 + list(range(1, 41)), 10).tolist())) < 10
 
     def test_ages_are_alike_in_all_parts(self) -> None:
@@ -153,16 +174,24 @@ class TestAgeBins:
 class TestOfficialAndOurs:
     def test_fairfaces_tables_decide(self, tmp_path: Path) -> None:
         for folder in ("", "fairface-img-margin025-trainval"):
-            records = load_set(samples.write_fairface(tmp_path / f"f{folder}", subfolder=folder)).records
+            records = load_set(
+                samples.write_fairface(tmp_path / f"f{folder}", subfolder=folder)
+            ).records
             (fold,) = official_train_val(records)
             assert_divides(fold, range(len(records)))
-            assert [records[index].split for index in fold.parts["val"]] == ["val", "val"] and set(fold.parts) == {"train", "val"}
+            assert [records[index].split for index in fold.parts["val"]] == ["val", "val"] and set(
+                fold.parts
+            ) == {"train", "val"}
 
     def test_our_splits(self, drawn_sets: Path) -> None:
         records = read_records("utkface")
         (fold,) = our_splits(records)
         assert_divides(fold, range(len(records)))
-        assert all(records[index].split == part for part, indices in fold.parts.items() for index in indices)
+        assert all(
+            records[index].split == part
+            for part, indices in fold.parts.items()
+            for index in indices
+        )
 
     def test_sets_without_them_are_refused(self) -> None:
         for protocol in (our_splits, official_train_val, five_folds):
@@ -172,13 +201,22 @@ class TestOfficialAndOurs:
                 protocol([])
 
     def test_a_picture_in_two_splits_is_refused(self) -> None:
-        records = [replace(record, split=split, file="same.jpg") for record, split in zip(faces(3), ("train", "val", "test"), strict=True)]
+        records = [
+            replace(record, split=split, file="same.jpg")
+            for record, split in zip(faces(3), ("train", "val", "test"), strict=True)
+        ]
         with pytest.raises(DatasetError, match=r"file same\.jpg is in test and train and val"):
             our_splits(records)
 
 
 def test_every_protocol_has_a_name() -> None:
-    assert set(PROTOCOLS) == {"leave_one_person_out", "five_folds", "stratified_age_bins", "official_train_val", "our_splits"}
+    assert set(PROTOCOLS) == {
+        "leave_one_person_out",
+        "five_folds",
+        "stratified_age_bins",
+        "official_train_val",
+        "our_splits",
+    }
 
 
 @pytest.mark.data
@@ -191,7 +229,9 @@ class TestRealSets:
             assert_divides(fold, range(1002))
             assert not leak_check(records, fold)
 
-    @pytest.mark.parametrize(("name", "sizes"), [("utkface", (17252, 1090, 3134)), ("fairface", (38396, 1577, 2478))])
+    @pytest.mark.parametrize(
+        ("name", "sizes"), [("utkface", (17252, 1090, 3134)), ("fairface", (38396, 1577, 2478))]
+    )
     def test_our_splits_do_not_leak(self, name: str, sizes: tuple[int, int, int]) -> None:
         (fold,) = our_splits(read_records(name))
         assert tuple(len(fold.parts[part]) for part in ("train", "val", "test")) == sizes
@@ -208,7 +248,9 @@ class TestRealSets:
         bins = equal_frequency_bins(ages)
         upper = [int(ages[bins == index].max()) for index in range(bins.max() + 1)]
         paper = [5, 20, 25, 26, 29, 34, 40, 50, 61, 116]
-        assert len(upper) == 10 and np.abs(np.array(upper) - paper).max() <= 1, "the paper's come from 5,000 of them"
+        assert len(upper) == 10 and np.abs(np.array(upper) - paper).max() <= 1, (
+            "the paper's come from 5,000 of them"
+        )
 
     def test_adiences_folds_share_nobody(self) -> None:
         records = load_set(data_dir() / "adience_folds").records

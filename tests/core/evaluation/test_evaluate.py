@@ -1,4 +1,6 @@
-"""Metrics against hand-worked cases and scikit-learn; calibration and intervals against simulation."""
+"""Metrics against hand-worked cases and scikit-learn; calibration and intervals against
+simulation.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,24 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from agegender_core.datasets.records import Targets
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.calibration import LEAST, Validation, bands_of, conformal_margins, fit, fit_temperature
+from agegender_core.evaluation.calibration import (
+    LEAST,
+    Validation,
+    bands_of,
+    conformal_margins,
+    fit,
+    fit_temperature,
+)
 from agegender_core.evaluation.decade_digit import decade_digit, decade_digit_words
 from agegender_core.evaluation.evaluate import PREDICTION_COLUMNS, count_again
-from agegender_core.evaluation.metrics import band_name, bootstrap_mean, estimates, persons, sliced, value_columns
+from agegender_core.evaluation.metrics import (
+    band_name,
+    bootstrap_mean,
+    estimates,
+    persons,
+    sliced,
+    value_columns,
+)
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.decoding import DecodingSpec, age_quantile, softmax
 from agegender_core.inference.model_zoo import find_weights
@@ -53,8 +69,14 @@ def test_metrics_by_hand() -> None:
     assert value["mae"] == pytest.approx((3 + 6 + 10) / 3, abs=1e-4) and count["mae"] == 3
     assert value["bias"] == pytest.approx((3 + 6 - 10) / 3, abs=1e-4)
     assert value["cs5"] == pytest.approx(1 / 3, abs=1e-4)
-    assert value["gender_accuracy"] == pytest.approx(2 / 3, abs=1e-4) and count["gender_accuracy"] == 3
-    assert value["fairface9_accuracy"] == 0.25 and value["fairface9_one_off"] == 0.75 and count["fairface9_accuracy"] == 4
+    assert (
+        value["gender_accuracy"] == pytest.approx(2 / 3, abs=1e-4) and count["gender_accuracy"] == 3
+    )
+    assert (
+        value["fairface9_accuracy"] == 0.25
+        and value["fairface9_one_off"] == 0.75
+        and count["fairface9_accuracy"] == 4
+    )
     assert value["adience8_accuracy"] == 1.0 and count["adience8_accuracy"] == 3
     assert value["interval_coverage"] == pytest.approx(1 / 3, abs=1e-4)
     assert value["interval_width"] == pytest.approx((10 + 10 + 19 + 11) / 4, abs=1e-4)
@@ -62,9 +84,15 @@ def test_metrics_by_hand() -> None:
 
 
 def test_ranges_count_only_for_the_groups_they_are() -> None:
-    ranges = table(age_range_true=["0-2", "20-29"], adience8_pred=["0-2", "15-20"], fairface9_pred=["0-2", "30-39"])
+    ranges = table(
+        age_range_true=["0-2", "20-29"],
+        adience8_pred=["0-2", "15-20"],
+        fairface9_pred=["0-2", "30-39"],
+    )
     found = estimates(value_columns(ranges))
-    assert "adience8_accuracy" not in found, "FairFace's 0-2 is Adience's by name, its other ranges are not"
+    assert "adience8_accuracy" not in found, (
+        "FairFace's 0-2 is Adience's by name, its other ranges are not"
+    )
     assert found["fairface9_accuracy"]["value"] == 0.5 and found["fairface9_accuracy"]["n"] == 2
 
 
@@ -72,7 +100,12 @@ def test_metrics_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 90, 400), rng.normal(40, 20, 400)
     sexes = rng.choice(["Male", "Female"], (2, 400))
-    frame = table(age_true=list(true), age_pred=list(predicted), gender_true=list(sexes[0]), gender_pred=list(sexes[1]))
+    frame = table(
+        age_true=list(true),
+        age_pred=list(predicted),
+        gender_true=list(sexes[0]),
+        gender_pred=list(sexes[1]),
+    )
     found = estimates(value_columns(frame))
     assert found["mae"]["value"] == pytest.approx(mean_absolute_error(true, predicted), abs=1e-4)
     assert found["gender_accuracy"]["value"] == pytest.approx(accuracy_score(*sexes), abs=1e-4)
@@ -80,7 +113,10 @@ def test_metrics_agree_with_scikit_learn() -> None:
 
 def test_slices_partition_what_is_labelled() -> None:
     parts = sliced(HAND, value_columns(HAND))
-    assert list(parts["age"]) == ["0-9", "20-29", "30-39", "70+"] and list(parts["gender"]) == ["Female", "Male"]
+    assert list(parts["age"]) == ["0-9", "20-29", "30-39", "70+"] and list(parts["gender"]) == [
+        "Female",
+        "Male",
+    ]
     assert "race" not in parts and parts["age"]["70+"]["mae"]["value"] == 10
     assert sum(item["mae"]["n"] for item in parts["age"].values() if "mae" in item) == 3
 
@@ -114,32 +150,45 @@ def test_calibration_finds_the_temperature_and_the_coverage() -> None:
     gender = (np.random.default_rng(4).uniform(size=count) < honest).astype(np.int64)
     targets = Targets(ages, ages, gender, np.zeros((count, 7), np.float32))
     spec = fit(DecodingSpec(), Validation({"age": logits, "gender": gender_logits * 3}, targets))
-    assert spec.age_temperature == pytest.approx(2.0, rel=0.12) and spec.gender_temperature == pytest.approx(3.0, rel=0.2)
+    assert spec.age_temperature == pytest.approx(
+        2.0, rel=0.12
+    ) and spec.gender_temperature == pytest.approx(3.0, rel=0.2)
     probs = softmax(logits, spec.age_temperature)
     held = ((ages >= age_quantile(probs, 0.1)) & (ages <= age_quantile(probs, 0.9))).mean()
     assert spec.coverage == 0.8 and held == pytest.approx(0.8, abs=0.02)
-    assert all(abs(move) < 3 for row in spec.margins for move in row[1:]), "an honest distribution needs hardly any margin"
+    assert all(abs(move) < 3 for row in spec.margins for move in row[1:]), (
+        "an honest distribution needs hardly any margin"
+    )
     assert fit_temperature(gender_logits, np.full(count, -1)) == 1.0
 
 
 def lopsided(count: int, seed: int) -> tuple[torch.Tensor, np.ndarray]:
-    """(N, 101) logits of one width, and ages whose spread grows with age and which lie above the answer from 60 on."""
+    """(N, 101) logits of one width, and ages whose spread grows with age and which lie above the
+    answer from 60 on.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0, 90, count)
     logits = -((np.arange(101) - centres[:, None]) ** 2) / (2 * 6.0**2)
-    ages = np.rint(centres + np.where(centres > 60, 8, 0) + rng.normal(0, 1 + centres / 10)).clip(0, 100)
+    ages = np.rint(centres + np.where(centres > 60, 8, 0) + rng.normal(0, 1 + centres / 10)).clip(
+        0, 100
+    )
     return torch.from_numpy(logits), ages.astype(np.int64)
 
 
 def test_intervals_hold_in_every_band_of_answered_ages() -> None:
-    """One temperature for all holds on average, too often where errors are small and too seldom where they are large."""
+    """One temperature for all holds on average, too often where errors are small and too seldom
+    where they are large.
+    """
     from agegender_core.inference.decoding import read_out
 
     def targets(ages: np.ndarray) -> Targets:
         return Targets(ages, ages, np.full(len(ages), -1), np.zeros((len(ages), 7), np.float32))
 
     logits, ages = lopsided(4000, 1)
-    spec = fit(DecodingSpec(), Validation({"age": logits, "gender": torch.zeros(len(ages), 2)}, targets(ages)))
+    spec = fit(
+        DecodingSpec(),
+        Validation({"age": logits, "gender": torch.zeros(len(ages), 2)}, targets(ages)),
+    )
     fresh, true = lopsided(40000, 2)
     held: dict[bool, dict[str, float]] = {}
     for conformal in (False, True):
@@ -154,9 +203,21 @@ def test_intervals_hold_in_every_band_of_answered_ages() -> None:
 
 
 def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
-    years = np.concatenate([np.full(500, 25.0), np.full(30, 5.0), np.full(90, 35.0), np.full(60, 75.0), np.full(50, 65.0)])
+    years = np.concatenate(
+        [
+            np.full(500, 25.0),
+            np.full(30, 5.0),
+            np.full(90, 35.0),
+            np.full(60, 75.0),
+            np.full(50, 65.0),
+        ]
+    )
     bands = bands_of(years)
-    assert bands[0][0] == 0 and bands[-1][1] == np.inf and all(a[1] == b[0] for a, b in pairwise(bands))
+    assert (
+        bands[0][0] == 0
+        and bands[-1][1] == np.inf
+        and all(a[1] == b[0] for a, b in pairwise(bands))
+    )
     assert all(((years >= start) & (years < end)).sum() >= LEAST for start, end in bands)
     assert bands_of(np.array([30.0])) == [(0.0, np.inf)]
 
@@ -164,7 +225,9 @@ def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
 def test_the_conformal_rank_is_the_books() -> None:
     scores = np.arange(1.0, 100.0)  # 99 of them: rank 90 of 100 leaves a tail of 10 %
     assert conformal_margins(np.full(99, 30.0), scores, -scores, 0.8) == ((0.0, 90.0, -10.0),)
-    assert conformal_margins(np.full(3, 30.0), scores[:3], scores[:3], 0.8) == ((0.0, 3.0, 3.0),), "too few: the largest"
+    assert conformal_margins(np.full(3, 30.0), scores[:3], scores[:3], 0.8) == ((0.0, 3.0, 3.0),), (
+        "too few: the largest"
+    )
 
 
 def test_the_gap_between_genders_the_balanced_error_and_the_calibration_error() -> None:
@@ -184,7 +247,9 @@ def test_the_gap_between_genders_the_balanced_error_and_the_calibration_error() 
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 20000)
     named = np.where(rng.uniform(size=20000) < sure, "Male", "Female")
-    honest = table(gender_true=list(named), gender_pred=["Male"] * 20000, gender_probability=list(sure))
+    honest = table(
+        gender_true=list(named), gender_pred=["Male"] * 20000, gender_probability=list(sure)
+    )
     assert summaries(honest)["gender_ece"]["value"] < 0.012
 
 
@@ -200,7 +265,9 @@ def test_pictures_of_one_person_make_intervals_wider() -> None:
     ratio = (together["high"] - together["low"]) / (alone["high"] - alone["low"])
     assert 2.5 < ratio < 4.5, "twelve alike images are worth little more than one"
     by_person = summaries(frame, persons(frame))["balanced_mae"]
-    assert by_person["high"] - by_person["low"] > 1.5 * (lambda e: e["high"] - e["low"])(summaries(frame)["balanced_mae"])
+    assert by_person["high"] - by_person["low"] > 1.5 * (lambda e: e["high"] - e["low"])(
+        summaries(frame)["balanced_mae"]
+    )
     sliced_ = sliced(frame, values, persons(frame))["age"]["30-39"]["bias"]
     assert sliced_["low"] == together["low"]
 
@@ -209,9 +276,13 @@ def test_conformal_half_width_covers_what_it_says() -> None:
     rng = np.random.default_rng(5)
     ages = rng.choice([1, 5, 10, 18, 28, 40, 50, 70], 2000)
     groups = np.searchsorted([1, 5, 10, 18, 28, 40, 50, 70], ages)
-    values = torch.from_numpy(np.stack([groups + rng.normal(0, 0.7, 2000), rng.uniform(size=2000)], axis=1))
+    values = torch.from_numpy(
+        np.stack([groups + rng.normal(0, 0.7, 2000), rng.uniform(size=2000)], axis=1)
+    )
     targets = Targets(ages, ages, np.zeros(2000, np.int64), np.zeros((2000, 7), np.float32))
-    spec = fit(DecodingSpec(kind="two_values", groups="adience8"), Validation({"targets": values}, targets))
+    spec = fit(
+        DecodingSpec(kind="two_values", groups="adience8"), Validation({"targets": values}, targets)
+    )
     from agegender_core.inference.decoding import read_out
 
     answers = read_out({"targets": values}, spec)
@@ -224,21 +295,37 @@ def test_probabilities_of_ranges_are_calibrated_too() -> None:
     truth = torch.distributions.Categorical(logits=logits).sample()
     starts = np.array([group.lo for group in FAIRFACE_GROUPS])[truth.numpy()]
     targets = Targets(starts, starts + 5, np.full(4000, -1), np.zeros((4000, 7), np.float32))
-    found = fit(DecodingSpec(kind="groups"), Validation({"age": 3 * logits, "gender": torch.zeros(4000, 2)}, targets))
+    found = fit(
+        DecodingSpec(kind="groups"),
+        Validation({"age": 3 * logits, "gender": torch.zeros(4000, 2)}, targets),
+    )
     assert found.age_temperature == pytest.approx(3, rel=0.12) and found.coverage is None
 
 
 def test_decade_and_digit_errors_apart() -> None:
     """An answer of 45 for 31: the decade is off by one, the digit by four."""
-    found = decade_digit(table(age_true=[31.0, 31.0, 58.0, None], age_pred=[45.0, 34.0, 54.0, 20.0]))
-    value = {name: found[name]["value"] for name in ("decade_accuracy", "digit_mae", "perfect_decades", "perfect_digits")}
-    assert value["decade_accuracy"] == pytest.approx(2 / 3, abs=1e-4) and value["digit_mae"] == pytest.approx(11 / 3, abs=1e-4)
-    assert value["perfect_decades"] == pytest.approx((4 + 3 + 4) / 3, abs=1e-4) and value["perfect_digits"] == pytest.approx(
-        10 / 3, abs=1e-4
+    found = decade_digit(
+        table(age_true=[31.0, 31.0, 58.0, None], age_pred=[45.0, 34.0, 54.0, 20.0])
     )
-    assert found["digits_answered"][4] == pytest.approx(2 / 3, abs=1e-4) and found["digits_true"][1] == pytest.approx(2 / 3, abs=1e-4)
+    value = {
+        name: found[name]["value"]
+        for name in ("decade_accuracy", "digit_mae", "perfect_decades", "perfect_digits")
+    }
+    assert value["decade_accuracy"] == pytest.approx(2 / 3, abs=1e-4) and value[
+        "digit_mae"
+    ] == pytest.approx(11 / 3, abs=1e-4)
+    assert value["perfect_decades"] == pytest.approx((4 + 3 + 4) / 3, abs=1e-4) and value[
+        "perfect_digits"
+    ] == pytest.approx(10 / 3, abs=1e-4)
+    assert found["digits_answered"][4] == pytest.approx(2 / 3, abs=1e-4) and found["digits_true"][
+        1
+    ] == pytest.approx(2 / 3, abs=1e-4)
     words = decade_digit_words(found)
-    assert "4 or 5 in 100 %" in words and "perfect decades the error of age would be 3.67 years, with perfect digits 3.33" in words
+    assert (
+        "4 or 5 in 100 %" in words
+        and "perfect decades the error of age would be 3.67 years, with perfect digits 3.33"
+        in words
+    )
     assert decade_digit(table(age_true=[None], age_pred=[3.0])) == {}
 
 
@@ -249,10 +336,20 @@ def test_numbers_are_worked_out_anew_from_kept_predictions(tmp_path: Path) -> No
     assert count_again(entry, "utkface", tmp_path) is None
     frame = table(age_true=[31.0, 52.0], age_pred=[45.0, 54.0])
     frame.to_parquet(folder / "predictions.parquet", index=False)
-    kept = {"weights": entry.name, "weights_sha256": entry.sha256, "gates": {"a": 0.1}, "metrics": {}, "slices": {}}
+    kept = {
+        "weights": entry.name,
+        "weights_sha256": entry.sha256,
+        "gates": {"a": 0.1},
+        "metrics": {},
+        "slices": {},
+    }
     (folder / "metrics.json").write_text(json.dumps(kept))
     report = count_again(entry, "utkface", tmp_path)
-    assert report["metrics"]["mae"]["value"] == 8 and report["gates"] == {"a": 0.1} and report["decade_digit"]["decade_accuracy"]["n"] == 2
+    assert (
+        report["metrics"]["mae"]["value"] == 8
+        and report["gates"] == {"a": 0.1}
+        and report["decade_digit"]["decade_accuracy"]["n"] == 2
+    )
     assert json.loads((folder / "metrics.json").read_text()) == report
     with pytest.raises(ConfigError, match="other weights"):
         count_again(dataclasses.replace(entry, sha256="0"), "utkface", tmp_path)

@@ -1,4 +1,6 @@
-"""Found faces are kept from process to process, and only for the same photographs and the same code."""
+"""Found faces are kept from process to process, and only for the same photographs and the same
+code.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,20 @@ def test_faces_come_back_as_they_were(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AGEGENDER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(faces_cache, "set_path", lambda name: photos)
     marks = np.arange(10, dtype=float).reshape(5, 2) / 3
-    faces = {3: Face((1.5, 2.0, 30.0, 41.25), 0.987, marks), 8: Face((0.0, 0.0, 9.0, 9.0), 0.9, None, turned=90)}
+    faces = {
+        3: Face((1.5, 2.0, 30.0, 41.25), 0.987, marks),
+        8: Face((0.0, 0.0, 9.0, 9.0), 0.9, None, turned=90),
+    }
     assert read_faces("fgnet", (3, 5, 8)) is None
     keep_faces("fgnet", (3, 5, 8), faces)
     found = read_faces("fgnet", (3, 5, 8))
     assert set(found) == {3, 8} and np.array_equal(found[3].landmarks, marks)
-    assert (found[8].box_xyxy, found[8].score, found[8].turned, found[8].landmarks) == ((0, 0, 9, 9), 0.9, 90, None)
+    assert (found[8].box_xyxy, found[8].score, found[8].turned, found[8].landmarks) == (
+        (0, 0, 9, 9),
+        0.9,
+        90,
+        None,
+    )
     assert read_faces("fgnet", (3, 5)) is None, "other rows"
     photos.write_bytes(b"other photographs")
     assert read_faces("fgnet", (3, 5, 8)) is None

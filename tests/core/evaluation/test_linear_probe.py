@@ -1,4 +1,6 @@
-"""Published protocols with a frozen network: features of every architecture, honest folds, whole runs on drawn sets in official layouts."""
+"""Published protocols with a frozen network: features of every architecture, honest folds, whole
+runs on drawn sets in official layouts.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class FakeDetector:
     def detect(self, image: Image.Image) -> list[Face]:
         if np.asarray(image).std() < 5:
             return []
-        return [Face((0.0, 0.0, float(image.width), float(image.height)), 0.99, TEMPLATE * image.size)]
+        return [
+            Face((0.0, 0.0, float(image.width), float(image.height)), 0.99, TEMPLATE * image.size)
+        ]
 
 
 @pytest.fixture
@@ -92,7 +96,9 @@ Publish = Callable[..., ModelInfo]
 
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
-    """Freshly initialised weights «fresh» in a manifest of their own, said to be trained on ``sets``."""
+    """Freshly initialised weights «fresh» in a manifest of their own, said to be trained on
+    ``sets``.
+    """
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(folder))
@@ -134,12 +140,18 @@ def encoded(rng: np.random.Generator, age: int, male: bool) -> bytes:
 
 
 def write_adience(root: Path, people: int = 8) -> Path:
-    """Adience in its official layout: in each fold ``people`` with two images each, whose faces show their labels."""
+    """Adience in its official layout: in each fold ``people`` with two images each, whose faces
+    show their labels.
+    """
     rng = np.random.default_rng(0)
     for fold in range(5):
         rows = []
         for index in range(2 * people):
-            face, group, male = 100 * fold + index // 2, ADIENCE_GROUPS[(index // 2) % 4 * 2 + 1], bool(index // 2 % 2)
+            face, group, male = (
+                100 * fold + index // 2,
+                ADIENCE_GROUPS[(index // 2) % 4 * 2 + 1],
+                bool(index // 2 % 2),
+            )
             label = f"({group.lo}, {12 if group.lo == 8 else group.hi})"
             rows.append((f"{fold}@N00", f"{index}_o.jpg", str(face), label, "m" if male else "f"))
             name = f"aligned/{fold}@N00/landmark_aligned_face.{face}.{index}_o.jpg"
@@ -156,7 +168,9 @@ def write_fairface(root: Path, counts: dict[str, int]) -> Path:
         for index in range(count):
             group, male = FAIRFACE_GROUPS[index % 8 // 2 * 2], bool(index // 8 % 2)
             samples.put(root, f"{split}/{index}.jpg", encoded(rng, int(group.centre), male))
-            rows.append((f"{split}/{index}.jpg", group.name, "Male" if male else "Female", "White", "False"))
+            rows.append(
+                (f"{split}/{index}.jpg", group.name, "Male" if male else "Female", "White", "False")
+            )
         with (root / f"fairface_label_{split}.csv").open("w", newline="") as handle:
             csv.writer(handle).writerows([("file", "age", "gender", "race", "service_test"), *rows])
     return root
@@ -188,19 +202,32 @@ class TestFeatures:
         network, spec = optimize_for_inference(create_model(name, heads)), InputSpec(size=side)
         crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
         features, logits = frozen_features(network, crops, spec, flip=True, batch=2)
-        assert features.shape == (3, width) and features.dtype == np.float64 and np.isfinite(features).all()
+        assert (
+            features.shape == (3, width)
+            and features.dtype == np.float64
+            and np.isfinite(features).all()
+        )
         assert features.std(axis=0).max() > 0, "images differ"
         images = normalise(torch.from_numpy(crops).permute(0, 3, 1, 2), spec)
         own = run_network(network, images, flip=True).logits
-        assert set(own) == set(logits) and all(torch.allclose(own[key], logits[key], atol=1e-3, rtol=1e-3) for key in own)
-        assert not any(module._forward_pre_hooks for module in network.modules()), "the network is left as it was"
+        assert set(own) == set(logits) and all(
+            torch.allclose(own[key], logits[key], atol=1e-3, rtol=1e-3) for key in own
+        )
+        assert not any(module._forward_pre_hooks for module in network.modules()), (
+            "the network is left as it was"
+        )
 
     def test_are_what_the_heads_see_and_mirrored_views_count_alike(self) -> None:
         network = optimize_for_inference(create_model("multitask_cnn", HEADS))
         crops = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), np.uint8)
         features, logits = frozen_features(network, crops, SPEC, flip=True)
-        rebuilt = torch.from_numpy(features).float() @ network.heads["age"].weight.T + network.heads["age"].bias
-        assert torch.allclose(rebuilt, logits["age"], atol=1e-4), "linear heads: mean features give mean logits"
+        rebuilt = (
+            torch.from_numpy(features).float() @ network.heads["age"].weight.T
+            + network.heads["age"].bias
+        )
+        assert torch.allclose(rebuilt, logits["age"], atol=1e-4), (
+            "linear heads: mean features give mean logits"
+        )
         mirrored, _ = frozen_features(network, crops[:, :, ::-1], SPEC, flip=True)
         assert np.allclose(features, mirrored, atol=1e-5)
 
@@ -209,7 +236,9 @@ class TestFeatures:
         crops = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), np.uint8)
         _, logits = frozen_features(network, crops, SPEC, flip=False)
         images = normalise(torch.from_numpy(crops).permute(0, 3, 1, 2), SPEC)
-        assert torch.allclose(run_network(network, images, flip=False).logits["age"], logits["age"], atol=1e-4)
+        assert torch.allclose(
+            run_network(network, images, flip=False).logits["age"], logits["age"], atol=1e-4
+        )
 
     def test_a_network_without_heads_is_named(self) -> None:
         with pytest.raises(ConfigError, match="Linear has no heads"), head_inputs(nn.Linear(2, 2)):
@@ -223,13 +252,20 @@ def labels(count: int, people: int | None = None, seed: int = 0) -> tuple[np.nda
     age = np.clip(np.rint(40 + 12 * features[:, 0]), 1, 90)
     group = np.where(features[:, 2] > 0.5, 2, np.where(features[:, 2] < -0.5, 0, 1))
     known = people is not None
-    person = np.array([f"person {index % people}" if known else f"row {index}" for index in range(count)])
-    return features, Labels(age, (features[:, 1] > 0).astype(np.int64), group, "adience8", person, known)
+    person = np.array(
+        [f"person {index % people}" if known else f"row {index}" for index in range(count)]
+    )
+    return features, Labels(
+        age, (features[:, 1] > 0).astype(np.int64), group, "adience8", person, known
+    )
 
 
 def halves(count: int) -> list[Part]:
     rows = np.arange(count)
-    return [Part("a", rows[: count // 2], rows[count // 2 :]), Part("b", rows[count // 2 :], rows[: count // 2])]
+    return [
+        Part("a", rows[: count // 2], rows[count // 2 :]),
+        Part("b", rows[count // 2 :], rows[: count // 2]),
+    ]
 
 
 class TestFits:
@@ -237,8 +273,12 @@ class TestFits:
         features, truth = labels(200)
         guesses, strengths = refit(features, truth, halves(200))
         assert np.abs(guesses.age - truth.age).mean() < 2
-        assert (guesses.gender == truth.gender).mean() > 0.85 and (guesses.group == truth.group).mean() > 0.75
-        assert set(strengths) == {"age", "gender", "group"} and all(sum(found.values()) == 2 for found in strengths.values())
+        assert (guesses.gender == truth.gender).mean() > 0.85 and (
+            guesses.group == truth.group
+        ).mean() > 0.75
+        assert set(strengths) == {"age", "gender", "group"} and all(
+            sum(found.values()) == 2 for found in strengths.values()
+        )
 
     def test_never_see_the_labels_of_the_test(self) -> None:
         features, truth = labels(120)
@@ -250,7 +290,9 @@ class TestFits:
         honest, _ = refit(features, truth, part)
         again, _ = refit(features, replace(truth, **shuffled), part)
         for name in ("age", "gender", "group"):
-            assert np.array_equal(getattr(honest, name)[part[0].test], getattr(again, name)[part[0].test])
+            assert np.array_equal(
+                getattr(honest, name)[part[0].test], getattr(again, name)[part[0].test]
+            )
 
     def test_nor_its_features(self) -> None:
         features, truth = labels(120)
@@ -258,7 +300,9 @@ class TestFits:
         moved = features.copy()
         moved[part[0].test[1:]] += 1000
         first = part[0].test[0]
-        assert refit(features, truth, part)[0].age[first] == pytest.approx(refit(moved, truth, part)[0].age[first])
+        assert refit(features, truth, part)[0].age[first] == pytest.approx(
+            refit(moved, truth, part)[0].age[first]
+        )
 
     def test_inner_folds_keep_people_together(self) -> None:
         _, truth = labels(60, people=12)
@@ -290,7 +334,9 @@ class TestFits:
         assert set(strengths) == {"age"} and (guesses.gender == -1).all()
         ages = truth.age.copy()
         ages[:30] = np.nan
-        with pytest.raises(DatasetError, match="fold a: none of its 30 training images has a label for age"):
+        with pytest.raises(
+            DatasetError, match="fold a: none of its 30 training images has a label for age"
+        ):
             refit(features, replace(truth, age=ages), halves(60))
 
 
@@ -304,37 +350,58 @@ class TestNumbers:
         people_known=True,
     )
     guesses = Guesses(np.array([12.0, 14.0, 39.0, 5.0]), np.array([0, 0, 1, 1]), np.full(4, -1))
-    parts = (Part("a", np.array([2, 3]), np.array([0, 1])), Part("b", np.array([0, 1]), np.array([2, 3])))
+    parts = (
+        Part("a", np.array([2, 3]), np.array([0, 1])),
+        Part("b", np.array([0, 1]), np.array([2, 3])),
+    )
 
     def test_by_hand(self) -> None:
         found = score(self.truth, self.guesses, self.parts)
         assert set(found) == {"mae", "bias", "cs5", "gender_accuracy"}
         mae = found["mae"]
         assert mae["value"] == pytest.approx((2 + 6 + 9) / 3, abs=1e-4) and mae["n"] == 3
-        assert mae["fold_mean"] == pytest.approx((4 + 9) / 2, abs=1e-4) and mae["fold_sd"] == pytest.approx(
-            np.std([4, 9], ddof=1), abs=1e-4
-        )
+        assert mae["fold_mean"] == pytest.approx((4 + 9) / 2, abs=1e-4) and mae[
+            "fold_sd"
+        ] == pytest.approx(np.std([4, 9], ddof=1), abs=1e-4)
         assert (mae["low"], mae["high"]) == (4, 9), "two people: the extremes are one of them alone"
-        assert found["cs5"]["value"] == pytest.approx(1 / 3, abs=1e-4) and found["gender_accuracy"]["value"] == pytest.approx(
-            2 / 3, abs=1e-4
-        )
+        assert found["cs5"]["value"] == pytest.approx(1 / 3, abs=1e-4) and found["gender_accuracy"][
+            "value"
+        ] == pytest.approx(2 / 3, abs=1e-4)
 
     def test_fold_rows_and_a_single_fold(self) -> None:
         rows = by_fold(self.truth, self.guesses, self.parts)
-        assert [(row["fold"], row["train"], row["n"], row["mae"]) for row in rows] == [("a", 2, 2, 4.0), ("b", 2, 2, 9.0)]
+        assert [(row["fold"], row["train"], row["n"], row["mae"]) for row in rows] == [
+            ("a", 2, 2, 4.0),
+            ("b", 2, 2, 9.0),
+        ]
         assert score(self.truth, self.guesses, self.parts[:1])["mae"]["fold_sd"] is None
 
     def test_groups_are_the_sets_own(self) -> None:
-        truth = replace(self.truth, age=np.full(4, np.nan), group=np.array([0, 3, 7, -1]), scheme="adience8")
+        truth = replace(
+            self.truth, age=np.full(4, np.nan), group=np.array([0, 3, 7, -1]), scheme="adience8"
+        )
         found = score(truth, replace(self.guesses, group=np.array([0, 4, 1, 2])), self.parts)
-        assert found["adience8_accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-4) and found["adience8_accuracy"]["n"] == 3
-        assert found["adience8_one_off"]["value"] == pytest.approx(2 / 3, abs=1e-4) and "fairface9_accuracy" not in found
+        assert (
+            found["adience8_accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+            and found["adience8_accuracy"]["n"] == 3
+        )
+        assert (
+            found["adience8_one_off"]["value"] == pytest.approx(2 / 3, abs=1e-4)
+            and "fairface9_accuracy" not in found
+        )
 
     def test_ranges_tell_whose_groups_they_are(self) -> None:
         def scheme(*ranges: tuple[int, int] | None) -> str | None:
-            return Labels.of([FaceRecord("x", str(row), row, "all", age_range=pair) for row, pair in enumerate(ranges)]).scheme
+            return Labels.of(
+                [
+                    FaceRecord("x", str(row), row, "all", age_range=pair)
+                    for row, pair in enumerate(ranges)
+                ]
+            ).scheme
 
-        assert scheme((0, 2), (25, 32), None) == "adience8" and scheme((0, 2), (20, 29)) == "fairface9"
+        assert (
+            scheme((0, 2), (25, 32), None) == "adience8" and scheme((0, 2), (20, 29)) == "fairface9"
+        )
         assert scheme(None) is None and scheme((25, 32), (20, 29)) is None
 
     def test_people_are_drawn_whole(self) -> None:
@@ -349,10 +416,15 @@ class TestNumbers:
         assert bootstrap_mean(np.array([np.nan]), who=np.array(["a"])) is None
 
     def test_pictures_left_out_leave_their_folds(self) -> None:
-        folds = PROTOCOLS["leave_one_person_out"]([FaceRecord("x", str(row), row, "all", subject=str(row // 2)) for row in range(6)])
+        folds = PROTOCOLS["leave_one_person_out"](
+            [FaceRecord("x", str(row), row, "all", subject=str(row // 2)) for row in range(6)]
+        )
         parts = usable_parts(folds, np.array([False, False, True, True, False, True]))
         assert [part.name for part in parts] == ["1", "2"]
-        assert [(part.train.tolist(), part.test.tolist()) for part in parts] == [([2], [0, 1]), ([0, 1], [2])]
+        assert [(part.train.tolist(), part.test.tolist()) for part in parts] == [
+            ([2], [0, 1]),
+            ([0, 1], [2]),
+        ]
 
 
 def test_every_protocol_has_its_words() -> None:
@@ -367,16 +439,26 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
     crops = loaded_crops(load_set(tmp_path / "FGNET"), "fgnet", SPEC)
     assert crops.kept.tolist() == [True, False, False] and crops.pixels.shape == (1, 32, 32, 3)
     assert crops.how == "photographs by the largest face detected: 1"
-    assert [skip.reason for skip in crops.left_out] == ["no face was found", "not readable: not_an_image"]
+    assert [skip.reason for skip in crops.left_out] == [
+        "no face was found",
+        "not readable: not_an_image",
+    ]
 
 
-def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(tmp_path: Path, faces: None) -> None:
+def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(
+    tmp_path: Path, faces: None
+) -> None:
     loaded = load_set(samples.write_adience(tmp_path / "adience"))
     samples.put(Path(loaded.root), loaded.records[3].file, one_colour())
-    marked = replace(loaded, records=(replace(loaded.records[0], landmarks=TEMPLATE), *loaded.records[1:]))
+    marked = replace(
+        loaded, records=(replace(loaded.records[0], landmarks=TEMPLATE), *loaded.records[1:])
+    )
     crops = loaded_crops(marked, "adience", SPEC)
-    assert crops.kept.all() and crops.how == (
-        "chips by the largest face detected: 18, by the set's landmarks: 1, whole, no face was found: 1"
+    assert (
+        crops.kept.all()
+        and crops.how
+        == "chips by the largest face detected: 18, by the set's landmarks: 1, whole, no face was"
+        " found: 1"
     )
 
 
@@ -384,27 +466,65 @@ class TestByCommand:
     def test_adiences_five_folds(self, tmp_path: Path, publish: Publish, faces: None) -> None:
         entry = publish("utkface")
         root, reports = write_adience(tmp_path / "adience"), tmp_path / "reports"
-        result = invoke("five_folds", "adience", "--weights", "fresh", "--data", root, "--reports", reports, "--save")
+        result = invoke(
+            "five_folds",
+            "adience",
+            "--weights",
+            "fresh",
+            "--data",
+            root,
+            "--reports",
+            reports,
+            "--save",
+        )
         assert result.exit_code == 0, result.output
         assert "5 folds, n 80" in result.output and "adience8_accuracy" in result.output
-        report = json.loads((reports / "fresh" / "protocols" / "five_folds_adience.json").read_text())
+        report = json.loads(
+            (reports / "fresh" / "protocols" / "five_folds_adience.json").read_text()
+        )
         assert (report["weights"], report["weights_sha256"]) == ("fresh", entry.sha256)
-        assert (report["protocol"], report["set"], report["n"], report["folds"]) == ("five_folds", "adience", 80, 5)
-        assert report["method"].startswith("frozen features,") and "refitted for each official fold" in report["method"]
-        assert report["resampled"] == "persons" and report["pictures"] == "chips by the largest face detected: 80"
-        assert set(report["metrics"]) == {"adience8_accuracy", "adience8_one_off", "gender_accuracy"} == set(report["own_readout"])
-        assert report["metrics"]["gender_accuracy"]["value"] > 0.9 and report["metrics"]["adience8_accuracy"]["value"] > 0.6
+        assert (report["protocol"], report["set"], report["n"], report["folds"]) == (
+            "five_folds",
+            "adience",
+            80,
+            5,
+        )
+        assert (
+            report["method"].startswith("frozen features,")
+            and "refitted for each official fold" in report["method"]
+        )
+        assert (
+            report["resampled"] == "persons"
+            and report["pictures"] == "chips by the largest face detected: 80"
+        )
+        assert (
+            set(report["metrics"])
+            == {"adience8_accuracy", "adience8_one_off", "gender_accuracy"}
+            == set(report["own_readout"])
+        )
+        assert (
+            report["metrics"]["gender_accuracy"]["value"] > 0.9
+            and report["metrics"]["adience8_accuracy"]["value"] > 0.6
+        )
         assert [row["fold"] for row in report["by_fold"]] == [f"fold_{index}" for index in range(5)]
         assert all((row["train"], row["n"]) == (64, 16) for row in report["by_fold"])
         folds = [row["gender_accuracy"] for row in report["by_fold"]]
-        assert report["metrics"]["gender_accuracy"]["fold_mean"] == pytest.approx(np.mean(folds), abs=1e-4)
+        assert report["metrics"]["gender_accuracy"]["fold_mean"] == pytest.approx(
+            np.mean(folds), abs=1e-4
+        )
         (row,) = read_protocols(reports)
         assert row["no_face"] == 0 and row["metrics"] == report["metrics"] and "by_fold" not in row
 
-    def test_adience_with_the_papers_two_values(self, tmp_path: Path, publish: Publish, faces: None) -> None:
+    def test_adience_with_the_papers_two_values(
+        self, tmp_path: Path, publish: Publish, faces: None
+    ) -> None:
         publish("utkface", heads={"targets": 2})
-        report = run_protocol_of("fresh", "five_folds", "adience", write_adience(tmp_path / "adience", people=4))
-        assert {"adience8_accuracy", "gender_accuracy"} <= set(report["own_readout"]), "it names Adience's groups itself"
+        report = run_protocol_of(
+            "fresh", "five_folds", "adience", write_adience(tmp_path / "adience", people=4)
+        )
+        assert {"adience8_accuracy", "gender_accuracy"} <= set(report["own_readout"]), (
+            "it names Adience's groups itself"
+        )
 
     def test_the_layouts_own_odd_rows(self, tmp_path: Path, publish: Publish, faces: None) -> None:
         publish("utkface")
@@ -415,31 +535,63 @@ class TestByCommand:
 
     def test_fairfaces_official_parts(self, tmp_path: Path, publish: Publish, faces: None) -> None:
         publish("utkface")
-        root, reports = write_fairface(tmp_path / "fairface", {"train": 96, "val": 32}), tmp_path / "reports"
-        result = invoke("official_train_val", "FairFace", "--data", root, "--reports", reports, "--save")
+        root, reports = (
+            write_fairface(tmp_path / "fairface", {"train": 96, "val": 32}),
+            tmp_path / "reports",
+        )
+        result = invoke(
+            "official_train_val", "FairFace", "--data", root, "--reports", reports, "--save"
+        )
         assert result.exit_code == 0, result.output
-        report = json.loads((reports / "fresh" / "protocols" / "official_train_val_fairface.json").read_text())
-        assert report["n"] == 32 and report["folds"] == 1 and report["resampled"] == "pictures" and report["fitted_on_seen"] == 0
-        assert set(report["metrics"]) == {"fairface9_accuracy", "fairface9_one_off", "gender_accuracy"}
-        assert report["metrics"]["gender_accuracy"]["value"] > 0.9 and report["metrics"]["fairface9_accuracy"]["value"] > 0.5
-        assert report["notes"] == ["only part of the official set is here: 96 of 86,744 train, 32 of 10,954 val"]
+        report = json.loads(
+            (reports / "fresh" / "protocols" / "official_train_val_fairface.json").read_text()
+        )
+        assert (
+            report["n"] == 32
+            and report["folds"] == 1
+            and report["resampled"] == "pictures"
+            and report["fitted_on_seen"] == 0
+        )
+        assert set(report["metrics"]) == {
+            "fairface9_accuracy",
+            "fairface9_one_off",
+            "gender_accuracy",
+        }
+        assert (
+            report["metrics"]["gender_accuracy"]["value"] > 0.9
+            and report["metrics"]["fairface9_accuracy"]["value"] > 0.5
+        )
+        assert report["notes"] == [
+            "only part of the official set is here: 96 of 86,744 train, 32 of 10,954 val"
+        ]
         assert report["metrics"]["gender_accuracy"]["fold_sd"] is None
 
-    def test_fgnet_person_by_person_names_what_it_leaves_out(self, tmp_path: Path, publish: Publish, faces: None) -> None:
+    def test_fgnet_person_by_person_names_what_it_leaves_out(
+        self, tmp_path: Path, publish: Publish, faces: None
+    ) -> None:
         publish("utkface")
-        report = run_protocol_of("fresh", "leave_one_person_out", "fgnet", write_fgnet(tmp_path / "FGNET"))
+        report = run_protocol_of(
+            "fresh", "leave_one_person_out", "fgnet", write_fgnet(tmp_path / "FGNET")
+        )
         assert report["n"] == 20 and report["folds"] == 5 and report["resampled"] == "persons"
         assert report["left_out"] == [{"file": "images/004A50.JPG", "reason": "no face was found"}]
         assert report["pictures"] == "photographs by the largest face detected: 20"
         assert report["metrics"]["mae"]["value"] < 12 and report["metrics"]["mae"]["n"] == 20
         assert report["own_readout"]["mae"]["n"] == 20 and set(report["strengths"]) == {"age"}
 
-    def test_nothing_is_written_without_save(self, tmp_path: Path, publish: Publish, faces: None) -> None:
+    def test_nothing_is_written_without_save(
+        self, tmp_path: Path, publish: Publish, faces: None
+    ) -> None:
         publish("utkface")
         before = set(tmp_path.rglob("*"))
         root = write_fgnet(tmp_path / "FGNET")
-        result = invoke("leave_one_person_out", "fgnet", "--data", root, "--reports", tmp_path / "reports")
-        assert result.exit_code == 0 and "left out: images/004A50.JPG (no face was found)" in result.output
+        result = invoke(
+            "leave_one_person_out", "fgnet", "--data", root, "--reports", tmp_path / "reports"
+        )
+        assert (
+            result.exit_code == 0
+            and "left out: images/004A50.JPG (no face was found)" in result.output
+        )
         assert {path for path in tmp_path.rglob("*") if root not in (path, *path.parents)} == before
 
     @pytest.mark.parametrize(
@@ -451,12 +603,20 @@ class TestByCommand:
             (["five_folds", "adience", "--data", "/nowhere"], "does not exist"),
         ],
     )
-    def test_mistakes_are_told_in_one_line(self, drawn_sets: Path, publish: Publish, arguments: list[str], complaint: str) -> None:
+    def test_mistakes_are_told_in_one_line(
+        self, drawn_sets: Path, publish: Publish, arguments: list[str], complaint: str
+    ) -> None:
         publish("utkface")
         result = invoke(*arguments)
-        assert result.exit_code == 1 and complaint in result.output and "Traceback" not in result.output
+        assert (
+            result.exit_code == 1
+            and complaint in result.output
+            and "Traceback" not in result.output
+        )
 
-    def test_missing_pictures_and_another_set(self, tmp_path: Path, publish: Publish, faces: None) -> None:
+    def test_missing_pictures_and_another_set(
+        self, tmp_path: Path, publish: Publish, faces: None
+    ) -> None:
         publish("utkface")
         root = write_adience(tmp_path / "adience", people=2)
         with pytest.raises(ConfigError, match="holds the set 'adience', not 'fairface'"):
@@ -466,40 +626,72 @@ class TestByCommand:
             run_protocol_of("fresh", "five_folds", "adience", root)
 
 
-def run_protocol_of(weights: str, protocol: str, set_name: str, data: Path | None = None) -> dict[str, Any]:
+def run_protocol_of(
+    weights: str, protocol: str, set_name: str, data: Path | None = None
+) -> dict[str, Any]:
     from agegender_core.inference.model_zoo import find_weights
 
     return run_protocol(find_weights(weights), protocol, set_name, data)
 
 
 class TestWhatTheWeightsHaveSeen:
-    def test_a_test_that_was_trained_on_is_refused(self, drawn_sets: Path, publish: Publish) -> None:
+    def test_a_test_that_was_trained_on_is_refused(
+        self, drawn_sets: Path, publish: Publish
+    ) -> None:
         write_set(drawn_sets, "utkface", count=400)
         publish("utkface", "all_age_faces")
         result = invoke("stratified_age_bins", "utkface")
-        assert result.exit_code == 1 and "was trained on" in result.output and "of the 20 images of utkface" in result.output
+        assert (
+            result.exit_code == 1
+            and "was trained on" in result.output
+            and "of the 20 images of utkface" in result.output
+        )
 
-    def test_other_weights_may_and_a_test_outside_training_is_fine(self, drawn_sets: Path, publish: Publish) -> None:
+    def test_other_weights_may_and_a_test_outside_training_is_fine(
+        self, drawn_sets: Path, publish: Publish
+    ) -> None:
         write_set(drawn_sets, "utkface", count=400)
         publish("all_age_faces")
         report = run_protocol_of("fresh", "stratified_age_bins", "utkface")
-        assert report["n"] == 20 and report["fitted_on_seen"] == 0 and report["metrics"]["mae"]["n"] == 20
+        assert (
+            report["n"] == 20
+            and report["fitted_on_seen"] == 0
+            and report["metrics"]["mae"]["n"] == 20
+        )
         assert report["pictures"] == "face chips aligned by the set's landmarks"
         publish("utkface")
         report = run_protocol_of("fresh", "our_splits", "utkface")
         assert report["n"] == 80 and report["fitted_on_seen"] == 240
 
-    def test_pictures_in_a_layout_are_known_by_their_names(self, drawn_sets: Path, tmp_path: Path, publish: Publish) -> None:
+    def test_pictures_in_a_layout_are_known_by_their_names(
+        self, drawn_sets: Path, tmp_path: Path, publish: Publish
+    ) -> None:
         entry = publish("utkface")
-        known = [FaceRecord("utkface", f"part1/{index}.png", index, "all", age=30) for index in range(5)]
-        assert seen_in_training(entry, "utkface", known).tolist() == [True, True, True, False, False], "splits by index, see conftest"
+        known = [
+            FaceRecord("utkface", f"part1/{index}.png", index, "all", age=30) for index in range(5)
+        ]
+        assert seen_in_training(entry, "utkface", known).tolist() == [
+            True,
+            True,
+            True,
+            False,
+            False,
+        ], "splits by index, see conftest"
         with pytest.raises(ConfigError, match="other names"):
-            seen_in_training(entry, "utkface", [replace(record, file=f"x{record.file[6:]}") for record in known])
+            seen_in_training(
+                entry, "utkface", [replace(record, file=f"x{record.file[6:]}") for record in known]
+            )
         assert not seen_in_training(entry, "afad", known).any()
 
-    def test_fairfaces_two_parts_share_their_numbers(self, drawn_sets: Path, publish: Publish) -> None:
-        assert protocol_images._file_key("fairface", "margin025/train/1.jpg") != protocol_images._file_key("fairface", "val/1.jpg")
-        assert protocol_images._file_key("fairface", "margin025/train/1.jpg") == protocol_images._file_key("fairface", "train/1.jpg")
+    def test_fairfaces_two_parts_share_their_numbers(
+        self, drawn_sets: Path, publish: Publish
+    ) -> None:
+        assert protocol_images._file_key(
+            "fairface", "margin025/train/1.jpg"
+        ) != protocol_images._file_key("fairface", "val/1.jpg")
+        assert protocol_images._file_key(
+            "fairface", "margin025/train/1.jpg"
+        ) == protocol_images._file_key("fairface", "train/1.jpg")
 
     def test_what_cannot_be_told_is_refused(self, drawn_sets: Path, publish: Publish) -> None:
         (drawn_sets / "utkface.parquet").unlink()
@@ -509,13 +701,19 @@ class TestWhatTheWeightsHaveSeen:
         with pytest.raises(ConfigError, match="does not say what fresh was trained on"):
             seen_in_training(publish(training={}), "utkface", records)
 
-    def test_parquet_is_taken_at_its_word(self, drawn_sets: Path, tmp_path: Path, publish: Publish) -> None:
+    def test_parquet_is_taken_at_its_word(
+        self, drawn_sets: Path, tmp_path: Path, publish: Publish
+    ) -> None:
         publish("all_age_faces")
         folder = tmp_path / "mine"
         folder.mkdir()
         write_set(folder, "faces", count=60)
         report = run_protocol_of("fresh", "our_splits", "faces", folder / "faces.parquet")
-        assert report["set"] == "faces" and "rests on the word" in report["notes"][0] and report["n"] == 12
+        assert (
+            report["set"] == "faces"
+            and "rests on the word" in report["notes"][0]
+            and report["n"] == 12
+        )
         with pytest.raises(ConfigError, match="holds the set 'utkface', not 'faces'"):
             run_protocol_of("fresh", "our_splits", "faces", drawn_sets / "utkface.parquet")
 
@@ -525,4 +723,8 @@ def test_saved_reports_of_fgnet_are_clean() -> None:
     for row in read_protocols(ROOT / "reports"):
         assert row["metrics"] and row["n"] > 0 and set(row["own_readout"]) <= set(row["metrics"])
         if row["set"] == "fgnet":
-            assert row["folds"] == 82 and row["n"] + row["no_face"] == 1002 and row["resampled"] == "persons"
+            assert (
+                row["folds"] == 82
+                and row["n"] + row["no_face"] == 1002
+                and row["resampled"] == "persons"
+            )

@@ -1,4 +1,6 @@
-"""Looking into gated attention: masks, gates, changed masks against Table 3, and the way from a photo to images of masks."""
+"""Looking into gated attention: masks, gates, changed masks against Table 3, and the way from a
+photo to images of masks.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from agegender_core.cli.application import app
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import NoFaceError, WeightsMissingError
 from agegender_core.explain import attention as core
-from agegender_core.explain.attention import AttentionNetwork, BlockMaps, attention_maps, intervention, occluded, save_npz
+from agegender_core.explain.attention import (
+    AttentionNetwork,
+    BlockMaps,
+    attention_maps,
+    intervention,
+    occluded,
+    save_npz,
+)
 from agegender_core.explain.attention_images import block_picture, viridis
 from agegender_core.inference.decoding import DecodingSpec, decoding_kind
 from agegender_core.inference.forward import optimize_for_inference
@@ -33,18 +42,38 @@ BLOCKS = ("attention1", "attention2", "attention3")
 FACE = Face((0.0, 0.0, 32.0, 32.0), 1.0)
 
 
-def card_of(architecture: str, heads: dict[str, int], size: int, flip: bool = False, **options: object) -> ModelInfo:
+def card_of(
+    architecture: str, heads: dict[str, int], size: int, flip: bool = False, **options: object
+) -> ModelInfo:
     """An entry without a file."""
-    spec = DecodingSpec(kind=decoding_kind(heads), groups="adience8" if "targets" in heads else "fairface9")
-    fixed = {"title": "", "summary": "", "files": (), "sha256": "", "paper": "", "terms": "", "folder": Path()}
-    entry = {"architecture": architecture, "heads": heads, "options": options, "input": InputSpec(size=size), "flip": flip}
+    spec = DecodingSpec(
+        kind=decoding_kind(heads), groups="adience8" if "targets" in heads else "fairface9"
+    )
+    fixed = {
+        "title": "",
+        "summary": "",
+        "files": (),
+        "sha256": "",
+        "paper": "",
+        "terms": "",
+        "folder": Path(),
+    }
+    entry = {
+        "architecture": architecture,
+        "heads": heads,
+        "options": options,
+        "input": InputSpec(size=size),
+        "flip": flip,
+    }
     return ModelInfo(name="made up", decoding=spec, **fixed, **entry)
 
 
 def network_of(card: ModelInfo) -> torch.nn.Module:
     """Ready for inference, its answers differing from face to face."""
     torch.manual_seed(0)
-    return optimize_for_inference(trained_like(create_model(card.architecture, card.heads, **card.options)))
+    return optimize_for_inference(
+        trained_like(create_model(card.architecture, card.heads, **card.options))
+    )
 
 
 def crop_of(size: int, seed: int = 0) -> Image.Image:
@@ -53,7 +82,12 @@ def crop_of(size: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
 
 
-def small(architecture: str = "gra_net", heads: dict[str, int] = HEADS, flip: bool = False, **options: object) -> AttentionNetwork:
+def small(
+    architecture: str = "gra_net",
+    heads: dict[str, int] = HEADS,
+    flip: bool = False,
+    **options: object,
+) -> AttentionNetwork:
     card = card_of(architecture, heads, 32, flip, **{"width": 0.125, "gate_start": 0.3, **options})
     return AttentionNetwork(card, network_of(card))
 
@@ -70,19 +104,27 @@ def test_masks_have_their_shapes_and_ranges(mask: str) -> None:
     assert [block.mask.shape for block in maps.blocks] == [(16, 16, 16), (32, 8, 8), (64, 4, 4)]
     for block in maps.blocks:
         assert block.mask.min() >= 0 and block.mask.max() <= 1 and block.gate == pytest.approx(0.3)
-        assert block.features.shape == block.output.shape == block.mask.shape and block.side == block.mask.shape[2]
+        assert (
+            block.features.shape == block.output.shape == block.mask.shape
+            and block.side == block.mask.shape[2]
+        )
         assert np.allclose(block.output, block.factor() * block.features, atol=1e-4), "equation 3"
         assert block.mean().shape == block.maximum().shape == block.mask.shape[1:]
         assert (block.mean() <= block.maximum() + 1e-6).all()
         spread = block.mask.std(axis=(1, 2))[block.by_activity()]
-        assert sorted(block.by_activity()) == list(range(len(block.mask))) and (np.diff(spread) <= 0).all()
+        assert (
+            sorted(block.by_activity()) == list(range(len(block.mask)))
+            and (np.diff(spread) <= 0).all()
+        )
     with pytest.raises(KeyError, match="attention1, attention2"):
         maps.block("attention4")
 
 
 def test_ungated_blocks_multiply_by_one_plus_the_mask() -> None:
     block = small(gated=False).explain(crop_of(32)).block("attention2")
-    assert block.gate is None and np.allclose(block.output, (1 + block.mask) * block.features, atol=1e-4)
+    assert block.gate is None and np.allclose(
+        block.output, (1 + block.mask) * block.features, atol=1e-4
+    )
     assert "No gate" in block.gate_words() and "up to twice" in block.gate_words()
 
 
@@ -95,13 +137,20 @@ def test_gates_in_words() -> None:
 def answered(network: AttentionNetwork, intervene: dict) -> float:
     """Years by the bare network with ``intervene``, read out by hand."""
     with torch.inference_mode():
-        logits = network.network(to_batch([crop_of(32)], network.card.input), intervene).logits["age"]
+        logits = network.network(to_batch([crop_of(32)], network.card.input), intervene).logits[
+            "age"
+        ]
     return float(logits.double().softmax(dim=1)[0] @ torch.arange(101, dtype=torch.float64))
 
 
 def test_off_leaves_the_trunk_untouched(gated: AttentionNetwork) -> None:
-    own, off = gated.answer(crop_of(32))[0], gated.answer(crop_of(32), {name: "off" for name in BLOCKS})[0]
-    assert off.years == pytest.approx(answered(gated, {f"{name}.gate": 1.0 for name in BLOCKS}), abs=1e-4)
+    own, off = (
+        gated.answer(crop_of(32))[0],
+        gated.answer(crop_of(32), {name: "off" for name in BLOCKS})[0],
+    )
+    assert off.years == pytest.approx(
+        answered(gated, {f"{name}.gate": 1.0 for name in BLOCKS}), abs=1e-4
+    )
     assert abs(off.years - own.years) > 1e-3
     ungated = small(gated=False)
     off = ungated.answer(crop_of(32), {"attention2": "off"})[0]
@@ -113,12 +162,17 @@ def test_table_three_of_the_paper(gated: AttentionNetwork) -> None:
     x = torch.randn(1, 16, 16, 16)
     with torch.inference_mode():
         features, mask = block(x, {})[1].features, block(x, {})[1].mask
-        opened, closed = block(x, {"attention1.gate": 1.0})[1], block(x, {"attention1.gate": 0.0})[1]
+        opened, closed = (
+            block(x, {"attention1.gate": 1.0})[1],
+            block(x, {"attention1.gate": 0.0})[1],
+        )
     assert torch.equal(opened.output, features), "gate 1 leaves the trunk untouched"
     assert torch.allclose(closed.output, mask * features), "gate 0 multiplies by the mask"
 
 
-def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(gated: AttentionNetwork) -> None:
+def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(
+    gated: AttentionNetwork,
+) -> None:
     alone = gated.answer(crop_of(32), {"attention3": "off"})[0].years
     assert alone == gated.answer(crop_of(32), {"attention1": "own", "attention3": "off"})[0].years
     with torch.inference_mode():
@@ -127,7 +181,9 @@ def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(gat
     assert set(mixed) == {"attention1.mask", "attention3.gate"}
     both = gated.answer(crop_of(32), {"attention1": "mean", "attention3": "off"})[0].years
     assert both == pytest.approx(answered(gated, mixed), abs=1e-4) and both != alone
-    known = gated.answer(crop_of(32), {"attention1": "mean", "attention3": "off"}, own=gated.own(crop_of(32)))[0].years
+    known = gated.answer(
+        crop_of(32), {"attention1": "mean", "attention3": "off"}, own=gated.own(crop_of(32))
+    )[0].years
     assert known == both, "what the unchanged network made may be handed over"
 
 
@@ -136,45 +192,75 @@ def test_mean_and_shuffled_keep_what_they_promise(gated: AttentionNetwork) -> No
         own = gated.network(to_batch([crop_of(32), crop_of(32, 1)], gated.card.input))
     block = own.attention[0]
     mean = intervention(own, {"attention1": "mean"})["attention1.mask"]
-    assert torch.allclose(mean.expand_as(block.mask).mean(dim=(2, 3)), block.mask.mean(dim=(2, 3)), atol=1e-6)
+    assert torch.allclose(
+        mean.expand_as(block.mask).mean(dim=(2, 3)), block.mask.mean(dim=(2, 3)), atol=1e-6
+    )
     assert mean.shape[2:] == (1, 1), "the same everywhere"
     shuffled = intervention(own, {"attention1": "shuffled"}, seed=3)["attention1.mask"]
-    assert torch.equal(shuffled.flatten(2).sort().values, block.mask.flatten(2).sort().values), "each channel's histogram"
+    assert torch.equal(shuffled.flatten(2).sort().values, block.mask.flatten(2).sort().values), (
+        "each channel's histogram"
+    )
     flat = block.mask.flatten(2)
     order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(3))
-    assert torch.equal(shuffled.flatten(2), flat[:, :, order]), "one permutation for all channels and images"
+    assert torch.equal(shuffled.flatten(2), flat[:, :, order]), (
+        "one permutation for all channels and images"
+    )
     together = intervention(own, {"attention1": "shuffled", "attention2": "shuffled"}, seed=3)
     assert torch.equal(together["attention1.mask"], shuffled) and "attention3.mask" not in together
-    assert torch.equal(together["attention2.mask"], intervention(own, {"attention2": "shuffled"}, seed=3)["attention2.mask"])
-    assert not torch.equal(intervention(own, {"attention1": "shuffled"}, seed=4)["attention1.mask"], shuffled)
+    assert torch.equal(
+        together["attention2.mask"],
+        intervention(own, {"attention2": "shuffled"}, seed=3)["attention2.mask"],
+    )
+    assert not torch.equal(
+        intervention(own, {"attention1": "shuffled"}, seed=4)["attention1.mask"], shuffled
+    )
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_unchanged_answer_is_the_predictors(flip: bool) -> None:
     network, crop = small(flip=flip), crop_of(32)
-    (wanted,) = Predictor(network.card, network.network, lambda image: []).predict_crops([crop], [FACE])
+    (wanted,) = Predictor(network.card, network.network, lambda image: []).predict_crops(
+        [crop], [FACE]
+    )
     maps = network.explain(crop)
-    for age, gender in (network.answer(crop), (maps.age, maps.gender), network.answer(crop, {name: "own" for name in BLOCKS})):
-        assert np.allclose(age.probs, wanted.age.probs, atol=1e-6) and age.years == pytest.approx(wanted.age.years, abs=1e-4)
+    for age, gender in (
+        network.answer(crop),
+        (maps.age, maps.gender),
+        network.answer(crop, {name: "own" for name in BLOCKS}),
+    ):
+        assert np.allclose(age.probs, wanted.age.probs, atol=1e-6) and age.years == pytest.approx(
+            wanted.age.years, abs=1e-4
+        )
         assert gender.probs == pytest.approx(wanted.gender.probs, abs=1e-6)
     mirrored = network.answer(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0].years
     assert (mirrored == pytest.approx(wanted.age.years, abs=1e-3)) is flip
     plain = AttentionNetwork(card_of("gra_net", HEADS, 32), network.network).explain(crop)
-    assert np.allclose(plain.block("attention1").mask, maps.block("attention1").mask, atol=1e-5), "masks are those of the crop as it is"
+    assert np.allclose(plain.block("attention1").mask, maps.block("attention1").mask, atol=1e-5), (
+        "masks are those of the crop as it is"
+    )
 
 
 def test_networks_of_a_trio_go_by_their_heads() -> None:
     trio = small("gra_net_trio", {"decade": 10, "digit": 1, "gender": 2})
     maps = trio.explain(crop_of(32))
-    assert [block.name for block in maps.blocks] == [f"{head}.{name}" for head in ("decade", "digit", "gender") for name in BLOCKS]
-    before, after = trio.answer(crop_of(32)), trio.answer(crop_of(32), {"gender.attention1": "off", "gender.attention3": "shuffled"})
-    assert after[0].years == before[0].years and after[1].probs != before[1].probs, "they share nothing"
+    assert [block.name for block in maps.blocks] == [
+        f"{head}.{name}" for head in ("decade", "digit", "gender") for name in BLOCKS
+    ]
+    before, after = (
+        trio.answer(crop_of(32)),
+        trio.answer(crop_of(32), {"gender.attention1": "off", "gender.attention3": "shuffled"}),
+    )
+    assert after[0].years == before[0].years and after[1].probs != before[1].probs, (
+        "they share nothing"
+    )
     with pytest.raises(KeyError, match=r"no block attention1; there are decade\.attention1"):
         trio.answer(crop_of(32), {"attention1": "off"})
 
 
 def test_unknown_blocks_and_changes_are_refused(gated: AttentionNetwork) -> None:
-    with pytest.raises(KeyError, match="no block attention4; there are attention1, attention2, attention3"):
+    with pytest.raises(
+        KeyError, match="no block attention4; there are attention1, attention2, attention3"
+    ):
         gated.answer(crop_of(32), {"attention4": "off"})
     with pytest.raises(KeyError, match="no change half; there are own, off, mean, shuffled"):
         gated.answer(crop_of(32), {"attention1": "half"})
@@ -190,7 +276,11 @@ def test_npz_round_trip(gated: AttentionNetwork, tmp_path: Path) -> None:
     buffer.seek(0)
     for source in (buffer, tmp_path / "masks.npz"):
         with np.load(source) as found:
-            names = [f"{block}.{what}" for block in BLOCKS for what in ("mask", "gate", "features", "output")]
+            names = [
+                f"{block}.{what}"
+                for block in BLOCKS
+                for what in ("mask", "gate", "features", "output")
+            ]
             assert sorted(found) == sorted(["crop", *names])
             assert all(np.array_equal(found[name], array) for name, array in maps.arrays().items())
             assert found["attention2.gate"].shape == () and found["crop"].shape == (32, 32, 3)
@@ -224,27 +314,47 @@ def weights(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_attention_maps_of_a_portrait(weights: Path) -> None:
     maps = attention_maps(sample_portrait())
-    assert maps.weights == "gra_net_ablation_mixed" and maps.crop.size == (32, 32) and maps.face.source == "mtcnn"
+    assert (
+        maps.weights == "gra_net_ablation_mixed"
+        and maps.crop.size == (32, 32)
+        and maps.face.source == "mtcnn"
+    )
     assert [block.mask.shape for block in maps.blocks] == [(32, 16, 16), (64, 8, 8), (128, 4, 4)]
-    assert maps.age.years == pytest.approx(36, abs=1) and maps.gender.label == "Male", "the answers this network was given by hand"
+    assert maps.age.years == pytest.approx(36, abs=1) and maps.gender.label == "Male", (
+        "the answers this network was given by hand"
+    )
 
 
 def test_missing_faces_are_told(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NoFaceError, match=r"face 0 was asked for \(the largest is 0\), but no face was found"):
+    with pytest.raises(
+        NoFaceError, match=r"face 0 was asked for \(the largest is 0\), but no face was found"
+    ):
         attention_maps(Image.new("RGB", (200, 200), "white"))
     with pytest.raises(NoFaceError, match=r"face 1 was asked for .*, but 1 face was found"):
         attention_maps(sample_portrait(), face=1)
     two = [Face((0.0, 0.0, 90.0, 90.0), 1.0), Face((100.0, 0.0, 180.0, 80.0), 1.0)]
-    monkeypatch.setattr(core, "load_predictor", lambda name: Predictor(core.find_attention(name), None, lambda image: two))
+    monkeypatch.setattr(
+        core,
+        "load_predictor",
+        lambda name: Predictor(core.find_attention(name), None, lambda image: two),
+    )
     for face in (-1, 2):
-        with pytest.raises(NoFaceError, match=f"face {face} was asked for .*, but 2 faces were found"):
+        with pytest.raises(
+            NoFaceError, match=f"face {face} was asked for .*, but 2 faces were found"
+        ):
             attention_maps(Image.new("RGB", (200, 200), "white"), face=face)
 
 
-def test_networks_without_masks_are_refused(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_without_masks_are_refused(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert [entry.name for entry in core.attention_entries()] == ["gra_net_ablation_mixed"]
     with pytest.raises(
-        WeightsMissingError, match="'multitask_cnn_dist' has no attention masks; networks that have: gra_net_ablation_mixed"
+        WeightsMissingError,
+        match=(
+            "'multitask_cnn_dist' has no attention masks; networks that have:"
+            " gra_net_ablation_mixed"
+        ),
     ):
         core.load_attention("multitask_cnn_dist")
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
@@ -256,26 +366,48 @@ def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> N
     from agegender_core.inference.model_zoo import write_manifest
 
     trio = {"decade": 10, "digit": 1, "gender": 2}
-    wanted = [("a_ablation", "gra_net", HEADS), ("b_trio", "gra_net_trio", trio), ("c_net", "gra_net", HEADS)]
+    wanted = [
+        ("a_ablation", "gra_net", HEADS),
+        ("b_trio", "gra_net_trio", trio),
+        ("c_net", "gra_net", HEADS),
+    ]
     entries = [
-        write_network(tmp_path, name, kind, heads, options={"width": 0.125}, for_comparison=name == "a_ablation")
+        write_network(
+            tmp_path,
+            name,
+            kind,
+            heads,
+            options={"width": 0.125},
+            for_comparison=name == "a_ablation",
+        )
         for name, kind, heads in wanted
     ]
     write_manifest(entries, tmp_path)
-    assert [entry.name for entry in core.attention_entries(tmp_path)] == ["c_net", "b_trio", "a_ablation"]
+    assert [entry.name for entry in core.attention_entries(tmp_path)] == [
+        "c_net",
+        "b_trio",
+        "a_ablation",
+    ]
     (tmp_path / "c_net.safetensors").unlink()
     assert [entry.name for entry in core.attention_entries(tmp_path)] == ["b_trio", "a_ablation"]
 
 
 def test_block_pictures_show_blocks_as_coarse_as_the_mask() -> None:
     mask = np.stack([np.arange(16.0).reshape(4, 4) / 20] * 3)
-    picture = block_picture(Image.new("RGB", (32, 32), "white"), BlockMaps("attention3", mask, 0.1, mask, mask))
+    picture = block_picture(
+        Image.new("RGB", (32, 32), "white"), BlockMaps("attention3", mask, 0.1, mask, mask)
+    )
     assert picture.size == (384, 384 + 3 * 18) and picture.mode == "RGB"
     shown = np.asarray(picture)[18 : 18 + 384]
     cells = shown.reshape(4, 96, 4, 96, 3).swapaxes(1, 2).reshape(16, 96 * 96, 3)
-    assert all((cell == cell[0]).all() for cell in cells) and len({tuple(cell[0]) for cell in cells}) == 16
+    assert (
+        all((cell == cell[0]).all() for cell in cells)
+        and len({tuple(cell[0]) for cell in cells}) == 16
+    )
     assert viridis(np.array([[0.0, 1.0]])).tolist() == [[[0x44, 0x01, 0x54], [0xFD, 0xE7, 0x25]]]
-    flat = block_picture(crop_of(32), BlockMaps("attention3", np.full((1, 4, 4), 0.5), None, mask, mask))
+    flat = block_picture(
+        crop_of(32), BlockMaps("attention3", np.full((1, 4, 4), 0.5), None, mask, mask)
+    )
     assert flat.size == picture.size, "a flat mask has no range to divide by"
 
 
@@ -292,9 +424,16 @@ def test_attention_by_command(weights: Path, tmp_path: Path) -> None:
     assert result.output.splitlines() == [f"wrote {out / name}" for name in files]
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
     told = json.loads((out / "attention.json").read_text())
-    assert told["file"] == "photo.png" and told["weights"] == "gra_net_ablation_mixed" and told["gender"]["label"] == "Male"
+    assert (
+        told["file"] == "photo.png"
+        and told["weights"] == "gra_net_ablation_mixed"
+        and told["gender"]["label"] == "Male"
+    )
     assert [block["shape"] for block in told["blocks"]] == [[32, 16, 16], [64, 8, 8], [128, 4, 4]]
-    assert told["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3) and "95 %" in told["blocks"][0]["gate_words"]
+    assert (
+        told["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3)
+        and "95 %" in told["blocks"][0]["gate_words"]
+    )
     with Image.open(out / "attention2.png") as picture:
         assert picture.size == (384, 438)
 
@@ -305,16 +444,26 @@ def test_mistakes_are_told_by_command(weights: Path, tmp_path: Path) -> None:
     cases = [
         ((str(blank), "-o", str(tmp_path / "a")), 1, "no face was found"),
         ((str(tmp_path / "none.png"), "-o", str(tmp_path / "a")), 1, "no such file"),
-        ((str(blank), "-o", str(tmp_path / "a"), "--weights", "multitask_cnn_dist"), 1, "has no attention masks"),
+        (
+            (str(blank), "-o", str(tmp_path / "a"), "--weights", "multitask_cnn_dist"),
+            1,
+            "has no attention masks",
+        ),
         ((str(blank), "-o", str(blank)), 2, "no files can be written in the folder"),
         ((str(blank),), 2, "output"),
     ]
     for arguments, code, words in cases:
         result = run(*arguments)
-        assert result.exit_code == code and words in " ".join(result.output.split()) and "Traceback" not in result.output, result.output
+        assert (
+            result.exit_code == code
+            and words in " ".join(result.output.split())
+            and "Traceback" not in result.output
+        ), result.output
 
 
-def test_the_operators_limits_hold_by_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_limits_hold_by_command(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (1100, 1000), "white").save(tmp_path / "large.png")
     monkeypatch.setenv("AGEGENDER_MAX_MEGAPIXELS", "1")
     result = run(str(tmp_path / "large.png"), "-o", str(tmp_path / "a"))

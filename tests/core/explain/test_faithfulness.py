@@ -1,4 +1,6 @@
-"""Deletion and insertion on networks whose answer hangs on one quarter of the crop, by hand and against random maps."""
+"""Deletion and insertion on networks whose answer hangs on one quarter of the crop, by hand and
+against random maps.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from agegender_core.explain import faithfulness
-from agegender_core.explain.faithfulness import KINDS, area, blurred, compare, curve, curves, disturbed, pixel_order, random_map, scores
+from agegender_core.explain.faithfulness import (
+    KINDS,
+    area,
+    blurred,
+    compare,
+    curve,
+    curves,
+    disturbed,
+    pixel_order,
+    random_map,
+    scores,
+)
 from agegender_core.inference.decoding import DecodingSpec
 from agegender_core.types import ModelOutput
 from tests.core.explain.test_attention import card_of, crop_of, small
@@ -48,7 +61,8 @@ def test_areas_by_hand() -> None:
 
 
 def test_curves_by_hand(half_red: Image.Image, black: None) -> None:
-    # 16 steps of 64 pixels: the quarter's 256 are gone after four, and each takes a quarter of its red with it.
+    # 16 steps of 64 pixels: the quarter's 256 are gone after four, and each takes a quarter of its
+    # red with it.
     shares = np.array([0, 0.25, 0.5, 0.75, *[1.0] * 13])
     years = 100 * 128 / 255
     deletion = curve(Corner(), CORNER, half_red, RIGHT, "deletion", "age")
@@ -57,15 +71,24 @@ def test_curves_by_hand(half_red: Image.Image, black: None) -> None:
     assert np.allclose(insertion, np.exp(-years * (1 - shares) / 5), atol=1e-5)
     red = 128 / 255
     male = 1 / (1 + np.exp(-8 * (red * (1 - shares) - 0.3)))  # 0.84: the undisturbed answer
-    assert np.allclose(curve(Corner(), CORNER, half_red, RIGHT, "deletion", "gender"), male, atol=1e-5)
+    assert np.allclose(
+        curve(Corner(), CORNER, half_red, RIGHT, "deletion", "gender"), male, atol=1e-5
+    )
     wrong = curve(Corner(), CORNER, half_red, 1 - RIGHT, "deletion", "age")
-    assert np.allclose(wrong[:13], 1, atol=1e-5) and np.allclose(wrong[12:], np.exp(-years * shares[:5] / 5), atol=1e-5)
-    assert np.allclose(curve(Corner(), CORNER, half_red, RIGHT, "deletion", "age", steps=4), np.exp(-years * np.array([0, 1, 1, 1, 1]) / 5))
+    assert np.allclose(wrong[:13], 1, atol=1e-5) and np.allclose(
+        wrong[12:], np.exp(-years * shares[:5] / 5), atol=1e-5
+    )
+    assert np.allclose(
+        curve(Corner(), CORNER, half_red, RIGHT, "deletion", "age", steps=4),
+        np.exp(-years * np.array([0, 1, 1, 1, 1]) / 5),
+    )
 
 
 def test_a_flipped_answer_loses_its_probability(half_red: Image.Image, black: None) -> None:
     last = curve(Corner(), CORNER, half_red, RIGHT, "deletion", "gender")[-1]
-    assert last == pytest.approx(1 / (1 + np.exp(2.4)), abs=1e-5), "Male is what is asked about though Female is answered now"
+    assert last == pytest.approx(1 / (1 + np.exp(2.4)), abs=1e-5), (
+        "Male is what is asked about though Female is answered now"
+    )
 
 
 def test_distributions_count_what_is_within_five_years() -> None:
@@ -74,7 +97,8 @@ def test_distributions_count_what_is_within_five_years() -> None:
     probs[2, [25, 35, 36]] = 0.5, 0.25, 0.25
     spec = DecodingSpec()
     found = scores({"age": torch.from_numpy(probs).log(), "gender": torch.zeros(3, 2)}, spec, "age")
-    # The answer is 30.0, the mass of 25 lies in 24.5 to 25.5, and so on: half of 25 and of 35 are within five years, all of 34.
+    # The answer is 30.0, the mass of 25 lies in 24.5 to 25.5, and so on: half of 25 and of 35 are
+    # within five years, all of 34.
     assert np.allclose(found, [1, 1, 0.25 + 0.125], atol=1e-6)
 
 
@@ -88,12 +112,17 @@ def test_two_values_and_groups_have_scores_too() -> None:
     assert np.allclose(scores(female, spec, "gender"), [0.8, 0.3], atol=1e-6)
 
 
-@pytest.mark.parametrize("network,heads", [(Corner(), {"age": 1, "gender": 1}), (CornerDistribution(), {"age": 101, "gender": 2})])
+@pytest.mark.parametrize(
+    "network,heads",
+    [(Corner(), {"age": 1, "gender": 1}), (CornerDistribution(), {"age": 101, "gender": 2})],
+)
 def test_the_right_map_beats_random_ones(network: nn.Module, heads: dict[str, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 60, (32, 32, 3), dtype=np.uint8)
     picture[:16, :16, 0] += 180
     coarse = np.array([[1.0, 0.0], [0.0, 0.0]])  # as coarse as a map can be that is right
-    maps = {"right": RIGHT, "coarse": coarse, "wrong": 1 - RIGHT} | {f"random {seed}": random_map(8, seed) for seed in range(4)}
+    maps = {"right": RIGHT, "coarse": coarse, "wrong": 1 - RIGHT} | {
+        f"random {seed}": random_map(8, seed) for seed in range(4)
+    }
     found = compare(network, card_of("corner", heads, 32), Image.fromarray(picture), maps, "age")
     assert set(found["right"]) == {"deletion", "insertion", "deletion_area", "insertion_area"}
     for random in (f"random {seed}" for seed in range(4)):
@@ -102,7 +131,9 @@ def test_the_right_map_beats_random_ones(network: nn.Module, heads: dict[str, in
             assert found[right]["insertion_area"] > found[random]["insertion_area"] + 0.02
         assert found["wrong"]["deletion_area"] > found[random]["deletion_area"]
     assert found["right"]["insertion"][-1] == pytest.approx(found["right"]["deletion"][0])
-    assert found["right"]["deletion"][0] > 0.7 and found["right"]["deletion"][-1] < 0.3, "the blur takes the answer away"
+    assert found["right"]["deletion"][0] > 0.7 and found["right"]["deletion"][-1] < 0.3, (
+        "the blur takes the answer away"
+    )
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -113,8 +144,15 @@ def test_curves_together_are_curves_apart(flip: bool) -> None:
     for target, found in together.items():
         for name, both in found.items():
             for kind in KINDS:
-                alone = curve(network.network, network.card, crop, maps[name], kind, target, steps=5)
-                assert alone.shape == (6,) and np.allclose(both[kind], alone, atol=1e-4) and alone.min() >= 0 and alone.max() <= 1
+                alone = curve(
+                    network.network, network.card, crop, maps[name], kind, target, steps=5
+                )
+                assert (
+                    alone.shape == (6,)
+                    and np.allclose(both[kind], alone, atol=1e-4)
+                    and alone.min() >= 0
+                    and alone.max() <= 1
+                )
     age, gender = network.answer(crop)
     near = age.probs[np.abs(np.arange(101) - age.years) <= 4.5].sum()
     assert together["gender"]["mask"]["deletion"][0] == pytest.approx(gender.confidence, abs=1e-5)
@@ -126,14 +164,19 @@ def test_pixels_go_in_the_order_of_the_map() -> None:
     assert pixel_order(ramp, 8, 8).tolist() == list(range(63, -1, -1))
     order = pixel_order(np.array([[3.0, 0.0], [0.0, 1.0]]), 4, 4)
     assert order[0] == 0 and sorted(order) == list(range(16))
-    values = np.array([[3, 2.25, 0.75, 0], [2.25, 1.75, 0.75, 0.25], [0.75, 0.75, 0.75, 0.75], [0, 0.25, 0.75, 1]]).ravel()  # by hand
+    # By hand.
+    values = np.array(
+        [[3, 2.25, 0.75, 0], [2.25, 1.75, 0.75, 0.25], [0.75, 0.75, 0.75, 0.75], [0, 0.25, 0.75, 1]]
+    ).ravel()
     assert (np.diff(values[order]) <= 0).all()
 
 
 def test_ties_favour_no_side() -> None:
     for flat in (np.full((7, 7), 0.3), np.zeros((4, 4)), np.full((5, 5), 1e9)):
         order = pixel_order(flat, 32, 32)
-        assert np.array_equal(order, pixel_order(np.zeros((1, 1)), 32, 32)), "flat maps are all alike"
+        assert np.array_equal(order, pixel_order(np.zeros((1, 1)), 32, 32)), (
+            "flat maps are all alike"
+        )
     rows, columns = np.divmod(order[:256], 32)
     assert abs(rows.mean() - 15.5) < 2 and abs(columns.mean() - 15.5) < 2
 
@@ -144,14 +187,26 @@ def test_disturbed_crops_go_from_one_end_to_the_other() -> None:
     there, back = (disturbed(crop, away, RIGHT, kind, 4) for kind in KINDS)
     assert there.shape == back.shape == (5, 32, 32, 3) and there.dtype == np.uint8
     for images, first, last in ((there, crop, away), (back, away, crop)):
-        assert np.array_equal(images[0], np.asarray(first)) and np.array_equal(images[4], np.asarray(last))
-    assert np.array_equal(there[1][:16, :16], np.asarray(away)[:16, :16]) and np.array_equal(there[1][16:], np.asarray(crop)[16:])
-    assert np.asarray(away, float).std(axis=(0, 1)).max() < 0.6 * np.asarray(crop, float).std(axis=(0, 1)).max()
+        assert np.array_equal(images[0], np.asarray(first)) and np.array_equal(
+            images[4], np.asarray(last)
+        )
+    assert np.array_equal(there[1][:16, :16], np.asarray(away)[:16, :16]) and np.array_equal(
+        there[1][16:], np.asarray(crop)[16:]
+    )
+    assert (
+        np.asarray(away, float).std(axis=(0, 1)).max()
+        < 0.6 * np.asarray(crop, float).std(axis=(0, 1)).max()
+    )
 
 
 def test_random_maps_are_the_same_for_the_same_seed() -> None:
-    assert np.array_equal(random_map(8, 1), random_map(8, 1)) and not np.array_equal(random_map(8, 1), random_map(8, 2))
-    assert random_map(4, 7, 4).shape == (4, 4) and 0 <= random_map(16, 3).min() <= random_map(16, 3).max() < 1
+    assert np.array_equal(random_map(8, 1), random_map(8, 1)) and not np.array_equal(
+        random_map(8, 1), random_map(8, 2)
+    )
+    assert (
+        random_map(4, 7, 4).shape == (4, 4)
+        and 0 <= random_map(16, 3).min() <= random_map(16, 3).max() < 1
+    )
 
 
 def test_wrong_words_and_maps_are_refused() -> None:

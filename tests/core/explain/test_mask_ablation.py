@@ -1,4 +1,6 @@
-"""How alive masks are and what they are worth, against arrays worked out by hand and networks with a known answer."""
+"""How alive masks are and what they are worth, against arrays worked out by hand and networks with
+a known answer.
+"""
 
 from __future__ import annotations
 
@@ -52,19 +54,31 @@ def test_changed_answers_are_those_the_explorer_gives_for_one_face(flip: bool) -
     network = trained_like(create_model(card.architecture, card.heads, **card.options)).eval()
     crops = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
     own, changed = changed_answers(network, card, crops)
-    assert list(changed) == variants(["attention1", "attention2", "attention3"]) and len(changed) == 12
+    assert (
+        list(changed) == variants(["attention1", "attention2", "attention3"]) and len(changed) == 12
+    )
     explorer = AttentionNetwork(card, network)
     for index, crop in enumerate(crops):
         picture = Image.fromarray(crop)
         assert explorer.answer(picture)[0].years == pytest.approx(own.years[index], abs=1e-3)
-        for name, change in (("attention2", "off"), ("attention1", "mean"), ("attention3", "shuffled")):
-            assert explorer.answer(picture, {name: change})[0].years == pytest.approx(changed[name, change].years[index], abs=1e-3)
+        for name, change in (
+            ("attention2", "off"),
+            ("attention1", "mean"),
+            ("attention3", "shuffled"),
+        ):
+            assert explorer.answer(picture, {name: change})[0].years == pytest.approx(
+                changed[name, change].years[index], abs=1e-3
+            )
         everywhere = dict.fromkeys(("attention1", "attention2", "attention3"), "off")
-        assert explorer.answer(picture, everywhere)[0].years == pytest.approx(changed[ALL_BLOCKS, "off"].years[index], abs=1e-3)
+        assert explorer.answer(picture, everywhere)[0].years == pytest.approx(
+            changed[ALL_BLOCKS, "off"].years[index], abs=1e-3
+        )
 
 
 def test_many_blocks_are_changed_together_only() -> None:
-    assert {name for name, _ in variants([f"decade.attention{number}" for number in range(9)])} == {ALL_BLOCKS}
+    assert {name for name, _ in variants([f"decade.attention{number}" for number in range(9)])} == {
+        ALL_BLOCKS
+    }
     assert variants([]) == []
 
 
@@ -75,7 +89,9 @@ def test_effects_by_hand() -> None:
     (row,) = effects(own, changed, ages, genders)
     assert (row["block"], row["change"]) == ("attention1", "off")
     assert row["moved"] == pytest.approx(5 / 3, abs=1e-4)
-    assert row["mae"]["value"] == pytest.approx((2 - 3) / 2) and row["mae"]["n"] == 2, "one got two years worse, one three better"
+    assert row["mae"]["value"] == pytest.approx((2 - 3) / 2) and row["mae"]["n"] == 2, (
+        "one got two years worse, one three better"
+    )
     assert row["gender_accuracy"]["value"] == pytest.approx(-0.5)
     (row,) = effects(own, changed, np.full(3, np.nan), np.full(3, -1))
     assert row["mae"] is None and row["gender_accuracy"] is None

@@ -1,4 +1,6 @@
-"""Saliency of every architecture, the numbers it is about against the decoder's, and toy networks whose right map is known."""
+"""Saliency of every architecture, the numbers it is about against the decoder's, and toy networks
+whose right map is known.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from agegender_core.explain.saliency import CELLS, LAYERS, METHODS, answered_gender, normalised, saliency_map, target_values
+from agegender_core.explain.saliency import (
+    CELLS,
+    LAYERS,
+    METHODS,
+    answered_gender,
+    normalised,
+    saliency_map,
+    target_values,
+)
 from agegender_core.inference.decoding import read_out
 from agegender_core.inference.forward import run_network
 from agegender_core.models import architectures
@@ -33,7 +43,9 @@ CASES = {
 
 
 class Corner(nn.Module):
-    """Years: 100 times the mean red of the upper left quarter; gender: the same, as a logit of Male. Looks at nothing else."""
+    """Years: 100 times the mean red of the upper left quarter; gender: the same, as a logit of
+    Male. Looks at nothing else.
+    """
 
     def __init__(self, scale: float = 100.0) -> None:
         super().__init__()
@@ -45,7 +57,9 @@ class Corner(nn.Module):
 
     def forward(self, x: Tensor) -> ModelOutput:
         half = x.shape[2] // 2
-        red = (self.red(x) * 0.25 + 0.5)[:, 0, :half, :half].mean(dim=(1, 2))  # (N,), the card's normalisation undone
+        red = (self.red(x) * 0.25 + 0.5)[:, 0, :half, :half].mean(
+            dim=(1, 2)
+        )  # (N,), the card's normalisation undone
         return ModelOutput({"age": red[:, None] * self.scale, "gender": (red[:, None] - 0.3) * 8})
 
 
@@ -60,16 +74,32 @@ def test_every_architecture_has_both_maps_for_both_targets(architecture: str) ->
     before = copy.deepcopy(network.state_dict())
     for target in ("age", "gender"):
         gradient = saliency_map(network, card, crop, "grad_cam", target)
-        assert gradient.shape == (side, side) and gradient.dtype == np.float32 and gradient.min() >= 0 and np.isfinite(gradient).all()
+        assert (
+            gradient.shape == (side, side)
+            and gradient.dtype == np.float32
+            and gradient.min() >= 0
+            and np.isfinite(gradient).all()
+        )
     occlusion = saliency_map(network, card, crop, "occlusion", "age")
-    assert occlusion.shape == (CELLS, CELLS) and occlusion.dtype == np.float32 and occlusion.min() >= 0 and occlusion.max() > 0
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()), "no hooks on shared networks"
+    assert (
+        occlusion.shape == (CELLS, CELLS)
+        and occlusion.dtype == np.float32
+        and occlusion.min() >= 0
+        and occlusion.max() > 0
+    )
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in network.modules()
+    ), "no hooks on shared networks"
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_no_architecture_is_forgotten() -> None:
-    known = {name for name, built in architectures().items() if built.build.__module__.startswith("agegender_core")}
+    known = {
+        name
+        for name, built in architectures().items()
+        if built.build.__module__.startswith("agegender_core")
+    }
     assert set(LAYERS) == known == set(CASES)
 
 
@@ -78,8 +108,13 @@ def test_targets_are_what_the_decoder_says(kind: str) -> None:
     card = card_of("made up", HEADS[kind], 32)
     generator = torch.Generator().manual_seed(0)
     logits = {head: torch.randn(5, size, generator=generator) for head, size in HEADS[kind].items()}
-    if kind == "decade_digit":  # sure of its decade, and a whole digit: then the expectation is the answer
-        logits = {**logits, "decade": 1000 * logits["decade"], "digit": torch.tensor([[0.0], [3.0], [9.0], [5.0], [1.0]])}
+    # Sure of its decade, and a whole digit: then the expectation is the answer.
+    if kind == "decade_digit":
+        logits = {
+            **logits,
+            "decade": 1000 * logits["decade"],
+            "digit": torch.tensor([[0.0], [3.0], [9.0], [5.0], [1.0]]),
+        }
     if kind == "regression":
         logits["age"] = logits["age"].abs() * 30
     if kind == "two_values":
@@ -88,7 +123,9 @@ def test_targets_are_what_the_decoder_says(kind: str) -> None:
     age = target_values(logits, card.decoding, "age", 0).numpy()
     wanted = logits["targets"][:, 0].numpy() if kind == "two_values" else answers.years
     assert np.allclose(age, wanted, atol=1e-3)
-    female, male = (target_values(logits, card.decoding, "gender", index).numpy() for index in (0, 1))
+    female, male = (
+        target_values(logits, card.decoding, "gender", index).numpy() for index in (0, 1)
+    )
     assert np.allclose(female + male, 1, atol=1e-6)
     if answers.gender_probs is not None:
         assert np.allclose(male, answers.gender_probs[:, 1], atol=1e-5)
@@ -101,10 +138,17 @@ def test_gradients_of_targets_reach_the_logits() -> None:
     for kind, heads in HEADS.items():
         card = card_of("made up", heads, 32)
         for target in ("age", "gender"):
-            logits = {head: torch.randn(1, size, requires_grad=True) for head, size in heads.items()}
+            logits = {
+                head: torch.randn(1, size, requires_grad=True) for head, size in heads.items()
+            }
             target_values(logits, card.decoding, target, 1).sum().backward()
-            names = {"age": set(heads) & {"age", "decade", "digit", "targets"}, "gender": set(heads) & {"gender", "targets"}}[target]
-            assert all(logits[name].grad is not None and logits[name].grad.any() for name in names), (kind, target)
+            names = {
+                "age": set(heads) & {"age", "decade", "digit", "targets"},
+                "gender": set(heads) & {"gender", "targets"},
+            }[target]
+            assert all(
+                logits[name].grad is not None and logits[name].grad.any() for name in names
+            ), (kind, target)
 
 
 def test_occlusion_sees_the_corner_and_nothing_else() -> None:
@@ -115,12 +159,16 @@ def test_occlusion_sees_the_corner_and_nothing_else() -> None:
     wanted[:4, :4] = 100 * 16 / 256 * (255 - 128) / 255
     assert np.allclose(found, wanted, atol=1e-3)
     dark = saliency_map(Corner(), CORNER, Image.new("RGB", (32, 32)), "occlusion", "age")
-    assert np.allclose(dark[:4, :4], 100 * 16 / 256 * 128 / 255, atol=1e-3), "changes either way count"
+    assert np.allclose(dark[:4, :4], 100 * 16 / 256 * 128 / 255, atol=1e-3), (
+        "changes either way count"
+    )
 
 
 def test_windows_of_odd_crops_are_cut_off_at_the_edge() -> None:
     card = card_of("corner", {"age": 1, "gender": 1}, 35)
-    found = saliency_map(Corner(), card, Image.new("RGB", (35, 35), (255, 0, 0)), "occlusion", "age")
+    found = saliency_map(
+        Corner(), card, Image.new("RGB", (35, 35), (255, 0, 0)), "occlusion", "age"
+    )
     assert found.shape == (7, 7), "windows of 5 px"
     assert (found[:3, :3] > 0).all() and (found[4:] == 0).all() and (found[:, 4:] == 0).all()
 
@@ -129,10 +177,13 @@ def test_grad_cam_weighs_maps_by_their_mean_gradient() -> None:
     crop = crop_of(32)
     found = saliency_map(Corner(), CORNER, crop, "grad_cam", "age")
     batch = to_batch([crop], CORNER.input)
-    gradient = 100 * 0.25 / 256 * (16 * 16) / (32 * 32)  # of years to a value of the map, nought outside the corner, mean over the map
+    # Of years to a value of the map, nought outside the corner, mean over the map.
+    gradient = 100 * 0.25 / 256 * (16 * 16) / (32 * 32)
     assert np.allclose(found, np.maximum(gradient * batch[0, 0].numpy(), 0), atol=1e-5)
     away = saliency_map(Corner(-100.0), CORNER, crop, "grad_cam", "age")
-    assert np.allclose(away, np.maximum(-gradient * batch[0, 0].numpy(), 0), atol=1e-5), "positive part alone"
+    assert np.allclose(away, np.maximum(-gradient * batch[0, 0].numpy(), 0), atol=1e-5), (
+        "positive part alone"
+    )
 
 
 def test_mirrored_crops_have_mirrored_maps_where_weights_average_both() -> None:
@@ -140,7 +191,9 @@ def test_mirrored_crops_have_mirrored_maps_where_weights_average_both() -> None:
     network, crop = network_of(card), crop_of(32)
     for method in METHODS:
         found = saliency_map(network, card, crop, method, "age")
-        mirrored = saliency_map(network, card, crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT), method, "age")
+        mirrored = saliency_map(
+            network, card, crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT), method, "age"
+        )
         assert np.allclose(found, mirrored[:, ::-1], rtol=1e-2, atol=1e-3 * found.max()), method
 
 
@@ -148,18 +201,25 @@ def test_other_threads_go_on_while_gradients_are_taken() -> None:
     card = card_of("gra_net", {"age": 101, "gender": 2}, 32, width=0.125)
     network, crop = network_of(card), crop_of(32)
     batch = to_batch([crop_of(32, seed) for seed in range(3)], card.input)
-    wanted, map_wanted = run_network(network, batch, False).logits["age"], saliency_map(network, card, crop, "grad_cam", "age")
+    wanted, map_wanted = (
+        run_network(network, batch, False).logits["age"],
+        saliency_map(network, card, crop, "grad_cam", "age"),
+    )
     failures: list[str] = []
 
     def ask() -> None:
         for _ in range(10):
-            if not torch.allclose(run_network(network, batch, False).logits["age"], wanted, atol=1e-4):
+            if not torch.allclose(
+                run_network(network, batch, False).logits["age"], wanted, atol=1e-4
+            ):
                 failures.append("another answer")
 
     thread = threading.Thread(target=ask)
     thread.start()
     for _ in range(4):
-        assert np.allclose(saliency_map(network, card, crop, "grad_cam", "age"), map_wanted, atol=1e-5)
+        assert np.allclose(
+            saliency_map(network, card, crop, "grad_cam", "age"), map_wanted, atol=1e-5
+        )
     thread.join()
     assert not failures
 
@@ -172,7 +232,10 @@ def test_maps_can_be_had_inside_inference_mode() -> None:
 
 
 def test_wrong_words_are_refused() -> None:
-    for arguments, words in ((("gradcam", "age"), "grad_cam, occlusion"), (("occlusion", "race"), "age, gender")):
+    for arguments, words in (
+        (("gradcam", "age"), "grad_cam, occlusion"),
+        (("occlusion", "race"), "age, gender"),
+    ):
         with pytest.raises(ValueError, match=words):
             saliency_map(Corner(), CORNER, crop_of(32), *arguments)
     with pytest.raises(ValueError, match="32x32"):
@@ -181,4 +244,7 @@ def test_wrong_words_are_refused() -> None:
 
 def test_normalised_maps_reach_one_and_keep_nought() -> None:
     assert normalised(np.array([[0, 2], [4, -1]], np.float32)).tolist() == [[0, 0.5], [1, 0]]
-    assert not normalised(np.zeros((2, 2))).any() and normalised(np.full((2, 2), 0.2)).tolist() == [[1, 1], [1, 1]]
+    assert not normalised(np.zeros((2, 2))).any() and normalised(np.full((2, 2), 0.2)).tolist() == [
+        [1, 1],
+        [1, 1],
+    ]

@@ -12,7 +12,12 @@ from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
 from agegender_core.datasets.registry import TERMS
-from agegender_core.errors import WeightsCorruptError, WeightsError, WeightsMismatchError, WeightsMissingError
+from agegender_core.errors import (
+    WeightsCorruptError,
+    WeightsError,
+    WeightsMismatchError,
+    WeightsMissingError,
+)
 from agegender_core.inference.model_zoo import (
     find_weights,
     list_weights,
@@ -44,8 +49,12 @@ def test_shipped_weights_verify_and_say_what_they_are() -> None:
     assert [entry.default for entry in entries].count(True) == 1 and entries[0].default
     for entry in entries:
         network = load_network(entry)
-        assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
-        assert entry.parameters == count_parameters(create_model(entry.architecture, entry.heads, **entry.options))
+        assert not network.training and not any(
+            parameter.requires_grad for parameter in network.parameters()
+        )
+        assert entry.parameters == count_parameters(
+            create_model(entry.architecture, entry.heads, **entry.options)
+        )
         assert entry.title and entry.summary and entry.paper and entry.training["commit"]
         assert all(TERMS[name].title in entry.terms for name in entry.training["sets"])
         assert entry.measured, "no measured numbers: run evaluate and report"
@@ -57,7 +66,9 @@ def test_weights_made_for_comparison_are_marked_as_in_their_recipes() -> None:
     from agegender_core.training.config import load_recipe
 
     marked = {entry.name: entry.for_comparison for entry in list_weights()}
-    assert marked == {name: load_recipe(ROOT / "configs" / f"{name}.toml").card.for_comparison for name in marked}
+    assert marked == {
+        name: load_recipe(ROOT / "configs" / f"{name}.toml").card.for_comparison for name in marked
+    }
     assert any(marked.values()) and not all(marked.values())
 
 
@@ -99,7 +110,13 @@ def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> 
     total = sum(tensor.nbytes for tensor in tensors.values())
     files = save_parts(tensors, copied, "large", largest=total // 3)
     assert len(files) > 2 and files[0] == f"large-00001-of-{len(files):05}.safetensors"
-    whole = dataclasses.replace(entry, name="large", default=False, files=files, sha256=sha256(*(copied / file for file in files)))
+    whole = dataclasses.replace(
+        entry,
+        name="large",
+        default=False,
+        files=files,
+        sha256=sha256(*(copied / file for file in files)),
+    )
     write_manifest([entry, whole], copied)
     (found,) = (item for item in list_weights(copied) if item.name == "large")
     one, two = load_network(entry).state_dict(), load_network(found).state_dict()
@@ -149,12 +166,21 @@ ODD = {
 
 
 @pytest.mark.parametrize("text", ODD, ids=lambda text: text[:60])
-def test_an_odd_manifest_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    texts = "".join(f"{name} = 'x'\n" for name in ("title", "summary", "sha256", "architecture", "paper", "terms"))
-    (tmp_path / "manifest.toml").write_text(text.replace("TEXT", f"[weights.mine]\n{texts}"), encoding="latin-1")
+def test_an_odd_manifest_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    texts = "".join(
+        f"{name} = 'x'\n"
+        for name in ("title", "summary", "sha256", "architecture", "paper", "terms")
+    )
+    (tmp_path / "manifest.toml").write_text(
+        text.replace("TEXT", f"[weights.mine]\n{texts}"), encoding="latin-1"
+    )
     with pytest.raises(WeightsError) as failure:
         list_weights(tmp_path)
-    assert ODD[text] in str(failure.value) and "restore it from the repository" in str(failure.value)
+    assert ODD[text] in str(failure.value) and "restore it from the repository" in str(
+        failure.value
+    )
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     result = runner.invoke(app, ["weights", "list"])
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
@@ -162,14 +188,22 @@ def test_an_odd_manifest_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_an_odd_architecture_or_option_is_a_misfit(copied: Path) -> None:
     entry = find_weights()
-    for changes in ({"architecture": "nothing"}, {"options": {"wheels": 4}}, {"heads": {"age": -1, "gender": 2}}):
+    for changes in (
+        {"architecture": "nothing"},
+        {"options": {"wheels": 4}},
+        {"heads": {"age": -1, "gender": 2}},
+    ):
         with pytest.raises(WeightsError):
             load_network(dataclasses.replace(entry, **changes))
 
 
 def test_commands_list_and_verify(copied: Path) -> None:
     listed = runner.invoke(app, ["weights", "list"])
-    assert listed.exit_code == 0 and "multitask_cnn_dist" in listed.output and "default" in listed.output
+    assert (
+        listed.exit_code == 0
+        and "multitask_cnn_dist" in listed.output
+        and "default" in listed.output
+    )
     assert runner.invoke(app, ["weights", "verify"]).exit_code == 0
     (entry,) = list_weights(copied)
     entry.paths[0].write_bytes(b"not weights")

@@ -36,10 +36,14 @@ def same(one: list[Prediction], other: list[Prediction]) -> bool:
 def test_every_shipped_network_answers_on_the_portrait(name: str, portrait: Image.Image) -> None:
     analysis = load_predictor(name).run(portrait)
     (found,) = analysis.predictions
-    wrong = name == "gra_net_paper"  # right for 85 % of UTKFace's test images, and this portrait is not among them
+    # Right for 85 % of UTKFace's test images, and this portrait is not among them.
+    wrong = name == "gra_net_paper"
     assert found.gender.label == ("Male" if wrong else "Female") and 20 < found.age.years < 55
     if found.age.ranges is None:
-        assert found.age.interval[0] < found.age.years < found.age.interval[1] and found.age.coverage == 0.8
+        assert (
+            found.age.interval[0] < found.age.years < found.age.interval[1]
+            and found.age.coverage == 0.8
+        )
     else:
         assert found.age.group == found.age.ranges.label and found.age.probs is None
     assert found.race is None and analysis.weights == found.weights == name
@@ -52,16 +56,23 @@ def test_default_network_gives_a_distribution(predictor: Predictor, portrait: Im
     assert sum(found.gender.probs) == pytest.approx(1) and found.gender.confidence > 0.9
 
 
-def test_same_picture_same_answer_in_any_thread_and_form(predictor: Predictor, portrait: Image.Image) -> None:
+def test_same_picture_same_answer_in_any_thread_and_form(
+    predictor: Predictor, portrait: Image.Image
+) -> None:
     buffer = io.BytesIO()
     portrait.save(buffer, "PNG")
     alone = predictor.predict(portrait)
     assert same(alone, predictor.predict(buffer.getvalue()))
     with ThreadPoolExecutor(4) as pool:
-        assert all(same(alone, other) for other in pool.map(lambda _: predictor.predict(portrait), range(6)))
+        assert all(
+            same(alone, other)
+            for other in pool.map(lambda _: predictor.predict(portrait), range(6))
+        )
 
 
-def test_all_faces_of_a_picture_go_through_at_once(predictor: Predictor, portrait: Image.Image) -> None:
+def test_all_faces_of_a_picture_go_through_at_once(
+    predictor: Predictor, portrait: Image.Image
+) -> None:
     head = portrait.crop((110, 0, 350, 240))
     sheet = Image.new("RGB", (760, 520), (120, 130, 120))
     for x, y in ((5, 5), (260, 5), (510, 5), (5, 260), (260, 260)):
@@ -83,10 +94,14 @@ def test_all_faces_of_a_picture_go_through_at_once(predictor: Predictor, portrai
 def test_turned_and_upright_answers_are_close(predictor: Predictor, portrait: Image.Image) -> None:
     (upright,) = predictor.predict(portrait)
     turned = predictor.run(portrait.transpose(Image.Transpose.ROTATE_90))
-    assert turned.turned == 270 and turned.predictions[0].age.years == pytest.approx(upright.age.years, abs=3)
+    assert turned.turned == 270 and turned.predictions[0].age.years == pytest.approx(
+        upright.age.years, abs=3
+    )
 
 
-def test_the_answer_to_a_turned_picture_shows_it_upright(predictor: Predictor, portrait: Image.Image) -> None:
+def test_the_answer_to_a_turned_picture_shows_it_upright(
+    predictor: Predictor, portrait: Image.Image
+) -> None:
     answer = predictor.run(portrait.transpose(Image.Transpose.ROTATE_90))
     shown = answer.upright()
     assert np.array_equal(np.asarray(shown.image), np.asarray(portrait)) and shown.turned == 0
@@ -98,7 +113,9 @@ def test_the_answer_to_a_turned_picture_shows_it_upright(predictor: Predictor, p
     assert np.abs(crop - np.asarray(answer.predictions[0].crop, float)).mean() < 2
 
 
-@pytest.mark.parametrize("most,answered,left_out", [(None, 230, 0), (250, 230, 0), (210, 210, 20), (1, 1, 229)])
+@pytest.mark.parametrize(
+    "most,answered,left_out", [(None, 230, 0), (250, 230, 0), (210, 210, 20), (1, 1, 229)]
+)
 def test_crowds_are_cut_where_they_are_counted(
     predictor: Predictor, portrait: Image.Image, most: int | None, answered: int, left_out: int
 ) -> None:
@@ -137,9 +154,10 @@ def test_analyze_is_the_one_liner(tmp_path, portrait: Image.Image) -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, agegender_core, agegender_core.types, agegender_core.inference.model_zoo, agegender_core.cli\n"
-        "heavy = {'torch', 'streamlit', 'gradio', 'torchvision', 'facenet_pytorch', 'pandas', 'skimage', 'plotly'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "import sys, agegender_core, agegender_core.types, agegender_core.inference.model_zoo,"
+        " agegender_core.cli\nheavy = {'torch', 'streamlit', 'gradio', 'torchvision',"
+        " 'facenet_pytorch', 'pandas', 'skimage', 'plotly'} & set(sys.modules)\nassert not heavy,"
+        " heavy"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
@@ -147,10 +165,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_training_path_needs_no_front_end_and_no_detector() -> None:
     code = (
-        "import sys\n"
-        "absent = 'streamlit gradio torchvision facenet_pytorch pydantic pillow_heif tomli_w plotly skimage threadpoolctl'\n"
-        "sys.modules.update(dict.fromkeys(absent.split()))\n"
-        "import agegender_core.training.trainer, agegender_core.training.config"
+        "import sys\nabsent = 'streamlit gradio torchvision facenet_pytorch pydantic pillow_heif"
+        " tomli_w plotly skimage"
+        " threadpoolctl'\nsys.modules.update(dict.fromkeys(absent.split()))\nimport"
+        " agegender_core.training.trainer, agegender_core.training.config"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr

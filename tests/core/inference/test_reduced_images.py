@@ -1,4 +1,6 @@
-"""Very large JPEGs are decoded at half their size; what is said of their faces is in the file's own pixels."""
+"""Very large JPEGs are decoded at half their size; what is said of their faces is in the file's own
+pixels.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +40,28 @@ def test_documents_and_rows_are_in_the_files_pixels(photograph: bytes) -> None:
     assert image.size == (256, 256) and analysis.scale == 2 and expected.scale == 1
     told, full = analysis.as_dict(), expected.as_dict()
     assert (told["width"], told["height"]) == (512, 512)
-    assert told["faces"][0]["face"]["box_xyxy"] == pytest.approx(full["faces"][0]["face"]["box_xyxy"], abs=0.2)
-    assert np.allclose(told["faces"][0]["face"]["landmarks"], full["faces"][0]["face"]["landmarks"], atol=0.2)
+    assert told["faces"][0]["face"]["box_xyxy"] == pytest.approx(
+        full["faces"][0]["face"]["box_xyxy"], abs=0.2
+    )
+    assert np.allclose(
+        told["faces"][0]["face"]["landmarks"], full["faces"][0]["face"]["landmarks"], atol=0.2
+    )
     (row,), (full_row,) = face_rows("a", analysis), face_rows("a", expected)
-    assert [row[name] for name in ("x0", "y0", "x1", "y1")] == pytest.approx([full_row[name] for name in ("x0", "y0", "x1", "y1")], abs=0.2)
-    assert analysis.predictions[0].face.box_xyxy[2] <= 256  # on the image at hand, boxes fit that image
+    assert [row[name] for name in ("x0", "y0", "x1", "y1")] == pytest.approx(
+        [full_row[name] for name in ("x0", "y0", "x1", "y1")], abs=0.2
+    )
+    # On the image at hand, boxes fit that image.
+    assert analysis.predictions[0].face.box_xyxy[2] <= 256
 
 
-def test_the_predictors_list_is_in_the_files_pixels(photograph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_predictors_list_is_in_the_files_pixels(
+    photograph: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = SimpleNamespace(name="w", input=InputSpec())
     face = Face((50.0, 40.0, 150.0, 160.0), 0.99)
-    monkeypatch.setattr(core.Predictor, "predict_crops", lambda self, crops, faces: [_about(one) for one in faces])
+    monkeypatch.setattr(
+        core.Predictor, "predict_crops", lambda self, crops, faces: [_about(one) for one in faces]
+    )
     runner = core.Predictor(card, None, lambda image: [face], limits=REDUCING)  # type: ignore[arg-type]
     assert runner.predict(photograph)[0].face.box_xyxy == (100, 80, 300, 320)
     assert runner.run(photograph).predictions[0].face.box_xyxy == face.box_xyxy

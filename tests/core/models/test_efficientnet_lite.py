@@ -1,4 +1,6 @@
-"""EfficientNet-Lite0: the package's ImageNet weights land where they belong, and what is refused."""
+"""EfficientNet-Lite0: the package's ImageNet weights land where they belong, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ from agegender_core.models.efficientnet_lite import (
 HEADS = {"age": 101, "gender": 2, "race": 7}
 CATS = {281, 282, 285}
 """ImageNet's classes tabby, tiger cat and Egyptian cat."""
-needs_package = pytest.mark.skipif(importlib.util.find_spec(PACKAGE.replace("-", "_")) is None, reason=f"{PACKAGE} is not installed")
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec(PACKAGE.replace("-", "_")) is None,
+    reason=f"{PACKAGE} is not installed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,11 @@ def tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
     """Values for the trunk, under timm's names."""
     generator = torch.Generator().manual_seed(1)
     state = network.trunk.state_dict()
-    return {name: torch.rand(value.shape, generator=generator) for name, value in state.items() if value.ndim}
+    return {
+        name: torch.rand(value.shape, generator=generator)
+        for name, value in state.items()
+        if value.ndim
+    }
 
 
 def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
@@ -52,14 +61,20 @@ def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
     model = copy.deepcopy(network).train()
     for side in (64, 96):
         output = model(torch.randn(2, 3, side, side))
-        assert {name: tuple(value.shape) for name, value in output.logits.items()} == {name: (2, size) for name, size in HEADS.items()}
-    torch.stack([(value * torch.randn_like(value)).sum() for value in output.logits.values()]).sum().backward()
+        assert {name: tuple(value.shape) for name, value in output.logits.items()} == {
+            name: (2, size) for name, size in HEADS.items()
+        }
+    torch.stack(
+        [(value * torch.randn_like(value)).sum() for value in output.logits.values()]
+    ).sum().backward()
     assert not [name for name, value in model.named_parameters() if value.grad is None]
 
 
 @needs_package
 def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
-    """Renaming, padding, activation and normalisation are right only if the pre-trained network still sees."""
+    """Renaming, padding, activation and normalisation are right only if the pre-trained network
+    still sees.
+    """
     import timm
     from skimage import data
 
@@ -77,13 +92,17 @@ def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
 
 
 @needs_package
-def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(network: EfficientNetLite0) -> None:
+def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(
+    network: EfficientNetLite0,
+) -> None:
     model = copy.deepcopy(network)
     heads = copy.deepcopy(model.heads.state_dict())
     said = load_imagenet(model)
     assert said == f"from ImageNet weights ({package_file().name}, package {PACKAGE})"
     raw = torch.load(package_file(), weights_only=True)
-    assert torch.equal(model.trunk.blocks[6][0].conv_pwl.weight, raw["_blocks.15._project_conv.weight"])
+    assert torch.equal(
+        model.trunk.blocks[6][0].conv_pwl.weight, raw["_blocks.15._project_conv.weight"]
+    )
     assert torch.equal(model.trunk.blocks[0][0].bn1.running_var, raw["_blocks.0._bn1.running_var"])
     assert all(torch.equal(value, heads[name]) for name, value in model.heads.state_dict().items())
 
@@ -96,7 +115,9 @@ def test_a_file_of_timms_names_without_counters(
     more = {**tensors, "classifier.weight": torch.zeros(1000, 1280)}
     save_file(more, path) if suffix == ".safetensors" else torch.save(more, path)
     assert load_imagenet(model, path) == f"from ImageNet weights (lite{suffix}, the given file)"
-    assert all(torch.equal(model.trunk.state_dict()[name], value) for name, value in tensors.items())
+    assert all(
+        torch.equal(model.trunk.state_dict()[name], value) for name, value in tensors.items()
+    )
 
 
 def test_files_that_do_not_fit_are_refused_and_change_nothing(
@@ -110,7 +131,10 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(
     with pytest.raises(WeightsCorruptError, match="cannot be read"):
         load_imagenet(model, path)
     cases = (
-        ({name: value for name, value in tensors.items() if name != "conv_stem.weight"}, r"lacks conv_stem"),
+        (
+            {name: value for name, value in tensors.items() if name != "conv_stem.weight"},
+            r"lacks conv_stem",
+        ),
         ({**tensors, "blocks.9.0.bn1.weight": torch.zeros(1)}, r"surplus blocks\.9"),
         ({**tensors, "conv_stem.weight": torch.zeros(1)}, r"another shape of conv_stem"),
     )
@@ -139,4 +163,6 @@ def test_prepared_network_and_flip_keep_the_answers(network: EfficientNetLite0) 
         one, mirrored = network(x).logits, network(x.flip(3)).logits
     prepared: nn.Module = optimize_for_inference(copy.deepcopy(network))
     for name, value in run_network(prepared, x, flip=True).logits.items():
-        assert torch.allclose(value, (one[name] + mirrored[name]) / 2, atol=1e-4 * float(one[name].abs().max()) + 1e-5)
+        assert torch.allclose(
+            value, (one[name] + mirrored[name]) / 2, atol=1e-4 * float(one[name].abs().max()) + 1e-5
+        )

@@ -31,8 +31,12 @@ def test_parameter_count_is_the_papers() -> None:
     assert paper == 864_418 and abs(paper - PAPER_PARAMETERS) / PAPER_PARAMETERS < 0.05
     # Table I by hand: convolutions and batch norms of the trunk, the dense layer, the two outputs.
     trunk = 3 * 9 * 32 + 32 * 9 * 64 + 64 * 9 * 128
-    separable = sum(cin * 9 + cin * cout for cin, cout in ((128, 256), (256, 256), (256, 512), (512, 512)))
-    norms = 2 * (32 + 64 + 128) + 2 * sum(cin + cout for cin, cout in ((128, 256), (256, 256), (256, 512), (512, 512)))
+    separable = sum(
+        cin * 9 + cin * cout for cin, cout in ((128, 256), (256, 256), (256, 512), (512, 512))
+    )
+    norms = 2 * (32 + 64 + 128) + 2 * sum(
+        cin + cout for cin, cout in ((128, 256), (256, 256), (256, 512), (512, 512))
+    )
     assert trunk + separable + norms + 512 * 513 + 513 * 2 == paper
 
 
@@ -44,7 +48,10 @@ def test_output_sizes_of_table_one() -> None:
         sides.append((x.shape[1], x.shape[2]))
     assert sides == [(32, 32), (64, 16), (128, 8), (256, 8), (256, 4), (512, 4), (512, 2)]
     logits = model(torch.zeros(3, 3, 64, 64)).logits
-    assert {name: tuple(value.shape) for name, value in logits.items()} == {"age": (3, 101), "gender": (3, 2)}
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {
+        "age": (3, 101),
+        "gender": (3, 2),
+    }
 
 
 def test_pooling_before_relu_changes_nothing() -> None:
@@ -70,15 +77,21 @@ def test_flip_averages_the_two_views() -> None:
     model = optimize_for_inference(trained_like(create_model("multitask_cnn", {"age": 101})))
     x = torch.randn(3, 3, 64, 64)
     one, mirrored = (run_network(model, view, flip=False).logits["age"] for view in (x, x.flip(3)))
-    assert torch.allclose(run_network(model, x, flip=True).logits["age"], (one + mirrored) / 2, atol=1e-4)
-    assert torch.allclose(run_network(model, x.flip(3), flip=True).logits["age"], (one + mirrored) / 2, atol=1e-4)
+    assert torch.allclose(
+        run_network(model, x, flip=True).logits["age"], (one + mirrored) / 2, atol=1e-4
+    )
+    assert torch.allclose(
+        run_network(model, x.flip(3), flip=True).logits["age"], (one + mirrored) / 2, atol=1e-4
+    )
 
 
 def test_answers_do_not_depend_on_the_batch() -> None:
     model = optimize_for_inference(trained_like(create_model("multitask_cnn", {"age": 101})))
     x = torch.randn(5, 3, 64, 64)
     together = run_network(model, x, flip=True).logits["age"]
-    alone = torch.cat([run_network(model, x[index : index + 1], flip=True).logits["age"] for index in range(5)])
+    alone = torch.cat(
+        [run_network(model, x[index : index + 1], flip=True).logits["age"] for index in range(5)]
+    )
     assert torch.allclose(together, alone, atol=1e-4)
 
 

@@ -66,9 +66,17 @@ def test_residual_block_without_body_is_the_activation() -> None:
 def test_shapes_and_gradient_to_every_parameter(heads: dict[str, int]) -> None:
     model = create_model("residual_cnn", heads, side=32, hidden=32).train()
     logits = model(torch.randn(4, 3, 32, 32)).logits
-    assert {name: tuple(value.shape) for name, value in logits.items()} == {name: (4, size) for name, size in heads.items()}
-    torch.stack([(value * torch.randn_like(value)).sum() for value in logits.values()]).sum().backward()
-    assert not [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {
+        name: (4, size) for name, size in heads.items()
+    }
+    torch.stack(
+        [(value * torch.randn_like(value)).sum() for value in logits.values()]
+    ).sum().backward()
+    assert not [
+        name
+        for name, value in model.named_parameters()
+        if value.grad is None or not value.grad.any()
+    ]
 
 
 @pytest.mark.parametrize("side", [48, 64, 100])
@@ -79,14 +87,25 @@ def test_other_sides_are_pooled_to_the_same_grid(network: nn.Module, side: int) 
 
 def test_folding_and_flip_keep_the_answers(network: nn.Module, faces: Tensor) -> None:
     with torch.inference_mode():
-        before, again, mirrored = network(faces).logits, network(faces).logits, network(faces.flip(3)).logits
+        before, again, mirrored = (
+            network(faces).logits,
+            network(faces).logits,
+            network(faces.flip(3)).logits,
+        )
     prepared = optimize_for_inference(copy.deepcopy(network))
-    plain, flipped = run_network(prepared, faces, flip=False), run_network(prepared, faces, flip=True)
-    assert plain.attention == () and not any(isinstance(module, nn.BatchNorm2d) for module in prepared.modules())
+    plain, flipped = (
+        run_network(prepared, faces, flip=False),
+        run_network(prepared, faces, flip=True),
+    )
+    assert plain.attention == () and not any(
+        isinstance(module, nn.BatchNorm2d) for module in prepared.modules()
+    )
     for name, value in before.items():
         assert torch.equal(value, again[name])
         assert torch.allclose(value, plain.logits[name], rtol=1e-3, atol=1e-3)
-        assert torch.allclose((value + mirrored[name]) / 2, flipped.logits[name], rtol=1e-3, atol=1e-3)
+        assert torch.allclose(
+            (value + mirrored[name]) / 2, flipped.logits[name], rtol=1e-3, atol=1e-3
+        )
 
 
 def test_dropout_is_for_training_only() -> None:

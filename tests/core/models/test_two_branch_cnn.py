@@ -33,7 +33,10 @@ def faces() -> Tensor:
 def test_parameter_count_follows_from_the_list_of_layers() -> None:
     """The paper gives no total; ours is recounted from its list."""
     counted = count_parameters(create_model("two_branch_cnn", PAPER_HEADS))
-    branch = sum(cin * kernel**2 * cout + cout + 2 * cout for cin, cout, kernel in ((3, 64, 5), (64, 32, 5), (32, 32, 3), (32, 16, 3)))
+    branch = sum(
+        cin * kernel**2 * cout + cout + 2 * cout
+        for cin, cout, kernel in ((3, 64, 5), (64, 32, 5), (32, 32, 3), (32, 16, 3))
+    )
     flat = 16 * 4 * 4
     gender = (flat + 1) * 256 + 2 * 256 + 257 * 128 + 2 * 128 + 129
     age = 2 * flat + (flat + 128 + 1) * 256 + 2 * 256 + 257 * 128 + 2 * 128 + 129
@@ -55,17 +58,29 @@ def test_branches_are_the_four_blocks_of_the_list(network: nn.Module, faces: Ten
 def test_shapes_and_gradient_to_every_parameter(heads: dict[str, int]) -> None:
     model = create_model("two_branch_cnn", heads).train()
     logits = model(torch.randn(4, 3, 96, 96)).logits
-    assert {name: tuple(value.shape) for name, value in logits.items()} == {name: (4, size) for name, size in heads.items()}
-    torch.stack([(value * torch.randn_like(value)).sum() for value in logits.values()]).sum().backward()
-    assert not [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {
+        name: (4, size) for name, size in heads.items()
+    }
+    torch.stack(
+        [(value * torch.randn_like(value)).sum() for value in logits.values()]
+    ).sum().backward()
+    assert not [
+        name
+        for name, value in model.named_parameters()
+        if value.grad is None or not value.grad.any()
+    ]
 
 
-def test_gender_joins_the_age_branch_and_not_the_other_way(network: nn.Module, faces: Tensor) -> None:
+def test_gender_joins_the_age_branch_and_not_the_other_way(
+    network: nn.Module, faces: Tensor
+) -> None:
     gender, age = (features.detach() for features in network.forward_features(faces))
     with torch.inference_mode():
         own = network.ends(gender, age)
         other_gender, other_age = network.ends(gender + 1, age), network.ends(gender, age + 1)
-    assert not torch.allclose(own["age"], other_gender["age"]) and not torch.allclose(own["race"], other_gender["race"])
+    assert not torch.allclose(own["age"], other_gender["age"]) and not torch.allclose(
+        own["race"], other_gender["race"]
+    )
     assert not torch.allclose(own["age"], other_age["age"])
     assert torch.equal(own["gender"], other_age["gender"])
 
@@ -74,25 +89,40 @@ def test_gender_joins_the_age_branch_and_not_the_other_way(network: nn.Module, f
 def test_other_sides_are_pooled_to_the_same_grid(network: nn.Module, side: int) -> None:
     with torch.inference_mode():
         assert network(torch.randn(2, 3, side, side)).logits["age"].shape == (2, 101)
-        assert create_model("two_branch_cnn", HEADS, side=side).eval()(torch.randn(2, 3, side, side)).logits["race"].shape == (2, 7)
+        assert create_model("two_branch_cnn", HEADS, side=side).eval()(
+            torch.randn(2, 3, side, side)
+        ).logits["race"].shape == (2, 7)
 
 
-def test_pooling_to_the_grid_is_the_identity_at_the_networks_own_side(network: nn.Module, faces: Tensor) -> None:
+def test_pooling_to_the_grid_is_the_identity_at_the_networks_own_side(
+    network: nn.Module, faces: Tensor
+) -> None:
     *blocks, pool, flatten = network.gender_features
     with torch.inference_mode():
-        assert torch.equal(flatten(nn.Sequential(*blocks)(faces)), flatten(pool(nn.Sequential(*blocks)(faces))))
+        assert torch.equal(
+            flatten(nn.Sequential(*blocks)(faces)), flatten(pool(nn.Sequential(*blocks)(faces)))
+        )
 
 
 def test_prepared_network_and_flip_keep_the_answers(network: nn.Module, faces: Tensor) -> None:
     with torch.inference_mode():
-        before, again, mirrored = network(faces).logits, network(faces).logits, network(faces.flip(3)).logits
+        before, again, mirrored = (
+            network(faces).logits,
+            network(faces).logits,
+            network(faces.flip(3)).logits,
+        )
     prepared = optimize_for_inference(copy.deepcopy(network))
-    plain, flipped = run_network(prepared, faces, flip=False), run_network(prepared, faces, flip=True)
+    plain, flipped = (
+        run_network(prepared, faces, flip=False),
+        run_network(prepared, faces, flip=True),
+    )
     assert plain.attention == ()
     for name, value in before.items():
         assert torch.equal(value, again[name])
         assert torch.allclose(value, plain.logits[name], rtol=1e-3, atol=1e-4)
-        assert torch.allclose((value + mirrored[name]) / 2, flipped.logits[name], rtol=1e-3, atol=1e-4)
+        assert torch.allclose(
+            (value + mirrored[name]) / 2, flipped.logits[name], rtol=1e-3, atol=1e-4
+        )
 
 
 def test_impossible_options_are_refused() -> None:

@@ -40,7 +40,22 @@ def test_a_formula_becomes_text(name: str) -> None:
     assert read["file"].removeprefix("'").replace("'", "") == name.replace("\r", "\n")
 
 
-@pytest.mark.parametrize("value", ["a.jpg", "a=b.jpg", "2020-01-01.jpg", "a;b.jpg", "", "'quoted'", 3, -3.5, None, True, np.float64(-1)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a.jpg",
+        "a=b.jpg",
+        "2020-01-01.jpg",
+        "a;b.jpg",
+        "",
+        "'quoted'",
+        3,
+        -3.5,
+        None,
+        True,
+        np.float64(-1),
+    ],
+)
 def test_nothing_else_is_changed(value: object) -> None:
     assert safe_cell(value) is value or safe_cell(value) == value
 
@@ -65,7 +80,12 @@ def test_a_data_frame() -> None:
     )
     before = frame.copy()
     lines = frame_csv(frame).splitlines()
-    assert lines == ["'=name,years,kind,text,count,mixed", "'=a,-1.5,'@x,'+1,-1,-4", ",2.0,y,,,'-4", "c,,'@x,z,3,"]
+    assert lines == [
+        "'=name,years,kind,text,count,mixed",
+        "'=a,-1.5,'@x,'+1,-1,-4",
+        ",2.0,y,,,'-4",
+        "c,,'@x,z,3,",
+    ]
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -81,6 +101,10 @@ def test_the_writer_refuses_unknown_columns() -> None:
 def test_csv_is_written_in_one_place() -> None:
     """A second way of writing CSV would not know of formulas."""
     folders = ("agegender_core", "ui", "pages")
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")] + list(ROOT.glob("*.py"))
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")] + list(
+        ROOT.glob("*.py")
+    )
     writers = re.compile(r"\.to_csv\(|csv\.(Dict)?[Ww]riter\(|savetxt\(")
-    assert [path.name for path in files if writers.search(path.read_text(encoding="utf-8"))] == ["csv_tables.py"]
+    assert [path.name for path in files if writers.search(path.read_text(encoding="utf-8"))] == [
+        "csv_tables.py"
+    ]

@@ -22,4 +22,6 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:
         file.write(b"half")
         raise KeyboardInterrupt
-    assert [(item.name, item.read_text()) for item in tmp_path.iterdir()] == [("report.json", "old")]
+    assert [(item.name, item.read_text()) for item in tmp_path.iterdir()] == [
+        ("report.json", "old")
+    ]

@@ -13,7 +13,13 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import ConfigError, InvalidImageError, WeightsMissingError
-from agegender_core.output.drawing import PALETTE, annotate, label_texts, relative_luminance, text_colour
+from agegender_core.output.drawing import (
+    PALETTE,
+    annotate,
+    label_texts,
+    relative_luminance,
+    text_colour,
+)
 from agegender_core.output.tables import (
     COLUMN_TYPES,
     analysis_json,
@@ -30,25 +36,38 @@ from ui.predict.preview import preview
 
 
 def analysis(width: int = 640, height: int = 480, faces: int = 1, **options) -> Analysis:
-    return FakePredictor(faces=faces, **options).run(Image.new("RGB", (width, height), (90, 90, 90)))
+    return FakePredictor(faces=faces, **options).run(
+        Image.new("RGB", (width, height), (90, 90, 90))
+    )
 
 
 def with_boxes(picture: Image.Image, *boxes: tuple[float, float, float, float]) -> Analysis:
     """The fake answer with its faces moved to ``boxes``."""
     answer = FakePredictor(faces=len(boxes)).run(picture)
-    moved = (dataclasses.replace(p, face=Face(box, 0.9)) for p, box in zip(answer.predictions, boxes, strict=True))
+    moved = (
+        dataclasses.replace(p, face=Face(box, 0.9))
+        for p, box in zip(answer.predictions, boxes, strict=True)
+    )
     return dataclasses.replace(answer, predictions=tuple(moved))
 
 
 class TestRows:
     def test_one_row_a_face(self):
         rows = face_rows("a.jpg", analysis(faces=2))
-        assert [(row["file"], row["face"], row["faces"]) for row in rows] == [("a.jpg", 1, 2), ("a.jpg", 2, 2)]
+        assert [(row["file"], row["face"], row["faces"]) for row in rows] == [
+            ("a.jpg", 1, 2),
+            ("a.jpg", 2, 2),
+        ]
         first = rows[0]
         assert list(first) == table_columns()
         assert (first["gender"], first["gender_probability"]) == ("Female", 0.97)
         assert first["age_low"] < first["age"] < first["age_high"]
-        assert (first["age_coverage"], first["source"], first["turned"], first["error"]) == (0.8, "mtcnn", 0, None)
+        assert (first["age_coverage"], first["source"], first["turned"], first["error"]) == (
+            0.8,
+            "mtcnn",
+            0,
+            None,
+        )
         assert first["weights"] == "fake-weights"
         assert (first["x0"], first["y0"]) == (64.0, 144.0)
 
@@ -66,9 +85,17 @@ class TestRows:
 
     def test_heads_that_say_less(self):
         answer = analysis()
-        bare = dataclasses.replace(answer.predictions[0], age=AgeEstimate(30.0, group="25-32"), gender=None)
+        bare = dataclasses.replace(
+            answer.predictions[0], age=AgeEstimate(30.0, group="25-32"), gender=None
+        )
         (row,) = face_rows("a.jpg", dataclasses.replace(answer, predictions=(bare,)))
-        assert (row["age"], row["age_low"], row["age_high"], row["age_group"], row["gender"]) == (30.0, None, None, "25-32", None)
+        assert (row["age"], row["age_low"], row["age_high"], row["age_group"], row["gender"]) == (
+            30.0,
+            None,
+            None,
+            "25-32",
+            None,
+        )
 
     def test_errors(self):
         row = error_row("bad.jpg", InvalidImageError("It is empty. Copy it again.", "empty"))
@@ -91,7 +118,10 @@ class TestRows:
             "file": "x",
             "error": {"reason": "too_small", "message": "Small."},
         }
-        assert error_json("x", WeightsMissingError("None."))["error"] == {"reason": "WeightsMissingError", "message": "None."}
+        assert error_json("x", WeightsMissingError("None."))["error"] == {
+            "reason": "WeightsMissingError",
+            "message": "None.",
+        }
 
     def test_analysis_json_is_json(self):
         answer = json.loads(json.dumps(analysis_json("a.jpg", analysis(faces=2, race=True))))
@@ -101,7 +131,9 @@ class TestRows:
     def test_numpy_numbers_become_plain(self):
         answer = analysis()
         face = Face(tuple(np.float32([1, 2, 3, 4])), np.float32(0.5))
-        odd = dataclasses.replace(answer.predictions[0], face=face, age=AgeEstimate(np.float32(30.123)))
+        odd = dataclasses.replace(
+            answer.predictions[0], face=face, age=AgeEstimate(np.float32(30.123))
+        )
         (row,) = face_rows("a.jpg", dataclasses.replace(answer, predictions=(odd,)))
         assert json.loads(json.dumps(row))["age"] == 30.12
 
@@ -109,8 +141,14 @@ class TestRows:
 class TestTables:
     @pytest.fixture
     def rows(self) -> list[dict]:
-        error = error_row("bad, «odd».jpg", InvalidImageError("Not\na image. Try again.", "not_an_image"))
-        return [*face_rows("a.jpg", analysis(faces=2)), *face_rows("none.jpg", analysis(faces=0)), error]
+        error = error_row(
+            "bad, «odd».jpg", InvalidImageError("Not\na image. Try again.", "not_an_image")
+        )
+        return [
+            *face_rows("a.jpg", analysis(faces=2)),
+            *face_rows("none.jpg", analysis(faces=0)),
+            error,
+        ]
 
     def test_csv(self, rows):
         read = list(csv.DictReader(io.StringIO(table_csv(rows))))
@@ -120,7 +158,9 @@ class TestTables:
         assert read[3]["error"] == "Not\na image. Try again."
 
     def test_csv_of_rows_with_and_without_race(self, rows):
-        read = list(csv.DictReader(io.StringIO(table_csv(rows + face_rows("r.jpg", analysis(race=True))))))
+        read = list(
+            csv.DictReader(io.StringIO(table_csv(rows + face_rows("r.jpg", analysis(race=True)))))
+        )
         assert list(read[0]) == list(COLUMN_TYPES)
         assert [row["race"] for row in read] == ["", "", "", "", "White"]
 
@@ -133,7 +173,9 @@ class TestTables:
         table = pd.read_parquet(path)
         assert list(table) == table_columns()
         assert table["face"].tolist() == [1, 2, pd.NA, pd.NA]
-        assert {name: str(kind) for name, kind in table.dtypes.items() if name in {"face", "age"}} == {"face": "Int64", "age": "Float64"}
+        assert {
+            name: str(kind) for name, kind in table.dtypes.items() if name in {"face", "age"}
+        } == {"face": "Int64", "age": "Float64"}
         assert table["file"].tolist() == [row["file"] for row in rows]
 
     def test_parquet_keeps_types_where_all_is_empty(self, tmp_path):
@@ -146,7 +188,9 @@ class TestTables:
         write_table(rows, tmp_path / "table.CSV")
         assert (tmp_path / "table.CSV").read_text(encoding="utf-8") == table_csv(rows)
         write_table(rows, tmp_path / "table.jsonl")
-        assert [json.loads(line) for line in (tmp_path / "table.jsonl").read_text().splitlines()] == rows
+        assert [
+            json.loads(line) for line in (tmp_path / "table.jsonl").read_text().splitlines()
+        ] == rows
 
     def test_unknown_suffix(self, rows, tmp_path):
         with pytest.raises(ConfigError, match=r"\.csv, \.parquet or \.jsonl"):
@@ -169,7 +213,9 @@ def label_boxes(picture: Image.Image, colour: str) -> tuple[int, int, int, int]:
 
 
 class TestAnnotate:
-    @pytest.mark.parametrize("size", [(20, 20), (64, 64), (200, 120), (640, 480), (3000, 2000), (3000, 60), (60, 1500)])
+    @pytest.mark.parametrize(
+        "size", [(20, 20), (64, 64), (200, 120), (640, 480), (3000, 2000), (3000, 60), (60, 1500)]
+    )
     def test_any_size(self, size):
         answer = analysis(*size, faces=2)
         before = answer.image.copy()
@@ -208,7 +254,9 @@ class TestAnnotate:
         fill = (np.asarray(edge) == rgb(PALETTE[0])).all(axis=2).sum()
         assert fill >= 0.9 * (np.asarray(middle) == rgb(PALETTE[0])).all(axis=2).sum()
 
-    @pytest.mark.parametrize("box", [(700, 500, 800, 600), (-90, -90, -10, -10), (50, 50, 50, 50), (90, 90, 40, 40)])
+    @pytest.mark.parametrize(
+        "box", [(700, 500, 800, 600), (-90, -90, -10, -10), (50, 50, 50, 50), (90, 90, 40, 40)]
+    )
     def test_odd_boxes_do_not_break_it(self, box):
         assert annotate(with_boxes(Image.new("RGB", (640, 480)), box)).size == (640, 480)
 
@@ -218,13 +266,18 @@ class TestAnnotate:
         assert not inside.any()
 
     def test_neighbours_labels_keep_off_each_other(self):
-        result = annotate(with_boxes(Image.new("RGB", (640, 480)), (200, 200, 260, 260), (225, 200, 285, 260)))
+        result = annotate(
+            with_boxes(Image.new("RGB", (640, 480)), (200, 200, 260, 260), (225, 200, 285, 260))
+        )
         first, second = (label_boxes(result, colour) for colour in PALETTE[:2])
         assert first[1] < 200 - 5, "the first label is above its box"
         assert second[3] > 260 + 5, "the second one has gone below"
 
     def test_letters_and_lines_grow_with_the_picture(self):
-        small, large = (touched(a.image, annotate(a)).sum() / a.image.width**2 for a in (analysis(500, 500), analysis(2500, 2500)))
+        small, large = (
+            touched(a.image, annotate(a)).sum() / a.image.width**2
+            for a in (analysis(500, 500), analysis(2500, 2500))
+        )
         assert 0.4 < large / small < 2.5
 
     @pytest.mark.parametrize("turned", [90, 180, 270])
@@ -235,18 +288,31 @@ class TestAnnotate:
         answer = FakePredictor(faces=1, turned=turned).run(image)
         (one,) = answer.predictions
         corners = np.array([(400, 60), (520, 60), (400, 140), (520, 140), (460, 100)], dtype=float)
-        answer = dataclasses.replace(answer, predictions=(dataclasses.replace(one, face=Face(box, 0.9, corners, turned=turned)),))
+        answer = dataclasses.replace(
+            answer,
+            predictions=(dataclasses.replace(one, face=Face(box, 0.9, corners, turned=turned)),),
+        )
         shown = answer.upright()
-        assert shown.turned == 0 and shown.image.size == ((640, 480) if turned == 180 else (480, 640))
+        assert shown.turned == 0 and shown.image.size == (
+            (640, 480) if turned == 180 else (480, 640)
+        )
         face = shown.predictions[0].face
         x0, y0, x1, y1 = (round(value) for value in face.box_xyxy)
         pixels = np.asarray(shown.image)[..., 0]
         assert pixels[y0:y1, x0:x1].min() == 250 and (pixels > 0).sum() == 120 * 80
         assert (face.landmarks[4] == ((x0 + x1) / 2, (y0 + y1) / 2)).all() and face.turned == 0
-        assert (face.landmarks.min(axis=0) == (x0, y0)).all() and (face.landmarks.max(axis=0) == (x1, y1)).all()
-        assert annotate(answer).size == shown.image.size == Image.open(io.BytesIO(preview(answer))).size
+        assert (face.landmarks.min(axis=0) == (x0, y0)).all() and (
+            face.landmarks.max(axis=0) == (x1, y1)
+        ).all()
+        assert (
+            annotate(answer).size
+            == shown.image.size
+            == Image.open(io.BytesIO(preview(answer))).size
+        )
         assert np.array_equal(np.asarray(annotate(answer)), np.asarray(annotate(shown)))
-        assert answer.as_dict()["width"] == 640 and answer.as_dict()["faces"][0]["face"]["box_xyxy"] == list(box)
+        assert answer.as_dict()["width"] == 640 and answer.as_dict()["faces"][0]["face"][
+            "box_xyxy"
+        ] == list(box)
 
     def test_upright_pictures_stay_as_they_are(self):
         answer = analysis(faces=2)
@@ -262,8 +328,14 @@ class TestLabels:
 
     def test_what_is_unknown_is_left_out(self):
         prediction = fake_prediction(Image.new("RGB", (200, 200)), 0, 1)
-        assert label_texts(2, dataclasses.replace(prediction, age=AgeEstimate(30.4), gender=None))[0] == "2  30"
-        assert label_texts(2, dataclasses.replace(prediction, age=AgeEstimate(29.0, group="25-32")))[0] == "2  29 (25-32)  Female 97%"
+        assert (
+            label_texts(2, dataclasses.replace(prediction, age=AgeEstimate(30.4), gender=None))[0]
+            == "2  30"
+        )
+        assert (
+            label_texts(2, dataclasses.replace(prediction, age=AgeEstimate(29.0, group="25-32")))[0]
+            == "2  29 (25-32)  Female 97%"
+        )
 
     @pytest.mark.parametrize("colour", PALETTE)
     def test_contrast(self, colour):

@@ -1,4 +1,6 @@
-"""Learning curves: kept when weights are published, gone on with by a later stage, drawn, and kept of experiments."""
+"""Learning curves: kept when weights are published, gone on with by a later stage, drawn, and kept
+of experiments.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from agegender_core.training.trainer import train
 from tests.support import CONFIGS
 from ui.models import learning
 
-SMALL = {"schedule.batch_size": 16, "schedule.sizes": [], "input.size": 32, "data.sets": ["utkface"], "schedule.epochs": 2}
+SMALL = {
+    "schedule.batch_size": 16,
+    "schedule.sizes": [],
+    "input.size": 32,
+    "data.sets": ["utkface"],
+    "schedule.epochs": 2,
+}
 
 
 @pytest.fixture
@@ -39,20 +47,41 @@ def run(*arguments: str) -> str:
 
 def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> None:
     for stage, begin in enumerate(("", "published")):
-        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"start_from": begin, "schedule.watch": 20})
+        recipe = load_recipe(
+            CONFIGS / "multitask_cnn_dist.toml", SMALL | {"start_from": begin, "schedule.watch": 20}
+        )
         train(recipe, places / str(stage), device="cpu", say=lambda text: None)
         run("weights", "publish", str(places / str(stage)), "--force")
     curve = read_curves(places / "reports")["multitask_cnn_dist"]
-    assert curve["weights_sha256"] == find_weights("multitask_cnn_dist").sha256 and len(curve["stages"]) == 2
+    assert (
+        curve["weights_sha256"] == find_weights("multitask_cnn_dist").sha256
+        and len(curve["stages"]) == 2
+    )
     rows = joined(curve)
     assert [row["stage"] for row in rows] == sorted(row["stage"] for row in rows)
-    assert all(a["epoch"] < b["epoch"] for a, b in pairwise(rows)) and rows[-1]["epoch"] == pytest.approx(4, abs=0.5)
-    assert {"loss", "val_loss", "utkface/mae", "train utkface/mae", "train utkface/gender_accuracy"} <= set(rows[0])
+    assert all(a["epoch"] < b["epoch"] for a, b in pairwise(rows)) and rows[-1][
+        "epoch"
+    ] == pytest.approx(4, abs=0.5)
+    assert {
+        "loss",
+        "val_loss",
+        "utkface/mae",
+        "train utkface/mae",
+        "train utkface/gender_accuracy",
+    } <= set(rows[0])
     assert learning.offered(curve) == ["mae", "gender_accuracy", "loss"]
     lines = learning.figure(curve, "mae").data
-    assert [(line.name, line.line.dash) for line in lines] == [("UTKFace, validation", "solid"), ("UTKFace, training", "dash")]
-    assert lines[0].y[0] == rows[0]["utkface/mae"] and len(learning.figure(curve, "mae").layout.shapes) == 1, "where the stage begins"
-    assert learning.figure(curve, "gender_accuracy").data[0].y[0] == pytest.approx(100 * rows[0]["utkface/gender_accuracy"])
+    assert [(line.name, line.line.dash) for line in lines] == [
+        ("UTKFace, validation", "solid"),
+        ("UTKFace, training", "dash"),
+    ]
+    assert (
+        lines[0].y[0] == rows[0]["utkface/mae"]
+        and len(learning.figure(curve, "mae").layout.shapes) == 1
+    ), "where the stage begins"
+    assert learning.figure(curve, "gender_accuracy").data[0].y[0] == pytest.approx(
+        100 * rows[0]["utkface/gender_accuracy"]
+    )
 
 
 def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
@@ -74,12 +103,19 @@ def test_watched_pictures_do_not_change_what_is_learned(places: Path) -> None:
 
 def test_an_experiment_has_a_curve_and_is_not_published(places: Path) -> None:
     changes = SMALL | {"model.width": 0.125, "schedule.cpu_bf16": False}
-    train(load_recipe(CONFIGS / "memorise.toml", changes), places / "runs" / "memorise", device="cpu", say=lambda text: None)
+    train(
+        load_recipe(CONFIGS / "memorise.toml", changes),
+        places / "runs" / "memorise",
+        device="cpu",
+        say=lambda text: None,
+    )
     refused = CliRunner().invoke(app, ["weights", "publish", str(places / "runs" / "memorise")])
     assert refused.exit_code != 0 and "not to be published" in " ".join(refused.output.split())
     run("curve", str(places / "runs" / "memorise"))
     curve = read_curves(places / "reports")["memorise"]
-    assert curve["experiment"] == "Memorisation experiment" and "train utkface/mae" in joined(curve)[0]
+    assert (
+        curve["experiment"] == "Memorisation experiment" and "train utkface/mae" in joined(curve)[0]
+    )
 
 
 def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:

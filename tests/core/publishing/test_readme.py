@@ -16,8 +16,22 @@ from agegender_core.inference.decoding import DecodingSpec, decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, write_manifest
 from agegender_core.models import architectures
 from agegender_core.publishing.attention_tables import faithful_table
-from agegender_core.publishing.comparison_tables import HEADLINES, ablation_rows, ablation_table, comparison_rows, comparison_table
-from agegender_core.publishing.readme import BEGIN, END, claims_table, measured_table, model_card, replace_section, update_all
+from agegender_core.publishing.comparison_tables import (
+    HEADLINES,
+    ablation_rows,
+    ablation_table,
+    comparison_rows,
+    comparison_table,
+)
+from agegender_core.publishing.readme import (
+    BEGIN,
+    END,
+    claims_table,
+    measured_table,
+    model_card,
+    replace_section,
+    update_all,
+)
 from agegender_core.publishing.rival_claims import RIVAL_TABLES, rival_claims_table, rival_rows
 
 MAE = {"value": 5.04, "low": 4.9, "high": 5.2, "n": 3134}
@@ -29,7 +43,10 @@ REPORT = {
     "n": 3134,
     "no_face": 0,
     "how": "chips",
-    "metrics": {"mae": MAE, "gender_accuracy": {"value": 0.935, "low": 0.926, "high": 0.944, "n": 3134}},
+    "metrics": {
+        "mae": MAE,
+        "gender_accuracy": {"value": 0.935, "low": 0.926, "high": 0.944, "n": 3134},
+    },
     "slices": {},
 }
 
@@ -41,7 +58,14 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
     (reports / "net" / "utkface").mkdir(parents=True)
     weights.mkdir()
     (reports / "net" / "utkface" / "metrics.json").write_text(json.dumps(REPORT))
-    training = {"sets": ["utkface"], "split": "train", "pictures": 17252, "pictures_seen": 99999, "minutes": 30, "device": "CPU"}
+    training = {
+        "sets": ["utkface"],
+        "split": "train",
+        "pictures": 17252,
+        "pictures_seen": 99999,
+        "minutes": 30,
+        "device": "CPU",
+    }
     entry = ModelInfo(
         name="net",
         title="Net",
@@ -64,18 +88,38 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
     return tmp_path, reports, weights
 
 
-def test_update_writes_readme_card_and_manifest_and_is_stable(project: tuple[Path, Path, Path]) -> None:
+def test_update_writes_readme_card_and_manifest_and_is_stable(
+    project: tuple[Path, Path, Path],
+) -> None:
     root, reports, weights = project
     update_all(root, reports, weights)
     pages = (root / "README.md", root / "docs" / "results.md")
     for text in (page.read_text() for page in pages):
-        assert text.startswith("before\n") and text.endswith("\nafter\n") and "stale text" not in text
-        assert "5.04 years (4.90–5.20)" in text and "93.5 % (92.6–94.4)" in text and "UTKFace, test, 3,134" in text
-    assert list_weights(weights)[0].measured == {"utkface test": {"n": 3134, "mae": 5.04, "gender_accuracy": 0.935}}
+        assert (
+            text.startswith("before\n") and text.endswith("\nafter\n") and "stale text" not in text
+        )
+        assert (
+            "5.04 years (4.90–5.20)" in text
+            and "93.5 % (92.6–94.4)" in text
+            and "UTKFace, test, 3,134" in text
+        )
+    assert list_weights(weights)[0].measured == {
+        "utkface test": {"n": 3134, "mae": 5.04, "gender_accuracy": 0.935}
+    }
     card = (weights / "net.md").read_text()
-    assert "Somebody 2019" in card and "99,999 images, 5.8 passes over 17,252" in card and "87.1 %" in card and "Table II" in card
-    assert list_weights(weights)[0].claimed == {"adience five folds/adience8_accuracy": 0.668, "adience five folds/gender_accuracy": 0.871}
-    before = {path: path.read_text() for path in (*pages, weights / "net.md", weights / "manifest.toml")}
+    assert (
+        "Somebody 2019" in card
+        and "99,999 images, 5.8 passes over 17,252" in card
+        and "87.1 %" in card
+        and "Table II" in card
+    )
+    assert list_weights(weights)[0].claimed == {
+        "adience five folds/adience8_accuracy": 0.668,
+        "adience five folds/gender_accuracy": 0.871,
+    }
+    before = {
+        path: path.read_text() for path in (*pages, weights / "net.md", weights / "manifest.toml")
+    }
     update_all(root, reports, weights)
     assert all(path.read_text() == text for path, text in before.items())
 
@@ -83,35 +127,69 @@ def test_update_writes_readme_card_and_manifest_and_is_stable(project: tuple[Pat
 def test_a_claim_never_stands_in_a_measured_cell(project: tuple[Path, Path, Path]) -> None:
     _, reports, weights = project
     (entry,) = list_weights(weights)
-    assert "87.1" not in measured_table([entry], read_reports(reports)) and "5.04" not in claims_table(entry)
+    assert "87.1" not in measured_table(
+        [entry], read_reports(reports)
+    ) and "5.04" not in claims_table(entry)
     rows = comparison_rows(
-        [entry], read_reports(reports), [], {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.5}]}
+        [entry],
+        read_reports(reports),
+        [],
+        {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.5}]},
     )
     for line in comparison_table(rows).splitlines()[2:]:
         _, _, _, claimed, measured, *_ = (cell.strip() for cell in line.split("|"))
-        assert "5.04" not in claimed and not any(claim in measured for claim in ("87.1", "66.8", "1.07", "99.2"))
+        assert "5.04" not in claimed and not any(
+            claim in measured for claim in ("87.1", "66.8", "1.07", "99.2")
+        )
 
 
-def test_the_table_names_weights_set_split_n_interval_size_and_speed(project: tuple[Path, Path, Path]) -> None:
+def test_the_table_names_weights_set_split_n_interval_size_and_speed(
+    project: tuple[Path, Path, Path],
+) -> None:
     _, reports, weights = project
-    bench = {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.54}]}
-    lines = comparison_table(comparison_rows(list_weights(weights), read_reports(reports), [], bench)).splitlines()
+    bench = {
+        "rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.54}]
+    }
+    lines = comparison_table(
+        comparison_rows(list_weights(weights), read_reports(reports), [], bench)
+    ).splitlines()
     (line,) = (line for line in lines if "`net`" in line)
-    for part in ("Multi-task CNN", "UTKFace, test, 3,134", "age, MAE 5.04 years (4.90–5.20)", "gender 93.5 % (92.6–94.4)", "0.9M", "2.5"):
+    for part in (
+        "Multi-task CNN",
+        "UTKFace, test, 3,134",
+        "age, MAE 5.04 years (4.90–5.20)",
+        "gender 93.5 % (92.6–94.4)",
+        "0.9M",
+        "2.5",
+    ):
         assert part in line
     (absent,) = (line for line in lines if line.startswith("| Multi-task CNN | Adience"))
     assert "66.8 % (five folds)" in absent and "not run here: its images are not here" in absent
-    assert any("GRA_Net" in line and "1.07 years" in line and "not trained yet" in line for line in lines)
+    assert any(
+        "GRA_Net" in line and "1.07 years" in line and "not trained yet" in line for line in lines
+    )
 
 
-def test_flat_rows_keep_claims_and_measurements_in_columns_of_their_own(project: tuple[Path, Path, Path]) -> None:
+def test_flat_rows_keep_claims_and_measurements_in_columns_of_their_own(
+    project: tuple[Path, Path, Path],
+) -> None:
     root, reports, weights = project
     update_all(root, reports, weights)
     rows = json.loads((reports / "comparison.json").read_text())
-    (mine,) = (row for row in rows if row["weights"] == "net" and row["measure"] == "age, MAE, years")
-    assert (mine["measured"], mine["from"], mine["to"], mine["n"], mine["claimed"]) == (5.04, 4.9, 5.2, 3134, None)
+    (mine,) = (
+        row for row in rows if row["weights"] == "net" and row["measure"] == "age, MAE, years"
+    )
+    assert (mine["measured"], mine["from"], mine["to"], mine["n"], mine["claimed"]) == (
+        5.04,
+        4.9,
+        5.2,
+        3134,
+        None,
+    )
     claims = [row for row in rows if row["claimed"] is not None]
-    assert len(claims) == len(CLAIMS) and all(row["measured"] is None and row["not run"] for row in claims)
+    assert len(claims) == len(CLAIMS) and all(
+        row["measured"] is None and row["not run"] for row in claims
+    )
 
 
 def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Path]) -> None:
@@ -123,11 +201,22 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
             name=f"gra_net_ablation_{kind}",
             for_comparison=True,
             architecture="gra_net",
-            options={"mask": kind if kind == "spatial" else "mixed", "gated": kind != "ran", "mask_norm": kind != "annex"},
+            options={
+                "mask": kind if kind == "spatial" else "mixed",
+                "gated": kind != "ran",
+                "mask_norm": kind != "annex",
+            },
         )
         for kind in ("spatial", "ran", "annex", "mixed")
     ]
-    found = [REPORT | {"weights": item.name, "gates": {"attention1": 0.25} if item.options["gated"] else {}} for item in made]
+    found = [
+        REPORT
+        | {
+            "weights": item.name,
+            "gates": {"attention1": 0.25} if item.options["gated"] else {},
+        }
+        for item in made
+    ]
     looked = {
         "weights": "gra_net_ablation_spatial",
         "set": REPORT["set"],
@@ -150,7 +239,10 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         and "30 minutes, 99,999 images" in table
         and "3.23 with gates, 4.05 without" in table
     )
-    assert not any(row["weights"] in {item.name for item in made} for row in comparison_rows(made, found, [], None))
+    assert not any(
+        row["weights"] in {item.name for item in made}
+        for row in comparison_rows(made, found, [], None)
+    )
 
 
 def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
@@ -164,45 +256,86 @@ def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
         "random 8x8": {"deletion": {}, "insertion": {}},
     }
     report = {
-        "weights": "net", "set": "utkface", "split": "test", "curves_n": 40, "changes_n": 1200,
+        "weights": "net",
+        "set": "utkface",
+        "split": "test",
+        "curves_n": 40,
+        "changes_n": 1200,
         "activity": {"attention1": {"saturated": 0.126}, "attention2": {"saturated": 1.0}},
-        "changes": [{"block": "all", "change": "mean", "mae": {"value": -0.4, "low": -0.5, "high": 0.05}}],
+        "changes": [
+            {"block": "all", "change": "mean", "mae": {"value": -0.4, "low": -0.5, "high": 0.05}}
+        ],
         "targets": {"age": maps, "gender": {"occlusion": verdicts(same, better)}},
-    }  # fmt: skip
+    }
     table = faithful_table([report, {**report, "activity": {}, "changes": []}])
     first, second = table.splitlines()[2:4]
-    assert first == (
-        "| `net` | UTKFace, test | 13 %, 100 % | -0.40 (-0.50 to +0.05) years, n 1,200 | decade, block 2 (of 2, n 40) | none (of 1, n 40) |"
+    assert (
+        first
+        == "| `net` | UTKFace, test | 13 %, 100 % | -0.40 (-0.50 to +0.05) years, n 1,200 | decade,"
+        " block 2 (of 2, n 40) | none (of 1, n 40) |"
     )
     assert "| – | – |" in second
 
 
 def test_claims_are_those_of_known_systems_sets_and_metrics() -> None:
     for claim in CLAIMS:
-        assert claim.system in SYSTEMS and claim.set in SET_TITLES and claim.metric in HEADLINES and claim.source
+        assert (
+            claim.system in SYSTEMS
+            and claim.set in SET_TITLES
+            and claim.metric in HEADLINES
+            and claim.source
+        )
         assert (1 <= claim.value < 20) if claim.metric == "mae" else (0.5 < claim.value < 1)
     named = [name for system in SYSTEMS.values() for name in system.architectures]
-    assert sorted(named) == sorted(architectures()), "every architecture belongs to one published system"
+    assert sorted(named) == sorted(architectures()), (
+        "every architecture belongs to one published system"
+    )
 
 
 def test_what_papers_say_of_others_is_whole_and_apart() -> None:
     for table in RIVAL_TABLES:
-        assert table.system in SYSTEMS and table.set in SET_TITLES and table.metric in HEADLINES and len(table.rows) >= 4
-        assert all((1 < value < 20) if table.metric == "mae" else (0.3 < value < 1) for _, value in table.rows)
-    said = {(table.set, table.metric): dict(table.rows) for table in RIVAL_TABLES if table.system == "gra_net"}
-    ran = [said[key]["RAN (2017)"] for key in (("fgnet", "mae"), ("afad", "mae"), ("utkface", "age_accuracy"))]
+        assert (
+            table.system in SYSTEMS
+            and table.set in SET_TITLES
+            and table.metric in HEADLINES
+            and len(table.rows) >= 4
+        )
+        assert all(
+            (1 < value < 20) if table.metric == "mae" else (0.3 < value < 1)
+            for _, value in table.rows
+        )
+    said = {
+        (table.set, table.metric): dict(table.rows)
+        for table in RIVAL_TABLES
+        if table.system == "gra_net"
+    }
+    ran = [
+        said[key]["RAN (2017)"]
+        for key in (("fgnet", "mae"), ("afad", "mae"), ("utkface", "age_accuracy"))
+    ]
     assert ran == [4.05, 3.42, 0.854] and said["adience", "gender_accuracy"]["RAN (2017)"] == 0.772
     assert sum(len(table.rows) for table in RIVAL_TABLES) == len(rival_rows()) == 78
     markdown = rival_claims_table()
-    assert "RAN (2017) 85.4" in markdown and "AdienceNet 50.7" in markdown and "DenseNet61 63.6" in markdown and "None of these" in markdown
+    assert (
+        "RAN (2017) 85.4" in markdown
+        and "AdienceNet 50.7" in markdown
+        and "DenseNet61 63.6" in markdown
+        and "None of these" in markdown
+    )
 
 
-def test_reports_read_otherwise_than_the_manifest_are_refused(project: tuple[Path, Path, Path]) -> None:
+def test_reports_read_otherwise_than_the_manifest_are_refused(
+    project: tuple[Path, Path, Path],
+) -> None:
     root, reports, weights = project
     path = reports / "net" / "utkface" / "metrics.json"
-    path.write_text(json.dumps(REPORT | {"decoding": decoding_dict(list_weights(weights)[0].decoding)}))
+    path.write_text(
+        json.dumps(REPORT | {"decoding": decoding_dict(list_weights(weights)[0].decoding)})
+    )
     update_all(root, reports, weights)
-    path.write_text(json.dumps(REPORT | {"decoding": {"kind": "distribution", "gender_temperature": 3.0}}))
+    path.write_text(
+        json.dumps(REPORT | {"decoding": {"kind": "distribution", "gender_temperature": 3.0}})
+    )
     with pytest.raises(ConfigError, match="net on utkface"):
         update_all(root, reports, weights)
 
@@ -214,10 +347,17 @@ def test_cards_say_where_the_interval_holds(project: tuple[Path, Path, Path]) ->
         "interval_width": {"value": 11.6, "low": 1, "high": 2, "n": 412},
     }
     report = REPORT | {"slices": {"age_answered": {"0-9": held}, "race": {"White": held}}}
-    entry = dataclasses.replace(list_weights(weights)[0], decoding=DecodingSpec(coverage=0.8, margins=((0.0, 0.5, 1.25),)))
+    entry = dataclasses.replace(
+        list_weights(weights)[0], decoding=DecodingSpec(coverage=0.8, margins=((0.0, 0.5, 1.25),))
+    )
     card = model_card(entry, [report])
-    assert "| UTKFace | answered age | 0-9: 81.0 (78.0–84.0), 12 years, n 412 |" in card and "White" not in card
-    assert "from 0 +0.5 and +1.2" in card and "Where the interval holds" not in model_card(entry, [REPORT])
+    assert (
+        "| UTKFace | answered age | 0-9: 81.0 (78.0–84.0), 12 years, n 412 |" in card
+        and "White" not in card
+    )
+    assert "from 0 +0.5 and +1.2" in card and "Where the interval holds" not in model_card(
+        entry, [REPORT]
+    )
 
 
 def test_reports_of_other_weights_are_refused(project: tuple[Path, Path, Path]) -> None:

@@ -1,4 +1,6 @@
-"""The gate before the work: never too many inside, first come first served, a polite refusal, nobody stuck."""
+"""The gate before the work: never too many inside, first come first served, a polite refusal,
+nobody stuck.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,8 @@ def test_places_are_given_back_or_lost() -> None:
     places = SlotLeases(2, lost=10)
     assert places.take("a", 0) and places.take("b", 1) and not places.take("c", 2)
     assert places.take("a", 9)  # still there
-    assert not places.take("c", 10.5) and places.take("c", 11.5)  # b has not been heard of for ten seconds
+    # B has not been heard of for ten seconds.
+    assert not places.take("c", 10.5) and places.take("c", 11.5)
     assert not places.take("b", 12)
     places.leave("a")
     places.leave("nobody")

@@ -1,4 +1,6 @@
-"""Fairness of lines, and the pool in which images are decoded: bounded, fair, and it keeps nothing."""
+"""Fairness of lines, and the pool in which images are decoded: bounded, fair, and it keeps
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -86,8 +88,11 @@ class Slow:
 def test_so_many_work_so_many_wait_and_others_are_turned_away() -> None:
     pool, slow = Pool(2, 3, "decoder"), Slow()
     promises = [pool.submit(slow) for _ in range(5)]
-    assert slow.already_admitted.acquire(timeout=SOON) and slow.already_admitted.acquire(timeout=SOON)
-    assert pool.full() and not slow.already_admitted.acquire(timeout=0.1)  # two are at work, three wait
+    assert slow.already_admitted.acquire(timeout=SOON) and slow.already_admitted.acquire(
+        timeout=SOON
+    )
+    # Two are at work, three wait.
+    assert pool.full() and not slow.already_admitted.acquire(timeout=0.1)
     with pytest.raises(BusyError, match="try again"):
         pool.submit(slow)
     slow.end.set()

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agegender_core.errors import BusyError, ConfigError, InvalidImageError, NoFaceError, WeightsMissingError
+from agegender_core.errors import (
+    BusyError,
+    ConfigError,
+    InvalidImageError,
+    NoFaceError,
+    WeightsMissingError,
+)
 from agegender_core.serving import runtime, service
 from agegender_core.serving.admission import AdmissionQueue
 from agegender_core.serving.api_schema import AnalysisJson, FailureJson, json_schema
@@ -36,7 +42,9 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
     runtime.predictor.clear()
 
 
-def test_many_who_ask_at_once_get_one_network(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_who_ask_at_once_get_one_network(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads = []
 
     def load(name: str) -> Loaded:
@@ -46,7 +54,9 @@ def test_many_who_ask_at_once_get_one_network(networks: list[str], monkeypatch: 
 
     monkeypatch.setattr(runtime, "_load", load)
     kept, got = runtime.Predictors(), []
-    threads = [threading.Thread(target=lambda: got.append(kept(networks[0], False))) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: got.append(kept(networks[0], False))) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -55,7 +65,9 @@ def test_many_who_ask_at_once_get_one_network(networks: list[str], monkeypatch: 
     assert kept(networks[0], True) == Loaded(networks[0], True) and loads == [networks[0]]
 
 
-def test_a_network_that_failed_is_tried_again(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_failed_is_tried_again(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcomes = [OSError("disk"), Loaded("x")]
 
     def load(name: str) -> Loaded:
@@ -72,7 +84,9 @@ def test_a_network_that_failed_is_tried_again(networks: list[str], monkeypatch: 
     assert kept(networks[0]) == Loaded("x") and kept.loaded() == [networks[0]]
 
 
-def test_the_longest_unused_makes_room(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_unused_makes_room(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runtime, "_load", Loaded)
     kept = runtime.Predictors(2)
     for name in (networks[0], networks[1], networks[0], networks[2]):
@@ -80,16 +94,26 @@ def test_the_longest_unused_makes_room(networks: list[str], monkeypatch: pytest.
     assert kept.loaded() == [networks[0], networks[2]]
 
 
-def test_the_manifest_is_parsed_once_until_it_changes(networks: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_manifest_is_parsed_once_until_it_changes(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from agegender_core.inference import model_zoo
 
     parsed: list[Path | None] = []
     read = model_zoo.list_weights
-    monkeypatch.setattr(model_zoo, "list_weights", lambda folder=None: parsed.append(folder) or read(folder))
+    monkeypatch.setattr(
+        model_zoo, "list_weights", lambda folder=None: parsed.append(folder) or read(folder)
+    )
     runtime._parsed.cache_clear()
     names = [entry.name for entry in runtime.installed_weights()]
-    assert service.choices() and [entry.name for entry in runtime.manifest()] == names and len(parsed) == 1
-    model_zoo.write_manifest([entry for entry in runtime.manifest() if entry.name != names[-1]], tmp_path)
+    assert (
+        service.choices()
+        and [entry.name for entry in runtime.manifest()] == names
+        and len(parsed) == 1
+    )
+    model_zoo.write_manifest(
+        [entry for entry in runtime.manifest() if entry.name != names[-1]], tmp_path
+    )
     assert [entry.name for entry in runtime.installed_weights()] == names[:-1] and len(parsed) == 2
     with pytest.raises(WeightsMissingError, match="nobody"):
         runtime.predictor("nobody")
@@ -103,26 +127,41 @@ def picture(image: Image.Image) -> bytes:
 
 def test_a_batch_goes_on_after_a_bad_picture(networks: list[str], portrait: Image.Image) -> None:
     data = picture(portrait)
-    answers = dict(service.predict_batch([("a", data), ("b", b"text"), ("c", None), ("d", data)], networks[0]))
-    assert [type(answers[name]).__name__ for name in "abcd"] == ["Analysis", "InvalidImageError", "InvalidImageError", "Analysis"]
+    answers = dict(
+        service.predict_batch([("a", data), ("b", b"text"), ("c", None), ("d", data)], networks[0])
+    )
+    assert [type(answers[name]).__name__ for name in "abcd"] == [
+        "Analysis",
+        "InvalidImageError",
+        "InvalidImageError",
+        "Analysis",
+    ]
     assert len(answers["d"].predictions) == 1
 
 
-def test_what_is_not_on_offer_is_refused(networks: list[str], portrait: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_on_offer_is_refused(
+    networks: list[str], portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_OFFERED", networks[1])
     assert service.choices() == [networks[1]]
-    with pytest.raises(ConfigError, match=f"'{networks[0]}' is not on offer: choose one of {networks[1]}"):
+    with pytest.raises(
+        ConfigError, match=f"'{networks[0]}' is not on offer: choose one of {networks[1]}"
+    ):
         service.predict(picture(portrait), networks[0])
     monkeypatch.setenv("AGEGENDER_MAX_PICTURES", "1")
     with pytest.raises(ConfigError, match="2 images are more than the 1"):
         service.predict_batch([("a", b""), ("b", b"")], networks[1])
     with pytest.raises(ConfigError, match="there are no images"):
         service.predict_batch([], networks[1])
-    with pytest.raises(WeightsMissingError, match="none of the networks on offer has attention masks"):
+    with pytest.raises(
+        WeightsMissingError, match="none of the networks on offer has attention masks"
+    ):
         service.attention(picture(portrait))
 
 
-def test_everybody_goes_through_the_gate(networks: list[str], portrait: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everybody_goes_through_the_gate(
+    networks: list[str], portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     full = AdmissionQueue(1, 0)
     monkeypatch.setattr(runtime, "admission", lambda: full)
     with full.admit(), pytest.raises(BusyError):
@@ -130,7 +169,11 @@ def test_everybody_goes_through_the_gate(networks: list[str], portrait: Image.Im
     assert service.predict(picture(portrait), networks[0]).predictions
 
 
-@pytest.mark.parametrize("spoil", [lambda data: data[:3000], lambda data: b"", lambda data: b"hello"], ids=["cut", "empty", "text"])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda data: data[:3000], lambda data: b"", lambda data: b"hello"],
+    ids=["cut", "empty", "text"],
+)
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_check_refuses_what_the_front_door_refuses(portrait: Image.Image, kind: str, spoil) -> None:
     from agegender_core.vision.image_io import load_image

@@ -1,4 +1,6 @@
-"""Learning from a teacher: what it is asked, what is kept, the loss, and what is refused before images are read."""
+"""Learning from a teacher: what it is asked, what is kept, the loss, and what is refused before
+images are read.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ from agegender_core.vision.preprocessing import normalise
 from tests.support import CONFIGS
 from tests.support.networks import write_networks
 
-SMALL = {"schedule.batch_size": 8, "schedule.epochs": 1, "model.width": 0.125, "schedule.cpu_bf16": False}
+SMALL = {
+    "schedule.batch_size": 8,
+    "schedule.epochs": 1,
+    "model.width": 0.125,
+    "schedule.cpu_bf16": False,
+}
 
 
 @pytest.fixture
@@ -34,7 +41,9 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     folder.mkdir()
     write_networks(folder)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(folder))
-    return load_recipe(CONFIGS / "gra_net_dist.toml", SMALL | {"distil.teacher": "distribution", "input.size": 32})
+    return load_recipe(
+        CONFIGS / "gra_net_dist.toml", SMALL | {"distil.teacher": "distribution", "input.size": 32}
+    )
 
 
 def test_the_loss_is_the_divergence_from_the_teacher() -> None:
@@ -47,7 +56,10 @@ def test_the_loss_is_the_divergence_from_the_teacher() -> None:
         wanted += weight * 4 * float((p * (p / q).log()).sum(dim=1).mean())
     assert float(distillation_loss(student, teacher, config)) == pytest.approx(wanted, rel=1e-4)
     assert float(distillation_loss(teacher, teacher, config)) == pytest.approx(0, abs=1e-5)
-    assert float(distillation_loss(student, teacher, dataclasses.replace(config, age=0, gender=0))) == 0
+    assert (
+        float(distillation_loss(student, teacher, dataclasses.replace(config, age=0, gender=0)))
+        == 0
+    )
 
 
 def test_the_teacher_is_asked_once_about_both_views(
@@ -63,7 +75,10 @@ def test_the_teacher_is_asked_once_about_both_views(
     monkeypatch.setattr(distil, "load_network", lambda entry: pytest.fail("asked again"))
     again = teacher_logits(recipe, crops, tmp_path, said.append)
     assert len(said) == 1 and all(torch.equal(again[name], value) for name, value in found.items())
-    fewer = load_split(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sets=("utkface",))), "train")
+    fewer = load_split(
+        dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sets=("utkface",))),
+        "train",
+    )
     with pytest.raises(pytest.fail.Exception):  # other images: what was kept no longer holds
         teacher_logits(recipe, fewer, tmp_path, said.append)
 
@@ -75,11 +90,15 @@ def test_a_step_follows_the_teacher(recipe: Recipe, drawn_sets: Path, tmp_path: 
     for name in ("labels", "both"):
         torch.manual_seed(0)
         state = start(recipe, torch.device("cpu"))
-        losses[name] = step(recipe, state, crops if name == "both" else dataclasses.replace(crops, teacher={}), rows)
+        losses[name] = step(
+            recipe, state, crops if name == "both" else dataclasses.replace(crops, teacher={}), rows
+        )
     assert losses["both"] > losses["labels"] + 0.01
 
 
-def test_a_run_with_a_teacher_can_be_resumed(recipe: Recipe, drawn_sets: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_teacher_can_be_resumed(
+    recipe: Recipe, drawn_sets: Path, tmp_path: Path
+) -> None:
     said: list[str] = []
     train(recipe, tmp_path / "run", device="cpu", say=said.append)
     longer = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, epochs=2))
@@ -96,10 +115,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize("teacher", WRONG)
-def test_teachers_that_cannot_teach_are_one_sentence(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str) -> None:
-    monkeypatch.setattr(trainer, "load_split", lambda *_: pytest.fail("images were read before the teacher was looked for"))
+def test_teachers_that_cannot_teach_are_one_sentence(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str
+) -> None:
+    monkeypatch.setattr(
+        trainer,
+        "load_split",
+        lambda *_: pytest.fail("images were read before the teacher was looked for"),
+    )
     path, out = CONFIGS / "gra_net_dist.toml", tmp_path / "runs"
-    result = CliRunner().invoke(app, ["train", str(path), "--out", str(out), "--set", f"distil.teacher='{teacher}'"])
+    result = CliRunner().invoke(
+        app, ["train", str(path), "--out", str(out), "--set", f"distil.teacher='{teacher}'"]
+    )
     assert result.exit_code != 0 and result.exception.__class__ is SystemExit
     words = " ".join(result.output.split())
     assert WRONG[teacher] in words and "Traceback" not in words and not out.exists()
@@ -118,15 +145,35 @@ def test_a_teacher_whose_file_is_gone_or_that_sees_another_frame(recipe: Recipe)
     ("recipe_name", "start", "complaint"),
     [
         ("efficientnet_lite0", "nowhere.pth", "starts from nowhere.pth, which is missing"),
-        ("multitask_cnn_dist", "imagenet", "ImageNet weights are for xception and efficientnet_lite0"),
+        (
+            "multitask_cnn_dist",
+            "imagenet",
+            "ImageNet weights are for xception and efficientnet_lite0",
+        ),
         ("multitask_cnn_dist", "published", "no weights called 'multitask_cnn_dist'"),
     ],
 )
 def test_starts_that_are_missing_are_one_sentence(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_name: str, start: str, complaint: str
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe_name: str,
+    start: str,
+    complaint: str,
 ) -> None:
-    monkeypatch.setattr(trainer, "load_split", lambda *_: pytest.fail("images were read before the start was looked for"))
-    arguments = ["train", str(CONFIGS / f"{recipe_name}.toml"), "--out", str(tmp_path / "runs"), "--set", f"start_from='{start}'"]
+    monkeypatch.setattr(
+        trainer,
+        "load_split",
+        lambda *_: pytest.fail("images were read before the start was looked for"),
+    )
+    arguments = [
+        "train",
+        str(CONFIGS / f"{recipe_name}.toml"),
+        "--out",
+        str(tmp_path / "runs"),
+        "--set",
+        f"start_from='{start}'",
+    ]
     result = CliRunner().invoke(app, arguments)
     words = " ".join(result.output.split())
     assert result.exit_code != 0 and complaint in words and "Traceback" not in words

@@ -1,4 +1,6 @@
-"""Recipes, augmentation, losses, and one whole run on drawn faces: train, stop, go on, publish, evaluate."""
+"""Recipes, augmentation, losses, and one whole run on drawn faces: train, stop, go on, publish,
+evaluate.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from agegender_core.datasets.near_duplicates import has_near_duplicate
 from agegender_core.errors import ConfigError, WeightsMissingError
 from agegender_core.evaluation.evaluate import PREDICTION_COLUMNS, evaluate
 from agegender_core.inference.decoding import DecodingSpec
-from agegender_core.inference.model_zoo import find_weights, list_weights, load_network, load_tensors, stages_of, write_manifest
+from agegender_core.inference.model_zoo import (
+    find_weights,
+    list_weights,
+    load_network,
+    load_tensors,
+    stages_of,
+    write_manifest,
+)
 from agegender_core.inference.quantization import pack, unpack
 from agegender_core.labels import FAIRFACE_RACES, race_set
 from agegender_core.models import create_model
@@ -29,7 +38,13 @@ from agegender_core.publishing.readme import model_card
 from agegender_core.training import crop_dataset
 from agegender_core.training.augmentation import augment, centre
 from agegender_core.training.batchnorm import settle
-from agegender_core.training.config import AugmentConfig, DataConfig, LossConfig, load_recipe, recipe_from_dict
+from agegender_core.training.config import (
+    AugmentConfig,
+    DataConfig,
+    LossConfig,
+    load_recipe,
+    recipe_from_dict,
+)
 from agegender_core.training.crop_dataset import load_split, split_records
 from agegender_core.training.initialization import centre_years, load_initial
 from agegender_core.training.losses import (
@@ -89,10 +104,14 @@ def test_schedule_warms_up_falls_and_grows_the_crop() -> None:
     rates = [learning_rate(recipe, progress) for progress in np.linspace(0, 1, 101)]
     peak = int(np.argmax(rates))
     assert rates[peak] == pytest.approx(recipe.optimizer.lr, rel=0.01) and peak == 8
-    assert rates[0] < rates[4] < rates[peak] and all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert rates[0] < rates[4] < rates[peak] and all(
+        a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False)
+    )
     assert crop_size(recipe, 0.0) == 48 and crop_size(recipe, 0.9) == recipe.input.size
     paper = load_recipe(CONFIGS / "multitask_cnn_paper.toml")
-    assert {learning_rate(paper, progress) for progress in (0, 0.5, 1)} == {1e-3} and crop_size(paper, 0.0) == 64
+    assert {learning_rate(paper, progress) for progress in (0, 0.5, 1)} == {1e-3} and crop_size(
+        paper, 0.0
+    ) == 64
 
 
 def wide_batch() -> torch.Tensor:
@@ -112,7 +131,10 @@ def test_augmentation_switched_off_is_the_centre_crop() -> None:
 
 def test_augmentation_is_seeded_bounded_and_varied() -> None:
     config = load_recipe(CONFIGS / "multitask_cnn_dist.toml").augment
-    one, two, other = (augment(wide_batch(), 64, 64 / 96, config, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    one, two, other = (
+        augment(wide_batch(), 64, 64 / 96, config, torch.Generator().manual_seed(seed))
+        for seed in (5, 5, 6)
+    )
     assert torch.equal(one, two) and not torch.equal(one, other)
     assert one.shape == (6, 3, 64, 64) and one.min() >= 0 and one.max() <= 255
     grey = augment(wide_batch(), 64, 64 / 96, AugmentConfig(grey_p=1.0), torch.Generator())
@@ -120,15 +142,26 @@ def test_augmentation_is_seeded_bounded_and_varied() -> None:
     assert centre(wide_batch(), 48, 64 / 96).shape == (6, 3, 48, 48)
 
 
-def targets(lo: list[int], hi: list[int], gender: list[int] | None = None, race: torch.Tensor | None = None) -> TargetBatch:
+def targets(
+    lo: list[int], hi: list[int], gender: list[int] | None = None, race: torch.Tensor | None = None
+) -> TargetBatch:
     count = len(lo)
     sexes = torch.tensor(gender if gender is not None else [0] * count)
-    return TargetBatch(torch.tensor(lo), torch.tensor(hi), sexes, race if race is not None else torch.zeros(count, 7))
+    return TargetBatch(
+        torch.tensor(lo),
+        torch.tensor(hi),
+        sexes,
+        race if race is not None else torch.zeros(count, 7),
+    )
 
 
 def test_gaussian_labels_sum_to_one_and_peak_at_the_age() -> None:
     labels = gaussian_labels(torch.tensor([0, 40, 100]), 2.5)
-    assert torch.allclose(labels.sum(dim=1), torch.ones(3)) and labels.argmax(dim=1).tolist() == [0, 40, 100]
+    assert torch.allclose(labels.sum(dim=1), torch.ones(3)) and labels.argmax(dim=1).tolist() == [
+        0,
+        40,
+        100,
+    ]
     assert labels[1, 42] / labels[1, 40] == pytest.approx(np.exp(-(2**2) / (2 * 2.5**2)))
 
 
@@ -138,7 +171,9 @@ def test_age_loss_of_a_range_is_the_mass_outside_it() -> None:
     assert float(loss) == pytest.approx(-np.log(10 / 101))
     inside = torch.full((1, 101), -50.0)
     inside[0, 20:30] = 0
-    assert float(age_distribution_loss(inside, targets([20], [29]), LossConfig())) == pytest.approx(0, abs=1e-5)
+    assert float(age_distribution_loss(inside, targets([20], [29]), LossConfig())) == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def test_age_loss_is_least_at_the_label_and_ignores_the_unlabelled() -> None:
@@ -148,7 +183,9 @@ def test_age_loss_is_least_at_the_label_and_ignores_the_unlabelled() -> None:
     off = gaussian_labels(torch.tensor([44]), config.sigma).clamp(min=1e-30).log()
     assert age_distribution_loss(off, exact, config) > 1
     both = torch.cat([right, torch.randn(1, 101)])
-    assert float(age_distribution_loss(both, targets([40, -1], [40, -1]), config)) == pytest.approx(0, abs=1e-4)
+    assert float(age_distribution_loss(both, targets([40, -1], [40, -1]), config)) == pytest.approx(
+        0, abs=1e-4
+    )
     logits = torch.zeros(3, 101, requires_grad=True)
     age_distribution_loss(logits, targets([-1, 5, 60], [-1, 5, 100]), LossConfig()).backward()
     assert torch.isfinite(logits.grad).all() and logits.grad[0].abs().sum() == 0
@@ -170,21 +207,37 @@ def test_gender_loss_skips_unknowns() -> None:
 
 
 def test_the_papers_own_heads_have_the_papers_losses() -> None:
-    batch, config = targets([37, 30, -1], [37, 39, -1], gender=[1, 0, -1]), LossConfig(gender_smoothing=0.0)
+    batch, config = (
+        targets([37, 30, -1], [37, 39, -1], gender=[1, 0, -1]),
+        LossConfig(gender_smoothing=0.0),
+    )
     one = head_loss("gender", torch.tensor([[2.0], [-1.0], [9.0]]), batch, config)
-    assert float(one) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(1 + np.exp(-1))) / 2), "binary cross-entropy of a sigmoid"
-    assert float(head_loss("age", torch.tensor([[40.0], [0.0], [0.0]]), batch, config)) == 9, "squared error, exact ages only"
+    assert float(one) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(1 + np.exp(-1))) / 2), (
+        "binary cross-entropy of a sigmoid"
+    )
+    assert float(head_loss("age", torch.tensor([[40.0], [0.0], [0.0]]), batch, config)) == 9, (
+        "squared error, exact ages only"
+    )
     assert float(head_loss("digit", torch.tensor([[5.0], [0.0], [0.0]]), batch, config)) == 4
-    assert float(head_loss("decade", torch.zeros(3, 10), batch, config)) == pytest.approx(np.log(10))
-    assert float(head_loss("age", torch.zeros(3, 9), batch, config)) == pytest.approx(np.log(9)), "two ages lie in one range each"
+    assert float(head_loss("decade", torch.zeros(3, 10), batch, config)) == pytest.approx(
+        np.log(10)
+    )
+    assert float(head_loss("age", torch.zeros(3, 9), batch, config)) == pytest.approx(np.log(9)), (
+        "two ages lie in one range each"
+    )
     old = targets([100], [100])
-    assert float(head_loss("decade", torch.eye(10)[9:] * 50, old, config)) == pytest.approx(0, abs=1e-4), "100 counts to the nineties"
+    assert float(head_loss("decade", torch.eye(10)[9:] * 50, old, config)) == pytest.approx(
+        0, abs=1e-4
+    ), "100 counts to the nineties"
 
 
 def test_two_values_leave_gaps_and_straddling_ranges_out() -> None:
     batch = targets([30, 35, 0, 20, 70], [30, 35, 2, 29, 100], gender=[1, 1, 0, 0, -1])
     wanted, usable = two_value_targets(batch, "adience8")
-    assert usable.tolist() == [True, False, True, False, False] and wanted[usable].tolist() == [[4, 1], [0, 0]]
+    assert usable.tolist() == [True, False, True, False, False] and wanted[usable].tolist() == [
+        [4, 1],
+        [0, 0],
+    ]
     values = torch.tensor([[5.0, 1.0], [99.0, 99.0], [0.0, 0.5], [9.0, 9.0], [7.0, 0.0]])
     assert float(two_value_loss(values, batch, LossConfig())) == pytest.approx((1 + 0.25) / 2)
 
@@ -207,7 +260,9 @@ SMALL = {
 }
 
 
-def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_learns_resumes_publishes_and_is_measured(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 2})
     run, said = tmp_path / "run", []
     first = train(recipe, run, device="cpu", say=said.append)
@@ -217,7 +272,9 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     del saved["recipe"]["fresh"]  # as if made before there was such a setting
     torch.save(saved, run / "checkpoint.pt")
     done = train(longer, run, device="cpu", say=said.append)
-    assert any("resumed" in line for line in said) and done["pictures_seen"] > first["pictures_seen"]
+    assert (
+        any("resumed" in line for line in said) and done["pictures_seen"] > first["pictures_seen"]
+    )
     losses = [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
     other = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"optimizer.lr": 1e-4})
@@ -233,7 +290,9 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
     packed = publish(run, folder=weights, force=True)
     assert packed.size < 0.3 * (run / "model.safetensors").stat().st_size and load_network(packed)
     assert (
-        abs(entry.training["storage_cost"]["mae"]) < abs(packed.training["storage_cost"]["mae"]) + 0.01 < 1
+        abs(entry.training["storage_cost"]["mae"])
+        < abs(packed.training["storage_cost"]["mae"]) + 0.01
+        < 1
         and packed.parameters == entry.parameters
     )
     (run / "run.json").write_text(json.dumps(done))
@@ -243,17 +302,27 @@ def test_a_run_learns_resumes_publishes_and_is_measured(drawn_sets: Path, tmp_pa
         ruined = {"heads.age.weight": lambda value: value * float("nan")}
         patch.setattr(
             "agegender_core.publishing.publish.pack",
-            lambda tensors, kind: {k: ruined.get(k, torch.clone)(v) for k, v in pack(tensors, kind).items()},
+            lambda tensors, kind: {
+                k: ruined.get(k, torch.clone)(v) for k, v in pack(tensors, kind).items()
+            },
         )
         with pytest.raises(ConfigError, match="storing multitask_cnn_dist as half costs"):
             publish(run, folder=weights)
         assert find_weights(None, weights).sha256 == entry.sha256, "what was there stays"
 
     worse = tmp_path / "worse"
-    train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}), worse, device="cpu", say=said.append)
+    train(
+        load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}),
+        worse,
+        device="cpu",
+        say=said.append,
+    )
     with pytest.raises(ConfigError, match="worse"):
         publish(worse, folder=weights)
-    assert sorted(path.name for path in weights.iterdir()) == ["manifest.toml", "multitask_cnn_dist.safetensors"]
+    assert sorted(path.name for path in weights.iterdir()) == [
+        "manifest.toml",
+        "multitask_cnn_dist.safetensors",
+    ]
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
 
 
@@ -264,22 +333,39 @@ def test_settled_batch_norm_has_the_statistics_of_the_training_pictures(drawn_se
     crops = load_split(recipe, "train")
     before = copy.deepcopy(model.state_dict())
     found = settle(model, recipe, crops)
-    assert not model.training and {module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {0.1}
-    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not model.training and {
+        module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)
+    } == {0.1}
+    changed = {
+        name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert {name for name in changed if not name.endswith("num_batches_tracked")} == set(found)
-    first = next(name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d))
+    first = next(
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)
+    )
     seen: list[torch.Tensor] = []
-    model.get_submodule(first).register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    model.get_submodule(first).register_forward_pre_hook(
+        lambda module, given: seen.append(given[0].detach())
+    )
     with torch.no_grad():
         model.train()(normalise(centre(crops.wide, recipe.input.size, crops.view), recipe.input))
-    torch.testing.assert_close(found[f"{first}.running_mean"], seen[0].mean(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(found[f"{first}.running_var"], seen[0].var(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        found[f"{first}.running_mean"], seen[0].mean(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3
+    )
+    torch.testing.assert_close(
+        found[f"{first}.running_var"], seen[0].var(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["two_branch_cnn", "gra_net_dist", "efficientnet_lite0"])
 def test_every_kind_of_batch_norm_is_settled(name: str, drawn_sets: Path) -> None:
-    """The two-branch network's dense layers have one-dimensional norms, timm's a class of its own."""
-    recipe = load_recipe(CONFIGS / f"{name}.toml", {"data.sets": ["utkface"], "input.size": 32, "schedule.cpu_bf16": False})
+    """The two-branch network's dense layers have one-dimensional norms, timm's a class of its
+    own.
+    """
+    recipe = load_recipe(
+        CONFIGS / f"{name}.toml",
+        {"data.sets": ["utkface"], "input.size": 32, "schedule.cpu_bf16": False},
+    )
     model = create_model(recipe.architecture, recipe.heads, **recipe.model).train()
     before = copy.deepcopy(model.state_dict())
     found = settle(model, recipe, load_split(recipe, "train"))
@@ -294,34 +380,62 @@ def test_recipes_name_their_start(path: Path) -> None:
 
 
 def test_shear_is_an_angle_and_brightness_has_a_middle() -> None:
-    """The third paper's numbers: a shear of 0.1 degrees is nothing one sees, brightness is 0.4 to 1.4."""
+    """The third paper's numbers: a shear of 0.1 degrees is nothing one sees, brightness is 0.4 to
+    1.4.
+    """
     lines = torch.zeros(64, 3, 96, 96, dtype=torch.uint8)
     lines[..., 46:50] = 200  # an upright bar
     still = AugmentConfig(flip_p=0)
     moved = {}
     for degrees in (0.1, 20.0):
-        seen = augment(lines, 64, 64 / 96, dataclasses.replace(still, shear=degrees), torch.Generator().manual_seed(0))
+        seen = augment(
+            lines,
+            64,
+            64 / 96,
+            dataclasses.replace(still, shear=degrees),
+            torch.Generator().manual_seed(0),
+        )
         columns = torch.arange(64.0)
-        top, bottom = ((seen[:, 0, row] * columns).sum(1) / seen[:, 0, row].sum(1) for row in (2, 61))
+        top, bottom = (
+            (seen[:, 0, row] * columns).sum(1) / seen[:, 0, row].sum(1) for row in (2, 61)
+        )
         moved[degrees] = float((top - bottom).abs().max())
     assert moved[0.1] < 0.2 and moved[20.0] == pytest.approx(59 * np.tan(np.radians(20)), rel=0.1)
     config = load_recipe(CONFIGS / "two_branch_cnn.toml").augment
     assert config == dataclasses.replace(load_recipe(CONFIGS / "xception.toml").augment)
     grey = torch.full((4000, 3, 6, 6), 100, dtype=torch.uint8)
-    only = AugmentConfig(flip_p=0, brightness=config.brightness, brightness_middle=config.brightness_middle)
-    found = augment(grey, 4, 4 / 6, only, torch.Generator().manual_seed(0)).mean(dim=(1, 2, 3)) / 100
-    assert float(found.min()) == pytest.approx(0.4, abs=0.02) and float(found.max()) == pytest.approx(1.4, abs=0.02)
+    only = AugmentConfig(
+        flip_p=0, brightness=config.brightness, brightness_middle=config.brightness_middle
+    )
+    found = (
+        augment(grey, 4, 4 / 6, only, torch.Generator().manual_seed(0)).mean(dim=(1, 2, 3)) / 100
+    )
+    assert float(found.min()) == pytest.approx(0.4, abs=0.02) and float(
+        found.max()
+    ) == pytest.approx(1.4, abs=0.02)
 
 
-def test_coarse_rounding_and_runs_without_an_average_are_settled(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coarse_rounding_and_runs_without_an_average_are_settled(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changes = SMALL | {"schedule.epochs": 1, "data.sets": ["utkface"]}
     asked: list[str] = []
     for module, home in (("loop", "training.trainer"), ("publish", "publishing.publish")):
-        monkeypatch.setattr(f"agegender_core.{home}.settle", lambda *given, where=module: asked.append(where) or settle(*given))
-    for ema, storage, wanted in ((0.9, "half", []), (0.0, "half", ["loop"]), (0.0, "int6", ["loop", "publish"])):
+        monkeypatch.setattr(
+            f"agegender_core.{home}.settle",
+            lambda *given, where=module: asked.append(where) or settle(*given),
+        )
+    for ema, storage, wanted in (
+        (0.9, "half", []),
+        (0.0, "half", ["loop"]),
+        (0.0, "int6", ["loop", "publish"]),
+    ):
         asked.clear()
         run = tmp_path / f"{ema}-{storage}"
-        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes | {"optimizer.ema": ema, "card.storage": storage})
+        recipe = load_recipe(
+            CONFIGS / "multitask_cnn_dist.toml",
+            changes | {"optimizer.ema": ema, "card.storage": storage},
+        )
         train(recipe, run, device="cpu", say=lambda text: None)
         publish(run, folder=tmp_path / f"weights-{ema}-{storage}", force=True)
         assert asked == wanted
@@ -329,63 +443,116 @@ def test_coarse_rounding_and_runs_without_an_average_are_settled(drawn_sets: Pat
 
 def test_weights_come_from_commits(drawn_sets: Path, tmp_path: Path) -> None:
     changes = SMALL | {"schedule.epochs": 1, "data.sets": ["utkface"]}
-    done = train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes), tmp_path / "run", device="cpu", say=lambda text: None)
+    done = train(
+        load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes),
+        tmp_path / "run",
+        device="cpu",
+        say=lambda text: None,
+    )
     for commit in ("abc1234-dirty", "unknown"):
         (tmp_path / "run" / "run.json").write_text(json.dumps(done | {"commit": commit}))
         with pytest.raises(ConfigError, match="commit first"):
             publish(tmp_path / "run", folder=tmp_path / "weights", clean=True)
     (tmp_path / "run" / "run.json").write_text(json.dumps(done | {"commit": "abc1234"}))
-    assert publish(tmp_path / "run", folder=tmp_path / "weights", clean=True).training["commit"] == "abc1234"
+    assert (
+        publish(tmp_path / "run", folder=tmp_path / "weights", clean=True).training["commit"]
+        == "abc1234"
+    )
 
 
-def test_stages_are_kept_and_a_reading_can_be_fitted_anew(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_are_kept_and_a_reading_can_be_fitted_anew(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
     changes = SMALL | {"schedule.epochs": 2, "data.sets": ["utkface"]}
     for stage, start_from in enumerate(("", "published")):
-        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes | {"start_from": start_from})
+        recipe = load_recipe(
+            CONFIGS / "multitask_cnn_dist.toml", changes | {"start_from": start_from}
+        )
         train(recipe, tmp_path / str(stage), device="cpu", say=lambda text: None)
         publish(tmp_path / str(stage), force=True)
     stages = stages_of(find_weights("multitask_cnn_dist"))
-    assert [stage["start"].split(" ")[1] for stage in stages] == ["scratch", "the"] and all(stage["pictures_seen"] for stage in stages)
+    assert [stage["start"].split(" ")[1] for stage in stages] == ["scratch", "the"] and all(
+        stage["pictures_seen"] for stage in stages
+    )
     card = model_card(find_weights("multitask_cnn_dist"), [])
-    assert "1. from scratch: " in card and "; 2. from the published weights" in card and " passes over 58" in card
+    assert (
+        "1. from scratch: " in card
+        and "; 2. from the published weights" in card
+        and " passes over 58" in card
+    )
     before = find_weights("multitask_cnn_dist")
-    write_manifest([dataclasses.replace(before, decoding=DecodingSpec(coverage=0.8))], tmp_path / "weights")
+    write_manifest(
+        [dataclasses.replace(before, decoding=DecodingSpec(coverage=0.8))], tmp_path / "weights"
+    )
     after = recalibrate("multitask_cnn_dist")
-    assert after.decoding == before.decoding == find_weights("multitask_cnn_dist").decoding and after.sha256 == before.sha256
+    assert (
+        after.decoding == before.decoding == find_weights("multitask_cnn_dist").decoding
+        and after.sha256 == before.sha256
+    )
 
 
 def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 12}), run, device="cpu", say=lambda text: None)
+    train(
+        load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 12}),
+        run,
+        device="cpu",
+        say=lambda text: None,
+    )
     entry = publish(run, folder=tmp_path / "weights")
     report = evaluate(entry, "fairface", tmp_path / "reports")
     folder = tmp_path / "reports" / entry.name / "fairface"
     table = pd.read_parquet(folder / "predictions.parquet")
     assert tuple(table.columns) == PREDICTION_COLUMNS and len(table) == report["n"]
     assert json.loads((folder / "metrics.json").read_text()) == report
-    assert report["metrics"]["gender_accuracy"]["value"] > 0.8, "the drawn background tells the gender"
-    assert {"fairface9_accuracy", "race_accuracy"} <= set(report["metrics"]) and "mae" not in report["metrics"]
+    assert report["metrics"]["gender_accuracy"]["value"] > 0.8, (
+        "the drawn background tells the gender"
+    )
+    assert {"fairface9_accuracy", "race_accuracy"} <= set(
+        report["metrics"]
+    ) and "mae" not in report["metrics"]
     assert set(report["slices"]) == {"age", "gender", "race"} and "gender_gap" in report["metrics"]
 
 
-@pytest.mark.parametrize("name", ["gra_net_dist", "gra_net_paper", "two_branch_cnn", "xception", "residual_cnn", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gra_net_dist",
+        "gra_net_paper",
+        "two_branch_cnn",
+        "xception",
+        "residual_cnn",
+        "efficientnet_lite0",
+    ],
+)
 def test_every_systems_recipe_takes_a_step(name: str, drawn_sets: Path) -> None:
     recipe = load_recipe(CONFIGS / f"{name}.toml", {"schedule.batch_size": 4})
     crops, state = load_split(recipe, "train"), start(recipe, torch.device("cpu"))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
     loss = step(recipe, state, crops, torch.arange(4))
     assert np.isfinite(loss)
-    moved = [not torch.equal(old, new) for old, new in zip(before, state.model.parameters(), strict=True)]
+    moved = [
+        not torch.equal(old, new) for old, new in zip(before, state.model.parameters(), strict=True)
+    ]
     assert np.mean(moved) > 0.9
 
 
 def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path) -> None:
     changes = {"schedule.epochs": 3, "schedule.batch_size": 16, "input.size": 32}
-    run = train(load_recipe(CONFIGS / "multitask_cnn_paper.toml", changes), tmp_path / "run", device="cpu", say=lambda text: None)
+    run = train(
+        load_recipe(CONFIGS / "multitask_cnn_paper.toml", changes),
+        tmp_path / "run",
+        device="cpu",
+        say=lambda text: None,
+    )
     assert run["pictures"] < 2 * 58, "ages in Adience's gaps are left out"
     entry = publish(tmp_path / "run", folder=tmp_path / "weights")
-    assert entry.decoding.kind == "two_values" and entry.decoding.margins and entry.decoding.half_width is None
+    assert (
+        entry.decoding.kind == "two_values"
+        and entry.decoding.margins
+        and entry.decoding.half_width is None
+    )
     report = evaluate(entry, "all_age_faces", tmp_path / "reports")
     assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report["metrics"])
     assert "fairface9_accuracy" not in report["metrics"]
@@ -395,16 +562,29 @@ def test_random_split_keeps_sizes_and_mixes_pictures(drawn_sets: Path) -> None:
     own, dealt = DataConfig(sets=("utkface",)), DataConfig(sets=("utkface",), resplit="random")
     for split in ("train", "val", "test"):
         mine, theirs = split_records(own, "utkface", split), split_records(dealt, "utkface", split)
-        assert len(mine) == len(theirs) and {record.file for record in mine} != {record.file for record in theirs}
+        assert len(mine) == len(theirs) and {record.file for record in mine} != {
+            record.file for record in theirs
+        }
         assert {record.split for record in theirs} == {split}
-    parts = [{record.row for record in split_records(dealt, "utkface", split)} for split in ("train", "val", "test")]
+    parts = [
+        {record.row for record in split_records(dealt, "utkface", split)}
+        for split in ("train", "val", "test")
+    ]
     assert sum(map(len, parts)) == len(set.union(*parts)), "no image is in two splits"
-    assert [record.row for record in split_records(dealt, "utkface", "val")] == sorted(parts[1]), "always dealt alike"
+    assert [record.row for record in split_records(dealt, "utkface", "val")] == sorted(parts[1]), (
+        "always dealt alike"
+    )
 
 
-def test_leakage_is_measured_by_each_split_and_earlier_runs_are_kept(drawn_sets: Path, tmp_path: Path) -> None:
+def test_leakage_is_measured_by_each_split_and_earlier_runs_are_kept(
+    drawn_sets: Path, tmp_path: Path
+) -> None:
     changes = SMALL | {"schedule.epochs": 1, "schedule.batch_size": 8}
-    recipe, runs, reports = CONFIGS / "multitask_cnn_dist.toml", tmp_path / "runs", tmp_path / "reports"
+    recipe, runs, reports = (
+        CONFIGS / "multitask_cnn_dist.toml",
+        tmp_path / "runs",
+        tmp_path / "reports",
+    )
     run_leakage(recipe, runs, reports, changes, ("random",), say=lambda text: None)
     found = run_leakage(recipe, runs, reports, changes, ("leak_free",), say=lambda text: None)
     assert json.loads((reports / "leakage.json").read_text()) == found
@@ -419,15 +599,27 @@ def test_leakage_is_measured_by_each_split_and_earlier_runs_are_kept(drawn_sets:
 
 
 def test_the_third_papers_split_is_a_stratified_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [FaceRecord("utkface", f"{row}.jpg", row, "train", age=row % 90) for row in range(500)]
+    records = [
+        FaceRecord("utkface", f"{row}.jpg", row, "train", age=row % 90) for row in range(500)
+    ]
     monkeypatch.setattr(crop_dataset, "read_records", lambda name: records)
     monkeypatch.setattr(crop_dataset, "PAPER_COUNT", 400)
     data = DataConfig(sets=("utkface",), resplit="stratified_age_bins")
     parts = {split: split_records(data, "utkface", split) for split in ("train", "val", "test")}
-    assert {split: len(found) for split, found in parts.items()} == {"train": 360, "val": 20, "test": 20}
+    assert {split: len(found) for split, found in parts.items()} == {
+        "train": 360,
+        "val": 20,
+        "test": 20,
+    }
     assert len({record.row for found in parts.values() for record in found}) == 400
     assert {record.split for record in parts["test"]} == {"test"}
-    assert abs(np.mean([record.age for record in parts["test"]]) - np.mean([record.age for record in parts["train"]])) < 5
+    assert (
+        abs(
+            np.mean([record.age for record in parts["test"]])
+            - np.mean([record.age for record in parts["train"]])
+        )
+        < 5
+    )
 
 
 def test_one_number_for_age_starts_at_the_mean_age() -> None:
@@ -440,35 +632,59 @@ def test_one_number_for_age_starts_at_the_mean_age() -> None:
     assert all(torch.equal(before[key], value) for key, value in other.state_dict().items())
 
 
-def test_a_run_starts_from_what_the_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_starts_from_what_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml")
-    published, model = load_network_plain(), create_model(recipe.architecture, recipe.heads, **recipe.model)
+    published, model = (
+        load_network_plain(),
+        create_model(recipe.architecture, recipe.heads, **recipe.model),
+    )
     assert load_initial(model, recipe) == "from scratch"
-    assert "published weights multitask_cnn_dist" in load_initial(model, dataclasses.replace(recipe, start_from="published"))
+    assert "published weights multitask_cnn_dist" in load_initial(
+        model, dataclasses.replace(recipe, start_from="published")
+    )
     assert all(torch.equal(published[key], value) for key, value in model.state_dict().items())
     other = create_model(recipe.architecture, recipe.heads, **recipe.model)
     save_file(pack(model.state_dict(), "int8"), tmp_path / "run.safetensors")
-    assert load_initial(other, dataclasses.replace(recipe, start_from=str(tmp_path / "run.safetensors"))) == "from run.safetensors"
-    assert not torch.equal(other.state_dict()["heads.age.weight"], torch.zeros_like(other.state_dict()["heads.age.weight"]))
+    assert (
+        load_initial(
+            other, dataclasses.replace(recipe, start_from=str(tmp_path / "run.safetensors"))
+        )
+        == "from run.safetensors"
+    )
+    assert not torch.equal(
+        other.state_dict()["heads.age.weight"],
+        torch.zeros_like(other.state_dict()["heads.age.weight"]),
+    )
     with pytest.raises(WeightsMissingError, match=r"none\.safetensors"):
-        load_initial(other, dataclasses.replace(recipe, start_from=str(tmp_path / "none.safetensors")))
+        load_initial(
+            other, dataclasses.replace(recipe, start_from=str(tmp_path / "none.safetensors"))
+        )
     with pytest.raises(ConfigError, match="ImageNet weights are for xception"):
         load_initial(other, dataclasses.replace(recipe, start_from="imagenet"))
     save_file({"w": torch.zeros(3)}, tmp_path / "small.safetensors")
     with pytest.raises(ConfigError, match="do not fit"):
-        load_initial(other, dataclasses.replace(recipe, start_from=str(tmp_path / "small.safetensors")))
+        load_initial(
+            other, dataclasses.replace(recipe, start_from=str(tmp_path / "small.safetensors"))
+        )
 
 
 def test_parts_named_fresh_begin_anew(tmp_path: Path) -> None:
-    recipe = load_recipe(CONFIGS / "gra_net_ablation_mixed.toml", {"model.width": 0.125, "fresh": ["mask_branch"]})
-    donor = create_model("gra_net", recipe.heads, width=0.125)  # its mask branch has no norm: it would not fit
+    recipe = load_recipe(
+        CONFIGS / "gra_net_ablation_mixed.toml", {"model.width": 0.125, "fresh": ["mask_branch"]}
+    )
+    # Its mask branch has no norm: it would not fit.
+    donor = create_model("gra_net", recipe.heads, width=0.125)
     save_file(donor.state_dict(), tmp_path / "donor.safetensors")
     recipe = dataclasses.replace(recipe, start_from=str(tmp_path / "donor.safetensors"))
     model = create_model("gra_net", recipe.heads, **recipe.model)
     began = copy.deepcopy(model.state_dict())
     assert load_initial(model, recipe) == "from donor.safetensors, mask_branch anew"
     for name, value in model.state_dict().items():
-        assert torch.equal(value, began[name] if "mask_branch" in name else donor.state_dict()[name]), name
+        assert torch.equal(
+            value, began[name] if "mask_branch" in name else donor.state_dict()[name]
+        ), name
     with pytest.raises(ConfigError, match="do not fit"):
         load_initial(model, dataclasses.replace(recipe, fresh=()))
     with pytest.raises(ConfigError, match="fresh names nowhere"):
@@ -485,7 +701,8 @@ def test_xception_starts_from_imagenet_weights_where_they_are(tmp_path: Path) ->
     model, donor = (create_model("xception", recipe.heads) for _ in range(2))
     torch.save(donor.trunk.state_dict(), tmp_path / "imagenet.pth")
     assert (
-        load_initial(model, dataclasses.replace(recipe, start_from=str(tmp_path / "imagenet.pth"))) == "ImageNet weights from imagenet.pth"
+        load_initial(model, dataclasses.replace(recipe, start_from=str(tmp_path / "imagenet.pth")))
+        == "ImageNet weights from imagenet.pth"
     )
     assert torch.equal(model.trunk.conv1.weight, donor.trunk.conv1.weight)
 
@@ -499,7 +716,9 @@ def test_bfloat16_is_asked_for_by_the_recipe_and_stays_close() -> None:
         assert layer(x).dtype == torch.float32
     with mixed_precision(recipe, torch.device("cpu")):
         answer = layer(x)
-    assert answer.dtype == (torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32)
+    assert answer.dtype == (
+        torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    )
     assert torch.allclose(answer.float(), layer(x), atol=0.05)
 
 
@@ -509,5 +728,7 @@ def test_twins_are_found_by_their_looks(drawn_sets: Path, monkeypatch: pytest.Mo
     noise = np.random.default_rng(0).normal(size=(20, 576)).astype(np.float32)
     noise[15] = noise[3] + 0.05 * noise[7]
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    monkeypatch.setattr(near_duplicates, "_thumbnails", lambda items: noise[items.start : items.stop])
+    monkeypatch.setattr(
+        near_duplicates, "_thumbnails", lambda items: noise[items.start : items.stop]
+    )
     assert np.flatnonzero(has_near_duplicate(range(10), range(10, 20))).tolist() == [3]

@@ -1,4 +1,6 @@
-"""The way of one frame, with drawn people, a detector that knows them and a network that says what it is told."""
+"""The way of one frame, with drawn people, a detector that knows them and a network that says what
+it is told.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +48,21 @@ def test_faces_are_searched_now_and_then_and_followed_in_between() -> None:
     assert 8 <= cast.asked <= 25
     assert {tuple(track.id for track in frame.tracks) for frame in told} == {(1, 2)}
     for index, frame in enumerate(told):
-        for track, (_, place) in zip(sorted(frame.tracks, key=lambda one: one.box_xyxy[0]), two(index), strict=True):
+        for track, (_, place) in zip(
+            sorted(frame.tracks, key=lambda one: one.box_xyxy[0]), two(index), strict=True
+        ):
             assert np.allclose(np.array(track.box_xyxy).reshape(2, 2).mean(axis=0), place, atol=4)
             assert track.measured == frame.detected
     last = told[-1]
-    assert last.fps == pytest.approx(15, abs=1) and 0 < last.detected_share < 0.7 and last.weights == "toy"
-    assert all(track.answer.years == 34 and track.gender.label == "Female" and track.crop.size == (32, 32) for track in last.tracks)
+    assert (
+        last.fps == pytest.approx(15, abs=1)
+        and 0 < last.detected_share < 0.7
+        and last.weights == "toy"
+    )
+    assert all(
+        track.answer.years == 34 and track.gender.label == "Female" and track.crop.size == (32, 32)
+        for track in last.tracks
+    )
     assert last.tracks[0].seconds == pytest.approx(44 * STEP)
 
 
@@ -59,21 +70,34 @@ def test_a_first_frame_has_boxes_and_no_answer_yet() -> None:
     cast = Cast(two())
     frame = LiveAnalyser(Network(), find_faces=cast.find).analyse(cast.picture())
     assert len(frame.tracks) == 2 and not frame.answered() and frame.analysis().predictions == ()
-    assert frame.tracks[0].age is None and frame.tracks[0].prediction("toy") is None and "looking" in words(frame.tracks[0])
+    assert (
+        frame.tracks[0].age is None
+        and frame.tracks[0].prediction("toy") is None
+        and "looking" in words(frame.tracks[0])
+    )
 
 
 def test_answers_travel_as_a_pictures_do() -> None:
     cast = Cast()
     analysis = played(LiveAnalyser(Network(), find_faces=cast.find), cast, 10)[-1].analysis()
-    assert len(analysis.predictions) == 2 and analysis.weights == "toy" and analysis.image.size == cast.size
+    assert (
+        len(analysis.predictions) == 2
+        and analysis.weights == "toy"
+        and analysis.image.size == cast.size
+    )
     document = analysis.as_dict()
-    assert document["faces"][0]["age"]["coverage"] is None and len(document["faces"][0]["age"]["probs"]) == 101
+    assert (
+        document["faces"][0]["age"]["coverage"] is None
+        and len(document["faces"][0]["age"]["probs"]) == 101
+    )
 
 
 def test_race_is_left_out_unless_asked_for() -> None:
     for wanted in (False, True):
         cast = Cast()
-        frame = played(LiveAnalyser(Network(race=True), race=wanted, find_faces=cast.find), cast, 10)[-1]
+        frame = played(
+            LiveAnalyser(Network(race=True), race=wanted, find_faces=cast.find), cast, 10
+        )[-1]
         assert all((track.answer.race is not None) == wanted for track in frame.tracks)
 
 
@@ -95,7 +119,11 @@ def test_a_budget_saves_ahead_and_goes_into_debt_within_bounds() -> None:
         budget.next_frame()
     assert budget.saved_ms == pytest.approx(150) and budget.affords("look") == 30
     budget.spend(10_000, "detect", 1)
-    assert budget.saved_ms == pytest.approx(-150) and budget.price("detect") == pytest.approx(70) and budget.affords("look") == 0
+    assert (
+        budget.saved_ms == pytest.approx(-150)
+        and budget.price("detect") == pytest.approx(70)
+        and budget.affords("look") == 0
+    )
     for _ in range(40):
         budget.spend(20, "look", 2)
     assert budget.price("look") == pytest.approx(10, abs=0.1)
@@ -154,21 +182,31 @@ def test_boxes_are_drawn_and_mirrored_with_readable_words() -> None:
     colour = tuple(int(colour_of(track.number)[index : index + 2], 16) for index in (1, 3, 5))
     assert drawn.getpixel((left, (top + bottom) // 2)) == colour
     assert mirror.getpixel((cast.size[0] - right, (top + bottom) // 2)) == colour
-    assert mirror == draw(mirrored(frame)) and mirror != drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert mirror == draw(mirrored(frame)) and mirror != drawn.transpose(
+        Image.Transpose.FLIP_LEFT_RIGHT
+    )
     flipped = mirrored(frame).tracks[0].face
-    assert flipped.landmarks[0, 0] < flipped.landmarks[1, 0] and flipped.width == pytest.approx(track.face.width)
+    assert flipped.landmarks[0, 0] < flipped.landmarks[1, 0] and flipped.width == pytest.approx(
+        track.face.width
+    )
     assert mirrored(mirrored(frame)).image == frame.image
     assert words(track).startswith(f"{track.number}  34 (") and words(track).endswith("Female")
 
 
 def test_a_frame_that_is_kept_shows_what_its_cards_say() -> None:
     cast = Cast()
-    frame = played(LiveAnalyser(Network(lambda face: (34.4, 0.9)), find_faces=cast.find), cast, 10)[-1].settled()
+    frame = played(LiveAnalyser(Network(lambda face: (34.4, 0.9)), find_faces=cast.find), cast, 10)[
+        -1
+    ].settled()
     for track in frame.tracks:
-        assert track.answer.years == round(track.age.years) and track.answer.low == round(track.age.interval[0])
+        assert track.answer.years == round(track.age.years) and track.answer.low == round(
+            track.age.interval[0]
+        )
 
 
-def test_the_films_detector_finds_the_portrait_and_takes_no_turned_pictures(portrait: Image.Image) -> None:
+def test_the_films_detector_finds_the_portrait_and_takes_no_turned_pictures(
+    portrait: Image.Image,
+) -> None:
     canvas = Image.new("RGB", (640, 480), (90, 100, 110))
     canvas.paste(portrait.resize((300, 300)), (100, 60))
     (face,) = live_detector().detect(canvas)
@@ -196,11 +234,17 @@ def test_the_real_network_on_a_film_of_the_portrait() -> None:
 def test_the_bench_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agegender_core.benchmarks.video.LOOP_SECONDS", 1)
     row = watch(Network(), 1, 1.0)
-    assert row["fps"] > 0 and row["identities"] <= 1 and 0 < row["detected_share"] <= 1 and row["age_jump_single_looks"] == 0
+    assert (
+        row["fps"] > 0
+        and row["identities"] <= 1
+        and 0 < row["detected_share"] <= 1
+        and row["age_jump_single_looks"] == 0
+    )
 
 
 def test_importing_the_package_loads_no_torch() -> None:
     code = (
-        "import sys; from agegender_core.video import LiveAnalyser; sys.exit(any(name in sys.modules for name in ('torch', 'streamlit')))"
+        "import sys; from agegender_core.video import LiveAnalyser; sys.exit(any(name in"
+        " sys.modules for name in ('torch', 'streamlit')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,6 @@
-"""Many looks at a face, one answer: it stands where the face does, says when it is unsure, and moves where there is evidence."""
+"""Many looks at a face, one answer: it stands where the face does, says when it is unsure, and
+moves where there is evidence.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from agegender_core.video.smoothing import Smoother, observation_weight
 from tests.support.video_scenes import face_at, prediction
 
 
-def watched(years: list[float], women: list[float] | None = None, every: float = 0.25, value: float = 1.0) -> Smoother:
+def watched(
+    years: list[float], women: list[float] | None = None, every: float = 0.25, value: float = 1.0
+) -> Smoother:
     """A smoother after one look every ``every`` seconds."""
     smoother = Smoother()
     for index, age in enumerate(years):
@@ -55,16 +59,25 @@ def test_the_interval_says_how_sure_it_is() -> None:
     assert width(many) == pytest.approx(single[1] - single[0], rel=0.15)
     answer = many.answer()
     assert answer.age.coverage is None
-    assert all(abs(shown - end) <= 1 for shown, end in zip((answer.low, answer.high), answer.age.interval, strict=True)), "bounds stick"
+    assert all(
+        abs(shown - end) <= 1
+        for shown, end in zip((answer.low, answer.high), answer.age.interval, strict=True)
+    ), "bounds stick"
 
 
 def test_the_interval_keeps_the_margins_of_its_looks() -> None:
-    """Calibration moves an interval's ends away from the distribution's quantiles: many alike looks must not undo that."""
+    """Calibration moves an interval's ends away from the distribution's quantiles: many alike looks
+    must not undo that.
+    """
     smoother = Smoother()
     look = prediction(34)
     moved = (look.age.interval[0] - 6, look.age.interval[1] + 2)
     for index in range(40):
-        smoother.add(dataclasses.replace(look, age=dataclasses.replace(look.age, interval=moved)), index * 0.25, 1.0)
+        smoother.add(
+            dataclasses.replace(look, age=dataclasses.replace(look.age, interval=moved)),
+            index * 0.25,
+            1.0,
+        )
     low, high = smoother.answer().age.interval
     assert low == pytest.approx(moved[0], abs=0.8) and high == pytest.approx(moved[1], abs=0.8)
 
@@ -96,10 +109,16 @@ def test_size_and_pose_decide_what_a_look_is_worth() -> None:
     turned = frontal.landmarks.copy()
     turned[2, 0] += 20  # the nose towards one eye
     assert observation_weight(frontal) > 0.9
-    assert observation_weight(replace(frontal, landmarks=turned)) < 0.6 * observation_weight(frontal)
+    assert observation_weight(replace(frontal, landmarks=turned)) < 0.6 * observation_weight(
+        frontal
+    )
     assert observation_weight(face_at((100, 100), 16)) < 0.3
     assert 0 < observation_weight(replace(frontal, landmarks=None)) < observation_weight(frontal)
-    assert 0 < observation_weight(replace(frontal, landmarks=np.zeros((5, 2)))) < observation_weight(frontal)
+    assert (
+        0
+        < observation_weight(replace(frontal, landmarks=np.zeros((5, 2))))
+        < observation_weight(frontal)
+    )
 
 
 def test_networks_without_a_distribution_keep_an_honest_interval() -> None:
@@ -114,7 +133,9 @@ def test_networks_without_a_distribution_keep_an_honest_interval() -> None:
         say(torn, 35 + 12 * (-1) ** index, index)
     answer = calm.answer()
     assert answer.age.probs is None and answer.age.group == "30-39" and answer.years == 35
-    assert answer.gender.label == GENDERS[1] and answer.gender.probs is None and not answer.undecided
+    assert (
+        answer.gender.label == GENDERS[1] and answer.gender.probs is None and not answer.undecided
+    )
     assert torn.answer().high - torn.answer().low > answer.high - answer.low + 8
 
 

@@ -27,9 +27,14 @@ def test_a_pattern_is_found_to_a_part_of_a_pixel() -> None:
     start = scene([(ANNA, (150, 100))]).convert("L")
     known = template_matching.pattern(start, (150, 100), SIDE)
     for moved in ((163, 92), (127, 121), (150, 100)):
-        place, trust = template_matching.find(scene([(ANNA, moved)]).convert("L"), known, (150, 100), SIDE)
+        place, trust = template_matching.find(
+            scene([(ANNA, moved)]).convert("L"), known, (150, 100), SIDE
+        )
         assert np.allclose(place, moved, atol=1.5) and trust > 0.9
-    assert template_matching.find(scene([(BO, (150, 100))]).convert("L"), known, (150, 100), SIDE)[1] < 0.6
+    assert (
+        template_matching.find(scene([(BO, (150, 100))]).convert("L"), known, (150, 100), SIDE)[1]
+        < 0.6
+    )
 
 
 def test_people_look_like_themselves_only() -> None:
@@ -55,7 +60,9 @@ def test_a_face_is_followed_between_detections() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "hidden"), [(ANNA, BO, False), (ANNA, BO, True), (ANNA, ANNA, False)], ids=["seen", "hidden", "twins"]
+    ("one", "other", "hidden"),
+    [(ANNA, BO, False), (ANNA, BO, True), (ANNA, ANNA, False)],
+    ids=["seen", "hidden", "twins"],
 )
 def test_identities_survive_a_crossing(one: Image.Image, other: Image.Image, hidden: bool) -> None:
     tracker, cast = Tracker(), Cast()
@@ -101,7 +108,11 @@ def test_somebody_else_in_the_same_place_is_somebody_else() -> None:
     play(tracker, cast, 6 * STEP)
     assert tracker.tracks[0].id == 1 and tracker.tracks[0].doubted
     play(tracker, cast, 7 * STEP)
-    assert tracker.tracks[0].id == 2 and not tracker.tracks[0].doubted and tracker.tracks[0].number == 1
+    assert (
+        tracker.tracks[0].id == 2
+        and not tracker.tracks[0].doubted
+        and tracker.tracks[0].number == 1
+    )
 
 
 def test_one_odd_look_changes_nobody() -> None:
@@ -150,7 +161,15 @@ def test_numbers_are_the_lowest_free_and_ids_are_used_once() -> None:
 
 def test_crowds_are_bounded_and_strangers_outside_are_dropped() -> None:
     tracker = Tracker()
-    crowd = Cast([(person(10 + index).resize((30, 30)), (20.0 + 31 * (index % 20), 30.0 + 40 * (index // 20))) for index in range(40)])
+    crowd = Cast(
+        [
+            (
+                person(10 + index).resize((30, 30)),
+                (20.0 + 31 * (index % 20), 30.0 + 40 * (index // 20)),
+            )
+            for index in range(40)
+        ]
+    )
     crowd.size = (640, 480)
     for frame in range(4):
         play(tracker, crowd, frame * STEP)

@@ -16,7 +16,9 @@ COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 
 
 def placed(side: float, degrees: float, centre: tuple[float, float]) -> np.ndarray:
-    """(5, 2) template landmarks turned clockwise as seen, scaled to ``side`` pixels and moved to ``centre``."""
+    """(5, 2) template landmarks turned clockwise as seen, scaled to ``side`` pixels and moved to
+    ``centre``.
+    """
     angle = math.radians(degrees)
     rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return (TEMPLATE - 0.5) @ rotation.T * side + centre
@@ -37,9 +39,16 @@ def dot_centre(crop: Image.Image, colour: tuple[int, int, int]) -> np.ndarray:
     return np.array([xs.mean() + 0.5, ys.mean() + 0.5])
 
 
-def face_of(landmarks: np.ndarray, side: float, centre: tuple[float, float], turned: int = 0) -> Face:
+def face_of(
+    landmarks: np.ndarray, side: float, centre: tuple[float, float], turned: int = 0
+) -> Face:
     half = side / 2
-    return Face((centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half), 1.0, landmarks, turned=turned)
+    return Face(
+        (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half),
+        1.0,
+        landmarks,
+        turned=turned,
+    )
 
 
 @pytest.mark.parametrize("side,degrees", [(100, 0), (100, 25), (100, -40), (420, 10), (48, 0)])
@@ -60,7 +69,9 @@ def test_turned_faces_come_out_upright_by_landmarks_and_by_box(turned: int, degr
     landmarks = placed(160, degrees, centre)
     image = dotted(landmarks, (400, 400), 5)
     with_points = align(image, face_of(landmarks, 160, centre, turned), SPEC)
-    with_box = align(image, Face(face_of(landmarks, 160, centre).box_xyxy, 1.0, None, turned=turned), SPEC)
+    with_box = align(
+        image, Face(face_of(landmarks, 160, centre).box_xyxy, 1.0, None, turned=turned), SPEC
+    )
     for crop in (with_points, with_box):
         assert np.abs(dot_centre(crop, COLOURS[0]) - (TEMPLATE[0] + 0.1) / 1.2 * 120).max() < 2
 
@@ -96,7 +107,9 @@ def test_outside_the_picture_the_edge_repeats() -> None:
 
 def test_crops_do_not_depend_on_resolution() -> None:
     rng = np.random.default_rng(0)
-    small = Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).resize((400, 400), Image.Resampling.BICUBIC)
+    small = Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).resize(
+        (400, 400), Image.Resampling.BICUBIC
+    )
     big = small.resize((1600, 1600), Image.Resampling.BICUBIC)
     spec = InputSpec(size=64)
     one = np.asarray(align(small, Face((100.0, 100.0, 300.0, 300.0), 1.0), spec), float)
@@ -107,8 +120,15 @@ def test_crops_do_not_depend_on_resolution() -> None:
 def test_widened_spec_keeps_the_scale() -> None:
     spec = InputSpec(size=64, margin=0.1)
     wide = spec.widened(96)
-    assert wide.size == 96 and np.isclose(wide.size / (1 + 2 * wide.margin), spec.size / (1 + 2 * spec.margin))
-    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 300, 3), dtype=np.uint8))
+    assert wide.size == 96 and np.isclose(
+        wide.size / (1 + 2 * wide.margin), spec.size / (1 + 2 * spec.margin)
+    )
+    image = Image.fromarray(
+        np.random.default_rng(1).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    )
     face = Face((100.0, 100.0, 200.0, 200.0), 1.0)
-    narrow, broad = np.asarray(align(image, face, spec), int), np.asarray(align(image, face, wide), int)
+    narrow, broad = (
+        np.asarray(align(image, face, spec), int),
+        np.asarray(align(image, face, wide), int),
+    )
     assert np.abs(broad[16:80, 16:80] - narrow).mean() < 3

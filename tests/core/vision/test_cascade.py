@@ -1,4 +1,6 @@
-"""The cascade against facenet-pytorch's own loop with the same networks: the same faces, whatever is given."""
+"""The cascade against facenet-pytorch's own loop with the same networks: the same faces, whatever
+is given.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from agegender_core.benchmarks.detection import load_networks, original
-from agegender_core.vision.cascade import BLOCK, Cascade, Detections, _crops, _squares, keep, pyramid, running_sums
+from agegender_core.vision.cascade import (
+    BLOCK,
+    Cascade,
+    Detections,
+    _crops,
+    _squares,
+    keep,
+    pyramid,
+    running_sums,
+)
 from agegender_core.vision.helper_threads import Helpers
 from tests.support.memory import forget_the_peak, peak_mb
 
@@ -40,7 +51,8 @@ def same(one: Detections, other: Detections) -> bool:
     if one.boxes.shape != other.boxes.shape or one.points.shape != other.points.shape:
         return False
     return np.allclose(one.boxes[:, :4], other.boxes[:, :4], atol=0.01) and bool(
-        np.allclose(one.boxes[:, 4], other.boxes[:, 4], atol=1e-4) and np.allclose(one.points, other.points, atol=0.01)
+        np.allclose(one.boxes[:, 4], other.boxes[:, 4], atol=1e-4)
+        and np.allclose(one.points, other.points, atol=0.01)
     )
 
 
@@ -49,7 +61,10 @@ def scenes(portrait: Image.Image) -> dict[str, np.ndarray]:
     head = portrait.crop((110, 0, 350, 240))
     group = Image.new("RGB", (420, 300), (120, 130, 120))
     for number, side in enumerate((130, 96, 70, 55)):
-        group.paste(head.resize((side, side), Image.Resampling.LANCZOS), (5 + 100 * number, 10 + 45 * number))
+        group.paste(
+            head.resize((side, side), Image.Resampling.LANCZOS),
+            (5 + 100 * number, 10 + 45 * number),
+        )
     cut = portrait.crop((200, 40, 400, 300))
     noise = rng.integers(0, 256, (170, 211, 3), dtype=np.uint8)
     images = {
@@ -68,15 +83,29 @@ def scenes(portrait: Image.Image) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("min_face", [24, 40])
-def test_the_same_faces_in_all_scenes(cascade: Cascade, slow: Find, portrait: Image.Image, min_face: int) -> None:
+def test_the_same_faces_in_all_scenes(
+    cascade: Cascade, slow: Find, portrait: Image.Image, min_face: int
+) -> None:
     found = {name: cascade([pixels], [min_face])[0] for name, pixels in scenes(portrait).items()}
-    different = [name for name, pixels in scenes(portrait).items() if not same(found[name], slow(pixels, min_face))]
+    different = [
+        name
+        for name, pixels in scenes(portrait).items()
+        if not same(found[name], slow(pixels, min_face))
+    ]
     assert not different
-    assert len(found["portrait"].boxes) >= 1 and len(found["group"].boxes) >= 4 and not len(found["wide"].boxes)
+    assert (
+        len(found["portrait"].boxes) >= 1
+        and len(found["group"].boxes) >= 4
+        and not len(found["wide"].boxes)
+    )
 
 
-@pytest.mark.parametrize("size", [(12, 12), (13, 40), (24, 24), (25, 31), (48, 26), (49, 50), (97, 35)])
-def test_the_same_at_the_smallest_sizes(cascade: Cascade, slow: Find, portrait: Image.Image, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "size", [(12, 12), (13, 40), (24, 24), (25, 31), (48, 26), (49, 50), (97, 35)]
+)
+def test_the_same_at_the_smallest_sizes(
+    cascade: Cascade, slow: Find, portrait: Image.Image, size: tuple[int, int]
+) -> None:
     pixels = np.asarray(portrait.crop((160, 40, 290, 200)).resize(size))
     for min_face in (12, 24):
         assert same(cascade([pixels], [min_face])[0], slow(pixels, min_face))
@@ -88,7 +117,9 @@ def test_what_is_smaller_than_a_face_has_none(cascade: Cascade, size: tuple[int,
     assert found.boxes.shape == (0, 5) and found.points.shape == (0, 5, 2)
 
 
-def test_images_searched_together_are_answered_as_by_themselves(cascade: Cascade, portrait: Image.Image) -> None:
+def test_images_searched_together_are_answered_as_by_themselves(
+    cascade: Cascade, portrait: Image.Image
+) -> None:
     images = list(scenes(portrait).values())
     images += [images[0][::-1].copy(), images[0]]  # of one size
     sizes = [24 + 8 * (number % 3) for number in range(len(images))]
@@ -106,7 +137,9 @@ def test_helpers_change_nothing(cascade: Cascade, portrait: Image.Image) -> None
 
 
 @pytest.mark.parametrize("size", [(96, 128), (97, 131), (64, 65), (33, 90)])
-def test_first_network_and_levels_are_the_originals(cascade: Cascade, nets: SimpleNamespace, size: tuple[int, int]) -> None:
+def test_first_network_and_levels_are_the_originals(
+    cascade: Cascade, nets: SimpleNamespace, size: tuple[int, int]
+) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     table, pixels = running_sums(image), torch.from_numpy(image).permute(2, 0, 1)[None].float()
     levels = pyramid(*size, 20)
@@ -126,15 +159,27 @@ def test_first_network_and_levels_are_the_originals(cascade: Cascade, nets: Simp
 def test_candidates_are_resized_as_the_original_resizes_them() -> None:
     rng = np.random.default_rng(2)
     images = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((80, 100, 3), (61, 47, 3))]
-    boxes = np.array([(5, 6, 40, 41), (-9, -4, 30, 35), (70, 50, 130, 110), (300, 5, 320, 25), (3, 3, 12, 12)], float)
+    boxes = np.array(
+        [(5, 6, 40, 41), (-9, -4, 30, 35), (70, 50, 130, 110), (300, 5, 320, 25), (3, 3, 12, 12)],
+        float,
+    )
     owners = np.array([0, 0, 0, 0, 1])
     tables = [running_sums(image) for image in images]
     squares, there = _squares(tables, boxes, owners)
     assert there.tolist() == [True, True, True, False, True]
     crops = _crops(tables, squares[there], owners[there], 24)
-    for crop, (left, top, right, bottom), owner in zip(crops, squares[there], owners[there], strict=True):
-        part = torch.from_numpy(images[owner][top:bottom, left:right]).permute(2, 0, 1)[None].float()
-        assert np.abs(interpolate(part, size=(24, 24), mode="area")[0].permute(1, 2, 0).numpy() - crop).max() < 1e-3
+    for crop, (left, top, right, bottom), owner in zip(
+        crops, squares[there], owners[there], strict=True
+    ):
+        part = (
+            torch.from_numpy(images[owner][top:bottom, left:right]).permute(2, 0, 1)[None].float()
+        )
+        assert (
+            np.abs(
+                interpolate(part, size=(24, 24), mode="area")[0].permute(1, 2, 0).numpy() - crop
+            ).max()
+            < 1e-3
+        )
 
 
 def greedy(boxes: np.ndarray, scores: np.ndarray, most: float, smaller: bool) -> list[int]:
@@ -143,10 +188,18 @@ def greedy(boxes: np.ndarray, scores: np.ndarray, most: float, smaller: bool) ->
     sizes = (boxes[:, 2] - boxes[:, 0] + more) * (boxes[:, 3] - boxes[:, 1] + more)
     for index in np.argsort(-scores, kind="stable"):
         for other in kept:
-            wide = min(boxes[index, 2], boxes[other, 2]) - max(boxes[index, 0], boxes[other, 0]) + more
-            high = min(boxes[index, 3], boxes[other, 3]) - max(boxes[index, 1], boxes[other, 1]) + more
+            wide = (
+                min(boxes[index, 2], boxes[other, 2]) - max(boxes[index, 0], boxes[other, 0]) + more
+            )
+            high = (
+                min(boxes[index, 3], boxes[other, 3]) - max(boxes[index, 1], boxes[other, 1]) + more
+            )
             overlap = max(wide, 0) * max(high, 0)
-            whole = min(sizes[index], sizes[other]) if smaller else sizes[index] + sizes[other] - overlap
+            whole = (
+                min(sizes[index], sizes[other])
+                if smaller
+                else sizes[index] + sizes[other] - overlap
+            )
             if overlap > most * whole:
                 break
         else:
@@ -162,21 +215,28 @@ def test_boxes_kept_are_those_of_the_greedy_way(count: int, smaller: bool) -> No
     boxes = np.hstack([corners, corners + rng.integers(3, 30, (count, 2))]).astype(np.float32)
     scores = rng.integers(0, 40, count).astype(np.float32)  # many are equal
     for most in (0.3, 0.5, 0.7):
-        assert keep(boxes, scores, most, smaller=smaller).tolist() == greedy(boxes, scores, most, smaller)
+        assert keep(boxes, scores, most, smaller=smaller).tolist() == greedy(
+            boxes, scores, most, smaller
+        )
 
 
 def test_long_chains_and_more_boxes_than_fit_at_once() -> None:
     count = BLOCK + 300
     left = np.arange(count, dtype=np.float32) * 3
-    boxes = np.stack([left, 0 * left, left + 10, 0 * left + 10], axis=1)  # each overlaps its neighbours only
+    # Each overlaps its neighbours only.
+    boxes = np.stack([left, 0 * left, left + 10, 0 * left + 10], axis=1)
     scores = -np.arange(count, dtype=np.float32)
     assert keep(boxes, scores, 0.5).tolist() == list(range(0, count, 2))
     rng = np.random.default_rng(0)
     order = rng.permutation(count)
-    assert sorted(order[keep(boxes[order], scores[order], 0.5)].tolist()) == list(range(0, count, 2))
+    assert sorted(order[keep(boxes[order], scores[order], 0.5)].tolist()) == list(
+        range(0, count, 2)
+    )
 
 
-def test_memory_stays_flat_over_images_of_many_sizes(cascade: Cascade, portrait: Image.Image) -> None:
+def test_memory_stays_flat_over_images_of_many_sizes(
+    cascade: Cascade, portrait: Image.Image
+) -> None:
     rng = np.random.default_rng(5)
 
     def search(count: int) -> int:

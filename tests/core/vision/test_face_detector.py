@@ -36,7 +36,9 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return overlap / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap)
 
 
-def test_portrait_has_one_face_with_landmarks_in_place(detector: MTCNNDetector, portrait: Image.Image) -> None:
+def test_portrait_has_one_face_with_landmarks_in_place(
+    detector: MTCNNDetector, portrait: Image.Image
+) -> None:
     (face,) = detector.detect(portrait)
     assert face.score > 0.99 and face.turned == 0 and face.source == "mtcnn"
     left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
@@ -44,24 +46,38 @@ def test_portrait_has_one_face_with_landmarks_in_place(detector: MTCNNDetector, 
     assert left_mouth[0] < right_mouth[0] and iou(face.box_xyxy, (178, 60, 268, 176)) > 0.8
 
 
-@pytest.mark.parametrize("turn,degrees", [("ROTATE_90", 270), ("ROTATE_180", 180), ("ROTATE_270", 90)])
-def test_turned_pictures_get_a_second_try_and_say_so(detector: MTCNNDetector, portrait: Image.Image, turn: str, degrees: int) -> None:
+@pytest.mark.parametrize(
+    "turn,degrees", [("ROTATE_90", 270), ("ROTATE_180", 180), ("ROTATE_270", 90)]
+)
+def test_turned_pictures_get_a_second_try_and_say_so(
+    detector: MTCNNDetector, portrait: Image.Image, turn: str, degrees: int
+) -> None:
     (upright,) = detector.detect(portrait)
     turned = portrait.transpose(Image.Transpose[turn])
     (face,) = detector.detect(turned)
     assert face.turned == degrees
     spec = InputSpec(size=64)
-    wanted, got = (np.asarray(align(image, found, spec), float) for image, found in ((portrait, upright), (turned, face)))
-    assert np.abs(wanted - got).mean() < 12, "the crop of a turned image should look like that of the upright one"
+    wanted, got = (
+        np.asarray(align(image, found, spec), float)
+        for image, found in ((portrait, upright), (turned, face))
+    )
+    assert np.abs(wanted - got).mean() < 12, (
+        "the crop of a turned image should look like that of the upright one"
+    )
 
 
-@pytest.mark.parametrize("side,turn,degrees", [(240, "ROTATE_270", 90), (320, "ROTATE_270", 90), (120, "ROTATE_180", 180)])
+@pytest.mark.parametrize(
+    "side,turn,degrees",
+    [(240, "ROTATE_270", 90), (320, "ROTATE_270", 90), (120, "ROTATE_180", 180)],
+)
 def test_a_weak_find_does_not_keep_a_turned_picture_from_being_turned(
     detector: MTCNNDetector, portrait: Image.Image, side: int, turn: str, degrees: int
 ) -> None:
     turned = portrait.resize((side, side)).transpose(Image.Transpose[turn])
     weak = detector.search_upright(turned)
-    assert weak and max(face.score for face in weak) < 0.99, "this image shows nothing then: choose another"
+    assert weak and max(face.score for face in weak) < 0.99, (
+        "this image shows nothing then: choose another"
+    )
     (face,) = detector.detect(turned)
     assert face.turned == degrees and face.score > 0.999
 
@@ -78,22 +94,36 @@ def test_a_weak_find_does_not_keep_a_turned_picture_from_being_turned(
         (0.97, 0.0, False),
     ],
 )
-def test_turned_faces_are_taken_where_they_are_clearly_surer(upright: float, turned: float, taken: bool) -> None:
+def test_turned_faces_are_taken_where_they_are_clearly_surer(
+    upright: float, turned: float, taken: bool
+) -> None:
     assert takes_turned(upright, turned) is taken
 
 
-def test_a_sure_upright_face_costs_no_other_tries(portrait: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MTCNNDetector, "_turned", lambda self, image, upright: pytest.fail("the portrait was tried turned"))
+def test_a_sure_upright_face_costs_no_other_tries(
+    portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        MTCNNDetector,
+        "_turned",
+        lambda self, image, upright: pytest.fail("the portrait was tried turned"),
+    )
     assert len(MTCNNDetector().detect(portrait)) == 1
 
 
-def test_small_faces_of_a_turned_picture_are_found_too(detector: MTCNNDetector, portrait: Image.Image) -> None:
+def test_small_faces_of_a_turned_picture_are_found_too(
+    detector: MTCNNDetector, portrait: Image.Image
+) -> None:
     sheet = Image.new("RGB", (1000, 500), (120, 130, 120))
     sheet.paste(portrait.resize((480, 480)), (10, 10))
-    small = portrait.crop((110, 0, 350, 240)).resize((78, 78), Image.Resampling.LANCZOS)  # a face of 29 px
+    # A face of 29 px.
+    small = portrait.crop((110, 0, 350, 240)).resize((78, 78), Image.Resampling.LANCZOS)
     for x, y in ((600, 60), (740, 240), (880, 380)):
         sheet.paste(small, (x, y))
-    upright, turned = detector.detect(sheet), detector.detect(sheet.transpose(Image.Transpose.ROTATE_180))
+    upright, turned = (
+        detector.detect(sheet),
+        detector.detect(sheet.transpose(Image.Transpose.ROTATE_180)),
+    )
     assert len(upright) == len(turned) == 4 and {face.turned for face in turned} == {180}
     for one, other in zip(upright, turned, strict=True):
         assert np.abs(np.array(one.box_xyxy) - other.upright(sheet.size).box_xyxy).max() < 0.1
@@ -119,10 +149,14 @@ def test_a_crowd_is_not_cut_by_the_detector(detector: MTCNNDetector, portrait: I
         sheet.paste(head, (68 * (place % 15), 68 * (place // 15)))
     faces = detector.detect(sheet)
     assert len(faces) > 210
-    assert not hasattr(detector.config, "max_faces"), "faces are cut in one place, where they are counted"
+    assert not hasattr(detector.config, "max_faces"), (
+        "faces are cut in one place, where they are counted"
+    )
 
 
-def test_many_faces_small_and_large_sorted_by_size(detector: MTCNNDetector, portrait: Image.Image) -> None:
+def test_many_faces_small_and_large_sorted_by_size(
+    detector: MTCNNDetector, portrait: Image.Image
+) -> None:
     head = portrait.crop((110, 0, 350, 240))
     sheet = Image.new("RGB", (1000, 700), (120, 130, 120))
     places = []
@@ -138,14 +172,20 @@ def test_many_faces_small_and_large_sorted_by_size(detector: MTCNNDetector, port
         assert max(iou(place, face.box_xyxy) for face in faces) > 0.5
 
 
-def test_a_face_that_fills_the_picture_is_found_in_place(detector: MTCNNDetector, portrait: Image.Image) -> None:
+def test_a_face_that_fills_the_picture_is_found_in_place(
+    detector: MTCNNDetector, portrait: Image.Image
+) -> None:
     (whole,) = detector.detect(portrait)
     left, top, right, bottom = (round(value) for value in whole.box_xyxy)
     (tight,) = detector.detect(portrait.crop((left, top, right, bottom)))
-    assert np.abs(tight.landmarks + np.array([left, top]) - whole.landmarks).max() < 0.04 * whole.width
+    assert (
+        np.abs(tight.landmarks + np.array([left, top]) - whole.landmarks).max() < 0.04 * whole.width
+    )
 
 
-def test_face_cut_by_the_border_keeps_its_landmarks(detector: MTCNNDetector, portrait: Image.Image) -> None:
+def test_face_cut_by_the_border_keeps_its_landmarks(
+    detector: MTCNNDetector, portrait: Image.Image
+) -> None:
     (whole,) = detector.detect(portrait)
     cut = round(whole.box_xyxy[0] + 0.08 * whole.width)
     (face,) = detector.detect(portrait.crop((cut, 0, 512, 512)))
@@ -159,7 +199,12 @@ def drawn_scenes() -> list[Image.Image]:
     draw = ImageDraw.Draw(house)
     draw.rectangle((120, 140, 280, 290), fill=(170, 90, 60))
     draw.polygon([(100, 140), (200, 60), (300, 140)], fill=(120, 40, 40))
-    return [Image.new("RGB", (20, 20), "white"), Image.new("RGB", (3000, 40), "black"), noise, house]
+    return [
+        Image.new("RGB", (20, 20), "white"),
+        Image.new("RGB", (3000, 40), "black"),
+        noise,
+        house,
+    ]
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -183,17 +228,20 @@ def test_threads_agree(detector: MTCNNDetector, portrait: Image.Image) -> None:
 
 def test_detection_leaves_torch_threads_and_warning_filters_alone() -> None:
     code = (
-        "import warnings, torch; before = list(warnings.filters), torch.get_num_threads()\n"
-        "from PIL import Image\nfrom agegender_core.vision.face_detector import MTCNNDetector\n"
-        "MTCNNDetector().detect(Image.new('RGB', (64, 64)))\n"
-        "assert (list(warnings.filters), torch.get_num_threads()) == before, (before, warnings.filters, torch.get_num_threads())"
+        "import warnings, torch; before = list(warnings.filters), torch.get_num_threads()\nfrom PIL"
+        " import Image\nfrom agegender_core.vision.face_detector import"
+        " MTCNNDetector\nMTCNNDetector().detect(Image.new('RGB', (64, 64)))\nassert"
+        " (list(warnings.filters), torch.get_num_threads()) == before, (before, warnings.filters,"
+        " torch.get_num_threads())"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
 
 
 def test_nms_stand_in_keeps_the_best_of_each_heap() -> None:
-    boxes = torch.tensor([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [0, 0, 10, 10.5]], dtype=torch.float32)
+    boxes = torch.tensor(
+        [[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [0, 0, 10, 10.5]], dtype=torch.float32
+    )
     scores = torch.tensor([0.8, 0.9, 0.5, 0.7])
     assert nms(boxes, scores, 0.5).tolist() == [1, 2]
     assert nms(boxes, scores, 0.95).tolist() == [1, 0, 2]
@@ -203,4 +251,8 @@ def test_nms_stand_in_keeps_the_best_of_each_heap() -> None:
     corners = rng.uniform(0, 100, (300, 2))
     many = torch.tensor(np.hstack([corners, corners + rng.uniform(5, 40, (300, 2))]))
     kept = nms(many, torch.tensor(rng.uniform(size=300)), 0.4).tolist()
-    assert all(iou(tuple(many[a].tolist()), tuple(many[b].tolist())) <= 0.4 for i, a in enumerate(kept) for b in kept[:i])
+    assert all(
+        iou(tuple(many[a].tolist()), tuple(many[b].tolist())) <= 0.4
+        for i, a in enumerate(kept)
+        for b in kept[:i]
+    )

@@ -1,4 +1,6 @@
-"""Helping threads: order, errors, and never a wait for a thread that is busy with something else."""
+"""Helping threads: order, errors, and never a wait for a thread that is busy with something
+else.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,19 @@ def test_results_come_in_order_and_threads_help() -> None:
             meet.wait()
         return number * number
 
-    assert Helpers(1)([lambda number=number: task(number) for number in range(9)]) == [n * n for n in range(9)]
+    assert Helpers(1)([lambda number=number: task(number) for number in range(9)]) == [
+        n * n for n in range(9)
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_without_threads_or_tasks_it_works_too(count: int) -> None:
     helpers = Helpers(count)
-    assert helpers([]) == [] and helpers([lambda: 5]) == [5] and helpers([lambda: 1, lambda: 2]) == [1, 2]
+    assert (
+        helpers([]) == []
+        and helpers([lambda: 5]) == [5]
+        and helpers([lambda: 1, lambda: 2]) == [1, 2]
+    )
 
 
 def test_a_busy_thread_is_not_waited_for() -> None:
@@ -37,7 +45,13 @@ def test_a_busy_thread_is_not_waited_for() -> None:
     held.start()
     begun.wait(20)
     try:
-        assert helpers([lambda n=n: n for n in range(5)]) == [0, 1, 2, 3, 4]  # all by the caller itself
+        assert helpers([lambda n=n: n for n in range(5)]) == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]  # all by the caller itself
     finally:
         go.set()
         held.join()

@@ -34,7 +34,10 @@ def test_links_to_a_folder_above_end_and_give_each_image_once() -> None:
     expected = ["in/a.jpg", "in/deep/b.jpg"]
     assert expand_glob("in/**/*.jpg") == expected
     assert expand_glob("in/**/**/*.jpg") == expected
-    assert expand_glob("in/**/*/*.jpg") == ["in/again/a.jpg", "in/deep/b.jpg"]  # nothing but a link leads to a.jpg in two steps
+    assert expand_glob("in/**/*/*.jpg") == [
+        "in/again/a.jpg",
+        "in/deep/b.jpg",
+    ]  # nothing but a link leads to a.jpg in two steps
     assert expand_glob("**/*.jpg") == expected
     assert [path for path in expand_glob("in/**") if path.endswith(".jpg")] == expected
     assert sorted(pictures_below("in")) == expected
@@ -51,9 +54,16 @@ def test_links_to_other_folders_are_followed_once() -> None:
 
 
 def test_a_part_that_exists_is_taken_literally() -> None:
-    touch("Urlaub [2020]/a.jpg", "Urlaub [2020]/x[1].jpg", "Urlaub 2/b.jpg", "Urlaub [2020]/below/c.jpg")
+    touch(
+        "Urlaub [2020]/a.jpg",
+        "Urlaub [2020]/x[1].jpg",
+        "Urlaub 2/b.jpg",
+        "Urlaub [2020]/below/c.jpg",
+    )
     assert expand_glob("Urlaub [2020]/*.jpg") == ["Urlaub [2020]/a.jpg", "Urlaub [2020]/x[1].jpg"]
-    assert expand_glob(str(Path("Urlaub [2020]").absolute() / "**" / "c*")) == [str(Path("Urlaub [2020]/below/c.jpg").absolute())]
+    assert expand_glob(str(Path("Urlaub [2020]").absolute() / "**" / "c*")) == [
+        str(Path("Urlaub [2020]/below/c.jpg").absolute())
+    ]
     assert expand_glob("Urlaub [23]/*.jpg") == ["Urlaub 2/b.jpg"]
     assert expand_glob("*/x[1].jpg") == ["Urlaub [2020]/x[1].jpg"]
 
@@ -65,7 +75,15 @@ def test_a_missing_file_with_brackets_is_a_file() -> None:
 
 
 def test_globs_match_as_before() -> None:
-    touch("in/b.png", "in/a.png", "in/deep/c.png", "in/.hidden.png", "in/.git/x.png", "in/d.gif", "a.png")
+    touch(
+        "in/b.png",
+        "in/a.png",
+        "in/deep/c.png",
+        "in/.hidden.png",
+        "in/.git/x.png",
+        "in/d.gif",
+        "a.png",
+    )
     assert expand_glob("in/*.png") == ["in/a.png", "in/b.png"]
     assert expand_glob("./in/*.png") == ["./in/a.png", "./in/b.png"]
     assert expand_glob("in/.*.png") == ["in/.hidden.png"]

@@ -32,7 +32,9 @@ def quartered(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
 
 
 def noise(width: int = 120, height: int = 90) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
 
 
 def encoded(picture: Image.Image, kind: str, **options) -> bytes:
@@ -49,8 +51,16 @@ def encoded(picture: Image.Image, kind: str, **options) -> bytes:
 def corner_names(picture: Image.Image) -> list[str]:
     """Names of the colours in the four quarters: left and right above, left and right below."""
     w, h = picture.size
-    points = [(w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4)]
-    return [min(CORNERS, key=lambda name: distance(picture.getpixel(point), CORNERS[name])) for point in points]
+    points = [
+        (w // 4, h // 4),
+        (3 * w // 4, h // 4),
+        (w // 4, 3 * h // 4),
+        (3 * w // 4, 3 * h // 4),
+    ]
+    return [
+        min(CORNERS, key=lambda name: distance(picture.getpixel(point), CORNERS[name]))
+        for point in points
+    ]
 
 
 def distance(a, b) -> int:
@@ -58,7 +68,9 @@ def distance(a, b) -> int:
 
 
 def refusal(source, reason: str, *words: str, **options) -> str:
-    """Check that ``source`` is refused for ``reason`` with a message that says what to do, and return the message."""
+    """Check that ``source`` is refused for ``reason`` with a message that says what to do, and
+    return the message.
+    """
     with pytest.raises(InvalidImageError) as caught:
         load_image(source, **options)
     message = str(caught.value)
@@ -71,13 +83,22 @@ def refusal(source, reason: str, *words: str, **options) -> str:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and carries next to no pixels."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    parts = [struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1000))),
+        (b"IEND", b""),
+    ]
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class TestFormats:
-    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIC", "BMP", "TIFF", "GIF", "MPO"])
+    @pytest.mark.parametrize(
+        "kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIC", "BMP", "TIFF", "GIF", "MPO"]
+    )
     def test_reads(self, kind):
         picture = load_image(encoded(quartered(), kind))
         assert type(picture) is Image.Image
@@ -86,10 +107,14 @@ class TestFormats:
 
     @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
     def test_compressed_tiff(self, compression):
-        assert corner_names(load_image(encoded(quartered(), "TIFF", compression=compression))) == list(CORNERS)
+        assert corner_names(
+            load_image(encoded(quartered(), "TIFF", compression=compression))
+        ) == list(CORNERS)
 
     def test_mpo_gives_its_first_picture(self):
-        data = encoded(quartered(), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 60))])
+        data = encoded(
+            quartered(), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 60))]
+        )
         assert Image.open(io.BytesIO(data)).format == "MPO"
         assert corner_names(load_image(data)) == list(CORNERS)
 
@@ -105,7 +130,17 @@ class TestFormats:
         path = tmp_path / "wrong-suffix.jpg"
         path.write_bytes(data)
         with path.open("rb") as file:
-            sources = [data, bytearray(data), memoryview(data), str(path), path, io.BytesIO(data), file, Image.open(path), quartered()]
+            sources = [
+                data,
+                bytearray(data),
+                memoryview(data),
+                str(path),
+                path,
+                io.BytesIO(data),
+                file,
+                Image.open(path),
+                quartered(),
+            ]
             for source in sources:
                 assert corner_names(load_image(source)) == list(CORNERS)
             assert not file.closed
@@ -142,7 +177,18 @@ class TestFormats:
         assert (result.info, dict(result.getexif())) == ({}, {})
 
     def test_suffixes_cover_the_formats(self):
-        assert {".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".bmp", ".tif", ".tiff", ".gif"} <= PICTURE_SUFFIXES
+        assert {
+            ".jpg",
+            ".jpeg",
+            ".png",
+            ".webp",
+            ".avif",
+            ".heic",
+            ".bmp",
+            ".tif",
+            ".tiff",
+            ".gif",
+        } <= PICTURE_SUFFIXES
 
 
 STORED = {
@@ -155,7 +201,9 @@ STORED = {
     7: ["white", "green", "blue", "red"],
     8: ["blue", "red", "white", "green"],
 }
-"""How the upright image's quarters lie in the file, by EXIF orientation, from the EXIF standard's table of row 0 and column 0."""
+"""How the upright image's quarters lie in the file, by EXIF orientation, from the EXIF standard's
+table of row 0 and column 0.
+"""
 
 
 class TestOrientation:
@@ -204,11 +252,18 @@ class TestOrientation:
         assert corner_names(load_image(encoded(quartered(), "JPEG", exif=exif))) == list(CORNERS)
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning")
+@pytest.mark.filterwarnings(
+    "ignore:Corrupt EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning"
+)
 class TestCorruptExif:
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIC"])
     @pytest.mark.parametrize(
-        "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30]
+        "exif",
+        [
+            b"Exif\0\0garbage",
+            b"Exif\0\0II*\0\xff\xff\xff\xff",
+            b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30,
+        ],
     )
     def test_a_good_picture_is_kept(self, kind, exif):
         if kind == "PNG":
@@ -225,7 +280,10 @@ class TestCorruptExif:
 
 
 class TestModes:
-    @pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"])
+    @pytest.mark.parametrize(
+        "mode",
+        ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"],
+    )
     def test_pil_modes(self, mode):
         grey = Image.new("L", (30, 30), 0)
         grey.paste(255, (15, 0, 30, 30))
@@ -280,7 +338,13 @@ class TestModes:
         assert corner_names(result) == ["white", "green", "blue", "white"]
 
     def test_lab(self):
-        assert distance(load_image(Image.new("LAB", (30, 30), (255, 128, 128))).getpixel((3, 3)), (255, 255, 255)) <= 6
+        assert (
+            distance(
+                load_image(Image.new("LAB", (30, 30), (255, 128, 128))).getpixel((3, 3)),
+                (255, 255, 255),
+            )
+            <= 6
+        )
 
 
 def ramp(top: int, dtype: str) -> np.ndarray:
@@ -306,16 +370,29 @@ class TestDeepGrey:
 
     def test_16_bit_rgb_png(self):
         rows = b"".join(b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 30 for _ in range(30))
-        chunks = [(b"IHDR", struct.pack(">IIBBBBB", 30, 30, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-        parts = [struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks]
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 30, 30, 16, 2, 0, 0, 0)),
+            (b"IDAT", zlib.compress(rows)),
+            (b"IEND", b""),
+        ]
+        parts = [
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        ]
         assert load_image(b"\x89PNG\r\n\x1a\n" + b"".join(parts)).getpixel((9, 9)) == (255, 128, 0)
 
     def test_floats_from_0_to_1(self):
-        values = np.asarray(load_image(Image.fromarray(np.tile(np.linspace(0, 1, 256, dtype=np.float32), (30, 1)))))
+        values = np.asarray(
+            load_image(Image.fromarray(np.tile(np.linspace(0, 1, 256, dtype=np.float32), (30, 1))))
+        )
         assert (values[0, 0, 0], values[0, -1, 0]) == (0, 255)
 
     def test_values_out_of_range_are_stretched(self):
-        values = np.asarray(load_image(Image.fromarray(np.tile(np.linspace(-5e5, 5e5, 256, dtype=np.float32), (30, 1)))))
+        values = np.asarray(
+            load_image(
+                Image.fromarray(np.tile(np.linspace(-5e5, 5e5, 256, dtype=np.float32), (30, 1)))
+            )
+        )
         assert (values[0, 0, 0], values[0, -1, 0]) == (0, 255)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -3.0])
@@ -397,7 +474,9 @@ class TestLimits:
         path = tmp_path / "large.jpg"
         with path.open("wb") as file:
             file.truncate(MAX_BYTES + 1)
-        monkeypatch.setattr("builtins.open", lambda *_args, **_more: pytest.fail("the file was opened"))
+        monkeypatch.setattr(
+            "builtins.open", lambda *_args, **_more: pytest.fail("the file was opened")
+        )
         refusal(path, "too_many_bytes", "25 MB")
 
     def test_an_endless_stream_is_not_read_to_its_end(self):
@@ -413,15 +492,28 @@ class TestLimits:
         assert stream.given <= MAX_BYTES + 1
 
     @pytest.mark.filterwarnings("error")
-    @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (10_000, 10_000), (8_126, 8_000), (2_000_000_000, 1)])
+    @pytest.mark.parametrize(
+        ("width", "height"),
+        [(60_000, 60_000), (10_000, 10_000), (8_126, 8_000), (2_000_000_000, 1)],
+    )
     def test_a_header_that_claims_too_much_is_refused_undecoded(self, width, height):
         started = time.perf_counter()
-        refusal(png_header(width, height), "too_many_pixels", "65 megapixels", f"{width} x {height}", "smaller")
+        refusal(
+            png_header(width, height),
+            "too_many_pixels",
+            "65 megapixels",
+            f"{width} x {height}",
+            "smaller",
+        )
         assert time.perf_counter() - started < 1
 
     @pytest.mark.parametrize(
         ("kind", "at", "size"),
-        [("GIF", 6, struct.pack("<HH", 65_535, 65_535)), ("BMP", 18, struct.pack("<ii", 30_000, 30_000)), ("AVIF", None, b"")],
+        [
+            ("GIF", 6, struct.pack("<HH", 65_535, 65_535)),
+            ("BMP", 18, struct.pack("<ii", 30_000, 30_000)),
+            ("AVIF", None, b""),
+        ],
     )
     def test_other_headers_that_claim_too_much(self, kind, at, size):
         data = bytearray(encoded(quartered(), kind))
@@ -440,7 +532,12 @@ class TestLimits:
 
     @pytest.mark.parametrize(("width", "height"), [(19, 200), (200, 19), (1, 1)])
     def test_too_small(self, width, height):
-        refusal(encoded(Image.new("RGB", (width, height)), "PNG"), "too_small", f"{width} x {height}", "larger")
+        refusal(
+            encoded(Image.new("RGB", (width, height)), "PNG"),
+            "too_small",
+            f"{width} x {height}",
+            "larger",
+        )
         refusal(Image.new("RGB", (width, height)), "too_small")
 
     def test_just_large_enough(self):
@@ -491,11 +588,14 @@ class TestNoSideEffects:
 
     def test_nothing_global_is_changed(self):
         code = (
-            "import sys, warnings, numpy; from PIL import Image; Image.init();"
-            "before = (set(Image.OPEN), Image.MAX_IMAGE_PIXELS, list(warnings.filters), set(Image.EXTENSION));"
-            "from agegender_core.vision.image_io import load_image; assert 'pillow_heif' not in sys.modules;"
-            "load_image(sys.stdin.buffer.read());"
-            "assert before == (set(Image.OPEN), Image.MAX_IMAGE_PIXELS, list(warnings.filters), set(Image.EXTENSION))"
+            "import sys, warnings, numpy; from PIL import Image; Image.init();before ="
+            " (set(Image.OPEN), Image.MAX_IMAGE_PIXELS, list(warnings.filters),"
+            " set(Image.EXTENSION));from agegender_core.vision.image_io import load_image; assert"
+            " 'pillow_heif' not in sys.modules;load_image(sys.stdin.buffer.read());assert before =="
+            " (set(Image.OPEN), Image.MAX_IMAGE_PIXELS, list(warnings.filters),"
+            " set(Image.EXTENSION))"
         )
         root = ROOT
-        subprocess.run([sys.executable, "-c", code], input=encoded(quartered(), "HEIC"), check=True, cwd=root)
+        subprocess.run(
+            [sys.executable, "-c", code], input=encoded(quartered(), "HEIC"), check=True, cwd=root
+        )

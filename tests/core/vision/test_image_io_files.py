@@ -1,4 +1,6 @@
-"""What files state is checked before a decoder takes memory or time for it, and odd but sound files are read."""
+"""What files state is checked before a decoder takes memory or time for it, and odd but sound files
+are read.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,21 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import InvalidImageError
-from agegender_core.vision.image_io import ImageLimits, check_header, check_image, load_image, scale_of
-from tests.core.vision.test_image_io import CORNERS, corner_names, encoded, noise, quartered, refusal
+from agegender_core.vision.image_io import (
+    ImageLimits,
+    check_header,
+    check_image,
+    load_image,
+    scale_of,
+)
+from tests.core.vision.test_image_io import (
+    CORNERS,
+    corner_names,
+    encoded,
+    noise,
+    quartered,
+    refusal,
+)
 
 tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image")
 SOON = 2.0
@@ -132,11 +147,15 @@ class TestPng:
         at = data.index(before) - 4
         return data[:at] + extra + data[at:]
 
-    @pytest.mark.parametrize("name", [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"eXIf", b"acTL", b"prVt"])
+    @pytest.mark.parametrize(
+        "name", [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"eXIf", b"acTL", b"prVt"]
+    )
     def test_a_damaged_chunk_beside_the_pixels_does_no_harm(self, name):
         for extra in (chunk(name, b"k\0\0garbage", crc=1), chunk(name, b"")):
             assert corner_names(load_image(self.with_chunk(extra))) == list(CORNERS)
-        assert corner_names(load_image(self.with_chunk(chunk(name, b"k\0\0x", crc=1), b"IEND"))) == list(CORNERS)
+        assert corner_names(
+            load_image(self.with_chunk(chunk(name, b"k\0\0x", crc=1), b"IEND"))
+        ) == list(CORNERS)
 
     def test_text_that_unpacks_to_much_is_not_unpacked(self):
         bomb = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(80_000_000)))
@@ -155,8 +174,12 @@ class TestPng:
         exif = Image.Exif()
         exif[0x0112] = 3
         block = exif.tobytes().removeprefix(b"Exif\0\0")
-        assert corner_names(load_image(self.with_chunk(chunk(b"eXIf", block)))) == list(CORNERS)[::-1]
-        assert corner_names(load_image(self.with_chunk(chunk(b"eXIf", block, crc=1)))) == list(CORNERS)
+        assert (
+            corner_names(load_image(self.with_chunk(chunk(b"eXIf", block)))) == list(CORNERS)[::-1]
+        )
+        assert corner_names(load_image(self.with_chunk(chunk(b"eXIf", block, crc=1)))) == list(
+            CORNERS
+        )
 
     @pytest.mark.parametrize("top", [1023, 4095, 16383, 65535])
     @pytest.mark.parametrize("alpha", [None, 65535, "top"])
@@ -166,7 +189,12 @@ class TestPng:
             colours = np.dstack([colours, np.full((32, 256), top if alpha == "top" else alpha)])
         rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
         head = struct.pack(">IIBBBBB", 256, 32, 16, 2 if alpha is None else 6, 0, 0, 0)
-        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        data = (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", head)
+            + chunk(b"IDAT", zlib.compress(rows))
+            + chunk(b"IEND", b"")
+        )
         got = np.asarray(load_image(data)).astype(int)
         assert np.abs(got - np.rint(colours[..., :3] * (255 / top))).max() <= 1
 
@@ -180,7 +208,8 @@ class TestGifWebpBmp:
 
     def test_a_huge_comment_costs_nothing(self):
         started = time.process_time()
-        assert corner_names(load_image(self.gif(80_000))) == list(CORNERS)  # 20 MB: minutes if it is read
+        # 20 MB: minutes if it is read.
+        assert corner_names(load_image(self.gif(80_000))) == list(CORNERS)
         assert time.process_time() - started < SOON
 
     def test_a_frame_larger_than_its_screen(self):
@@ -198,7 +227,9 @@ class TestGifWebpBmp:
         else:
             still[26:30] = struct.pack("<HH", 10_000, 10_000)
         quickly(bytes(still), "too_many_pixels", "10000 x 10000")
-        moving = bytearray(encoded(quartered(), "WEBP", save_all=True, append_images=[noise(WIDTH, HEIGHT)]))
+        moving = bytearray(
+            encoded(quartered(), "WEBP", save_all=True, append_images=[noise(WIDTH, HEIGHT)])
+        )
         assert moving[12:16] == b"VP8X"
         moving[24:30] = (16_000).to_bytes(3, "little") * 2
         quickly(bytes(moving), "too_many_pixels", "16001 x 16001")
@@ -206,13 +237,25 @@ class TestGifWebpBmp:
     def test_a_large_run_length_coded_bmp(self):
         body = b"\1\1" * 1_500_000
         head = struct.pack("<IiiHHIIiiII", 40, 5000, 600, 1, 8, 1, len(body), 0, 0, 256, 0)
-        data = b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + head + bytes(1024) + body
+        data = (
+            b"BM"
+            + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024)
+            + head
+            + bytes(1024)
+            + body
+        )
         quickly(data, "too_costly", "BMP")
 
     def test_a_small_run_length_coded_bmp_is_read(self):
         body = (b"\x30\1\0\0") * 32 + b"\0\1"
         head = struct.pack("<IiiHHIIiiII", 40, 48, 32, 1, 8, 1, len(body), 0, 0, 256, 0)
-        data = b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + head + bytes([9] * 1024) + body
+        data = (
+            b"BM"
+            + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024)
+            + head
+            + bytes([9] * 1024)
+            + body
+        )
         assert load_image(data).getpixel((5, 5)) == (9, 9, 9)
 
 
@@ -252,8 +295,12 @@ class TestTiff:
     @pytest.mark.parametrize("tile", [None, (16, 16)])
     @pytest.mark.parametrize("top", [255, 4095, 65535])
     def test_16_bit_colours(self, order, packing, tile, top):
-        colours = np.stack([ramp(top), ramp(top)[:, ::-1], ramp(top) // 2], axis=2).astype(np.uint16)
-        got = np.asarray(load_image(tiff(colours, order, photometric="rgb", compression=packing, tile=tile)))
+        colours = np.stack([ramp(top), ramp(top)[:, ::-1], ramp(top) // 2], axis=2).astype(
+            np.uint16
+        )
+        got = np.asarray(
+            load_image(tiff(colours, order, photometric="rgb", compression=packing, tile=tile))
+        )
         assert np.abs(got.astype(int) - colours * (255 / top)).max() <= 1
 
     @pytest.mark.parametrize("tile", [None, (16, 16)])
@@ -261,9 +308,19 @@ class TestTiff:
     @pytest.mark.parametrize(("packing", "top"), [(None, 4095), (None, 65535), ("zlib", 65535)])
     def test_16_bit_colours_in_planes(self, order, packing, top, tile, alpha):
         colours = np.stack([ramp(top), ramp(top)[:, ::-1], ramp(top) // 2]).astype(np.uint16)
-        planes = np.concatenate([colours, np.full((1, 32, 256), 65535, np.uint16)]) if alpha else colours
+        planes = (
+            np.concatenate([colours, np.full((1, 32, 256), 65535, np.uint16)]) if alpha else colours
+        )
         more = {"extrasamples": ["unassalpha"]} if alpha else {}
-        data = tiff(planes, order, photometric="rgb", planarconfig="separate", compression=packing, tile=tile, **more)
+        data = tiff(
+            planes,
+            order,
+            photometric="rgb",
+            planarconfig="separate",
+            compression=packing,
+            tile=tile,
+            **more,
+        )
         got = np.asarray(load_image(data)).astype(int)
         assert np.abs(got - colours.transpose(1, 2, 0) * (255 / top)).max() <= 1
 
@@ -273,19 +330,29 @@ class TestTiff:
         refusal(data, "unsupported", "separate planes")
 
     @pytest.mark.parametrize("packing", [None, "zlib"])
-    @pytest.mark.parametrize(("kind", "top"), [("u1", 255), ("u2", 4095), ("u2", 65535), ("f4", 1), ("f4", 65535)])
+    @pytest.mark.parametrize(
+        ("kind", "top"), [("u1", 255), ("u2", 4095), ("u2", 65535), ("f4", 1), ("f4", 65535)]
+    )
     @pytest.mark.parametrize("white", [False, True])
     def test_grey_and_which_end_of_it_is_white(self, order, packing, kind, top, white):
         grey = np.tile(np.linspace(0, top, 256), (32, 1))
         grey = (grey if kind == "f4" else grey.round()).astype(kind)
         zero = "miniswhite" if white else "minisblack"
-        got = np.asarray(load_image(tiff(grey, order, photometric=zero, compression=packing)))[0, :, 0]
-        assert np.abs(got.astype(int) - (np.arange(256)[::-1] if white else np.arange(256))).max() <= 1
+        got = np.asarray(load_image(tiff(grey, order, photometric=zero, compression=packing)))[
+            0, :, 0
+        ]
+        assert (
+            np.abs(got.astype(int) - (np.arange(256)[::-1] if white else np.arange(256))).max() <= 1
+        )
 
     @pytest.mark.parametrize("packing", [None, "zlib"])
     @pytest.mark.parametrize(("kind", "top"), [("i2", 32767), ("i4", 65535)])
     def test_signed_grey(self, order, packing, kind, top):
-        got = np.asarray(load_image(tiff(ramp(top).astype(kind), order, photometric="minisblack", compression=packing)))
+        got = np.asarray(
+            load_image(
+                tiff(ramp(top).astype(kind), order, photometric="minisblack", compression=packing)
+            )
+        )
         assert np.abs(got[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
     @pytest.mark.parametrize(
@@ -321,7 +388,9 @@ class TestTiff:
 
 class TestMemory:
     def test_a_refusal_keeps_no_pixels(self, monkeypatch):
-        """Errors are kept: by the answers of a batch, by a page. Decoders and their pixels are not, then."""
+        """Errors are kept: by the answers of a batch, by a page. Decoders and their pixels are not,
+        then.
+        """
         from PIL import PngImagePlugin
 
         made = []

@@ -41,13 +41,19 @@ def test_turns_are_those_that_bring_the_photograph_back() -> None:
             90,
         ]
     assert turn_of(EASY, 0, 0.995) == (0, False) and turn_of(EASY, 90, 0.995) == (270, True)
-    assert [turn_of(WEAK, place, 0.995, only_where_nothing_was_found)[0] for place in (0, 90, 180, 270)] == [0, 0, 0, 0]
+    assert [
+        turn_of(WEAK, place, 0.995, only_where_nothing_was_found)[0] for place in (0, 90, 180, 270)
+    ] == [0, 0, 0, 0]
 
 
 def test_shares_are_counted() -> None:
     found = measure({"a": EASY, "b": WEAK, "c": DOUBTFUL, "d": EASY}, 0.995)
     assert found["recognised"] == {"90": 75.0, "270": 75.0, "180": 75.0}
-    assert found["turned_wrongly"] == 1 and found["turned_wrongly_percent"] == 25.0 and found["paid_percent"] == 25.0
+    assert (
+        found["turned_wrongly"] == 1
+        and found["turned_wrongly_percent"] == 25.0
+        and found["paid_percent"] == 25.0
+    )
 
 
 def test_a_search_agrees_with_what_the_detector_answers(portrait: Image.Image) -> None:
@@ -66,6 +72,9 @@ def test_a_few_real_photographs() -> None:
     from agegender_core.datasets import read_row
     from agegender_core.vision.image_io import load_image
 
-    photographs = {str(row): search(MTCNNDetector(), load_image(read_row("fgnet", row)[1])) for row in (59, 431)}
+    photographs = {
+        str(row): search(MTCNNDetector(), load_image(read_row("fgnet", row)[1]))
+        for row in (59, 431)
+    }
     found = measure(photographs, 0.995)
     assert np.mean(list(found["recognised"].values())) == 100 and found["turned_wrongly"] == 0
