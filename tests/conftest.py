@@ -23,6 +23,7 @@ from agegender_core.errors import DatasetError
 from agegender_core.vision.alignment import TEMPLATE
 from tests.e2e.harness import NAMES, find_chromium
 
+pytest_plugins = ["tests.support.page_fixtures"]
 MAIN = sys.modules["__main__"]
 
 

@@ -30,8 +30,7 @@ from agegender_core.types import AgeEstimate, Categorical, Face, InputSpec
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
 from tests.support.networks import write_network
-from tests.ui.conftest import APP
-from tests.ui.test_predict_page import alerts, html, png, upload
+from tests.support.pages import APP, alerts, html, png, upload
 from ui.attention import faithfulness, figures, interventions, layers, query_params, session
 from ui.attention.export import npz
 from ui.attention.export import png as view_png
