@@ -100,3 +100,11 @@ def test_a_run_that_touches_the_repository_fails(tmp_path: Path) -> None:
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "1 passed" in ran.stdout and "reports/curve.json: added" in ran.stdout
+
+
+@pytest.mark.parametrize(("tests", "code"), [("core", "agegender_core"), ("ui", "ui")])
+def test_tests_mirror_the_folders_of_the_code(tests: str, code: str) -> None:
+    folders = [
+        path.parent.relative_to(TESTS / tests) for path in (TESTS / tests).rglob("test_*.py")
+    ]
+    assert folders and [str(path) for path in folders if not (ROOT / code / path).is_dir()] == []
