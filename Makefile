@@ -1,4 +1,4 @@
-# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint and the tests that need nothing.
+# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint, types and the tests that need nothing.
 # make test-fast: for daily use, without browser, Ray, datasets and slow tests.  make types: the type checker.  make fix: tidy.
 PYTHON ?= python3
 PORT ?= 8501
@@ -21,7 +21,7 @@ check-lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-check: check-lint
+check: check-lint types
 	$(BIN)/python -m pytest -m "not data and not e2e"
 
 types: .venv/.dev
