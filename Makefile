@@ -12,10 +12,13 @@ app: .venv/.run
 
 test: .venv/.dev
 	sh tests/e2e/install_chromium.sh
-	$(BIN)/python -m pytest
+	failed=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 -m "not alone" || failed=1; \
+	$(BIN)/python -m pytest --durations=20 -m alone || failed=1; \
+	exit $$failed
 
 test-fast: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=5 -m "not data and not e2e and not ray and not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 -m "not data and not e2e and not ray and not slow"
 
 check-lint: .venv/.dev
 	$(BIN)/ruff check .

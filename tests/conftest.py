@@ -24,6 +24,9 @@ from tests.support.drawn_sets import write_set
 
 pytest_plugins = ["tests.support.page_fixtures", "tests.support.untouched"]
 MAIN = sys.modules["__main__"]
+TESTS = Path(__file__).parent
+ALONE = ("api", "e2e", "load", "security")
+"""Folders whose tests start servers, or measure seconds and memory."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +38,15 @@ def main_module() -> Iterator[None]:
     sys.modules["__main__"] = MAIN
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses among them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``data`` are skipped where the face sets are absent."""
+    """Tests of servers, browsers and Ray are marked ``alone``; those marked ``data`` are skipped
+    where the face sets are absent.
+    """
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in ALONE or item.get_closest_marker("e2e") or item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.alone)
     try:
         data_dir()
     except DatasetError as error:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.security.servers import WEIGHTS, Server, Watch, connect, given, portrait
 
+pytestmark = pytest.mark.slow
 SENTENCE = "This upload is not known here"
 CLOSED = [
     ("POST", "/gradio_api/process_recording"),
