@@ -26,6 +26,7 @@ from agegender_core.serving import runtime, service
 from agegender_core.serving.api_schema import AnalysisJson, AttentionJson, FailureJson
 from agegender_core.vision.image_io import load_image
 from ui.common import proxies
+from ui.compat import gradio_private
 from ui.gradio.components import Given, failing
 from ui.gradio.hooks import alone
 
@@ -151,9 +152,8 @@ def build() -> gr.Blocks:
         _api(names, with_masks)
         gr.Markdown(parts.FOOT)
         demo.unload(parts.leave)
-    # whoever calls the API without a session counts as a new one, with state of its own
-    demo.state_session_capacity = SESSIONS
-    demo.max_threads = THREADS
+    # Whoever calls the API without a session counts as a new one, with state of its own.
+    gradio_private.limit_state_and_threads(demo, SESSIONS, THREADS)
     # The guard counts who may wait.
     return demo.queue(max_size=None, default_concurrency_limit=settings.concurrent, api_open=False)
 

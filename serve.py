@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime, service
+from ui.compat import gradio_private
 from ui.gradio.hooks import guarded, let_pages_go
 from ui.gradio.mounting import GradioSide, base_path
 
@@ -89,7 +90,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Gradio's own start and end, and the first network, loaded beside them."""
     threading.Thread(target=load_default, name="load default network", daemon=True).start()
     if gradio_side.mounted is not None:
-        let_pages_go(gradio_side.mounted.stop_event)
+        let_pages_go(gradio_private.stop_event(gradio_side.mounted))
     async with gradio_side.lifespan():
         yield
     gradio_side.tidy()

@@ -10,6 +10,7 @@ import pytest
 
 from agegender_core.errors import BusyError
 from agegender_core.serving.admission import AdmissionQueue
+from ui.compat.gradio_private import GradioQueue
 from ui.guard import calls
 from ui.guard.admission import Admission
 from ui.guard.bodies import Refused
@@ -184,7 +185,7 @@ def test_the_queue_serves_each_clients_first_before_anybodys_second() -> None:
         event_queue_per_concurrency_id={"network": line}, active_jobs=[None, [event("10.0.0.2")]]
     )
     gate = AdmissionQueue(1, 9)
-    admission = Admission(queue, lambda: gate)
+    admission = Admission(GradioQueue(queue), lambda: gate)
     joined = admission.enter("10.0.0.3", "network")
     assert admission.count() == 6
     line.queue += [event("10.0.0.2", 1), event("10.0.0.3", 1)]
@@ -201,7 +202,7 @@ def test_a_full_queue_and_a_full_share_are_refused() -> None:
     )
     queue = SimpleNamespace(event_queue_per_concurrency_id={"network": line}, active_jobs=[])
     gate = AdmissionQueue(1, 20)
-    admission = Admission(queue, lambda: gate)
+    admission = Admission(GradioQueue(queue), lambda: gate)
     with pytest.raises(Refused, match="full for you"):
         admission.enter("10.0.0.1", "network")
     left = [admission.enter(f"10.0.1.{number}", "network") for number in range(9)]

@@ -26,6 +26,7 @@ from agegender_core.video.analyzer import LiveAnalyser
 from tests.support.video_scenes import Cast, Network, person
 from tests.ui.conftest import Backend
 from ui.common import services
+from ui.compat import webrtc_private
 from ui.live import camera as live_camera
 from ui.live import snapshot as live_frozen
 from ui.live import text
@@ -349,7 +350,7 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
 
     async def lag() -> int:
         relay, camera = MediaRelay(), Camera()
-        live_camera.newest_only(relay)
+        webrtc_private.newest_only(relay)
         reader = relay.subscribe(camera)
         await reader.recv()
         await asyncio.sleep(0.3)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
+
+from ui.compat import streamlit_private
 
 CSS = Path(__file__).with_name("theme.css")
 
@@ -27,6 +28,5 @@ def _through_the_entry() -> None:
     its own to it until the entry has run once, so the first visitor of a fresh server who follows a
     link to a page would get that menu and none of the app's settings.
     """
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
+    if streamlit_private.menu_of_pages_folder_dropped():
         st.rerun()

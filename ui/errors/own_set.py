@@ -62,9 +62,9 @@ def show() -> None:
     """Upload, check, run."""
     st.markdown(
         f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder,"
-        f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.session_mb()} MB in all:"
-        f" {plain(HOW)}. They are read in memory, answered by the model you choose, and removed"
-        " when you close the page; nothing is written to disk."
+        f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.limits().session_mb} MB"
+        f" in all: {plain(HOW)}. They are read in memory, answered by the model you choose, and"
+        " removed when you close the page; nothing is written to disk."
     )
     turn = st.session_state.get(TURN, 0)
     how = st.segmented_control(
@@ -84,8 +84,8 @@ def show() -> None:
             accept_multiple_files=True,
             key=f"errors-own-upload-{turn}",
         )
-    uploads.seen(files)
-    uploads.say_refused()
+    uploads.mark_in_use(files)
+    uploads.render_refusal()
     # A run takes the place of all that stood here, instead of standing above its pale remains.
     with st.empty().container():
         if st.session_state.get(JOB) is not None:

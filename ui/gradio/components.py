@@ -1,8 +1,7 @@
 """What the Gradio front end is made of: components that hand images over unread, and answers as
 HTML that needs no file.
 
-Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way;
-``_kind`` derives them without.
+Components are derived by ``_kind``: the usual way, Gradio writes a ``.pyi`` beside this file.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import os
 import shutil
 import tempfile
 import threading
-from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -42,13 +40,14 @@ atexit.register(tidy)
 
 with proxies.hidden():
     import gradio as gr
-    from gradio.data_classes import ImageData
 
 from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
 from agegender_core.output.tables import describe_attributes  # noqa: E402
 from agegender_core.serving import runtime, service  # noqa: E402
 from agegender_core.serving.api_schema import json_schema  # noqa: E402
 from agegender_core.settings import ROOT  # noqa: E402
+from ui.common.upload_limits import UploadLimits  # noqa: E402
+from ui.compat import gradio_private  # noqa: E402
 from ui.gradio.figures import age_curve, block_title  # noqa: E402
 from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
 
@@ -124,8 +123,8 @@ CSS = Path(__file__).with_name("style.css").read_text()
 @cache
 def uploads() -> UploadStore:
     """All uploads, in memory. Raises ``ConfigError``."""
-    most = runtime.settings().uploads_mb * 2**20
-    return UploadStore(str(FOLDER), most, most // 3)
+    limits = UploadLimits.of(runtime.settings())
+    return UploadStore(str(FOLDER), limits.total, limits.client)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,17 +164,7 @@ def used(given: Sequence[Given]) -> Iterator[None]:
 
 
 def _kind(base: type, **methods: Any) -> Any:
-    """A subclass of a component, made without writing a file beside this one."""
-    return ABCMeta.__new__(
-        type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods}
-    )
-
-
-async def _moved(component: Any, path: Any) -> Any:
-    """Gradio would copy or fetch what a path names. Ours name uploads in memory, and nothing else
-    comes this far.
-    """
-    return str(path)
+    return gradio_private.component_class(base, __name__, **methods)
 
 
 def photo(label: str) -> gr.Image:
@@ -231,8 +220,8 @@ def _all_given(payload: Any) -> list[Given]:
     ]
 
 
-def _inside(picture: Any) -> ImageData | None:
-    return None if picture is None else ImageData(url=coded(picture, "JPEG"))
+def _inside(picture: Any) -> Any:
+    return None if picture is None else gradio_private.image_value(coded(picture, "JPEG"))
 
 
 def _local(name: str) -> dict[str, Any]:
@@ -242,23 +231,25 @@ def _local(name: str) -> dict[str, Any]:
     return {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
+# Paths name uploads in memory; nothing else comes as far as the components.
+UNMOVED = gradio_private.files_unmoved()
 Photo = _kind(
     gr.Image,
     preprocess=lambda self, payload: _given(payload),
-    async_move_resource_to_block_cache=_moved,
+    **UNMOVED,
     example_payload=lambda self: _local("photo.jpg"),
     example_value=lambda self: "photo.jpg",
 )
 Camera = _kind(
     gr.Image,
     preprocess=lambda self, payload: _given(payload),
-    async_move_resource_to_block_cache=_moved,
+    **UNMOVED,
 )
 Film = _kind(gr.Image, postprocess=lambda self, picture: _inside(picture))
 Files = _kind(
     gr.File,
     preprocess=lambda self, payload: _all_given(payload),
-    async_move_resource_to_block_cache=_moved,
+    **UNMOVED,
     example_payload=lambda self: [_local("photo.jpg"), _local("another.jpg")],
     example_value=lambda self: ["photo.jpg", "another.jpg"],
 )

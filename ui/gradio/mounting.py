@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime
 from ui.common import proxies
+from ui.compat import asgi_private
 
 LOG = logging.getLogger(__name__)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -94,7 +95,7 @@ class GradioSide:
             if self.error is None:
                 try:
                     await stack.enter_async_context(
-                        self._outer.router.lifespan_context(self._outer)
+                        asgi_private.lifespan_of(self._outer)(self._outer)
                     )
                 except Exception as error:
                     self._fail(error)

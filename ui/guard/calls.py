@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ui.compat.gradio_private import function_number
 from ui.guard.bodies import Refused
 from ui.guard.uploads import LONGEST_NAME, UNKNOWN, Upload, UploadStore, clean_name
 
@@ -183,7 +184,7 @@ def rebuild(told: dict[str, Any], function: Any, reader: Reader) -> Call:
     session = told.get("session_hash")
     body = {
         "data": data,
-        "fn_index": function._id,
+        "fn_index": function_number(function),
         "session_hash": (
             session if isinstance(session, str) and SESSION.fullmatch(session) else None
         ),

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agegender_core.errors import BusyError
 from agegender_core.serving.decoding_pool import Pool
+from ui.compat import gradio_private
+from ui.compat.asgi_private import route_path
 from ui.guard import calls
 from ui.guard.admission import FULL, Admission
 from ui.guard.answers import careful, log, send_bytes, send_json
@@ -90,7 +91,7 @@ class GradioGuard:
             rules.store,
             rules.limits,
         )
-        self.admission = Admission(gradio.get_blocks()._queue, gate)
+        self.admission = Admission(gradio_private.queue_of(gradio), gate)
         self.sessions = Sessions(gradio, rules.left)
         self._progress: dict[str, _Progress] = {}
         self._frames: dict[str, Upload] = {}
@@ -127,7 +128,7 @@ class GradioGuard:
             await careful(self._route, scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = get_route_path(scope) or "/"
+        path = route_path(scope)
         for methods, pattern, handler in self.routes:
             if scope["method"] in methods.split() and (found := pattern.fullmatch(path)):
                 return await handler(
@@ -145,8 +146,8 @@ class GradioGuard:
             try:
                 self.store.sweep()
                 self.sessions.sweep()
-                alive = self.app.get_blocks()._queue.event_ids_to_events
-                for event in [event for event in self._frames if event not in alive]:
+                queue = gradio_private.queue_of(self.app)
+                for event in [event for event in self._frames if queue.event(event) is None]:
                     self.store.drop(self._frames.pop(event))
             except Exception:
                 log.exception("the cleaner stumbled, and goes on")
@@ -357,7 +358,7 @@ class GradioGuard:
 
     async def _frame(self, scope: Scope, receive: Receive, send: Send, event: str) -> None:
         """The next frame of a live video."""
-        known = self.app.get_blocks()._queue.event_ids_to_events.get(event)
+        known = gradio_private.queue_of(self.app).event(event)
         if known is None:
             raise Refused(404, NOT_HERE)
         told = await self._told(scope, receive, FRAME)
@@ -388,7 +389,7 @@ class GradioGuard:
         return calls.Reader(self.store, client_of(scope), self.rules.largest, self.rules.most)
 
     def _function(self, index: Any) -> Any:
-        found = self.app.get_blocks().fns.get(index) if type(index) is int else None
+        found = gradio_private.functions(self.app).get(index) if type(index) is int else None
         if found is None or found.fn is None:
             raise Refused(404, "There is no function of this number.")
         return found
@@ -396,7 +397,7 @@ class GradioGuard:
     def _public(self, name: str) -> Any:
         public = {
             fn.api_name: fn
-            for fn in self.app.get_blocks().fns.values()
+            for fn in gradio_private.functions(self.app).values()
             if fn.api_visibility == "public" and fn.fn is not None
         }
         if name not in public:

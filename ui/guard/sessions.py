@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ui.compat import gradio_private
+
 KEPT, CLOSED = 600.0, 60.0
 """Seconds for which a session is kept after the last word of it, and after its page was closed."""
 
@@ -44,41 +46,20 @@ class Sessions:
 
     def of_event(self, event: str) -> str:
         """The session an event belongs to; the event itself where none is known."""
-        queue = self.app.get_blocks()._queue
-        if (found := queue.event_ids_to_events.get(event)) is not None:
-            return found.session_hash
-        return next(
-            (
-                session
-                for session, events in queue.pending_event_ids_session.items()
-                if event in events
-            ),
-            event,
-        )
+        session = gradio_private.queue_of(self.app).session_of(event)
+        return event if session is None else session
 
     def sweep(self) -> None:
         """Let go of what is over."""
         now = time.monotonic()
-        blocks = self.app.get_blocks()
-        for session in [
-            *blocks._queue.pending_messages_per_session,
-            *self.app.state_holder.session_data,
-        ]:
+        for session in gradio_private.stored_sessions(self.app):
             self._last.setdefault(session, now)
-        busy = {event.session_hash for job in blocks._queue.active_jobs if job for event in job}
-        for line in blocks._queue.event_queue_per_concurrency_id.values():
-            busy |= {event.session_hash for event in line.queue}
+        busy = gradio_private.queue_of(self.app).busy_sessions()
         for session, last in list(self._last.items()):
             if now - last > KEPT and session not in self._open and session not in busy:
                 self._forget(session)
 
     def _forget(self, session: str) -> None:
-        queue, states = self.app.get_blocks()._queue, self.app.state_holder
         del self._last[session]
-        queue.pending_messages_per_session.pop(session, None)
-        for event in queue.pending_event_ids_session.pop(session, set()):
-            queue.event_ids_to_events.pop(event, None)
-            self.app.iterators.pop(event, None)
-        states.session_data.pop(session, None)
-        states.time_last_used.pop(session, None)
+        gradio_private.forget_session(self.app, session)
         self.left(session)

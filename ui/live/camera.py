@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from agegender_core.settings import Settings
+from ui.compat import webrtc_private
 from ui.live.stream import Seen, Stream
-
-if TYPE_CHECKING:
-    from aiortc.contrib.media import MediaRelay
 
 KEY = "live-camera"
 PATIENCE = 8.0
@@ -126,27 +123,15 @@ def component(**options: Any) -> Any:
     place.
     """
     from streamlit_webrtc import webrtc_streamer
-    from streamlit_webrtc.relay import get_global_relay
 
-    newest_only(get_global_relay())
+    webrtc_private.newest_only(webrtc_private.global_relay())
     if st.session_state.get("page-before") == "Live":
         keep_open(options["key"])
     return webrtc_streamer(**options)
 
 
 def keep_open(key: str) -> None:
-    """While one stays on the page, its video goes on. streamlit-webrtc closes a camera that a run
-    of the script left out, and tells that by Streamlit's count of finished runs, which lags behind
-    on a busy computer and then jumps by two; forgotten, it is not compared.
-    """
+    """While one stays on the page, its video goes on."""
     context = st.session_state.get(key)
     if context is not None:
-        context._last_rendered_run_count = None
-
-
-def newest_only(relay: MediaRelay) -> None:
-    """Frames wait nowhere: who reads from aiortc's relay more slowly than the camera sends gets the
-    newest frame, not a growing queue.
-    """
-    if "subscribe" not in vars(relay):
-        relay.subscribe = partial(relay.subscribe, buffered=False)
+        webrtc_private.keep_open(context)

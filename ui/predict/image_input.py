@@ -46,7 +46,7 @@ def images_or_example(race: bool) -> list[Picture]:
                 on_click=_toggle_source,
             )
         uploaded = _at_hand(files)
-        uploads.say_refused()
+        uploads.render_refusal()
     if camera:
         shot = _snapshot(race)
         if shot:
@@ -100,7 +100,7 @@ def pictures(race: bool) -> list[Picture]:
     with upload:  # always there: its files outlive a visit to another tab
         files = _uploader(on_change=_forget_kept)
         uploaded = _at_hand(files)
-        uploads.say_refused()
+        uploads.render_refusal()
         formats_and_privacy()
     if camera.open:
         with camera:
@@ -154,7 +154,7 @@ def _uploader(on_change: object, label: str = "visible") -> Sequence:
         on_change=on_change,
         label_visibility=label,
     )
-    uploads.seen(files)
+    uploads.mark_in_use(files)
     return files
 
 
