@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui.attention import cover, faithfulness, finding, interventions, test_set, viewer
+from ui.attention import cover, faithfulness, finding, interventions, state, test_set, viewer
 from ui.attention import query_params as link
 from ui.attention import setup as start
 from ui.attention.session import Subject, networks, subject
@@ -13,7 +13,6 @@ from ui.common import messages, model_card, theme
 from ui.common.guards import ready
 from ui.predict import image_input, selectors, session_results
 
-TABS = "attention-tabs"
 PARTS = {
     "cover": cover.show,
     "look": viewer.show,
@@ -27,8 +26,8 @@ def explore(face: Subject) -> None:
     """The parts; only the open one is computed."""
     # The open tab lives in the session alone: a ``default`` that changed with each run would be
     # taken as a new choice and undo the click.
-    st.session_state.setdefault(TABS, link.TABS[link.get("tab")])
-    tabs = st.tabs(list(link.TABS.values()), key=TABS, on_change="rerun")
+    state.TAB.set_default(link.TABS[link.get("tab")])
+    tabs = st.tabs(list(link.TABS.values()), key=state.TAB.key, on_change="rerun")
     for tab, name in zip(tabs, link.TABS, strict=True):
         if tab.open:
             link.put("tab", name)

@@ -15,10 +15,9 @@ from ui.predict import (
     result_card,
     selectors,
     session_results,
+    state,
 )
 from ui.predict.session_results import Answer, Failure
-
-OPEN_ATTENTION = "open-attention"
 
 
 def marked_image(answer: Answer) -> None:
@@ -37,7 +36,7 @@ def faces(answer: Answer) -> None:
         """Make the next run open Attention with this face and this model: callbacks cannot change
         the page themselves.
         """
-        st.session_state[OPEN_ATTENTION] = True
+        state.OPEN_ATTENTION.set(True)
         image_input.hand_over("Attention", answer.picture)
         attention.put("weights", answer.weights)
         attention.put("face", number)
@@ -102,7 +101,7 @@ def main(settings: Settings) -> None:
         downloads.buttons([answer])
 
 
-if st.session_state.pop(OPEN_ATTENTION, False):
+if state.OPEN_ATTENTION.pop():
     st.switch_page("pages/attention.py")
 theme.page(
     "Age and gender from faces",

@@ -7,7 +7,7 @@ from typing import Any
 from tests.ui.conftest import Backend, own_answers
 from tests.ui.test_predict_page import cards, png, upload
 from ui.predict import examples
-from ui.predict.image_input import KEPT
+from ui.predict.state import SAVED_UPLOADS
 
 
 def away_and_back(app: Any) -> None:
@@ -40,7 +40,9 @@ def test_remove_forgets_them(backend: Backend, open_app: Any, photo: bytes) -> N
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
     app.button(key="remove-uploads").click().run()
-    assert shows_the_sample(app) and not app.session_state[KEPT] and not own_answers(app)
+    assert (
+        shows_the_sample(app) and not app.session_state[SAVED_UPLOADS.key] and not own_answers(app)
+    )
     assert list(app.session_state["faces"]) == [examples.picture(examples.FIRST).digest]
     away_and_back(app)
     assert shows_the_sample(app)
@@ -50,7 +52,7 @@ def test_a_new_choice_takes_their_place(backend: Backend, open_app: Any, photo: 
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
     upload(app, png("two.png", photo), png("three.png", photo))
-    assert [picture.name for picture in app.session_state[KEPT]["Predict"]] == [
+    assert [picture.name for picture in app.session_state[SAVED_UPLOADS.key]["Predict"]] == [
         "two.png",
         "three.png",
     ]

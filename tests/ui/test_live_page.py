@@ -29,7 +29,7 @@ from ui.common import services
 from ui.compat import webrtc_private
 from ui.live import camera as live_camera
 from ui.live import snapshot as live_frozen
-from ui.live import text
+from ui.live import state, text
 from ui.live.stream import LONGEST_SIDE, Seen, Stream
 from ui.predict import downloads
 
@@ -376,7 +376,7 @@ def test_a_run_that_is_counted_late_closes_no_camera(
     )
     context._last_rendered_run_count = 7
     monkeypatch.setattr(
-        "streamlit.session_state", {live_camera.KEY: context, "page-before": before}
+        "streamlit.session_state", {state.CAMERA.key: context, "page-before": before}
     )
     monkeypatch.setattr(webrtc, "get_this_session_info", object)
     monkeypatch.setattr(webrtc, "get_script_run_count", lambda _: 9)
@@ -386,7 +386,7 @@ def test_a_run_that_is_counted_late_closes_no_camera(
     monkeypatch.setattr(
         "streamlit_webrtc.webrtc_streamer", lambda key: webrtc._get_or_create_context(key)
     )
-    assert live_camera.component(key=live_camera.KEY).state.playing is stays
+    assert live_camera.component(key=state.CAMERA.key).state.playing is stays
 
 
 def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:

@@ -19,7 +19,8 @@ from tests.support.fakes import FakePredictor
 from tests.ui.conftest import Backend, entry, own_answers
 from ui.common import services
 from ui.predict import examples, face_grid
-from ui.predict.image_input import CAMERA, KEPT, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
+from ui.predict.image_input import CAMERA, SAMPLE, UPLOAD, privacy_sentence
+from ui.predict.state import SAVED_UPLOADS, SOURCE
 
 File = tuple[str, bytes, str]
 
@@ -31,7 +32,7 @@ def upload(app: AppTest, *files: File) -> AppTest:
 
 
 def open_tab(app: AppTest, tab: str) -> AppTest:
-    app.session_state[SOURCE_KEY] = tab
+    app.session_state[SOURCE.key] = tab
     app.run()
     assert not app.exception
     return app
@@ -114,7 +115,7 @@ def test_why_this_answer_opens_attention_with_that_face_and_model(
         app.session_state["attention_face"] == 2
         and app.session_state["attention_weights"] == "fake-weights"
     )
-    (image,) = app.session_state[KEPT]["Attention"]
+    (image,) = app.session_state[SAVED_UPLOADS.key]["Attention"]
     assert image.name == "three.png" and image.data == photo
     assert backend.runs == 1, "the answer is the one of the card"
 
@@ -125,7 +126,7 @@ def test_why_on_the_sample_opens_the_sample_there(backend: Backend, open_app: An
     app.switch_page("pages/attention.py").run()
     assert (
         app.session_state["page"] == "Attention"
-        and app.session_state[SOURCE_KEY] == SAMPLE
+        and app.session_state[SOURCE.key] == SAMPLE
         and backend.shipped_runs == 1
     )
 

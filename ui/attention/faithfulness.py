@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.attention import query_params as link
+from ui.attention import state
 from ui.attention.figures import FLAT, curves
 from ui.attention.jobs import Job, duration_words
 from ui.attention.layers import SALIENCY, blocks, title
@@ -33,7 +34,6 @@ MARGIN = 0.01
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
 FLATNESS = "It is flat: which place comes first is little more than rounding."
 KINDS = ("deletion", "insertion")
-JOB, FAILED = "attention-job", "attention-job-failed"
 COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
 """Crops answered for a saliency map, and for the two curves of any map: what progress is counted
 in.
@@ -47,8 +47,8 @@ Row = dict[str, Any]
 
 def show(subject: Subject) -> None:
     """A button, then progress, then curves, areas and a verdict for each map."""
-    st.fragment(_test, run_every=POLL if JOB in st.session_state else None)(
-        subject, JOB in st.session_state
+    st.fragment(_test, run_every=POLL if state.TEST.is_set() else None)(
+        subject, state.TEST.is_set()
     )
 
 
@@ -68,15 +68,15 @@ def _test(subject: Subject, polling: bool) -> None:
         key=key("target"),
         persist_state="session",
     )
-    store: dict[Any, dict[str, Row]] = st.session_state.setdefault("attention-curves", {})
+    store: dict[Any, dict[str, Row]] = state.CURVES.stored()
     wish = (*subject.key, target)
     _collect(store)
-    if polling != (JOB in st.session_state):
+    if polling != (state.TEST.is_set()):
         st.rerun()
     if wish in store:
         _result(store[wish])
-    elif JOB in st.session_state and st.session_state[JOB][0] == wish:
-        _progress(st.session_state[JOB][1])
+    elif state.TEST.get()[0] == wish:
+        _progress(state.TEST.get()[1])
     else:
         _offer(subject, wish, target)
     link.write()
@@ -84,7 +84,7 @@ def _test(subject: Subject, polling: bool) -> None:
 
 def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     """The button, with how long it took last time."""
-    if error := st.session_state.pop(FAILED, None):
+    if error := state.TEST_ERROR.pop():
         st.error(plain(error), icon=":material/error:")
     wanted = maps_wanted(subject)
     st.button(
@@ -105,14 +105,12 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     _cancel()
     masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
     network, card, crop = subject.predictor.network, subject.card, subject.prediction.crop
-    st.session_state[JOB] = (
-        wish,
-        Job(lambda report: run_test(network, card, crop, masks, target, report)),
-    )
+    job = Job(lambda report: run_test(network, card, crop, masks, target, report))
+    state.TEST.set((wish, job))
 
 
 def _cancel() -> None:
-    _, job = st.session_state.pop(JOB, (None, None))
+    _, job = state.TEST.pop()
     if job is not None:
         job.cancel()
 
@@ -132,16 +130,16 @@ def _progress(job: Job) -> None:
 
 def _collect(store: dict[Any, dict[str, Row]]) -> None:
     """Keep what a finished job found."""
-    wish, job = st.session_state.get(JOB, (None, None))
+    wish, job = state.TEST.get()
     if job is None or job.running:
         return
-    del st.session_state[JOB]
+    state.TEST.clear()
     if job.result is not None:
         store[wish] = job.result
         for old in list(store)[: -MOST["curves"]]:
             del store[old]
     elif job.error:
-        st.session_state[FAILED] = job.error
+        state.TEST_ERROR.set(job.error)
 
 
 def maps_wanted(subject: Subject) -> list[str]:

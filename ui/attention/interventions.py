@@ -8,12 +8,14 @@ import streamlit as st
 
 from agegender_core.types import AgeEstimate, Categorical
 from ui.attention import query_params as link
-from ui.attention.covers import VERSION, read_word
+from ui.attention import state
+from ui.attention.covers import read_word
 from ui.attention.figures import before_after
 from ui.attention.layers import blocks, title
-from ui.attention.mask_changes import SEED, all_changed, change_key, set_all
+from ui.attention.mask_changes import all_changed, set_all
 from ui.attention.session import Estimate, Subject
 from ui.common.charts import CONFIG, with_en_dash
+from ui.common.state import count_up
 from ui.predict.result_card import choice, interval_words, range_words
 
 WORDS = {"own": "Its own", "off": "Off", "mean": "Mean", "shuffled": "Shuffled"}
@@ -34,7 +36,7 @@ def show(subject: Subject) -> None:
             st.button("Uncover the face", key="attention-uncover", on_click=_uncover)
     with left, st.container(key="attention-answer", gap="small"):
         before = subject.answered({})
-        after = subject.answered(changes, st.session_state.get(SEED, 0), cover)
+        after = subject.answered(changes, state.SEED.get(), cover)
         st.html(cards(before, after))
         touched = cover is not None or any(change != "own" for change in changes.values())
         words = moved_words(before, after) if touched else "Nothing is changed yet."
@@ -69,13 +71,13 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
     st.markdown("**Change the masks**")
     changes = {}
     for name in found:
-        st.session_state.setdefault(change_key(name), "own")
+        state.mask_change(name).set_default("own")
         changes[name] = st.segmented_control(
             title(name),
             list(WORDS),
             required=True,
             format_func=WORDS.get,
-            key=change_key(name),
+            key=state.mask_change(name).key,
             persist_state="session",
         )
     with st.container(horizontal=True, key="attention-all"):
@@ -94,18 +96,18 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
         if change != "own"
     )
     st.html(f'<ul class="ag-lines ag-small">{lines}</ul>')
-    if st.session_state.get("attention-flatten", False) != all_changed(found, "mean"):
+    if state.FLATTEN.get() != all_changed(found, "mean"):
         st.rerun()  # the switch above the tabs and its sentence follow
     return changes
 
 
 def _uncover() -> None:
     link.put("cover", None)
-    st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1
+    count_up(state.PAD_VERSION)
 
 
 def _reshuffle() -> None:
-    st.session_state[SEED] = st.session_state.get(SEED, 0) + 1
+    count_up(state.SEED)
 
 
 def cards(before: Estimate, after: Estimate) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import streamlit as st
 
 from agegender_core.types import AgeEstimate, Categorical, Prediction
+from ui.attention import state
 from ui.attention.covers import Cover
 from ui.common import services
 from ui.predict.session_results import Answer
@@ -193,7 +194,7 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
 
 def kept(kind: str, key: tuple[Any, ...], make: Callable[[], Kept]) -> Kept:
     """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
-    store: dict[tuple[Any, ...], Kept] = st.session_state.setdefault(f"attention-{kind}", {})
+    store: dict[tuple[Any, ...], Kept] = state.results(kind).stored()
     if key not in store:
         store[key] = make()
         for old in list(store)[: -MOST[kind]]:

@@ -15,6 +15,7 @@ from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.labels import FAIRFACE_GROUPS
 from agegender_core.vision.image_io import load_image
 from ui.attention import query_params as link
+from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
 from ui.common import model_card
@@ -22,13 +23,13 @@ from ui.common.messages import plain
 from ui.common.query_state import given
 from ui.predict import selectors
 from ui.predict.session_results import Answer, Picture, Seen
+from ui.predict.state import ANSWERS, FACES
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 ROOM = 4
 """Faces that have a button each, on a phone as well; more are in a list."""
-KEPT, ROW = "attention-kept-picture", "attention-row-of-a-set"
 
 
 def row_of_a_set() -> list[Picture]:
@@ -88,17 +89,14 @@ def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
             f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows"
             " are whole numbers"
         )
-    kept = st.session_state.get(ROW)
-    if kept is None or kept[0] != (name, number):
+    stored = state.ROW.get()
+    if stored is None or stored[0] != (name, number):
         record, encoded = read_row(name, int(number))
-        kept = st.session_state[ROW] = (
-            (name, number),
-            record,
-            Picture(f"{TERMS[name].title} {record.file}", encoded),
-        )
-    _, record, picture = kept
+        stored = ((name, number), record, Picture(f"{TERMS[name].title} {record.file}", encoded))
+        state.ROW.set(stored)
+    _, record, picture = stored
     if name != "fgnet":  # photographs, in which a face is looked for as in any other
-        known = st.session_state.setdefault("faces", {})
+        known = FACES.stored()
         if picture.digest not in known:
             known[picture.digest] = Seen((chip_face(load_image(picture.data), record),))
     return record, picture
@@ -107,7 +105,7 @@ def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
 def _leave_row() -> None:
     for name in link.RESERVED:
         st.query_params.pop(name, None)
-    st.session_state.pop(ROW, None)
+    state.ROW.clear()
 
 
 def no_masks() -> None:
@@ -135,22 +133,18 @@ def kept_picture() -> list[Picture]:
     take its place.
     """
     usual = sample()[0].digest  # which stands here anyway
-    kept = [
-        answer
-        for answer in st.session_state.get("answers", {}).values()
-        if answer.picture.digest != usual
-    ]
+    kept = [answer for answer in ANSWERS.get().values() if answer.picture.digest != usual]
     if not kept:
         return []
     picture = kept[-1].picture
-    if st.session_state.get(KEPT) != picture.digest:
+    if state.PICTURE.get() != picture.digest:
         st.button(
             f"Explore {plain(picture.name)}",
             icon=":material/history:",
             key="attention-go-on",
             type="primary",
-            on_click=st.session_state.__setitem__,
-            args=(KEPT, picture.digest),
+            on_click=state.PICTURE.set,
+            args=(picture.digest,),
         )
         return []
     return [picture]

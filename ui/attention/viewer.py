@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from ui.attention import export
+from ui.attention import export, state
 from ui.attention import query_params as link
 from ui.attention.export import over_face
 from ui.attention.figures import (
@@ -55,25 +55,23 @@ OVERVIEW = 256
 """Pixels of a face in the row of all blocks."""
 A_PAGE = 16
 """Channels shown at a time."""
-PLAY = "attention-play"
-
-
-DETAILS = "attention-details-open"
 
 
 def show(subject: Subject) -> None:
     """The masks of all blocks side by side, and the viewer behind them."""
     _side_by_side(subject)
-    st.session_state.setdefault(DETAILS, bool(link.get("details")))
+    state.DETAILS_OPEN.set_default(bool(link.get("details")))
     words = (
         "Details: step through the blocks, single channels, trunk and output"
         if subject.own_masks
         else "Details: values and colours"
     )
-    details = st.expander(words, icon=":material/zoom_in:", key=DETAILS, on_change="rerun")
+    details = st.expander(
+        words, icon=":material/zoom_in:", key=state.DETAILS_OPEN.key, on_change="rerun"
+    )
     link.put("details", int(bool(details.open)))
     if not details.open:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         link.write()
         return
     with details:
@@ -122,7 +120,7 @@ def _side_by_side(subject: Subject) -> None:
 
 
 def _details(subject: Subject) -> None:
-    playing = st.session_state.get(PLAY) is not None
+    playing = state.PLAYBACK.get() is not None
     st.fragment(_viewer, run_every=PERIOD if playing else None)(subject, playing)
 
 
@@ -130,7 +128,7 @@ def _viewer(subject: Subject, ticking: bool) -> None:
     """``ticking``: whether the timer runs, which only a run of the whole page can change."""
     stops = blocks(subject)
     _advance(stops)
-    if ticking != (st.session_state.get(PLAY) is not None):
+    if ticking != (state.PLAYBACK.get() is not None):
         st.rerun()
     name = link.coerce_to_options("block", names(subject))
     _stepper(subject, stops)
@@ -186,7 +184,7 @@ def _stepper(subject: Subject, stops: list[str]) -> None:
         )
         label, icon = (
             ("Play", ":material/play_arrow:")
-            if st.session_state.get(PLAY) is None
+            if state.PLAYBACK.get() is None
             else ("Pause", ":material/pause:")
         )
         st.button(label, icon=icon, key="attention-play-button", on_click=_play, args=(stops,))
@@ -194,10 +192,8 @@ def _stepper(subject: Subject, stops: list[str]) -> None:
 
 def _play(stops: list[str]) -> None:
     """Start or stop."""
-    playing = st.session_state.get(PLAY) is not None
-    st.session_state[PLAY] = (
-        None if playing else {"left": ROUNDS * len(stops), "since": monotonic()}
-    )
+    playing = state.PLAYBACK.get() is not None
+    state.PLAYBACK.set(None if playing else {"left": ROUNDS * len(stops), "since": monotonic()})
 
 
 def _step(stops: list[str], by: int) -> None:
@@ -210,17 +206,17 @@ def _advance(stops: list[str]) -> None:
     """One step on where the video is playing and the timer has run; a control moved in between does
     not push it.
     """
-    playback = st.session_state.get(PLAY)
+    playback = state.PLAYBACK.get()
     if not stops:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         return
     if playback is None or monotonic() - playback["since"] < 0.8 * PERIOD:
         return
     if playback["left"] <= 0:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         return
     _step(stops, 1)
-    st.session_state[PLAY] = {"left": playback["left"] - 1, "since": monotonic()}
+    state.PLAYBACK.set({"left": playback["left"] - 1, "since": monotonic()})
 
 
 def _which(name: str) -> None:

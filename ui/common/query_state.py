@@ -59,8 +59,16 @@ class Address:
         """Value of setting ``name``."""
         return st.session_state.get(self.key(name), self.settings[name].default)
 
+    def field(self, name: str) -> Any:
+        """Value of a widget that belongs to the page and is no setting; None until it is set."""
+        return st.session_state.get(self.key(name))
+
+    def knows(self, name: str) -> bool:
+        """Whether the session has a value of ``name``."""
+        return self.key(name) in st.session_state
+
     def put(self, name: str, value: Any) -> None:
-        """Set setting ``name``; only before its widget is drawn, or in a callback."""
+        """Set setting or field ``name``; only before its widget is drawn, or in a callback."""
         st.session_state[self.key(name)] = value
 
     def coerce_to_options(self, name: str, options: Sequence[Any]) -> Any:
@@ -77,7 +85,7 @@ class Address:
         """
         params, wrong = given(), []
         for name, setting in self.settings.items():
-            if self.key(name) not in st.session_state:
+            if not self.knows(name):
                 found = setting.read(params[name]) if name in params else None
                 self.put(name, setting.default if found is None else found)
                 if found is None and name in params:

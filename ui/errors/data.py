@@ -23,15 +23,12 @@ from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.inference.model_zoo import list_weights
 from ui.common import services
 from ui.errors import query_params as link
+from ui.errors import state
 from ui.models import tables as measured
 
 MAX_TABLES, MAX_RESULTS = 4, 64
 WHOLE = ("space", "disputes")
 """Results about a whole table, whatever the filter and the chosen model."""
-OWN_TABLE, OWN_VERSION, ASKED = "errors-own-table", "errors-own-version", "errors-asked"
-"""Where a visitor's own set lies in the session with its version, and the last answers of networks
-that were asked anew.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +72,7 @@ class Scope:
         question = (self.version, name, chosen, settings)
         if not self.own:
             return _result(question, work)
-        cache = st.session_state.setdefault("errors-own-results", {})
+        cache = state.OWN_RESULTS.stored()
         if question not in cache:
             if len(cache) >= MAX_RESULTS:
                 cache.clear()
@@ -96,7 +93,7 @@ def set_title(name: str) -> str:
 def sets() -> dict[str, list[str]]:
     """Set to the networks with predictions on it; a visitor's own set first where there is one."""
     found = tables.available(measured.REPORTS)
-    own = st.session_state.get(OWN_TABLE)
+    own = state.OWN_TABLE.get()
     return found if own is None else {link.OWN: list(own.weights), **found}
 
 
@@ -138,7 +135,7 @@ def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, st
     Raises ``DatasetError`` where the table of ``weights`` itself cannot be read.
     """
     if set_name == link.OWN:
-        return st.session_state[OWN_TABLE], st.session_state[OWN_VERSION], ()
+        return state.OWN_TABLE.get(), state.OWN_VERSION.get(), ()
     names = (weights, *(name for name in others if name != weights))
     stamp = tuple(
         _stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names

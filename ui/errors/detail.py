@@ -22,10 +22,10 @@ from agegender_core.vision.image_io import load_image
 from ui.common import charts, messages, services
 from ui.common.charts import CONFIG
 from ui.common.messages import plain
-from ui.errors import data
+from ui.errors import data, state
 from ui.errors import gallery as errors_gallery
 from ui.errors import query_params as link
-from ui.errors.data import ASKED, Scope
+from ui.errors.data import Scope
 from ui.errors.images import ImageSource, one
 from ui.errors.text import condition, label_words
 
@@ -253,7 +253,7 @@ def _distribution(scope: Scope, row: int, content: bytes | None, image_source: I
         )
         return
     file = str(scope.table.labels["file"].iloc[row])
-    asked = st.session_state.setdefault(ASKED, {})  # table, file and weights to an age estimate
+    asked = state.ASKED.stored()
     if (scope.version, file, scope.weights) not in asked:
         if not st.button(
             "Run the model for its age distribution", icon=":material/bar_chart:", key="errors-ask"

@@ -96,8 +96,8 @@ def _labels(table: ErrorTable) -> None:
 def _answers(table: ErrorTable) -> None:
     for column, task in zip(st.columns(3), ("age", "gender", "race"), strict=True):
         name = f"{task}_is"
-        if st.session_state.get(key(name)) not in ("", *VERDICTS):
-            link_put(name, "")
+        if link.ADDRESS.field(name) not in ("", *VERDICTS):
+            link.put(name, "")
         column.selectbox(
             f"{task.capitalize()} is",
             ["", *VERDICTS],
@@ -138,11 +138,6 @@ def _conditions(table: ErrorTable) -> None:
 
 def _keep(name: str, options: list[str]) -> None:
     """Choices that this dataset does not have are dropped, or the widget would refuse them."""
-    chosen = st.session_state.get(key(name)) or []
+    chosen = link.ADDRESS.field(name) or []
     if any(value not in options for value in chosen):
-        link_put(name, [value for value in chosen if value in options])
-
-
-def link_put(name: str, value: object) -> None:
-    """Set a field of the filter before its widget is drawn."""
-    st.session_state[key(name)] = value
+        link.put(name, [value for value in chosen if value in options])

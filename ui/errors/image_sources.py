@@ -21,6 +21,7 @@ from agegender_core.datasets.readers.base import FolderPictures
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.settings import path_setting
 from ui.common.messages import plain
+from ui.errors import state
 from ui.errors.data import set_title
 from ui.errors.images import ImageSource, NoImages, local
 
@@ -151,8 +152,8 @@ def _count(set_name: str, source: str, _found: LayoutImages, _files: Sequence[st
 
 def choose(set_name: str, files: Sequence[str]) -> ImageSource:
     """Where the images ``files`` of ``set_name`` come from, with its choice in the toolbar."""
-    own, typed = local(set_name), st.session_state.setdefault("errors-typed-sources", {})
-    typed = typed if may_type() else {}
+    own = local(set_name)
+    typed = state.TYPED_SOURCES.stored() if may_type() else {}
     source = typed.get(set_name) or named().get(set_name)
     found, problem, where = (
         own,
@@ -205,10 +206,11 @@ def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None
         help=f"Images {where}.",
     ):
         st.caption(f"Images {plain(where)}.")
-        st.session_state.setdefault(f"errors-source-{set_name}", typed.get(set_name, ""))
+        field = state.source_input(set_name)
+        field.set_default(typed.get(set_name, ""))
         st.text_input(
             f"Folder or table of {set_title(set_name)}, or hub:owner/name",
-            key=f"errors-source-{set_name}",
+            key=field.key,
             on_change=_typed,
             max_chars=MAX_SOURCE,
             args=(set_name,),
@@ -227,10 +229,7 @@ def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None
 
 def _typed(set_name: str) -> None:
     """A source was typed, or taken away."""
-    sources, text = (
-        st.session_state["errors-typed-sources"],
-        st.session_state[f"errors-source-{set_name}"].strip(),
-    )
+    sources, text = state.TYPED_SOURCES.stored(), state.source_input(set_name).get().strip()
     if text:
         sources[set_name] = text
     else:

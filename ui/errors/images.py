@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ from agegender_core.datasets.parquet_store import set_path
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError, InvalidImageError
 from agegender_core.vision.image_io import load_image
+from ui.errors import state
 from ui.errors.data import Scope
 
 SIDE = 112
@@ -30,7 +30,6 @@ LIGHT = 6_000
 KEPT = 800
 """Small images kept in a session, a few kilobytes each; those seen longest ago make room."""
 SHOWABLE = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
-THUMBNAILS = "errors-thumbnails"
 
 
 class ImageSource(Protocol):
@@ -146,9 +145,7 @@ def thumbnails(
     """Data addresses of small images, None where there is none. ``split``: as of
     ``Images.read``.
     """
-    kept: OrderedDict[tuple[str, str | None, str], str] = st.session_state.setdefault(
-        THUMBNAILS, OrderedDict()
-    )
+    kept = state.THUMBNAILS.stored()
     places = [(image_source.name, split, file) for file in files]
     try:
         for file, content in image_source.read(
@@ -169,7 +166,7 @@ def thumbnails(
 
 def forget(image_source: ImageSource) -> None:
     """Drop what was kept of a source that is gone."""
-    kept = st.session_state.get(THUMBNAILS, {})
+    kept = state.THUMBNAILS.get()
     for place in [place for place in kept if place[0] == image_source.name]:
         del kept[place]
 

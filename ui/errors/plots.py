@@ -14,8 +14,9 @@ from agegender_core.analysis import plot_data
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.errors import ConfigError
 from ui.common.messages import plain
+from ui.common.state import Slot, count_up
 from ui.errors import data as errors_data
-from ui.errors import figures, gallery
+from ui.errors import figures, gallery, state
 from ui.errors import query_params as link
 from ui.errors import selection as errors_pick
 from ui.errors.data import Scope
@@ -24,10 +25,6 @@ from ui.errors.query_params import key
 from ui.errors.selection import pick
 
 FORMATS = {"png": "PNG", "svg": "SVG"}
-NONCE = "errors-plot-nonce"
-"""Counts how often marks were cleared: a figure of a new key has forgotten its own."""
-FRESH = "errors-fresh-pick"
-"""Whether the mark was made in this run."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
             required=True,
             default="png",
             format_func=FORMATS.get,
-            key="errors-format",
+            key=state.PLOT_FORMAT.key,
             help="The camera above a plot saves it in this form.",
         )
     if not scope.mask.any():
@@ -95,9 +92,9 @@ def show(scope: Scope, image_source: ImageSource) -> None:
 
 
 def _draw(scope: Scope, item: Drawn) -> None:
-    chart = f"errors-plot-{item.name}-{scope.weights}-{st.session_state.get(NONCE, 0)}"
+    chart = state.chart(item.name, scope.weights)
     image = {
-        "format": st.session_state.get("errors-format", "png"),
+        "format": state.PLOT_FORMAT.get(),
         "filename": f"{scope.table.set}-{scope.weights}-{item.name}",
         "scale": 2,
     }
@@ -113,7 +110,7 @@ def _draw(scope: Scope, item: Drawn) -> None:
     st.plotly_chart(
         item.figure,
         width="stretch",
-        key=chart,
+        key=chart.key,
         on_select=lambda: _picked(chart),
         selection_mode=modes,
         config=config,
@@ -122,11 +119,11 @@ def _draw(scope: Scope, item: Drawn) -> None:
     st.caption(item.words + (f" {item.note}" if item.note else ""))
 
 
-def _picked(chart: str) -> None:
+def _picked(chart: Slot[Any]) -> None:
     """A mark was made or taken away in a plot."""
-    link.put("pick", from_selection(st.session_state[chart].selection))
+    link.put("pick", from_selection(chart.get().selection))
     link.first_page()
-    st.session_state[FRESH] = link.get("pick") is not None
+    state.FRESH_MARK.set(link.get("pick") is not None)
 
 
 def from_selection(selection: Any) -> str | None:
@@ -149,7 +146,7 @@ def clear(*_: Any) -> None:
     """No mark."""
     link.put("pick", None)
     link.first_page()
-    st.session_state[NONCE] = st.session_state.get(NONCE, 0) + 1
+    count_up(state.PLOT_TURN)
 
 
 def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> None:
@@ -170,7 +167,7 @@ def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> No
     rows = gallery.ordered(scope, mask & scope.mask)
     head = f"{len(rows):,} images: {plain(words)}"
     sign.markdown(f":material/arrow_downward: **{head}**. They are below.")
-    if st.session_state.pop(FRESH, False):
+    if state.FRESH_MARK.pop():
         st.toast(f"**{head}**. They are below the plot.", icon=":material/arrow_downward:")
     st.subheader(head, anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import streamlit as st
-
 from agegender_core.analysis.filters import SORTS, VALUES, VERDICTS, Filter, read_filter
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.errors import ConfigError
 from ui.common.query_state import Address, Setting, bring_up_to_date, choice, given, number, text
+from ui.common.state import count_up
+from ui.errors import state
 
 VIEWS = {
     "gallery": "Gallery",
@@ -87,16 +87,12 @@ VIEWS_OF = {
 }
 """Settings that stand in the address of some parts only."""
 FILTERS = tuple(item.name for item in fields(Filter))
-PROBLEMS, TURN = "errors-address-problems", "errors-turn"
-"""Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has
-to forget where it was.
-"""
 
 
 def first_page(*_: Any) -> None:
     """Back to the first page of tiles: what every change of the choice asks for."""
     put("page", 1)
-    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
+    count_up(state.TILES_TURN)
 
 
 def other_set(*_: Any) -> None:
@@ -111,7 +107,7 @@ def read() -> None:
     out and named by ``problems``.
     """
     params, wrong = given(), ADDRESS.read()
-    if key("filter") not in st.session_state:
+    if not ADDRESS.knows("filter"):
         words = {name: params[name] for name in FILTERS if name in params}
         try:
             chosen = read_filter(words)
@@ -120,12 +116,12 @@ def read() -> None:
             wrong.append(str(error))
         _fill(chosen)
     if wrong:
-        st.session_state[PROBLEMS] = wrong
+        state.PROBLEMS.set(wrong)
 
 
 def problems() -> list[str]:
     """What of the address could not be read, once."""
-    return st.session_state.pop(PROBLEMS, [])
+    return state.PROBLEMS.pop()
 
 
 def set_filter(chosen: Filter) -> None:
@@ -135,15 +131,15 @@ def set_filter(chosen: Filter) -> None:
 
 
 def _fill(chosen: Filter) -> None:
-    st.session_state[key("filter")] = True
+    put("filter", True)
     for name in FILTERS:
         value = getattr(chosen, name)
-        st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
+        put(name, list(value) if isinstance(value, tuple) else value)
 
 
 def get_filter() -> Filter:
     """The filter that the widgets say. Raises ``ConfigError`` for an impossible one."""
-    found = {name: st.session_state.get(key(name)) for name in FILTERS}
+    found = {name: ADDRESS.field(name) for name in FILTERS}
     for name in VALUES:
         found[name] = tuple(found[name] or ())
     for name in ("age_is", "gender_is", "race_is"):

@@ -10,13 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
-
 from agegender_core.settings import Settings
+from ui.common.state import PAGE_BEFORE
 from ui.compat import webrtc_private
+from ui.live import state
 from ui.live.stream import Seen, Stream
 
-KEY = "live-camera"
 PATIENCE = 8.0
 """Seconds until it is said that the connection does not come about."""
 SILENCE = 4.0
@@ -101,7 +100,7 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
     several connections at once and asks for the camera again and again where it is refused.
     """
     context = component(
-        key=KEY,
+        key=state.CAMERA.key,
         rtc_configuration={"iceServers": ice_servers(settings)},
         media_stream_constraints=CONSTRAINTS,
         video_frame_callback=stream.receive,
@@ -125,13 +124,13 @@ def component(**options: Any) -> Any:
     from streamlit_webrtc import webrtc_streamer
 
     webrtc_private.newest_only(webrtc_private.global_relay())
-    if st.session_state.get("page-before") == "Live":
-        keep_open(options["key"])
+    if PAGE_BEFORE.get() == "Live":
+        keep_open()
     return webrtc_streamer(**options)
 
 
-def keep_open(key: str) -> None:
+def keep_open() -> None:
     """While one stays on the page, its video goes on."""
-    context = st.session_state.get(key)
+    context = state.CAMERA.get()
     if context is not None:
         webrtc_private.keep_open(context)

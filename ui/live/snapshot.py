@@ -13,11 +13,11 @@ from PIL import Image
 
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.video.types import LiveFrame
+from ui.live import state
 from ui.live.stream import Stream
 from ui.predict import downloads, result_card
 from ui.predict.session_results import Answer, Picture
 
-KEY, MISSED = "live-frozen", "live-missed"
 NAME = "frozen.png"
 
 
@@ -41,26 +41,21 @@ def freeze(stream: Stream) -> None:
     """Hold the newest frame and keep it for the cards; without one, ``missed`` will say so."""
     held = stream.hold()
     if held is None:
-        st.session_state[MISSED] = True
+        state.MISSED.set(True)
     else:
-        st.session_state[KEY] = frozen_answer(*held)
+        state.FROZEN.set(frozen_answer(*held))
 
 
 def missed() -> None:
     """A passing word, where there was nothing to freeze."""
-    if st.session_state.pop(MISSED, False):
+    if state.MISSED.pop():
         st.toast("There is no image to freeze yet.", icon=":material/hourglass_empty:")
 
 
 def thaw(stream: Stream) -> None:
     """Forget the frozen frame and resume."""
     stream.go_on()
-    st.session_state.pop(KEY, None)
-
-
-def kept() -> Frozen | None:
-    """The held frame of this session."""
-    return st.session_state.get(KEY)
+    state.FROZEN.clear()
 
 
 def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:

@@ -24,6 +24,7 @@ from agegender_core.types import Analysis, Face, Prediction, Timing
 from agegender_core.vision.image_io import load_image
 from ui.common import services
 from ui.common.messages import plain
+from ui.predict import state
 from ui.predict.preview import preview
 
 LOG = logging.getLogger(__name__)
@@ -122,9 +123,9 @@ def answer_all(
 
     Raises ``WeightsError`` or ``DetectorError`` where there is no model to answer.
     """
-    kept: dict[Key, Answer | Failure] = st.session_state.setdefault("answers", {})
+    kept = state.ANSWERS.stored()
     keys = [(picture.digest, picture.name, str(weights), str(race)) for picture in pictures]
-    known: Known = st.session_state.setdefault("faces", {})
+    known = state.FACES.stored()
     for key, picture in zip(keys, pictures, strict=True):
         if picture.shipped and key not in kept and key in SHARED:
             kept[key] = SHARED[key]
