@@ -13,6 +13,7 @@ from PIL import Image
 
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE, read_attention
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
 from ui.attention.figures import FLAT, bar, data_address, limits, pictures_row, small_png
@@ -190,12 +191,8 @@ def change_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
                 "block": "all blocks" if row["block"] == ALL_BLOCKS else title(row["block"]),
                 "its mask becomes": CHANGE_WORDS[row["change"]],
                 "answer moves by, years": f"{row['moved']:.2f}",
-                "MAE, years": None if row["mae"] is None else _estimate(row["mae"], "+", 2),
-                "gender, points": (
-                    None
-                    if row["gender_accuracy"] is None
-                    else _estimate(row["gender_accuracy"], "+", 1, 100)
-                ),
+                METRIC_FORMATS["mae"].column: _moved(row, "mae"),
+                "gender, points": _moved(row, "gender_accuracy"),
             }
             for row in rows
         ]
@@ -263,8 +260,16 @@ def _called(name: str) -> str:
     return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
 
 
-def _estimate(found: dict[str, float], sign: str = "", digits: int = 3, scale: float = 1) -> str:
-    value, low, high = (
-        f"{scale * found[name]:{sign}.{digits}f}" for name in ("value", "low", "high")
-    )
+def _estimate(found: dict[str, float], sign: str = "") -> str:
+    """«0.123 (0.100 to 0.150)», of areas under curves."""
+    value, low, high = (f"{found[name]:{sign}.3f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _moved(row: dict[str, Any], metric: str) -> str | None:
+    """«+0.12 (+0.05 to +0.20)»: how a change moves a metric; None where it was not measured."""
+    if row[metric] is None:
+        return None
+    number = METRIC_FORMATS[metric].number
+    value, low, high = (number(row[metric][name], "+") for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})"

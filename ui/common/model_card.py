@@ -12,12 +12,13 @@ import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.labels import AGE_GROUP_SETS
+from agegender_core.output.metric_formats import METRIC_FORMATS
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 LINK = "[All measurements, and what the papers claim](models) (opens in a new tab)"
-SHARES = {"fairface9_accuracy": "9 ranges", "adience8_accuracy": "8 groups"}
+SHARES = ("fairface9_accuracy", "adience8_accuracy")
 """Shares of ages put into the right one of a benchmark's ranges, in words."""
 
 
@@ -149,7 +150,9 @@ def age_words(numbers: Mapping[str, Any], kind: str) -> str:
     empty where age was not measured.
     """
     shares = [
-        f"{_percent(numbers[key])} in {words}" for key, words in SHARES.items() if key in numbers
+        f"{_percent(numbers[key])} in {METRIC_FORMATS[key].short}"
+        for key in SHARES
+        if key in numbers
     ]
     if "mae" in numbers and (kind != "groups" or not shares):
         return f"{numbers['mae']:.1f} years"

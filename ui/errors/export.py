@@ -22,7 +22,7 @@ from ui.errors import selection as errors_pick
 from ui.errors.data import Scope, means
 from ui.errors.images import ImageSource
 from ui.errors.slices import metrics_of, words_table
-from ui.errors.text import LABELS_ARE, METRIC_TITLES, amount, filter_words
+from ui.errors.text import LABELS_ARE, amount, filter_words, heading
 
 ANSWERED = (
     "age_pred",
@@ -151,7 +151,7 @@ def report(scope: Scope) -> str:
     words = "; ".join(filter_words(scope.filter)) or "all images"
     rows = [
         {
-            "measure": METRIC_TITLES[name],
+            "measure": heading(name),
             "these images": amount(name, found[name]),
             "the whole dataset": amount(name, whole[name]),
         }
@@ -182,7 +182,7 @@ def _slices(scope: Scope) -> list[str]:
         if name in metrics_of(scope)
     ]:
         worst = worst_slices(scope.table, scope.weights, metric, mask=scope.mask)
-        parts.append(f"<h2>{escape(METRIC_TITLES[metric])}</h2>")
+        parts.append(f"<h2>{escape(heading(metric))}</h2>")
         if len(worst):
             parts.append(
                 "<p>Surely worse than the rest, of "

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 
 from agegender_core.analysis.plot_data import Binned, Confusion, Density, Reliability
 from agegender_core.evaluation.statistics import Means
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.common.charts import with_en_dash
 from ui.errors.selection import pick
-from ui.errors.text import scale, slice_words
+from ui.errors.text import slice_words
 from ui.models.tables import AIM
 
 FIRST, SECOND = "#3C8C94", "#C0691C"
@@ -328,7 +329,7 @@ def slices(found: pd.DataFrame, metric: str, whole: float) -> go.Figure:
     all images, as a line. Dots that are surely different are filled; ``customdata`` holds the row's
     index.
     """
-    factor, unit = scale(metric), "years" if scale(metric) == 1 else "%"
+    factor, unit = METRIC_FORMATS[metric].factor, METRIC_FORMATS[metric].unit
     names = [f"{slice_words(row)} ({row['n']:,})" for _, row in found.iterrows()]
     value = factor * found["value"].to_numpy(float)
     low, high = (factor * found[name].to_numpy(float) for name in ("low", "high"))
