@@ -336,7 +336,7 @@ def test_the_page_opens_with_the_claims_and_folds_the_rest_away(
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     assert app.markdown[0].value.replace("\\", "").startswith("**None of 1 claims is reached here.")
-    assert any("AFAD: age 3.10 years" in item.value.replace("\\", "") for item in app.caption), (
-        "claims without a measurement are listed apart"
-    )
+    assert any(
+        "AFAD: age, MAE 3.10 years" in item.value.replace("\\", "") for item in app.caption
+    ), "claims without a measurement are listed apart"
     assert not any(item.proto.expanded for item in app.expander) and len(app.expander) == 6
