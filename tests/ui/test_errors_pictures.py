@@ -2,7 +2,6 @@
 and near-duplicates side by side.
 """
 
-# ruff: noqa: F811 - fixtures are imported, and named again as arguments
 from __future__ import annotations
 
 import base64
@@ -24,13 +23,10 @@ from agegender_core.analysis.image_quality_run import conditions_path
 from agegender_core.analysis.label_issues import TWIN_COLUMNS, twins_path
 from agegender_core.datasets.readers import load_set
 from tests.support import reader_samples
-from tests.ui.test_errors_page import (  # noqa: F401 - open_page, reports and scope are fixtures
+from tests.ui.test_errors_page import (
     ROWS,
     alerts,
-    open_page,
     png,
-    reports,
-    scope,
     texts,
     write_pictures,
 )
