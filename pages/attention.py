@@ -49,9 +49,9 @@ top = st.container(key="attention-top", gap="small")
 with st.expander(
     "Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"
 ):
-    images = chosen or image_input.pictures(settings.race)
+    images = chosen or image_input.tabbed_images(settings.race)
     entry = start.pick_network(own, others)
-images = images or start.kept_picture() or start.sample()
+images = images or start.previous_image() or start.sample()
 try:
     loading = model_card.loading_words(entry)
     results = session_results.answer_all(
@@ -59,10 +59,10 @@ try:
     )
     good = [result for result in results if isinstance(result, session_results.Answer)]
     failures = [result for result in results if isinstance(result, session_results.Failure)]
-    messages.failed([(result.picture.name, result.error) for result in failures])
+    messages.failed([(result.image.name, result.error) for result in failures])
     answer = selectors.pick_answer(good) if good else None
     if answer is not None and not answer.predictions:
-        messages.no_face(answer.picture.name)
+        messages.no_face(answer.image.name)
     elif answer is not None:
         face = subject(entry, answer, start.pick_face(answer), settings.race)
         with top:

@@ -26,7 +26,7 @@ def stream_for(weights: str, race: bool, title: str) -> Stream:
         with st.spinner(f"Loading {messages.plain(title)}. The first time takes a few seconds …"):
             analyser = LiveAnalyser(services.predictor(weights, race), race)
             analyser.warm()
-        stream = Stream(analyser, places=services.video_slots()) if known is None else known[1]
+        stream = Stream(analyser, slots=services.video_slots()) if known is None else known[1]
         stream.use(analyser)
         known = ((weights, race), stream)
         state.STREAM.set(known)
@@ -64,15 +64,15 @@ def controls(stream: Stream, running: bool) -> None:
 def watch(stream: Stream, attempt: live_camera.Attempt, running: bool) -> None:
     """The faces in view now, or why there are none."""
     # It ran by its frames alone, and these have ended.
-    if running and not attempt.told and not stream.alive():
+    if running and not attempt.reported and not stream.alive():
         st.rerun()
-    seen = stream.seen()
-    wrong = attempt.trouble(seen)
+    status = stream.status()
+    wrong = attempt.trouble(status)
     if wrong is not None:
         text.trouble(wrong)
-    elif seen.frame is not None:
-        st.caption(text.pace(seen.frame))
-        st.html(text.face_list(seen.frame))
+    elif status.frame is not None:
+        st.caption(text.pace(status.frame))
+        st.html(text.face_list(status.frame))
     elif running:
         st.caption("Waiting for the camera's first image …")
     else:
@@ -89,7 +89,7 @@ def video(settings: Settings, stream: Stream) -> None:
         controls(stream, running)
         frozen = state.FROZEN.get()
         if frozen is not None and not running:
-            snapshot.picture(frozen)
+            snapshot.image(frozen)
     with right:
         if frozen is not None:
             snapshot.cards(frozen)

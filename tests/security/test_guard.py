@@ -15,7 +15,7 @@ from ui.guard import calls
 from ui.guard.admission import Admission
 from ui.guard.bodies import Refused
 from ui.guard.limits import Crowded, Limits, client_of, household
-from ui.guard.uploads import FILES, KEPT, TooMuch, UploadStore, clean_name
+from ui.guard.uploads import FILES, LIFETIME, TooMuch, UploadStore, clean_name
 
 MB = 2**20
 
@@ -44,7 +44,7 @@ def test_an_upload_is_found_by_its_path_and_nothing_else() -> None:
         assert store.find(path) is None
     store.drop(one)
     store.drop(one)
-    assert store.find(one.path) is None and store.find(two.path) is two and store.held() == (1, 1)
+    assert store.find(one.path) is None and store.find(two.path) is two and store.totals() == (1, 1)
 
 
 def test_what_nobody_uses_is_forgotten_and_what_is_fixed_stays() -> None:
@@ -52,12 +52,14 @@ def test_what_nobody_uses_is_forgotten_and_what_is_fixed_stays() -> None:
     store = UploadStore("/folder", 10 * MB, 5 * MB, clock)
     used, unused = store.put("a", "x", b"1"), store.put("a", "y", b"22")
     fixed = store.fix("/folder/example.jpg", "example.jpg", b"3")
-    clock.now = KEPT
+    clock.now = LIFETIME
     assert store.find(used.path) is used
-    clock.now = KEPT + 1
+    clock.now = LIFETIME + 1
     store.sweep()
     assert (
-        store.find(unused.path) is None and store.find(used.path) is used and store.held() == (1, 1)
+        store.find(unused.path) is None
+        and store.find(used.path) is used
+        and store.totals() == (1, 1)
     )
     store.drop(fixed)
     assert store.find(fixed.path) is fixed
@@ -73,7 +75,7 @@ def test_room_is_counted_while_it_is_on_its_way_and_given_back() -> None:
             other(5 * MB)
             with store.room("c") as third, pytest.raises(TooMuch, match="try again in a minute"):
                 third(2 * MB)
-    assert store.held() == (0, 0)
+    assert store.totals() == (0, 0)
     for number in range(FILES):
         store.put("a", str(number), b"")
     with pytest.raises(TooMuch, match="uploads of yours"):
@@ -284,7 +286,7 @@ def test_files_inside_a_refused_call_are_forgotten() -> None:
         calls.rebuild(
             {"data": [{"url": "data:image/png;base64,AAAA"}, []]}, function, reader(store)
         )
-    assert store.held() == (0, 0)
+    assert store.totals() == (0, 0)
     call = calls.rebuild(
         {
             "data": [{"url": "data:image/png;base64,AAAA"}],

@@ -66,7 +66,7 @@ class Backend:
 
     def run(self, source: Any, faces: Any = None) -> Analysis:
         """Counts and passes on."""
-        if any(source == examples.picture(key).data for key in examples.EXAMPLES):
+        if any(source == examples.image(key).data for key in examples.EXAMPLES):
             self.shipped_runs += 1
         else:
             self.runs += 1
@@ -76,9 +76,7 @@ class Backend:
 
 def own_answers(app: AppTest) -> list[Any]:
     """The session's answers to images that are the visitor's."""
-    return [
-        answer for answer in app.session_state["answers"].values() if not answer.picture.shipped
-    ]
+    return [answer for answer in app.session_state["answers"].values() if not answer.image.shipped]
 
 
 @pytest.fixture(autouse=True)

@@ -230,13 +230,13 @@ def address(app: AppTest) -> dict[str, str]:
 
 def subject(entry: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
-    from ui.predict.session_results import Answer, Picture
+    from ui.predict.session_results import Answer, InputImage
 
     predictor: Any = services.predictor(entry.name, False)
     buffer = io.BytesIO()
     portrait.save(buffer, "PNG")
     analysis = predictor.run(buffer.getvalue())
-    picture = Picture("portrait.png", buffer.getvalue())
+    picture = InputImage("portrait.png", buffer.getvalue())
     return Subject(
         entry,
         predictor,

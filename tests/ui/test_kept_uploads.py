@@ -43,7 +43,7 @@ def test_remove_forgets_them(backend: Backend, open_app: Any, photo: bytes) -> N
     assert (
         shows_the_sample(app) and not app.session_state[SAVED_UPLOADS.key] and not own_answers(app)
     )
-    assert list(app.session_state["faces"]) == [examples.picture(examples.FIRST).digest]
+    assert list(app.session_state["faces"]) == [examples.image(examples.FIRST).digest]
     away_and_back(app)
     assert shows_the_sample(app)
 

@@ -20,7 +20,7 @@ from ui.attention.finding import signed
 from ui.attention.interventions import moved_words
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import changes_of
-from ui.attention.session import Estimate, Subject, kept
+from ui.attention.session import Estimate, Subject, cached
 from ui.common.charts import CONFIG, with_en_dash
 from ui.common.state import count_up
 
@@ -48,7 +48,7 @@ def show(subject: Subject) -> None:
         version = f"{subject.key[1][:12]}-{size}-{state.PAD_VERSION.get()}"
         face = f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
         alt = (
-            f"Face {subject.index + 1} of {subject.answer.picture.name}, as the model crops it, in"
+            f"Face {subject.index + 1} of {subject.answer.image.name}, as the model crops it, in"
             " grey"
         )
         cover_pad(face, alt, cover, size // PATCH_SHARE, version, lambda: _covered(size))
@@ -168,6 +168,6 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
         return found
 
     seed = seed if "shuffled" in changes.values() else 0
-    found = kept("searches", (*subject.key, side, tuple(sorted(changes.items())), seed), make)
+    found = cached("searches", (*subject.key, side, tuple(sorted(changes.items())), seed), make)
     left, top, gain = found.strongest(older)
     return left, top, gain, found.years.size

@@ -120,7 +120,7 @@ def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: boo
     """``measured``: whether the interval's promise was checked; nobody checked it for changed
     networks and covered faces.
     """
-    said = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
+    age_text = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
     words = range_words(age) if age.ranges is not None else interval_words(age)
     if not measured and age.interval is not None:
         words = (
@@ -129,7 +129,7 @@ def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: boo
         )
     return (
         f'<div><span class="ag-quiet">{head}</span>'
-        f'<div class="ag-age"><b>{escape(said)}</b><span>years</span></div>'
+        f'<div class="ag-age"><b>{escape(age_text)}</b><span>years</span></div>'
         f'<div class="ag-interval">{escape(words)}</div>'
         f"{'' if gender is None else choice(gender)}</div>"
     )

@@ -46,7 +46,7 @@ SHARP_SIDE = 256
 """Side of the face drawn under a mask, in pixels."""
 
 Estimate = tuple[AgeEstimate, Categorical | None]
-Kept = TypeVar("Kept")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class Subject:
 
     def maps(self) -> AttentionMaps:
         """Masks of the face, and all that comes with them."""
-        return kept(
+        return cached(
             "maps",
             self.key,
             lambda: self.network.explain(self.prediction.crop, self.prediction.face),
@@ -106,7 +106,7 @@ class Subject:
                     )
                 )
 
-        return kept("saliency", (*self.key, method, target), make)
+        return cached("saliency", (*self.key, method, target), make)
 
     def answered(
         self, changes: Mapping[str, Change], seed: int = 0, cover: Cover | None = None
@@ -121,7 +121,7 @@ class Subject:
         if not chosen and not covered:
             return self.prediction.age, self.prediction.gender
         seed = seed if "shuffled" in chosen.values() else 0
-        return kept(
+        return cached(
             "answers",
             (*self.key, tuple(sorted(chosen.items())), seed, covered),
             lambda: self._ask(chosen, seed, cover, covered),
@@ -134,7 +134,7 @@ class Subject:
         if changes:
             network = self.network
             own = (
-                kept("own", (*self.key, covered), lambda: network.own(crop))
+                cached("own", (*self.key, covered), lambda: network.own(crop))
                 if set(changes.values()) != {"off"}
                 else None
             )
@@ -156,7 +156,7 @@ class Subject:
         """The crop's part of the image with more pixels than the network sees, as JPEG; in grey, so
         that all colours are the map's.
         """
-        return kept("faces", self.key, self._sharp)
+        return cached("faces", self.key, self._sharp)
 
     def _sharp(self) -> bytes:
         from agegender_core.types import InputSpec
@@ -164,7 +164,7 @@ class Subject:
         from agegender_core.vision.image_io import load_image
 
         face = align(
-            load_image(self.answer.picture.data, limits=services.settings().image_limits),
+            load_image(self.answer.image.data, limits=services.settings().image_limits),
             self.prediction.face,
             InputSpec(SHARP_SIDE, self.card.input.margin),
         )
@@ -192,9 +192,9 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
     return own, [entry for entry in installed if entry.name not in order]
 
 
-def kept(kind: str, key: tuple[Any, ...], make: Callable[[], Kept]) -> Kept:
+def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
     """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
-    store: dict[tuple[Any, ...], Kept] = state.results(kind).stored()
+    store: dict[tuple[Any, ...], T] = state.results(kind).stored()
     if key not in store:
         store[key] = make()
         for old in list(store)[: -MOST[kind]]:

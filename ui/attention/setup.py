@@ -20,9 +20,9 @@ from ui.attention.export import answer_words
 from ui.attention.query_params import key
 from ui.common import model_card
 from ui.common.messages import plain
-from ui.common.query_state import given
+from ui.common.query_state import address_params
 from ui.predict import selectors
-from ui.predict.session_results import Answer, Picture, Seen
+from ui.predict.session_results import Answer, DetectedFaces, InputImage
 from ui.predict.state import ANSWERS, FACES
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ ROOM = 4
 """Faces that have a button each, on a phone as well; more are in a list."""
 
 
-def row_of_a_set() -> list[Picture]:
+def row_of_a_set() -> list[InputImage]:
     """The image of a labelled set that the address asks for, with its label above; an empty list
     where it asks for none, or where that one is not to be had here.
     """
-    params = given()
+    params = address_params()
     if not all(name in params for name in link.RESERVED):
         return []
     name, number = params["set"], params["row"]
     try:
-        record, picture = _row(name, number)
+        record, image = _row(name, number)
     except AgeGenderError as error:
         st.warning(
             f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs"
@@ -59,7 +59,7 @@ def row_of_a_set() -> list[Picture]:
             f" {plain(label_words(record))}."
         )
         st.button("Look at another image", key="attention-leave-row", on_click=_leave_row)
-    return [picture]
+    return [image]
 
 
 def label_words(record: FaceRecord) -> str:
@@ -80,7 +80,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
+def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
     """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set
     says, so that answers are those of the reports. Raises ``DatasetError``.
     """
@@ -92,14 +92,14 @@ def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
     stored = state.ROW.get()
     if stored is None or stored[0] != (name, number):
         record, encoded = read_row(name, int(number))
-        stored = ((name, number), record, Picture(f"{TERMS[name].title} {record.file}", encoded))
+        stored = ((name, number), record, InputImage(f"{TERMS[name].title} {record.file}", encoded))
         state.ROW.set(stored)
-    _, record, picture = stored
+    _, record, image = stored
     if name != "fgnet":  # photographs, in which a face is looked for as in any other
         known = FACES.stored()
-        if picture.digest not in known:
-            known[picture.digest] = Seen((chip_face(load_image(picture.data), record),))
-    return record, picture
+        if image.digest not in known:
+            known[image.digest] = DetectedFaces((chip_face(load_image(image.data), record),))
+    return record, image
 
 
 def _leave_row() -> None:
@@ -121,33 +121,33 @@ def no_masks() -> None:
     )
 
 
-def sample() -> list[Picture]:
+def sample() -> list[InputImage]:
     """The bundled portrait, where no image was chosen yet."""
     from agegender_core.datasets.sample_image import SAMPLE_NAME, sample_file
 
-    return [Picture(SAMPLE_NAME, sample_file())]
+    return [InputImage(SAMPLE_NAME, sample_file())]
 
 
-def kept_picture() -> list[Picture]:
+def previous_image() -> list[InputImage]:
     """The image looked at last on another page, once its button is pressed; an upload or the sample
     take its place.
     """
     usual = sample()[0].digest  # which stands here anyway
-    kept = [answer for answer in ANSWERS.get().values() if answer.picture.digest != usual]
-    if not kept:
+    others = [answer for answer in ANSWERS.get().values() if answer.image.digest != usual]
+    if not others:
         return []
-    picture = kept[-1].picture
-    if state.PICTURE.get() != picture.digest:
+    image = others[-1].image
+    if state.IMAGE.get() != image.digest:
         st.button(
-            f"Explore {plain(picture.name)}",
+            f"Explore {plain(image.name)}",
             icon=":material/history:",
             key="attention-go-on",
             type="primary",
-            on_click=state.PICTURE.set,
-            args=(picture.digest,),
+            on_click=state.IMAGE.set,
+            args=(image.digest,),
         )
         return []
-    return [picture]
+    return [image]
 
 
 def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> ModelInfo:
@@ -196,7 +196,7 @@ def pick_face(answer: Answer) -> int:
             st.image(
                 answer.preview,
                 width="stretch",
-                alt=f"{answer.picture.name}, {selectors.count_words(count)} marked",
+                alt=f"{answer.image.name}, {selectors.count_words(count)} marked",
             )
     with right:
         link.coerce_to_options("face", range(1, count + 1))
@@ -224,7 +224,7 @@ def pick_face(answer: Answer) -> int:
             f"Read from {side} × {side} pixels, cut out along the eyes and mouth: that is all the"
             " model sees of the face."
         )
-        words = f"{answer.picture.name}. {answer_words(face.age, face.gender)}"
+        words = f"{answer.image.name}. {answer_words(face.age, face.gender)}"
         st.html(
             f'<p class="ag-said">{escape(words)} <span class="ag-quiet'
             f' ag-small">{escape(more)}</span></p>'

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TAB = Slot[str]("attention-tabs")
 """Title of the open part."""
-PICTURE = Slot[str | None]("attention-kept-picture")
+IMAGE = Slot[str | None]("attention-kept-picture")
 """Digest of the other page's image that was chosen."""
 ROW = Slot["tuple[tuple[str, str], FaceRecord, Picture] | None"]("attention-row-of-a-set")
 """A dataset's row, after its name and number in the address."""

@@ -16,7 +16,7 @@ from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE, read_attent
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
-from ui.attention.figures import FLAT, bar, data_address, limits, pictures_row, small_png
+from ui.attention.figures import FLAT, bar, data_address, images_row, limits, small_png
 from ui.attention.finding import mask_effect
 from ui.attention.layers import SALIENCY, title
 from ui.attention.query_params import TARGETS, key
@@ -110,7 +110,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
     ]
     rows = []
     if len(faces) == len(groups):
-        rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
+        rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + images_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
         rows.append(
@@ -158,7 +158,7 @@ def mask_row(
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
     head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
-    return head + pictures_row(items, many=True) + bar(colours, *span)
+    return head + images_row(items, many=True) + bar(colours, *span)
 
 
 def _changes(report: dict[str, Any], where: str) -> None:

@@ -23,9 +23,9 @@ from ui.attention.figures import (
     STOPS,
     bar,
     data_address,
+    images_row,
     limits,
     overlay,
-    pictures_row,
     small_png,
 )
 from ui.attention.layers import (
@@ -110,7 +110,7 @@ def _side_by_side(subject: Subject) -> None:
         )
         rows.setdefault(of, []).append((data_address(face, "JPEG"), title(name), words))
     for items in rows.values():
-        st.html(pictures_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
+        st.html(images_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
     each = "each on its own scale" if link.get("scale") == "own" else "all from 0 to 1"
     st.html(
         '<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to'
@@ -143,7 +143,7 @@ def _viewer(subject: Subject, ticking: bool) -> None:
                 _strip(shown)
         export.buttons(subject, shown)
     with left, st.container(key="attention-picture"):
-        _picture(subject, shown)
+        _image(subject, shown)
     link.write()
 
 
@@ -261,7 +261,7 @@ def _words(shown: Layer, side: int) -> str:
     )
 
 
-def _picture(subject: Subject, shown: Layer) -> None:
+def _image(subject: Subject, shown: Layer) -> None:
     """The map over the face, with how it is drawn below it."""
     crop = subject.prediction.crop
     face = (
@@ -338,7 +338,7 @@ def _around(shown: Layer) -> None:
         (small_png(values, colours, *span), name, span_words(values))
         for name, values, span in around(shown)
     ]
-    st.html(pictures_row(items, smooth=link.get("cells") == "smooth"))
+    st.html(images_row(items, smooth=link.get("cells") == "smooth"))
     of = "this channel" if shown.channel is not None else "the mean over the channels"
     top = around(shown)[0][2][1]
     st.html(
@@ -357,9 +357,9 @@ def _strip(shown: Layer) -> None:
     with st.container(horizontal=True, gap="xsmall", key="attention-channels"):
         for channel in order[(page - 1) * A_PAGE : page * A_PAGE].tolist():
             values = shown.block.mask[channel]
-            picture = small_png(values, colours, *limits(values, link.get("scale")))
+            image = small_png(values, colours, *limits(values, link.get("scale")))
             st.button(
-                f"![channel {channel}]({picture}) {channel}",
+                f"![channel {channel}]({image}) {channel}",
                 key=f"attention-channel-{channel}",
                 type="primary" if channel == shown.channel else "secondary",
                 on_click=link.put,

@@ -117,10 +117,10 @@ def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
     st.error(lines, title=f"No answer for {len(failures)} images", icon=":material/broken_image:")
 
 
-def too_many(kept: int, given: int) -> None:
-    """More images than one go takes."""
+def too_many(analysed: int, chosen: int) -> None:
+    """More images than are analysed at once."""
     st.warning(
-        f"You chose {given} images; the first {kept} were analysed. Upload the others in a second"
-        " batch.",
+        f"You chose {chosen} images; the first {analysed} were analysed. Upload the others in a"
+        " second batch.",
         icon=":material/stacks:",
     )

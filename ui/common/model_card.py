@@ -57,13 +57,13 @@ def summary_line(entry: ModelInfo) -> str:
     for where in [*learned, *entry.measured][:1]:
         numbers = entry.measured[where]
         age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
-        said = (
+        results = (
             f"age off by {age} on average"
             if age.endswith("years")
             else f"right age range for {age.partition(' in ')[0]}"
         )
         found = [
-            *([said] if age else []),
+            *([results] if age else []),
             *([f"gender correct {gender} of the time"] if gender else []),
         ]
         parts.append(f"{_where(where)}: {', '.join(found)}")

@@ -22,8 +22,8 @@ def hidden() -> Iterator[None]:
     threads see it, too.
     """
     names = [name for name in os.environ if name.lower().endswith("_proxy") or name in CERTIFICATES]
-    kept = {name: os.environ.pop(name) for name in names}
+    removed = {name: os.environ.pop(name) for name in names}
     try:
         yield
     finally:
-        os.environ.update(kept)
+        os.environ.update(removed)

@@ -83,7 +83,7 @@ class Address:
         """Take what the session does not know yet from the address. What cannot be read stays at
         its default and is returned.
         """
-        params, wrong = given(), []
+        params, wrong = address_params(), []
         for name, setting in self.settings.items():
             if not self.knows(name):
                 found = setting.read(params[name]) if name in params else None
@@ -104,7 +104,7 @@ class Address:
         }
 
 
-def given() -> dict[str, str]:
+def address_params() -> dict[str, str]:
     """The words of the address, the last where one is given twice. Longer ones than any of ours are
     cut before they are looked at.
     """

@@ -55,7 +55,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     content = one(scope, image_source, row)
     left, right = st.columns([2, 5], gap="medium")
     with left, st.container(key="errors-picture"):
-        _picture(scope, image_source, row, content)
+        _image(scope, image_source, row, content)
     with right:
         _answer(scope, row)
         _explorer(scope, image_source, row)
@@ -104,7 +104,7 @@ def _walk(scope: Scope, row: int) -> None:
         st.caption(f"{place + 1:,} of {len(rows):,}")
 
 
-def _picture(scope: Scope, image_source: ImageSource, row: int, content: bytes | None) -> None:
+def _image(scope: Scope, image_source: ImageSource, row: int, content: bytes | None) -> None:
     file = str(scope.table.labels["file"].iloc[row])
     if content is not None:
         try:
@@ -318,7 +318,7 @@ def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
 def _conditions(scope: Scope, row: int) -> None:
     if not scope.table.measured:
         return
-    held = [
+    found = [
         condition(name)
         for name in scope.table.conditions.columns
         if scope.table.conditions[name].iloc[row]
@@ -332,5 +332,5 @@ def _conditions(scope: Scope, row: int) -> None:
     )
     turned = "" if pd.isna(measures["yaw"]) else f", turned by {abs(measures['yaw']):.0f}°"
     st.caption(
-        plain(f"Conditions: {', '.join(held) or 'none of those we measure'} ({numbers}{turned}).")
+        plain(f"Conditions: {', '.join(found) or 'none of those we measure'} ({numbers}{turned}).")
     )

@@ -27,7 +27,7 @@ SIDE = 112
 """Longest side of a tile's image in pixels."""
 LIGHT = 6_000
 """Encoded images of at most so many bytes are shown as they are."""
-KEPT = 800
+MAX_THUMBNAILS = 800
 """Small images kept in a session, a few kilobytes each; those seen longest ago make room."""
 SHOWABLE = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
 
@@ -145,30 +145,30 @@ def thumbnails(
     """Data addresses of small images, None where there is none. ``split``: as of
     ``Images.read``.
     """
-    kept = state.THUMBNAILS.stored()
+    cache = state.THUMBNAILS.stored()
     places = [(image_source.name, split, file) for file in files]
     try:
         for file, content in image_source.read(
-            [place[2] for place in places if place not in kept], split
+            [place[2] for place in places if place not in cache], split
         ).items():
             if (address := small(content)) is not None:
-                kept[image_source.name, split, file] = address
+                cache[image_source.name, split, file] = address
     except AgeGenderError:
         pass  # tiles say that there is no image; the numbers do not hang on it
-    found = [kept.get(place) for place in places]
+    found = [cache.get(place) for place in places]
     for place in places:
-        if place in kept:
-            kept.move_to_end(place)
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
+        if place in cache:
+            cache.move_to_end(place)
+    while len(cache) > MAX_THUMBNAILS:
+        cache.popitem(last=False)
     return found
 
 
 def forget(image_source: ImageSource) -> None:
     """Drop what was kept of a source that is gone."""
-    kept = state.THUMBNAILS.get()
-    for place in [place for place in kept if place[0] == image_source.name]:
-        del kept[place]
+    cache = state.THUMBNAILS.get()
+    for place in [place for place in cache if place[0] == image_source.name]:
+        del cache[place]
 
 
 def small(content: bytes) -> str | None:

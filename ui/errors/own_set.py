@@ -84,10 +84,10 @@ def show() -> None:
             _run()
         else:
             _take(files or [])
-            _given()
+            _current()
 
 
-def _given() -> None:
+def _current() -> None:
     """What is known of the set, and what can be done with it."""
     if problem := state.OWN_PROBLEM.get():
         st.error(
@@ -104,10 +104,10 @@ def _take(files: Sequence[object]) -> None:
     """Read what was uploaded, once. An empty uploader leaves the set as it is: its images are in
     the session.
     """
-    given = tuple(file.file_id for file in files)
-    if not given or given == state.OWN_FILES.get():
+    ids = tuple(file.file_id for file in files)
+    if not ids or ids == state.OWN_FILES.get():
         return
-    state.OWN_FILES.set(given)
+    state.OWN_FILES.set(ids)
     _forget()
     try:
         with st.spinner("Checking …"):
@@ -184,19 +184,19 @@ def _stop() -> None:
     if job is None:
         return
     done, total = job.done, job.total
-    kept = _keep(job)
-    outcome = "The gallery has these." if kept else f"No answer of {title(job.weights)} was kept."
+    saved = _save_answers(job)
+    outcome = "The gallery has these." if saved else f"No answer of {title(job.weights)} was kept."
     state.OWN_NOTE.set(f"Stopped after {done:,} of {total:,} images. {outcome}")
 
 
-def _keep(job: Job) -> bool:
+def _save_answers(job: Job) -> bool:
     """Whether the set has the job's answers now."""
-    kept = job.finish()
-    if kept:
+    saved = job.finish()
+    if saved:
         state.OWN_TABLE.set(job.own.table())
         state.OWN_VERSION.set(f"{job.own.name}-{len(job.own.predictions)}")
         state.OWN_RESULTS.clear()
-    return kept
+    return saved
 
 
 def _open() -> None:
@@ -237,7 +237,7 @@ def _run() -> None:
         return
     state.OWN_JOB.clear()
     if job.rows:
-        _keep(job)
+        _save_answers(job)
     else:
         _forget()
         state.OWN_PROBLEM.set(f"None of the files is an image that can be read: give {HOW}")

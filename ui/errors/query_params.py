@@ -13,7 +13,15 @@ from typing import Any
 from agegender_core.analysis.filters import SORTS, VALUES, VERDICTS, Filter, read_filter
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.errors import ConfigError
-from ui.common.query_state import Address, Setting, bring_up_to_date, choice, given, number, text
+from ui.common.query_state import (
+    Address,
+    Setting,
+    address_params,
+    bring_up_to_date,
+    choice,
+    number,
+    text,
+)
 from ui.common.state import count_up
 from ui.errors import state
 
@@ -106,7 +114,7 @@ def read() -> None:
     """Take what the session does not know yet from the address; what cannot be read there is left
     out and named by ``problems``.
     """
-    params, wrong = given(), ADDRESS.read()
+    params, wrong = address_params(), ADDRESS.read()
     if not ADDRESS.knows("filter"):
         words = {name: params[name] for name in FILTERS if name in params}
         try:

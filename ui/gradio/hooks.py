@@ -86,7 +86,7 @@ def protect(gradio: Any, limits: Limits) -> None:
         settings.max_pictures,
         parts.CHECKS,
         runtime.decoders,
-        parts.left,
+        parts.session_ended,
         limits,
     )
     gradio_private.add_innermost(gradio, Middleware(GradioGuard, gradio, rules, runtime.admission))
@@ -105,11 +105,11 @@ def let_pages_go(stop: asyncio.Event) -> None:
         servers = signal.getsignal(number)
         if callable(servers):
 
-            def told(got: int, frame: Any, servers: Any = servers) -> None:
+            def stop_streams(got: int, frame: Any, servers: Any = servers) -> None:
                 loop.call_soon_threadsafe(stop.set)
                 servers(got, frame)
 
-            signal.signal(number, told)
+            signal.signal(number, stop_streams)
 
 
 def _begin() -> Limits:

@@ -82,8 +82,8 @@ class GradioSide:
 
     def state(self) -> dict[str, Any]:
         """For ``/ready``: where it is, whether it runs, and why not."""
-        told: dict[str, Any] = {"path": f"{self.path}/", "ready": self.error is None}
-        return told if self.error is None else {**told, "error": self.error}
+        report: dict[str, Any] = {"path": f"{self.path}/", "ready": self.error is None}
+        return report if self.error is None else {**report, "error": self.error}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self.mounted if self.error is None else self._refusal)(scope, receive, send)

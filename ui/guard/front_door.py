@@ -69,13 +69,13 @@ class FrontDoor:
         path, client = scope["path"], client_of(scope)
         if len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS:
             raise Refused(414, TOO_LONG)
-        with contextlib.ExitStack() as held:
-            held.enter_context(self.limits.one("request", client))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.limits.one("request", client))
             if self.bodies(path):
                 pass
             elif UPLOAD_ROUTE in path and scope["method"] == "PUT":
-                held.enter_context(self.limits.one("upload", client))
-                take = held.enter_context(self.store.room(client))
+                stack.enter_context(self.limits.one("upload", client))
+                take = stack.enter_context(self.store.room(client))
                 receive = self._capped(scope, receive, self.largest, _within_session(path, take))
             else:
                 receive = self._capped(scope, receive, BODY, lambda more: None)

@@ -156,12 +156,12 @@ class GradioGuard:
         await self.inner({**scope, "query_string": b""}, receive, send)
 
     async def _small(self, scope: Scope, receive: Receive, send: Send, event: str = "") -> None:
-        told = calls.parse(await read_body(scope, receive, SMALL, TOO_LONG) or b"{}")
+        payload = calls.parse(await read_body(scope, receive, SMALL, TOO_LONG) or b"{}")
         known = {"session_hash": str, "fn_index": int, "event_id": str}
         body = {
-            key: told[key]
+            key: payload[key]
             for key, kind in known.items()
-            if type(told.get(key)) is kind and len(str(told[key])) <= 64
+            if type(payload.get(key)) is kind and len(str(payload[key])) <= 64
         }
         if not event and "event_id" not in body:
             raise Refused(422, "The call names no event.")
@@ -191,19 +191,19 @@ class GradioGuard:
             with self.limits.one("upload", client), self.store.room(client) as take:
                 intake = Intake(self.rules.largest, self.rules.most, take, progress.add)
                 found = await intake.read(scope, receive)
-            kept: list[Upload] = []
+            stored: list[Upload] = []
             try:
                 for name, content in found:
-                    kept.append(self.store.put(client, name, content))
+                    stored.append(self.store.put(client, name, content))
             except Exception:
-                for upload in kept:
+                for upload in stored:
                     self.store.drop(upload)
                 raise
         finally:
             progress.done.set()
             if self._progress.get(number) is progress:
                 del self._progress[number]
-        await send_json(send, [upload.path for upload in kept])
+        await send_json(send, [upload.path for upload in stored])
 
     async def _upload_progress(self, scope: Scope, receive: Receive, send: Send) -> None:
         """How far an upload is, for the bar on the page."""
@@ -249,14 +249,14 @@ class GradioGuard:
     # Calls
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = await self._told(scope, receive, self._longest())
-        function = self._function(told.get("fn_index"))
-        session = told.get("session_hash")
+        payload = await self._payload(scope, receive, self._longest())
+        function = self._function(payload.get("fn_index"))
+        session = payload.get("session_hash")
         if not (isinstance(session, str) and calls.SESSION.fullmatch(session)):
             raise Refused(
                 400, "The call has no session: a key «session_hash» of letters and digits."
             )
-        await self._ask(scope, receive, send, function, told)
+        await self._ask(scope, receive, send, function, payload)
 
     async def _call(
         self, scope: Scope, receive: Receive, send: Send, name: str, named: str = ""
@@ -271,34 +271,34 @@ class GradioGuard:
         except Refused:
             await asyncio.sleep(REFUSAL)
             raise
-        told = await self._told(scope, receive, self._longest() if with_files else SMALL)
-        told = calls.by_name(told, function) if named else told
+        payload = await self._payload(scope, receive, self._longest() if with_files else SMALL)
+        payload = calls.by_name(payload, function) if named else payload
         scope = {**scope, "path": scope["path"].replace("/call/v2/", "/call/", 1)}
-        await self._ask(scope, receive, send, function, told)
+        await self._ask(scope, receive, send, function, payload)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         """A function of the page that needs no queue."""
-        told = await self._told(scope, receive, SMALL)
+        payload = await self._payload(scope, receive, SMALL)
         function = (
-            self._function(told["fn_index"])
-            if type(told.get("fn_index")) is int
+            self._function(payload["fn_index"])
+            if type(payload.get("fn_index")) is int
             else self._public(name)
         )
         if function.queue:
             raise Refused(404, NOT_DIRECT)
-        call = calls.rebuild(told, function, self._reader(scope))
+        call = calls.rebuild(payload, function, self._reader(scope))
         self.sessions.touch(call.body["session_hash"])
         await self._pass(scope, receive, send, call.body)
 
     async def _ask(
-        self, scope: Scope, receive: Receive, send: Send, function: Any, told: dict[str, Any]
+        self, scope: Scope, receive: Receive, send: Send, function: Any, payload: dict[str, Any]
     ) -> None:
         """Have a call join the queue, once it is known to be right."""
         client, reader = client_of(scope), self._reader(scope)
         joined = self.admission.enter(client, function.concurrency_id)
         try:
-            call = await asyncio.to_thread(calls.rebuild, told, function, reader)
-            told.clear()
+            call = await asyncio.to_thread(calls.rebuild, payload, function, reader)
+            payload.clear()
             await self._check(client, function, call)
             session = call.body["session_hash"] = call.body[
                 "session_hash"
@@ -361,9 +361,9 @@ class GradioGuard:
         known = gradio_private.queue_of(self.app).event(event)
         if known is None:
             raise Refused(404, NOT_HERE)
-        told = await self._told(scope, receive, FRAME)
+        payload = await self._payload(scope, receive, FRAME)
         call = calls.rebuild(
-            {**told, "session_hash": known.session_hash}, known.fn, self._reader(scope)
+            {**payload, "session_hash": known.session_hash}, known.fn, self._reader(scope)
         )
         before = self._frames.pop(event, None)
         if before is not None:
@@ -373,7 +373,7 @@ class GradioGuard:
         self.sessions.touch(known.session_hash)
         await self._pass(scope, receive, send, call.body)
 
-    async def _told(self, scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
+    async def _payload(self, scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
         with self.store.room(client_of(scope)) as take:
             body = await read_body(scope, receive, most, TOO_LONG, take)
             return (
@@ -461,11 +461,11 @@ def _query(scope: Scope, name: str) -> str:
         return ""
 
 
-async def _event(send: Send, told: Any) -> None:
+async def _event(send: Send, payload: Any) -> None:
     await send(
         {
             "type": "http.response.body",
-            "body": f"data: {json.dumps(told)}\n\n".encode(),
+            "body": f"data: {json.dumps(payload)}\n\n".encode(),
             "more_body": True,
         }
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from ui.compat import gradio_private
 
-KEPT, CLOSED = 600.0, 60.0
+LIFETIME, CLOSED_LIFETIME = 600.0, 60.0
 """Seconds for which a session is kept after the last word of it, and after its page was closed."""
 
 
@@ -42,7 +42,7 @@ class Sessions:
             self._open[session] -= 1
             if not self._open[session]:
                 del self._open[session]
-            self._last[session] = time.monotonic() - (KEPT - CLOSED if ends else 0)
+            self._last[session] = time.monotonic() - (LIFETIME - CLOSED_LIFETIME if ends else 0)
 
     def of_event(self, event: str) -> str:
         """The session an event belongs to; the event itself where none is known."""
@@ -56,7 +56,7 @@ class Sessions:
             self._last.setdefault(session, now)
         busy = gradio_private.queue_of(self.app).busy_sessions()
         for session, last in list(self._last.items()):
-            if now - last > KEPT and session not in self._open and session not in busy:
+            if now - last > LIFETIME and session not in self._open and session not in busy:
                 self._forget(session)
 
     def _forget(self, session: str) -> None:

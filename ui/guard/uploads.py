@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-KEPT = 600.0
+LIFETIME = 600.0
 """Seconds after which an upload that nobody used is forgotten."""
 FILES = 400
 """Uploads of one caller that are kept at the same moment."""
@@ -60,7 +60,7 @@ class UploadStore:
         """Bytes of uploads another front end of this process keeps, which count against ``most`` as
         well.
         """
-        self._kept: dict[str, Upload] = {}
+        self._uploads: dict[str, Upload] = {}
         self._fixed: dict[str, Upload] = {}
         self._used: dict[str, float] = {}
         self._bytes: Counter[str] = Counter()
@@ -84,7 +84,7 @@ class UploadStore:
         try:
             yield take
         finally:
-            self._give(owner, taken)
+            self._release(owner, taken)
 
     def put(self, owner: str, name: str, content: bytes) -> Upload:
         """Keep an upload and give it its path. Raises ``TooMuch``."""
@@ -98,7 +98,7 @@ class UploadStore:
                 )
             self._count(owner, len(content))
             self._files[owner] += 1
-            self._kept[upload.path] = upload
+            self._uploads[upload.path] = upload
             self._used[upload.path] = self.clock()
         return upload
 
@@ -116,7 +116,7 @@ class UploadStore:
         with self._lock:
             if path in self._used:
                 self._used[path] = self.clock()
-            return self._kept.get(path) or self._fixed.get(path)
+            return self._uploads.get(path) or self._fixed.get(path)
 
     def drop(self, upload: Upload) -> None:
         """Forget an upload, if it is kept and not the app's own."""
@@ -128,19 +128,19 @@ class UploadStore:
             self._forget(path)
 
     def sweep(self) -> None:
-        """Forget what nobody used for ``KEPT`` seconds."""
+        """Forget what nobody used for ``LIFETIME`` seconds."""
         with self._lock:
             now = self.clock()
-            for path in [path for path, used in self._used.items() if now - used > KEPT]:
+            for path in [path for path, used in self._used.items() if now - used > LIFETIME]:
                 self._forget(path)
 
-    def held(self) -> tuple[int, int]:
+    def totals(self) -> tuple[int, int]:
         """How many uploads are kept, and the bytes of them and of all on their way."""
         with self._lock:
-            return len(self._kept), sum(self._bytes.values())
+            return len(self._uploads), sum(self._bytes.values())
 
     def _forget(self, path: str) -> None:
-        upload = self._kept.pop(path, None)
+        upload = self._uploads.pop(path, None)
         if upload is not None:
             del self._used[path]
             self._discount(upload.owner, len(upload.content))
@@ -152,7 +152,7 @@ class UploadStore:
         with self._lock:
             self._count(owner, more)
 
-    def _give(self, owner: str, less: int) -> None:
+    def _release(self, owner: str, less: int) -> None:
         with self._lock:
             self._discount(owner, less)
 

@@ -1,6 +1,6 @@
 """The browser's camera through streamlit-webrtc, and how its connection fares.
 
-Without TURN settings no server of anybody is asked: on one machine or in one network the two ends
+Without TURN settings no third server is involved: on one machine or in one network the two ends
 find each other by their own addresses.
 """
 
@@ -14,10 +14,10 @@ from agegender_core.settings import Settings
 from ui.common.state import PAGE_BEFORE
 from ui.compat import webrtc_private
 from ui.live import state
-from ui.live.stream import Seen, Stream
+from ui.live.stream import Stream, StreamStatus
 
 PATIENCE = 8.0
-"""Seconds until it is said that the connection does not come about."""
+"""Seconds until the page reports that there is no connection."""
 SILENCE = 4.0
 """Seconds without a frame after which the video counts as stopped."""
 CONSTRAINTS = {
@@ -53,35 +53,35 @@ WORDS = {
 @dataclass
 class Attempt:
     """One try to get a video. ``offered``: when the browser had its camera and offered it, by
-    ``time.monotonic``; ``failed``: it gave up without a single frame; ``told``: the browser itself
-    says that it runs.
+    ``time.monotonic``; ``failed``: it gave up without a single frame; ``reported``: the browser
+    itself reports that it runs.
     """
 
     offered: float | None = None
     failed: bool = False
-    told: bool = False
+    reported: bool = False
 
     def note(self, running: bool, stream: Stream) -> None:
         """``running``: the browser offers or plays."""
         if running and self.offered is None:
             self.offered, self.failed = time.monotonic(), False
         elif not running and self.offered is not None:
-            self.offered, self.failed = None, stream.seen().count == 0
+            self.offered, self.failed = None, stream.status().count == 0
             stream.begin()
 
-    def trouble(self, seen: Seen) -> str | None:
-        """What is wrong, as ``live_words.trouble`` knows it; None while all is well or it may still
+    def trouble(self, status: StreamStatus) -> str | None:
+        """What is wrong, as ``text.trouble`` knows it; None while all is well or a frame may still
         come.
         """
         if self.offered is None:
             return "connection" if self.failed else None
-        if seen.failed:
+        if status.failed:
             return "analysis"
-        if seen.busy:
-            return "places"
-        if seen.silent is None:
+        if status.busy:
+            return "slots"
+        if status.silent is None:
             return "connection" if time.monotonic() - self.offered > PATIENCE else None
-        return "silence" if seen.silent > SILENCE else None
+        return "silence" if status.silent > SILENCE else None
 
 
 def ice_servers(settings: Settings) -> list[dict[str, Any]]:
@@ -96,8 +96,8 @@ def ice_servers(settings: Settings) -> list[dict[str, Any]]:
 def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
     """Put the camera with its own button for start and stop onto the page; whether it is running.
 
-    It is not told to play by ``desired_playing_state``: while that is set, the component opens
-    several connections at once and asks for the camera again and again where it is refused.
+    ``desired_playing_state`` is not used: while it is set, the component opens several connections
+    at once and asks for the camera again and again where it is refused.
     """
     context = component(
         key=state.CAMERA.key,
@@ -110,17 +110,15 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
         media_toggle_controls=False,
         sendback_audio=False,
     )
-    attempt.told = context.state.playing or context.state.signalling
-    # What the browser says may come late, or not at all when one clicks meanwhile.
-    running = attempt.told or stream.alive()
+    attempt.reported = context.state.playing or context.state.signalling
+    # The browser's report may come late, or not at all when one clicks meanwhile.
+    running = attempt.reported or stream.alive()
     attempt.note(running, stream)
     return running
 
 
 def component(**options: Any) -> Any:
-    """streamlit-webrtc's component, with no queue on a frame's way. Tests put their own in its
-    place.
-    """
+    """streamlit-webrtc's component, without a queue of frames. Tests replace it by their own."""
     from streamlit_webrtc import webrtc_streamer
 
     webrtc_private.newest_only(webrtc_private.global_relay())

@@ -117,7 +117,7 @@ def trouble(kind: str) -> None:
             "The video has stopped arriving",
             f"If it does not go on by itself, stop the camera and start it again. {NETWORK_HELP}",
         ),
-        "places": (
+        "slots": (
             "All video slots are in use",
             (
                 "This server analyses a few videos at a time. Leave the camera on: yours starts as"

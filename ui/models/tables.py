@@ -246,16 +246,16 @@ def leakage() -> pd.DataFrame:
     """What near-duplicates across a split do; empty where it was not measured."""
     rows = []
     for run in (read_leakage(REPORTS) or {"runs": []})["runs"]:
-        twins = run["mae_with_twin"]
+        near_duplicates = run["mae_with_twin"]
         rows.append(
             {
                 "split": SPLITS[run["split"]],
                 METRIC_FORMATS["mae"].column: shown_estimate(run["mae"], "mae"),
                 "n": run["mae"]["n"],
                 "with a near-duplicate in training": (
-                    "none" if twins is None else shown_estimate(twins, "mae")
+                    "none" if near_duplicates is None else shown_estimate(near_duplicates, "mae")
                 ),
-                "n with one": 0 if twins is None else twins["n"],
+                "n with one": 0 if near_duplicates is None else near_duplicates["n"],
                 "without": shown_estimate(run["mae_without_twin"], "mae"),
                 "recipe": run["recipe"],
                 "minutes": run["minutes"],

@@ -13,7 +13,7 @@ from ui.common import services, uploads
 from ui.common.messages import plain
 from ui.common.state import PAGE
 from ui.predict import examples, state
-from ui.predict.session_results import Picture
+from ui.predict.session_results import InputImage
 
 UPLOAD, CAMERA, SAMPLE = (
     ":material/upload: Upload",
@@ -26,7 +26,7 @@ FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
 PRIVATE = "Images are read in memory and never stored or logged."
 
 
-def images_or_example(race: bool) -> list[Picture]:
+def images_or_example(race: bool) -> list[InputImage]:
     """The visitor's images, else the chosen example, the first unless another was clicked: Predict
     always has an image to answer.
 
@@ -56,7 +56,7 @@ def images_or_example(race: bool) -> list[Picture]:
         return uploaded
     key = example if example in examples.EXAMPLES else examples.FIRST
     _example_strip(key)
-    return [] if camera else [examples.picture(key)]
+    return [] if camera else [examples.image(key)]
 
 
 def formats_and_privacy() -> None:
@@ -93,7 +93,7 @@ def _back_to_uploads() -> None:
     state.drop_saved_uploads()
 
 
-def pictures(race: bool) -> list[Picture]:
+def tabbed_images(race: bool) -> list[InputImage]:
     """The images of the open tab; an empty list where none came in yet. ``race``: whether race is
     estimated, so that the consent says so.
     """
@@ -111,7 +111,7 @@ def pictures(race: bool) -> list[Picture]:
     if sample.open:
         with sample:
             st.caption(f"Portrait of {examples.COLLINS}.")
-            return [examples.picture(examples.FIRST)]
+            return [examples.image(examples.FIRST)]
     return uploaded
 
 
@@ -129,9 +129,9 @@ def _open_sample() -> None:
     state.SOURCE.set(SAMPLE)
 
 
-def hand_over(page: str, image: Picture) -> None:
+def hand_over(page: str, image: InputImage) -> None:
     """Make ``image`` the one that ``page`` opens with."""
-    if image.digest == examples.picture(examples.FIRST).digest:
+    if image.digest == examples.image(examples.FIRST).digest:
         state.SOURCE.set(SAMPLE)
         return
     state.SOURCE.set(UPLOAD)
@@ -161,19 +161,19 @@ def _uploader(on_change: object, label: str = "visible") -> Sequence:
     return files
 
 
-def _at_hand(files: Sequence) -> list[Picture]:
+def _at_hand(files: Sequence) -> list[InputImage]:
     """What was uploaded, on this visit to the page or before: Streamlit forgets a page's uploads
     when another page is opened.
     """
     page = PAGE.get()
     if files:
-        state.save_uploads(page, [Picture(file.name, file.getvalue()) for file in files])
+        state.save_uploads(page, [InputImage(file.name, file.getvalue()) for file in files])
     elif state.saved_uploads():
         _still_here(page, state.saved_uploads())
     return state.saved_uploads()
 
 
-def _still_here(page: str, images: Sequence[Picture]) -> None:
+def _still_here(page: str, images: Sequence[InputImage]) -> None:
     """Which images are still here from before, and the way to be rid of them."""
     names = ", ".join(image.name for image in images[:NAMED]) + (
         " …" if len(images) > NAMED else ""
@@ -194,7 +194,7 @@ def _forget(page: str) -> None:
         state.FACES.get().pop(image.digest, None)
 
 
-def _snapshot(race: bool) -> list[Picture]:
+def _snapshot(race: bool) -> list[InputImage]:
     """The camera's widget exists only after the button: browsers ask for the camera as soon as it
     does.
     """
@@ -217,7 +217,7 @@ def _snapshot(race: bool) -> list[Picture]:
     shot = st.camera_input(
         "Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560
     )
-    return [] if shot is None else [Picture("snapshot.jpg", shot.getvalue())]
+    return [] if shot is None else [InputImage("snapshot.jpg", shot.getvalue())]
 
 
 def _toggle_camera() -> None:

@@ -8,7 +8,7 @@ from ui.common import state
 from ui.common.state import Slot
 
 if TYPE_CHECKING:
-    from ui.predict.session_results import Picture
+    from ui.predict.session_results import InputImage
 
 SOURCE = Slot[str | None]("source")
 """Where images come from: ``image_input``'s ``UPLOAD``, ``CAMERA`` or ``SAMPLE``."""
@@ -26,17 +26,17 @@ OPEN_ATTENTION = Slot[bool]("open-attention", bool)
 """Whether the next run opens Attention."""
 
 
-def saved_uploads() -> list[Picture]:
+def saved_uploads() -> list[InputImage]:
     """Those of the page that is open."""
     return SAVED_UPLOADS.stored().get(state.PAGE.get(), [])
 
 
-def save_uploads(page: str, images: list[Picture]) -> None:
+def save_uploads(page: str, images: list[InputImage]) -> None:
     """Have ``page`` open with these."""
     SAVED_UPLOADS.stored()[page] = images
 
 
-def drop_saved_uploads(page: str | None = None) -> list[Picture]:
+def drop_saved_uploads(page: str | None = None) -> list[InputImage]:
     """Those of ``page``, of the one that is open where none is named; they are not saved any
     more.
     """
