@@ -149,7 +149,7 @@ def show_measured(entries: list, reports: list) -> None:
 
 
 def show_curves() -> None:
-    """Learning curves of the models that kept them."""
+    """Learning curves of the models that have one."""
     with st.expander("Learning curves", icon=":material/show_chart:"):
         curves = tables.curves()
         if not curves:

@@ -673,7 +673,7 @@ def test_without_masked_networks_it_is_said_how_to_get_one(
     )
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     app = sample()
-    assert "No network with attention masks is installed" in alerts(
+    assert "No model with attention masks is installed" in alerts(
         app
     ) and "train configs/gra_net_dist.toml" in alerts(app)
     assert cells(heatmap(app)) == 4

@@ -122,7 +122,7 @@ def _search(subject: Subject, cover: Cover) -> Cover:
 
 
 def moves(gain: float, older: bool) -> bool:
-    """Whether ``gain`` years go the way that was asked for, by more than rounding."""
+    """Whether ``gain`` years go in the chosen direction, by more than rounding."""
     return (gain if older else -gain) >= 0.05
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 RANDOM = 5
-"""Maps that know nothing, for each resolution: one alone may be lucky."""
+"""Random maps for each resolution: one alone may be lucky."""
 MARGIN = 0.01
 """Areas closer than this count as equal."""
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
@@ -39,7 +39,7 @@ COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
 in.
 """
 POLL = 1.0
-"""Seconds between two looks at a running test."""
+"""Seconds between two checks of a running test."""
 _SECONDS: dict[str, float] = {}
 """How long the last test took in this process, by model."""
 Row = dict[str, Any]
@@ -95,7 +95,7 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
         args=(subject, wish, target),
     )
     st.caption(
-        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result is kept"
+        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result stays"
         " for this visit."
     )
 
@@ -129,7 +129,7 @@ def _progress(job: Job) -> None:
 
 
 def _collect(store: dict[Any, dict[str, Row]]) -> None:
-    """Keep what a finished job found."""
+    """Store what a finished job found."""
     wish, job = state.TEST.get()
     if job is None or job.running:
         return
@@ -156,7 +156,7 @@ def run_test(
     report: Callable[[int, int], None],
 ) -> dict[str, Row]:
     """A row of curves and areas for each of ``masks`` (h, w) and each saliency map, and what
-    follows on each curve as «verdicts»; «random» holds the means of all random maps. ``report``:
+    follows on each curve as «verdicts»; «random» has the means of all random maps. ``report``:
     called before each map with the crops answered so far and in the end; what it raises ends the
     test. Touches nothing of the session: it runs in a thread.
     """
@@ -174,10 +174,10 @@ def run_test(
     guesses = {
         (side, index): random_map(side, index, side) for side in sides for index in range(RANDOM)
     }
-    asked: dict[Any, np.ndarray] = maps | guesses
+    all_maps: dict[Any, np.ndarray] = maps | guesses
     rows: dict[Any, Row] = {}
-    total = done + COST * len(asked)
-    for name, values in asked.items():
+    total = done + COST * len(all_maps)
+    for name, values in all_maps.items():
         report(done, total)
         done += COST
         rows[name] = compare(network, card, crop, {"map": values}, target)["map"]
@@ -209,7 +209,7 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
 
 
 def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -> None:
-    """One plain sentence on a map, and ``more``: good only where both curves say so."""
+    """One plain sentence on a map, and ``more``: good only where both curves are."""
     what = (
         f"{title(name)} (saliency)"
         if name in SALIENCY

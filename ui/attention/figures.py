@@ -179,8 +179,8 @@ def bar(name: str, low: float, high: float) -> str:
 
 
 def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
-    """What the network holds possible before (filled, or pale bars) and after (line, or full bars);
-    None where it has no distribution.
+    """Which ages the model considers possible before (filled, or pale bars) and after (line, or
+    full bars); None where it has no distribution.
     """
     figure = go.Figure()
     if (

@@ -78,7 +78,7 @@ def signed(years: float, digits: int = 2) -> str:
 
 
 def mask_effect(report: dict[str, Any], sha256: str) -> MaskEffect | None:
-    """The effect of flattening all masks in an attention report; None where the report holds none
+    """The effect of flattening all masks in an attention report; None where the report has none
     or its faces have no exact ages.
     """
     rows = [

@@ -44,7 +44,7 @@ def show(subject: Subject) -> None:
         figure = before_after(before[0], after[0])
         if figure is None:
             st.caption(
-                "This network gives one number and no distribution, so there is no curve to show."
+                "This model gives one number and no distribution, so there is no curve to show."
             )
         else:
             st.plotly_chart(
@@ -57,11 +57,11 @@ def show(subject: Subject) -> None:
 
 
 def _mask_controls(subject: Subject) -> dict[str, str]:
-    """What each block's mask is put to."""
+    """Controls of what each block's mask is changed to; the changes."""
     found = blocks(subject)
     if not found:
         st.info(
-            "This network has no masks of its own to switch off. Cover the face instead, on the"
+            "This model has no masks of its own to switch off. Cover the face instead, on the"
             " first tab.",
             icon=":material/info:",
         )
@@ -117,8 +117,8 @@ def cards(before: Estimate, after: Estimate) -> str:
 
 
 def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: bool = True) -> str:
-    """``measured``: whether the interval's promise was checked; nobody checked it for changed
-    networks and covered faces.
+    """``measured``: whether the interval's coverage was measured; for changed masks and covered
+    faces it was not.
     """
     age_text = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
     words = range_words(age) if age.ranges is not None else interval_words(age)

@@ -1,8 +1,8 @@
 """The explorer's settings: where they live in the session, and how they travel in the page's
 address.
 
-An address says how something is looked at, never at whom: no image is in it but the word for the
-bundled sample.
+An address says how an image is shown, never which: no image is in it but the word for the bundled
+sample.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ VIEWER = ("block", "view", "channel", "colours", "cells", "scale", "under", "opa
 """Settings of the viewer behind «Where it looks»: an address with one of them and no tab opens it.
 """
 RESERVED = ("set", "row")
-"""Names kept for images of a test set."""
+"""Names reserved for images of a test set."""
 
 
 def read() -> None:

@@ -1,8 +1,8 @@
-"""One face and the network that looks at it: what is asked of them, each question once for the
+"""One face and the model that explains it: what is computed of them, each result once for the
 session.
 
-Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name;
-whatever control is moved, neither the detector nor that pass runs again. What is kept is bounded
+Masks of a face come from one forward pass and are cached by the crop's digest and the weights'
+name; whatever control is moved, neither the detector nor that pass runs again. The cache is bounded
 and lives in the session's own state.
 """
 
@@ -39,7 +39,7 @@ MOST = {
     "own": 4,
     "searches": 24,
 }
-"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a
+"""Entries of each kind a session caches; the oldest make room. The masks of one face take about a
 megabyte.
 """
 SHARP_SIDE = 256
@@ -62,19 +62,19 @@ class Subject:
 
     @property
     def prediction(self) -> Prediction:
-        """What was said about the face."""
+        """The answer about the face."""
         return self.answer.predictions[self.index]
 
     @property
     def own_masks(self) -> bool:
-        """Whether the network has attention masks; others are only asked from outside."""
+        """Whether the network has attention masks; others have saliency maps only."""
         from agegender_core.explain.attention import ARCHITECTURES
 
         return self.card.architecture in ARCHITECTURES
 
     @property
     def network(self) -> AttentionNetwork:
-        """The network, ready to be looked into; for those with masks."""
+        """The network, ready to be explained; for those with masks."""
         from agegender_core.explain.attention import AttentionNetwork
 
         return AttentionNetwork(self.card, self.predictor.network)
@@ -99,7 +99,7 @@ class Subject:
         from agegender_core.explain.saliency import normalised, saliency_map
 
         def make() -> np.ndarray:
-            with st.spinner("Asking the network from outside. Once for each face …"):
+            with st.spinner("Computing saliency. Once for each face …"):
                 return normalised(
                     saliency_map(
                         self.predictor.network, self.card, self.prediction.crop, method, target
@@ -193,7 +193,7 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
 
 
 def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
+    """What ``make`` returned for ``key`` before, or returns now. ``kind``: key of ``MOST``."""
     store: dict[tuple[Any, ...], T] = state.results(kind).stored()
     if key not in store:
         store[key] = make()

@@ -1,4 +1,4 @@
-"""How one comes to a face and a network on the Attention page, and what stands there before."""
+"""How a face and a model are chosen on the Attention page, and what it shows before."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ROOM = 4
 
 
 def row_of_a_set() -> list[InputImage]:
-    """The image of a labelled set that the address asks for, with its label above; an empty list
-    where it asks for none, or where that one is not to be had here.
+    """The image of a labelled dataset that the address names, with its label above; an empty list
+    where it names none, or where that image is not here.
     """
     params = address_params()
     if not all(name in params for name in link.RESERVED):
@@ -44,10 +44,10 @@ def row_of_a_set() -> list[InputImage]:
         record, image = _row(name, number)
     except AgeGenderError as error:
         st.warning(
-            f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs"
-            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, give an image of your"
-            " own, or take the sample.",
-            title=f"Row {plain(number)} of the set «{plain(name)}» cannot be opened",
+            f"{plain(_sentence(str(error)))}. Face datasets are not part of this app; whoever runs"
+            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, upload an image of your"
+            " own, or use the sample.",
+            title=f"Row {plain(number)} of the dataset «{plain(name)}» cannot be opened",
             icon=":material/link_off:",
         )
         return []
@@ -63,7 +63,7 @@ def row_of_a_set() -> list[InputImage]:
 
 
 def label_words(record: FaceRecord) -> str:
-    """What the set says of an image: «labelled 34 years, Female»."""
+    """An image's labels: «labelled 34 years, Female»."""
     known = [] if record.gender is None else [record.gender]
     if record.age is not None:
         known.insert(0, f"{record.age} years")
@@ -81,13 +81,13 @@ def _sentence(text: str) -> str:
 
 
 def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
-    """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set
-    says, so that answers are those of the reports. Raises ``DatasetError``.
+    """Row ``number`` of the dataset ``name``, stored while it is shown; its face is where the
+    dataset marks it, so that answers are those of the reports. Raises ``DatasetError``.
     """
     if name not in TEST_SPLITS or not (number.isascii() and number.isdigit() and len(number) < 10):
         raise DatasetError(
-            f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows"
-            " are whole numbers"
+            f"there is no row {number!r} of a dataset {name!r}: datasets are"
+            f" {', '.join(TEST_SPLITS)}, rows are whole numbers"
         )
     stored = state.ROW.get()
     if stored is None or stored[0] != (name, number):
@@ -95,7 +95,7 @@ def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
         stored = ((name, number), record, InputImage(f"{TERMS[name].title} {record.file}", encoded))
         state.ROW.set(stored)
     _, record, image = stored
-    if name != "fgnet":  # photographs, in which a face is looked for as in any other
+    if name != "fgnet":  # photographs, in which faces are detected as in any other
         known = FACES.stored()
         if image.digest not in known:
             known[image.digest] = DetectedFaces((chip_face(load_image(image.data), record),))
@@ -111,12 +111,12 @@ def _leave_row() -> None:
 def no_masks() -> None:
     """No network with masks of its own is installed."""
     st.info(
-        "The networks here have no masks of their own. They are shown with Grad-CAM and occlusion:"
-        " **saliency**, made by asking the network from outside. For masks, train GRA_Net and"
-        " publish the run; an hour or two on two processor cores gives a first one:\n\n    python"
+        "The models here have no masks of their own. They are shown with Grad-CAM and occlusion:"
+        " **saliency**, computed from outside. For masks, train GRA_Net and publish the run; a"
+        " first one takes an hour or two on two processor cores:\n\n    python"
         " -m agegender_core train configs/gra_net_dist.toml --minutes 120\n    python -m"
         " agegender_core weights publish runs/gra_net_dist",
-        title="No network with attention masks is installed",
+        title="No model with attention masks is installed",
         icon=":material/visibility_off:",
     )
 
@@ -129,10 +129,10 @@ def sample() -> list[InputImage]:
 
 
 def previous_image() -> list[InputImage]:
-    """The image looked at last on another page, once its button is pressed; an upload or the sample
-    take its place.
+    """The last image of another page, once its button is pressed; an upload or the sample replaces
+    it.
     """
-    usual = sample()[0].digest  # which stands here anyway
+    usual = sample()[0].digest  # which is shown here anyway
     others = [answer for answer in ANSWERS.get().values() if answer.image.digest != usual]
     if not others:
         return []
@@ -151,7 +151,7 @@ def previous_image() -> list[InputImage]:
 
 
 def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> ModelInfo:
-    """The network to look into: those with masks first, the others named as what they are. Its card
+    """The model to explain: those with masks first, the others marked as without. Its card
     is folded away below.
     """
     entries = {entry.name: entry for entry in (*own, *others)}
@@ -185,7 +185,7 @@ def face_words(answer: Answer, number: int) -> str:
 
 
 def pick_face(answer: Answer) -> int:
-    """Index of the face to look at, beside the image with its numbers and the answer for that
+    """Index of the face to explain, beside the image with its numbers and the answer for that
     face.
     """
     count = len(answer.predictions)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 TAB = Slot[str]("attention-tabs")
 """Title of the open part."""
 IMAGE = Slot[str | None]("attention-kept-picture")
-"""Digest of the other page's image that was chosen."""
-ROW = Slot["tuple[tuple[str, str], FaceRecord, Picture] | None"]("attention-row-of-a-set")
+"""Digest of the image from another page that was chosen."""
+ROW = Slot["tuple[tuple[str, str], FaceRecord, InputImage] | None"]("attention-row-of-a-set")
 """A dataset's row, after its name and number in the address."""
 FLATTEN = Slot[bool]("attention-flatten", bool)
 SEED = Slot[int]("attention-seed", int)

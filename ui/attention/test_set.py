@@ -1,5 +1,5 @@
-"""«Over a test set»: what ``reports/`` holds of masks averaged over many faces, and of their
-faithfulness. Read, never computed anew.
+"""«Over a test set»: masks averaged over many faces, and their faithfulness. Read from
+``reports/``, never computed here.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def empty(weights: str) -> None:
     """Nothing was averaged for these weights."""
     st.info(
         "Mean masks by age band and gender, and for right against wrong answers, are worked out"
-        " once over a test set and kept in the reports folder. For these weights there are none"
+        " once over a test set and stored in the reports folder. For these weights there are none"
         " yet. Where the datasets are installed:\n\n    python -m agegender_core attention-report"
         f" {weights} --set utkface",
         title="No averages over a test set are here",
@@ -147,7 +147,7 @@ def activity_words(found: dict[str, float] | None) -> str:
 def mask_row(
     block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str, more: str = ""
 ) -> str:
-    """HTML of one block's mean masks by group, with their scale. ``more``: said behind the
+    """HTML of one block's mean masks by group, with their scale. ``more``: words behind the
     title.
     """
     span = limits(np.stack(list(maps.values())), "own")
@@ -177,9 +177,9 @@ def _changes(report: dict[str, Any], where: str) -> None:
         placeholder="–",
     )
     st.caption(
-        "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets."
-        " Positive years and negative points are losses. Means and shuffled masks keep what each"
-        " channel lets through on the whole and lose where."
+        "Against the same faces with the model's own masks; 95 % bootstrap intervals in brackets."
+        " Positive years and negative points are losses. Means and shuffled masks preserve how"
+        " much each channel lets through and lose where."
     )
 
 
@@ -230,7 +230,7 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
 
 
 def verdict(found: dict[str, Any]) -> str:
-    """What the report says, unless the difference is too small to matter to anybody."""
+    """The report's verdict, unless the difference is too small to matter."""
     return EQUAL if abs(found["difference"]["value"]) < MARGIN else found["verdict"]
 
 

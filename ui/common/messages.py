@@ -36,10 +36,10 @@ NO_FACE_TIPS = (
 
 
 def plain(text: str) -> str:
-    """``text`` for a place that reads Markdown, shown as it is: file names hold underscores,
+    """``text`` for a place that reads Markdown, shown as it is: file names contain underscores,
     brackets and colons.
 
-    Backslashes are not enough. Addresses, emoji and icon names, and arrows are looked for in the
+    Backslashes are not enough. Addresses, emoji and icon names, and arrows are recognised in the
     finished text, so an invisible word joiner parts them. Line ends, other control characters and
     marks that turn the direction of writing are shown as a box.
     """

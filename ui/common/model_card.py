@@ -120,7 +120,7 @@ def _answers(entry: ModelInfo) -> str:
 
 
 def _measured(entry: ModelInfo) -> str:
-    """A row for each set: age as mean error in years, or the share in the right range where the
+    """A row for each dataset: age as mean error in years, or the share in the right range where the
     network knows ranges only.
     """
     if not entry.measured:
@@ -146,8 +146,8 @@ def _measured(entry: ModelInfo) -> str:
 
 
 def age_words(numbers: Mapping[str, Any], kind: str) -> str:
-    """«4.7 years», or «61.4 % in 9 ranges» for a network of ranges and for sets that know no years;
-    empty where age was not measured.
+    """«4.7 years», or «61.4 % in 9 ranges» for a model of ranges and for datasets without ages in
+    years; empty where age was not measured.
     """
     shares = [
         f"{_percent(numbers[key])} in {METRIC_FORMATS[key].short}"

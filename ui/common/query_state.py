@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 LONGEST = 300
-"""Characters of a word in an address: longer than any filter, and than file names of labelled sets.
+"""Characters of a word in an address: more than any filter has, or any file name of a labelled
+dataset.
 """
 Reader = Callable[[str], Any]
 """Word of an address to a value; None for a word that means nothing here."""
@@ -105,7 +106,7 @@ class Address:
 
 
 def address_params() -> dict[str, str]:
-    """The words of the address, the last where one is given twice. Longer ones than any of ours are
+    """The words of the address, the last where one occurs twice. Longer ones than any of ours are
     cut before they are looked at.
     """
     return {name[:LONGEST]: word[:LONGEST] for name, word in st.query_params.to_dict().items()}

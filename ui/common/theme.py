@@ -1,7 +1,7 @@
-"""The head every page opens with, and the few rules of CSS that Streamlit's theme cannot say.
+"""The head of every page, and the few rules of CSS for which Streamlit's theme has no setting.
 
 Streamlit sets ``color-scheme``, so ``light-dark()`` follows the theme; where a browser does not
-know it, the mid-toned colour before it is used, which reads on both backgrounds.
+know it, the mid-toned colour before it applies, which is readable on both backgrounds.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How much visitors may put into the server's memory: the numbers, and the sentence for who gives
-more. Every store of uploads and every door before one counts by these.
+"""How much visitors may put into the server's memory: the numbers, and the sentence for who
+uploads more. Every store of uploads, and every check before one, counts by these.
 """
 
 from __future__ import annotations

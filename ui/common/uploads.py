@@ -39,7 +39,7 @@ class Bound:
         all.
         """
         with self._lock:
-            # No uploader shows them any more, but Streamlit keeps them as long as the session.
+            # No uploader shows them any more, but Streamlit stores them as long as the session.
             for old in self.past.pop(session_id, ()):
                 self.store.remove_file(session_id, old)
             sizes = streamlit_private.stored_sizes(self.store)

@@ -1,5 +1,5 @@
-"""What the front ends use of other packages that those do not promise: private attributes,
-undocumented internals, patched methods. One module a package or two that belong together, each
-with the versions it was checked with; tests/ui/test_compat.py says when it has to be looked at
-again.
+"""Everything the front ends use of other packages without their promise: private attributes,
+undocumented internals, patched methods. One module for a package or for two that belong together,
+each with the versions it was checked with; tests/ui/test_compat.py fails when a module has to be
+reviewed.
 """

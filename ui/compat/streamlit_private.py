@@ -4,7 +4,7 @@ session a run of a page belongs to.
 Why each is needed:
 
 * ``menu_of_pages_folder_dropped``: a page that is opened first on a fresh server runs without
-  ``app.py``; Streamlit has no public way to say that there is no folder of pages.
+  ``app.py``; Streamlit has no public setting against its menu of that folder.
 * the store of uploads: Streamlit bounds one file (``server.maxUploadSize``), neither a session nor
   all sessions together, and has no public way to count what is stored.
 * ``session_id``: which session's uploads the running page shows.

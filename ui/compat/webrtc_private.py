@@ -2,7 +2,7 @@
 
 Why each is needed:
 
-* ``keep_open``: streamlit-webrtc closes a camera that a run of the script left out, and tells that
+* ``keep_open``: streamlit-webrtc closes a camera that a run of the script left out. It detects that
   by Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two.
 * ``newest_only``: aiortc's relay stores frames for a reader that is slower than the camera, and
   streamlit-webrtc has no option to read without that buffer.

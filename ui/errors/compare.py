@@ -1,4 +1,4 @@
-"""Two networks on the same images: the difference with its interval, who is right where the other
+"""Two models on the same images: the difference with its interval, who is right where the other
 is wrong, and for whom.
 """
 
@@ -51,7 +51,7 @@ IN_SENTENCES = {
 
 
 def show(scope: Scope, image_source: ImageSource) -> None:
-    """All of it, for the network and the one it is compared with."""
+    """The whole comparison of the model and the one beside it."""
     if scope.other is None:
         st.info(
             f"Only one model has predictions on {plain(scope.title)} here. Run «python -m"

@@ -1,4 +1,4 @@
-"""One image: what its label says, what every network answered, how sure it was, and where it went
+"""One image: its labels, what every model answered, how sure it was, and where it went
 wrong in the same way.
 """
 
@@ -165,11 +165,11 @@ def answer_words(answers: pd.Series) -> str:
 
 
 def _held(outside: float) -> str:
-    """Whether an interval holds the label, in words; empty where that is not known."""
+    """Whether an interval contains the label, in words; empty where that is not known."""
     if pd.isna(outside):
         return ""
     if outside == 0:
-        return " holds the label"
+        return " contains the label"
     return (
         f" misses the label by {outside:.0f} years" if outside >= 1.5 else " just misses the label"
     )
@@ -198,7 +198,7 @@ def _span(labels: pd.Series, answers: pd.Series) -> str:
 
 
 def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
-    """The way to the Attention page, for sets it knows."""
+    """The way to the Attention page, for datasets it knows."""
     if scope.table.set not in TEST_SPLITS:
         return
     place = image_source.row(str(scope.table.labels["file"].iloc[row]))
@@ -244,12 +244,12 @@ def networks(scope: Scope, row: int) -> pd.DataFrame:
 
 
 def _distribution(scope: Scope, row: int, content: bytes | None, image_source: ImageSource) -> None:
-    """The whole age distribution: reports do not keep it, so the network is asked anew, where image
-    and network are here.
+    """The whole age distribution: reports do not contain it, so the model runs again, where image
+    and model are here.
     """
     if content is None:
         st.caption(
-            "The age distribution needs the image: reports keep the answer and its interval only."
+            "The age distribution needs the image: reports have the answer and its interval only."
         )
         return
     file = str(scope.table.labels["file"].iloc[row])
@@ -305,9 +305,9 @@ def labelled_years(labels: pd.Series) -> tuple[float, float] | None:
 
 
 def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
-    """The age estimate of the chosen network for the face the set marks, or the largest found."""
+    """The age estimate of the chosen model for the face the dataset marks, or the largest one."""
     faces = None
-    # FG-NET's are photographs, in which faces are looked for.
+    # FG-NET's are photographs, in which faces are detected.
     if place is not None and scope.table.set != "fgnet":
         record, _ = read_row(scope.table.set, place)
         faces = (chip_face(load_image(content), record),)

@@ -34,9 +34,9 @@ from ui.errors.text import amount, condition, slice_words
 
 LOG = logging.getLogger(__name__)
 CHILD = 10
-"""Years: bands that end below this hold children."""
+"""Years: bands that end below this are of children."""
 START = {"view": "gallery", "page": 1, "pick": None, "sample": None}
-"""Where the page stands when nothing was asked yet."""
+"""The page's settings at the start."""
 
 
 @dataclass(frozen=True)

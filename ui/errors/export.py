@@ -36,7 +36,7 @@ ANSWERED = (
     "gender_probability",
     "race_pred",
 )
-"""What of each network's answers goes out."""
+"""Columns of each model's answers that are exported."""
 ROWS = 40
 """Slices in the one-page report."""
 STYLE = """
@@ -123,7 +123,7 @@ def selection_words(scope: Scope) -> list[str]:
 
 
 def table_of(scope: Scope, rows: np.ndarray) -> pd.DataFrame:
-    """Labels, conditions, measures and each network's answers of ``rows``; columns of answers are
+    """Labels, conditions, measures and each model's answers of ``rows``; columns of answers are
     named «column weights».
     """
     parts = [scope.table.labels.drop(columns=["age_lo", "age_hi"])]
@@ -204,7 +204,7 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def _figures(scope: Scope) -> list[str]:
-    """All plots that this set and network have; the drawing library is put in once."""
+    """All plots that this dataset and model have; the drawing library is included once."""
     parts = ["<h2>Plots</h2>"]
     first = True
     for name, draw in errors_plots.PLOTS.items():

@@ -231,7 +231,7 @@ def gender(rows: pd.DataFrame) -> go.Figure:
 
 
 def reliable(found: Reliability) -> go.Figure:
-    """How often the gender is as labelled, by how sure the network was."""
+    """How often the gender is as labelled, by how sure the model was."""
     place = np.searchsorted(found.edges, found.confidence, side="left")
     low, high = (
         found.edges[np.maximum(place - 1, 0)],
@@ -295,7 +295,7 @@ def covered(rows: pd.DataFrame) -> go.Figure:
 
 
 def score(curves: dict[str, pd.DataFrame]) -> go.Figure:
-    """Cumulative score CS@k, a line a network; the first one's points are marks."""
+    """Cumulative score CS@k, a line for each model; the first one's points are marks."""
     figure = go.Figure()
     for place, (name, rows) in enumerate(curves.items()):
         marks = [pick("beyond", float(years)) for years in rows["k"]] if place == 0 else None
@@ -429,7 +429,7 @@ def _targets(
     hover: str,
     size: int,
 ) -> None:
-    """What can be pointed at over a heatmap, which itself tells nothing of a choice."""
+    """Points over a heatmap that can be selected, as the heatmap itself reports no selection."""
     figure.add_scatter(
         x=x,
         y=y,

@@ -30,7 +30,7 @@ CSS = Path(__file__).with_name("gallery.css")
 
 
 def sort_options(scope: Scope) -> list[str]:
-    """Orders that can be had: those of two networks need a second one."""
+    """Orders on offer: those of two models need a second one."""
     return [name for name, sort in SORTS.items() if scope.other is not None or not sort.two]
 
 

@@ -1,4 +1,4 @@
-"""Other places for a set's images: a folder in an official layout, a Parquet table, or
+"""Other sources of a dataset's images: a folder in an official layout, a Parquet table, or
 ``hub:owner/name``.
 
 Whoever runs the app names them in ``AGEGENDER_PICTURES``: «utkface=SOURCE;fairface=SOURCE». A
@@ -35,8 +35,8 @@ MAX_SOURCE = 1000
 
 @dataclass(frozen=True, eq=False)
 class LayoutImages:
-    """Images of a set in another layout. ``places``: endings of file names to records, None where
-    two files share one. ``own``: the set's own table, if it is here.
+    """Images of a dataset in another layout. ``places``: endings of file names to records, None
+    where two files share one. ``own``: the dataset's own table, if it is here.
     """
 
     loaded: LoadedSet
@@ -77,7 +77,7 @@ class LayoutImages:
         return path.is_relative_to(root) and path.is_file()
 
     def row(self, file: str) -> int | None:
-        """Row in the set's own table, which is what the explorer opens."""
+        """Row in the dataset's own table, which the explorer opens."""
         return self.own.row(file)
 
 
@@ -92,8 +92,8 @@ def named() -> dict[str, str]:
 
 
 def may_type() -> bool:
-    """Whether visitors may name folders of the machine that runs the app: the operator says so,
-    nobody else.
+    """Whether visitors may name folders of the machine that runs the app: by the operator's setting
+    alone.
     """
     return ANY in [part.strip() for part in (path_setting("pictures") or "").split(";")]
 
@@ -123,7 +123,7 @@ def _loaded(source: str) -> tuple[LoadedSet, dict[str, FaceRecord | None]]:
 
 @st.cache_data(max_entries=8, ttl=RETRY, show_spinner=False)
 def _problem(source: str) -> str:
-    """Why ``source`` cannot be read, or nothing: a hub out of reach is not asked again at every
+    """Why ``source`` cannot be read, or nothing: a hub out of reach is not queried again at every
     press of a button.
     """
     try:
@@ -191,8 +191,7 @@ def _other(
             f"; its files have names such as «{loaded.records[0].file}»" if loaded.records else ""
         )
         raise DatasetError(
-            f"{source} holds none of the images of {set_title(set_name)}, such as"
-            f" «{files[0]}»{like}"
+            f"{source} has none of the images of {set_title(set_name)}, such as «{files[0]}»{like}"
         )
     return found, f"come from another source: {known:,} of {len(files):,} are there"
 

@@ -28,13 +28,13 @@ SIDE = 112
 LIGHT = 6_000
 """Encoded images of at most so many bytes are shown as they are."""
 MAX_THUMBNAILS = 800
-"""Small images kept in a session, a few kilobytes each; those seen longest ago make room."""
+"""Small images cached in a session, a few kilobytes each; those shown longest ago make room."""
 SHOWABLE = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
 
 
 class ImageSource(Protocol):
-    """A source of images. ``name`` tells sources apart in caches; ``missing`` says why there is
-    none and how to get them, or is empty.
+    """A source of images. ``name`` distinguishes sources in caches; ``missing``: why there are none
+    and how to get them, or empty.
     """
 
     name: str
@@ -48,13 +48,13 @@ class ImageSource(Protocol):
         ...
 
     def row(self, file: str) -> int | None:
-        """Row of ``file`` in the set's own table, or None where it has none."""
+        """Row of ``file`` in the dataset's own table, or None where it has none."""
         ...
 
 
 @dataclass(frozen=True)
 class NoImages:
-    """No source: ``missing`` says how to get one."""
+    """No source; ``missing``: how to get one."""
 
     missing: str
     name: str = "none"
@@ -70,7 +70,7 @@ class NoImages:
 
 @dataclass(frozen=True, eq=False)
 class TableImages:
-    """A set's local Parquet file. ``rows``: file to row, by split; ``test``: which split the
+    """A dataset's local Parquet file. ``rows``: file to row, by split; ``test``: which split the
     predictions are about.
     """
 
@@ -81,7 +81,7 @@ class TableImages:
     missing: str = ""
 
     def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
-        """Only the row groups that hold one of ``files`` are read, one at a time."""
+        """Only the row groups that contain one of ``files`` are read, one at a time."""
         rows = self.rows.get(split or self.test, {})
         wanted = {rows[file]: file for file in files if file in rows}
         if not wanted:
@@ -101,7 +101,7 @@ class TableImages:
 
 
 def local(set_name: str) -> ImageSource:
-    """The set's own Parquet where it is, else what to do."""
+    """The dataset's own Parquet where it is here, else what to do."""
     try:
         path = set_path(set_name)
     except DatasetError:
@@ -154,7 +154,7 @@ def thumbnails(
             if (address := small(content)) is not None:
                 cache[image_source.name, split, file] = address
     except AgeGenderError:
-        pass  # tiles say that there is no image; the numbers do not hang on it
+        pass  # tiles show that there is no image; the numbers do not depend on it
     found = [cache.get(place) for place in places]
     for place in places:
         if place in cache:
@@ -165,7 +165,7 @@ def thumbnails(
 
 
 def forget(image_source: ImageSource) -> None:
-    """Drop what was kept of a source that is gone."""
+    """Drop what is cached of a source that is gone."""
     cache = state.THUMBNAILS.get()
     for place in [place for place in cache if place[0] == image_source.name]:
         del cache[place]
@@ -213,7 +213,7 @@ def one(scope: Scope, image_source: ImageSource, row: int) -> bytes | None:
 
 @cache
 def placeholder() -> str:
-    """What stands where an image is missing: a grey square that says so, on any background."""
+    """Stands for a missing image: a grey square with words, readable on any background."""
     image = Image.new("LA", (SIDE, SIDE), (128, 40))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=(128, 160))

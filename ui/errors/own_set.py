@@ -1,5 +1,5 @@
-"""«Your own set»: labelled images of the visitor, run through a network with a bar that can be
-stopped. Nothing touches the disk.
+"""«Your own dataset»: labelled images of the visitor, answered by a model, with a progress bar and
+a way to stop. Nothing touches the disk.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SHOWN = 500
 
 @dataclass(frozen=True)
 class UploadedImages:
-    """The uploads behind a visitor's own set."""
+    """The uploads behind a visitor's own dataset."""
 
     own: OwnSet
     missing: str = ""
 
     @property
     def name(self) -> str:
-        """That of the set: images of one that was forgotten are not taken for those of the next."""
+        """That of the dataset: images of a removed one are not confused with those of the next."""
         return self.own.name
 
     def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
@@ -46,7 +46,7 @@ class UploadedImages:
 
 
 def image_source() -> UploadedImages:
-    """Images of the set in the session."""
+    """Images of the dataset in the session."""
     return UploadedImages(state.OWN_SET.get())
 
 
@@ -78,7 +78,7 @@ def show() -> None:
         )
     uploads.mark_in_use(files)
     uploads.render_refusal()
-    # A run takes the place of all that stood here, instead of standing above its pale remains.
+    # A run replaces what was here, instead of standing above its pale remains.
     with st.empty().container():
         if state.OWN_JOB.get() is not None:
             _run()
@@ -88,7 +88,7 @@ def show() -> None:
 
 
 def _current() -> None:
-    """What is known of the set, and what can be done with it."""
+    """The dataset's state, and what can be done with it."""
     if problem := state.OWN_PROBLEM.get():
         st.error(
             plain(problem), title="This dataset cannot be used", icon=":material/broken_image:"
@@ -101,8 +101,8 @@ def _current() -> None:
 
 
 def _take(files: Sequence[object]) -> None:
-    """Read what was uploaded, once. An empty uploader leaves the set as it is: its images are in
-    the session.
+    """Read what was uploaded, once. An empty uploader leaves the dataset as it is: its images are
+    in the session.
     """
     ids = tuple(file.file_id for file in files)
     if not ids or ids == state.OWN_FILES.get():
@@ -185,12 +185,12 @@ def _stop() -> None:
         return
     done, total = job.done, job.total
     saved = _save_answers(job)
-    outcome = "The gallery has these." if saved else f"No answer of {title(job.weights)} was kept."
+    outcome = "The gallery has these." if saved else f"No answer of {title(job.weights)} was saved."
     state.OWN_NOTE.set(f"Stopped after {done:,} of {total:,} images. {outcome}")
 
 
 def _save_answers(job: Job) -> bool:
-    """Whether the set has the job's answers now."""
+    """Add the job's answers to the dataset; whether there were any."""
     saved = job.finish()
     if saved:
         state.OWN_TABLE.set(job.own.table())
@@ -208,7 +208,7 @@ def _open() -> None:
 
 
 def _leave() -> None:
-    """Forget the set and what was uploaded: an uploader of a new key has lost its files."""
+    """Forget the dataset and the uploads: an uploader of a new key has lost its files."""
     _forget()
     state.OWN_FILES.clear()
     count_up(state.OWN_TURN)
@@ -218,8 +218,8 @@ def _leave() -> None:
 
 
 def _run() -> None:
-    """Go through the images. Each step looks for a press on the button, and a run that was
-    interrupted is gone on with.
+    """Go through the images. A click on the button ends it between two steps, and an interrupted
+    run resumes.
     """
     job = state.OWN_JOB.get()
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -16,9 +16,8 @@ from agegender_core.errors import ConfigError
 from ui.common.messages import plain
 from ui.common.state import Slot, count_up
 from ui.errors import data as errors_data
-from ui.errors import figures, gallery, state
+from ui.errors import figures, gallery, selection, state
 from ui.errors import query_params as link
-from ui.errors import selection as errors_pick
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource
 from ui.errors.query_params import key
@@ -29,7 +28,7 @@ FORMATS = {"png": "PNG", "svg": "SVG"}
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure with what it says in words; ``box``: marks may be rectangles. ``note``: a sentence
+    """A figure with its message in words; ``box``: marks may be rectangles. ``note``: a sentence
     below.
     """
 
@@ -150,14 +149,14 @@ def clear(*_: Any) -> None:
 
 
 def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> None:
-    """The images under the mark. They begin below the fold, so ``sign``, above the plots, says that
-    they are there.
+    """The images under the mark. They begin below the fold, so ``sign``, above the plots, announces
+    them.
     """
     text = link.get("pick")
     if not text:
         return
     try:
-        mask, words = errors_pick.mask(text, scope.table, scope.weights), errors_pick.words(text)
+        mask, words = selection.mask(text, scope.table, scope.weights), selection.words(text)
     except ConfigError as error:
         st.warning(plain(str(error)), icon=":material/link_off:")
         st.button(
@@ -217,13 +216,13 @@ def _errors(scope: Scope) -> list[Drawn]:
     )
     words = "Errors by labelled age."
     if worst is not None:
-        where = errors_pick.label_span(found.edges[worst], found.edges[worst + 1])
+        where = selection.label_span(found.edges[worst], found.edges[worst + 1])
         words += f" Largest for labels of {where}: {found.mae.value[worst]:.1f} years on average."
     return [Drawn("errors", figures.errors(found), words)]
 
 
 def groupings(scope: Scope) -> list[str]:
-    """Age groups that this set's labels can be put into: labelled ranges are FairFace's."""
+    """Age groups that this dataset's labels fit into: labelled ranges are FairFace's."""
     return list(GROUPINGS) if scope.table.labels["age_true"].notna().any() else ["fairface9"]
 
 

@@ -1,7 +1,7 @@
 """The Errors page's settings: where they live in the session, and how they travel in the page's
 address.
 
-An address names a set, a network, a choice of images and, at most, the file name of one of them;
+An address names a dataset, a model, a choice of images and, at most, the file name of one of them;
 never a folder or an upload.
 """
 
@@ -59,7 +59,7 @@ DUELS = {
 SIZES = (24, 48, 96)
 """Tiles on a page."""
 OWN = "own"
-"""Name of a visitor's own set; it is nowhere but in the session."""
+"""Name of a visitor's own dataset, which is in the session only."""
 
 
 ADDRESS = Address(
@@ -98,13 +98,13 @@ FILTERS = tuple(item.name for item in fields(Filter))
 
 
 def first_page(*_: Any) -> None:
-    """Back to the first page of tiles: what every change of the choice asks for."""
+    """Back to the first page of tiles, after every change of the choice."""
     put("page", 1)
     count_up(state.TILES_TURN)
 
 
 def other_set(*_: Any) -> None:
-    """Another set was chosen: an image, and a mark in a plot, belong to the one before."""
+    """Another dataset was chosen: an image, and a mark in a plot, belong to the one before."""
     first_page()
     put("sample", None)
     put("pick", None)
@@ -146,7 +146,7 @@ def _fill(chosen: Filter) -> None:
 
 
 def get_filter() -> Filter:
-    """The filter that the widgets say. Raises ``ConfigError`` for an impossible one."""
+    """The filter in the widgets. Raises ``ConfigError`` for an impossible one."""
     found = {name: ADDRESS.field(name) for name in FILTERS}
     for name in VALUES:
         found[name] = tuple(found[name] or ())
@@ -166,8 +166,8 @@ def compares() -> bool:
 
 
 def write(chosen: Filter) -> None:
-    """Bring the address up to date: what differs from the defaults. A visitor's own set is in no
-    address.
+    """Bring the address up to date: what differs from the defaults. A visitor's own dataset is in
+    no address.
     """
     wanted = {} if get("set") == OWN else ADDRESS.changed() | chosen.query()
     for name, views in VIEWS_OF.items():

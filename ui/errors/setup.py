@@ -192,7 +192,7 @@ def summary(scope: Scope) -> None:
 def pick_view() -> str:
     """The part of the page to show."""
     link.coerce_to_options("view", list(link.VIEWS))
-    # The part about to be drawn says where one can go from an image.
+    # The part about to be drawn sets it again.
     state.WALK.clear()
     st.segmented_control(
         "View",

@@ -120,7 +120,7 @@ def tile_words(table: ErrorTable, weights: str, row: int) -> tuple[str, str]:
 
 
 def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[str, str]:
-    """Two short lines under an image that two networks answered: («34 → 52 · 29», «Female → M ·
+    """Two short lines under an image that two models answered: («34 → 52 · 29», «Female → M ·
     F»).
     """
     labels, answers = (
@@ -136,7 +136,7 @@ def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[st
 
 
 def filter_words(chosen: Filter) -> list[str]:
-    """What a filter keeps, a part a field that is set."""
+    """What a filter selects: a phrase for each field that is set."""
     words = []
     for name, head in (("age", "age"), ("gender", "gender"), ("race", "race")):
         if values := getattr(chosen, name):

@@ -192,9 +192,7 @@ def camera(label: str) -> gr.Image:
 
 
 def video(label: str) -> gr.Image:
-    """An image that shows one image after the other; they travel inside the answers and are never a
-    file.
-    """
+    """Shows the frames of a video; they are part of the answers and never a file."""
     return VideoImage(label=label, interactive=False, buttons=["fullscreen"])
 
 
@@ -307,7 +305,7 @@ def failing(function: Callable) -> Callable:
 
 
 def validate_one(image: Upload | None, weights: str | None) -> list[dict]:
-    """What is wrong with an image or a network's name, before it waits."""
+    """What is wrong with an image or a model's name, before the call waits."""
     return _verdicts(_image_problem(image), _weights_problem(weights, service.choices()))
 
 
@@ -335,7 +333,7 @@ CHECKS: dict[str, Callable[..., list[dict]]] = {
     "predict_batch": validate_many,
     "attention": validate_face,
 }
-"""By an endpoint's name, what says whether its arguments are right, before anybody waits."""
+"""By an endpoint's name, the check of its arguments before the call waits."""
 
 
 def _verdicts(*wrong: str | None) -> list[dict]:
@@ -602,7 +600,7 @@ def masks(maps: AttentionMaps) -> str:
 
 
 def frame_limits() -> ImageLimits:
-    """What is no frame of a camera: more than the page asks of one."""
+    """Larger images are no frames of the page's camera."""
     from agegender_core.vision.image_io import ImageLimits
 
     return ImageLimits(max_bytes=3 * 2**20, max_pixels=1920 * 1080)

@@ -74,9 +74,7 @@ def alone(app: FastAPI) -> ASGIApp:
 
 
 def protect(gradio: Any, limits: Limits) -> None:
-    """Guard one of Gradio's apps, before it has already_admitted to serve. Raises
-    ``ConfigError``.
-    """
+    """Guard one of Gradio's apps, before it has begun to serve. Raises ``ConfigError``."""
     from ui.gradio import components as parts
 
     settings = runtime.settings()
@@ -95,8 +93,8 @@ def protect(gradio: Any, limits: Limits) -> None:
 
 
 def let_pages_go(stop: asyncio.Event) -> None:
-    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for
-    open connections, of which each of Gradio's pages keeps one for as long as it is open.
+    """Set ``stop`` when the process gets a signal to end, before the server handles that: it waits
+    for open connections, and every open page of Gradio has one.
     """
     if threading.current_thread() is not threading.main_thread():
         return

@@ -1,5 +1,5 @@
-"""Who may ask, before anything is decoded: as many as the gate has room for, counted exactly, and
-no client more than its share.
+"""Admits calls before anything is decoded: as many as the queue has room for, counted exactly, and
+no more of one client than its share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""TCP connections: how many one address and all of them may have, and how long one may take to say
-what it wants.
+"""TCP connections: how many one address and all of them may have, and how long one may take to send
+the head of a request.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ class _Watcher:
             transport.abort()
             return
         protocol.guarded_as = household(peer)
-        _expect(protocol)
+        _start_timer(protocol)
 
     def received(self, protocol: Any) -> None:
         if protocol.guarded_as is None:
             return
         if asgi_private.is_answering(protocol):
-            _at_rest(protocol)
+            _stop_timer(protocol)
         elif protocol.guard_timer is None:
-            _expect(protocol)
+            _start_timer(protocol)
 
     def closing(self, protocol: Any) -> None:
         if protocol.guarded_as is not None:
             self.limits.leave("connection", protocol.guarded_as)
             protocol.guarded_as = None
-        _at_rest(protocol)
+        _stop_timer(protocol)
 
 
-def _expect(protocol: Any) -> None:
-    protocol.guard_timer = protocol.loop.call_later(PATIENCE, _give_up, protocol)
+def _start_timer(protocol: Any) -> None:
+    protocol.guard_timer = protocol.loop.call_later(PATIENCE, _time_out, protocol)
 
 
-def _at_rest(protocol: Any) -> None:
+def _stop_timer(protocol: Any) -> None:
     if protocol.guard_timer is not None:
         protocol.guard_timer.cancel()
         protocol.guard_timer = None
 
 
-def _give_up(protocol: Any) -> None:
+def _time_out(protocol: Any) -> None:
     protocol.guard_timer = None
     if not asgi_private.is_answering(protocol):
         protocol.transport.abort()

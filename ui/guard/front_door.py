@@ -1,5 +1,5 @@
-"""Before everything else, Streamlit's side included: how many requests, web sockets and uploads
-there are, and how large bodies are.
+"""The outermost layer of both front ends: limits the number of requests, web sockets and uploads,
+and the size of bodies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOO_LONG = "The request is longer than anything here takes."
 
 class FrontDoor:
     """ASGI middleware around a whole app. ``store`` and ``limits``: those of the Gradio side, so
-    that both count together. ``bodies``: of which requests the body is looked after further inside
+    that both count together. ``bodies``: for which paths the body is limited further inside
     (Gradio's); ``largest``: bytes of one of Streamlit's uploads.
     """
 

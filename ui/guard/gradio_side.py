@@ -1,5 +1,5 @@
-"""What of Gradio can be reached, and by which way: a list of its routes, each with its limits;
-whatever else there is answers 404.
+"""Which parts of Gradio can be reached: a list of its routes, each with its limits; every other
+path answers 404.
 
 It stands inside Gradio's own middleware, so that its answers have Gradio's headers for other sites.
 """
@@ -39,8 +39,8 @@ FRAME = 4 * 2**20
 """Bytes of one frame of a live video, as JSON."""
 SWEEP = 20.0
 REFUSAL = 0.5
-"""Seconds before a caller hears that there is no room: who asks again at once takes less from the
-others.
+"""Seconds before a call is refused for lack of room: callers that retry at once cost the others
+less.
 """
 NOT_HERE = "There is nothing here."
 NOT_DIRECT = (
@@ -66,9 +66,9 @@ Handler = Callable[..., Awaitable[None]]
 @dataclass
 class Rules:
     """``store``: of uploads; ``largest``: bytes of one; ``most``: files of one call; ``checks``: by
-    an endpoint's name, what says whether its arguments are right (a list of verdicts, as Gradio's
-    validators give), given uploads in the place of files; ``decoding``: where they run, and so many
-    at once; ``left``: hears of sessions that are over.
+    an endpoint's name, a function of its arguments, with uploads in the place of files, that
+    returns a list of verdicts as Gradio's validators do; ``decoding``: the pool in which these run;
+    ``left``: called with each session that is over.
     """
 
     store: UploadStore
@@ -140,7 +140,7 @@ class GradioGuard:
         raise Refused(404, NOT_HERE)
 
     async def _clean(self) -> None:
-        """Forget what is over, for ever; whatever goes wrong is logged and tried again."""
+        """Drop what is over, again and again; an error is logged and the next round tries again."""
         while True:
             await asyncio.sleep(SWEEP)
             try:
@@ -150,7 +150,7 @@ class GradioGuard:
                 for event in [event for event in self._frames if queue.event(event) is None]:
                     self.store.drop(self._frames.pop(event))
             except Exception:
-                log.exception("the cleaner stumbled, and goes on")
+                log.exception("the clean-up failed once and goes on")
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.inner({**scope, "query_string": b""}, receive, send)
@@ -169,7 +169,7 @@ class GradioGuard:
         await self._pass(scope, receive, send, body)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, body: dict[str, Any]) -> None:
-        """Hand on a call with a body of ours."""
+        """Pass on a call with a rebuilt body."""
         data = json.dumps(body).encode()
         headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _OURS]
         headers += [
@@ -266,7 +266,7 @@ class GradioGuard:
             type(block).__name__.lower() in ("image", "file") for block in function.inputs
         )
         try:
-            # Before a large body is read for nothing.
+            # Before a large body is read in vain.
             self.admission.check(client_of(scope), function.concurrency_id)
         except Refused:
             await asyncio.sleep(REFUSAL)
@@ -293,7 +293,7 @@ class GradioGuard:
     async def _ask(
         self, scope: Scope, receive: Receive, send: Send, function: Any, payload: dict[str, Any]
     ) -> None:
-        """Have a call join the queue, once it is known to be right."""
+        """Have a call join the queue once its arguments are checked."""
         client, reader = client_of(scope), self._reader(scope)
         joined = self.admission.enter(client, function.concurrency_id)
         try:
@@ -320,8 +320,8 @@ class GradioGuard:
             joined()
 
     async def _check(self, client: str, function: Any, call: calls.Call) -> None:
-        """Whether the arguments are right; of one client one call is looked at after the other.
-        Raises ``Refused``.
+        """Check the arguments; calls of one client are checked one after the other. Raises
+        ``Refused``.
         """
         check = (
             self.rules.checks.get(function.api_name)
@@ -434,7 +434,7 @@ class GradioGuard:
 
 
 class _Progress:
-    """What has come of one upload and was not told yet."""
+    """Bytes of one upload that were received and not reported yet."""
 
     def __init__(self) -> None:
         self.done = asyncio.Event()

@@ -1,5 +1,5 @@
-"""What Gradio keeps for a caller, and when it is let go: soon after a page was closed, and ten
-minutes after a call nobody fetched.
+"""What Gradio stores for a caller, and when it is dropped: soon after a page was closed, and ten
+minutes after a call whose answer was never fetched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ui.compat import gradio_private
 
 LIFETIME, CLOSED_LIFETIME = 600.0, 60.0
-"""Seconds for which a session is kept after the last word of it, and after its page was closed."""
+"""Seconds for which a session is stored after its last request, and after its page was closed."""
 
 
 class Sessions:
@@ -25,7 +25,7 @@ class Sessions:
         self._open: Counter[str] = Counter()
 
     def touch(self, session: str | None) -> None:
-        """Something was asked in this session."""
+        """A request belongs to this session."""
         if session:
             self._last[session] = time.monotonic()
 
@@ -50,7 +50,7 @@ class Sessions:
         return event if session is None else session
 
     def sweep(self) -> None:
-        """Let go of what is over."""
+        """Drop sessions that are over."""
         now = time.monotonic()
         for session in gradio_private.stored_sessions(self.app):
             self._last.setdefault(session, now)

@@ -19,4 +19,4 @@ ATTEMPT = Slot["Attempt | None"]("live-attempt")
 MIRROR = Slot[bool]("live-mirror")
 FROZEN = Slot["Frozen | None"]("live-frozen")
 MISSED = Slot[bool]("live-missed", bool)
-"""Whether there was nothing to freeze when it was asked for."""
+"""Whether the last attempt to freeze found no frame."""

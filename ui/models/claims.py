@@ -22,7 +22,7 @@ from agegender_core.publishing.comparison_tables import comparison_rows
 from ui.models import tables
 
 CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
-"""Colours that can be seen on both themes; which is which is told by the marker's form too."""
+"""Colours that can be seen on both themes; the marker's form distinguishes them too."""
 ROW = 70
 """Pixels of a row: a title, a verdict, and the dumbbell under them."""
 UNITS = {
@@ -64,7 +64,7 @@ class Pair:
 
     @property
     def reached(self) -> bool:
-        """Whether the measurement is as good as the claim, or its interval holds it."""
+        """Whether the measurement is as good as the claim, or its interval contains it."""
         return self.gap <= 0 or self.low <= self.claimed <= self.high
 
     @property
@@ -141,7 +141,7 @@ def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def headline(found: Sequence[Pair]) -> str:
-    """What the chart says, in a sentence; ``found`` must not be empty."""
+    """The chart's message in a sentence; ``found`` must not be empty."""
     reached = sum(pair.reached for pair in found)
     first = (
         f"{reached} of {len(found)} claims are reached here."

@@ -19,14 +19,14 @@ MEASURES = {
 
 
 def offered(curve: dict[str, Any]) -> list[str]:
-    """Which of ``MEASURES`` the log of ``curve`` holds."""
+    """Which of ``MEASURES`` the log of ``curve`` has."""
     keys = {key for row in joined(curve) for key in row}
     return [name for name in MEASURES if _lines(keys, name)]
 
 
 def figure(curve: dict[str, Any], measure: str) -> go.Figure:
-    """A line for each set's validation images and, dashed, for training images; passes along the
-    bottom. A later stage of training begins at a dotted line.
+    """A line for each dataset's validation images and, dashed, for training images; passes along
+    the bottom. A later stage of training begins at a dotted line.
     """
     rows = joined(curve)
     scale = METRIC_FORMATS[measure].factor if measure in METRIC_FORMATS else 1

@@ -1,5 +1,5 @@
-"""What ``reports/`` and the manifest say of the models, as a chart and tables. Read, never computed
-anew.
+"""The models' results in ``reports/`` and the manifest, as a chart and tables. Read, never computed
+here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ DIRECTIONS = {1: " (lower is better)", 0: "", -1: " (higher is better)"}
 POINT = "#3C8C94"
 """One colour that can be seen on the light and the dark theme."""
 AIM = 0.8
-"""What share of true ages the intervals are made to hold."""
+"""What share of true ages the intervals are made to contain."""
 COSTS = ("gender_accuracy", "fairface9_accuracy")
 """Shares whose loss by storing is shown."""
 Report = dict[str, Any]
@@ -233,7 +233,7 @@ def verdicts() -> list[tuple[str, str]]:
 
 
 def curves() -> dict[str, Report]:
-    """Learning curves by weights; empty where none were kept."""
+    """Learning curves by weights; empty where there are none."""
     return read_curves(REPORTS)
 
 

@@ -1,6 +1,6 @@
 """Images to try: the two portraits that ship with the package, and images made of them.
 
-Each says what it is. The derived ones show what moves an answer: blur, a turn, a small face.
+Each names its source. The derived ones show what moves an answer: blur, a turn, a small face.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ UPLOAD, CAMERA, SAMPLE = (
     ":material/portrait: Sample",
 )
 NAMED = 3
-"""Kept images that are named; more are behind an ellipsis."""
+"""Saved images that are named; more are behind an ellipsis."""
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
 PRIVATE = "Images are read in memory and never stored or logged."
 

@@ -1,9 +1,9 @@
-"""From images in hand to answers kept for the session: each image is analysed once, whatever
-widgets make the page run again.
+"""From images to answers, stored for the session: each image is analysed once, whatever widgets
+make the page run again.
 
-An answer keeps the estimates and a small preview, not the pixels: fifty photographs would fill the
-memory of a small server. It lives in the session's own state and goes with it; nothing here reaches
-a disk, a log or another session.
+An answer contains the estimates and a small preview, not the pixels: fifty photographs would fill
+the memory of a small server. It lives in the session's own state and ends with it; nothing here
+reaches a disk, a log or another session.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LOG = logging.getLogger(__name__)
 Key = tuple[str, ...]
 """An answer's: digest and name of the image, name of the model, whether race is estimated."""
 MAX_ANSWERS, MAX_ANSWER_BYTES = 120, 64 * 2**20
-"""Answers a session keeps, and bytes of their files; those to the images at hand are kept in any
-case. So are as many images' faces.
+"""Answers a session stores, and bytes of their files; those to the images on the page are stored in
+any case. As many images' faces are stored, too.
 """
 
 
 @dataclass(frozen=True)
 class DetectedFaces:
-    """What is known of an image's faces: those that are answered, and how many smaller ones are
+    """The faces of an image: those that are answered, and how many smaller ones are
     ``left_out``.
     """
 
@@ -68,7 +68,7 @@ class InputImage:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content;
+    """What is stored of an analysis. ``document`` and ``rows`` are the downloads' content;
     ``preview`` is a JPEG with numbered boxes.
 
     ``predictions`` stand from left to right. ``reused``: the faces were known already, from when

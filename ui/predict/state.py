@@ -16,7 +16,7 @@ EXAMPLE = Slot[str | None]("example")
 """Key of the example that was clicked."""
 UPLOADER = Slot["list | None"]("uploads")
 """The uploader's files."""
-SAVED_UPLOADS = Slot["dict[str, list[Picture]]"]("kept-uploads", dict)
+SAVED_UPLOADS = Slot["dict[str, list[InputImage]]"]("kept-uploads", dict)
 """By page, images that outlive a visit to another page."""
 CAMERA_OPEN = Slot[bool]("camera_open", bool)
 ANSWERS = Slot["dict[Key, Answer | Failure]"]("answers", dict)
