@@ -14,7 +14,7 @@ from ui.common.state import Slot, count_up
 
 HOMES = {ROOT / "ui" / "common" / "state.py", ROOT / "ui" / "common" / "query_state.py"}
 """The only files that touch the session itself: slots, and the settings in a page's address."""
-FEATURES = ("common", "predict", "live", "attention", "errors")
+FEATURES = sorted(path.parent.name for path in (ROOT / "ui").glob("*/state.py"))
 FILES = [*(ROOT / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
 
 
