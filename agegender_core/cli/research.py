@@ -143,7 +143,11 @@ def evaluate(
             )
         if again:
             for entry in entries:
-                done = [name for name in sets or TEST_SPLITS if count_again(entry, name, reports)]
+                done = [
+                    name
+                    for name in sets or TEST_SPLITS
+                    if count_again(entry, name, reports or reports_dir())
+                ]
                 typer.echo(
                     f"{entry.name}: worked out anew on"
                     f" {', '.join(done) or 'nothing, no predictions are kept'}"

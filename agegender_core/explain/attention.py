@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from agegender_core.errors import NoFaceError, WeightsMissingError
 from agegender_core.inference.decoding import decode
 from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, load_network
 from agegender_core.inference.predictor import Source, load_predictor
+from agegender_core.models.gra_net import GRANet, GRANetTrio
 from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
@@ -113,11 +114,11 @@ class AttentionMaps:
             f"no block {name!r}; there are {', '.join(block.name for block in self.blocks)}"
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Any]:
         """Raw arrays by name, as ``save_npz`` writes them: «attention1.mask» (C, h, w),
         «attention1.gate» () and so on.
         """
-        found: dict[str, np.ndarray] = {"crop": np.asarray(self.crop)}
+        found: dict[str, Any] = {"crop": np.asarray(self.crop)}
         for block in self.blocks:
             found |= {
                 f"{block.name}.mask": block.mask,
@@ -177,19 +178,16 @@ class AttentionNetwork:
         change that is not one of ``CHANGES``.
         """
         views = self._views(crop)
-        intervention_points: tuple[str, ...] = self.network.intervention_points
-        blocks = [
-            handle.removesuffix(".mask")
-            for handle in intervention_points
-            if handle.endswith(".mask")
-        ]
+        assert isinstance(self.network, GRANet | GRANetTrio)
+        points = self.network.intervention_points
+        blocks = [point.removesuffix(".mask") for point in points if point.endswith(".mask")]
         chosen = {name: change for name, change in (changes or {}).items() if change != "own"}
         if unknown := sorted(set(changes or {}) - set(blocks)):
             raise KeyError(f"no block {', '.join(unknown)}; there are {', '.join(blocks)}")
         if unknown := sorted(set(chosen.values()) - set(CHANGES)):
             raise KeyError(f"no change {', '.join(unknown)}; there are {', '.join(CHANGES)}")
-        values = dict(
-            _opened(name, f"{name}.gate" in intervention_points)
+        values: dict[str, Tensor | float] = dict(
+            _opened(name, f"{name}.gate" in points)
             for name, change in chosen.items()
             if change == "off"
         )
@@ -252,11 +250,12 @@ def occluded(crop: Image.Image, left: float, top: float, side: float) -> Image.I
     at its edge.
     """
     size = crop.width
-    box = [round(size * value) for value in (left, top, left + side, top + side)]
-    box = [min(max(value, 0), size) for value in box]
+    x0, y0, x1, y1 = (
+        min(max(round(size * value), 0), size) for value in (left, top, left + side, top + side)
+    )
     covered = crop.copy()
-    if box[2] > box[0] and box[3] > box[1]:
-        covered.paste((GREY, GREY, GREY), tuple(box))
+    if x1 > x0 and y1 > y0:
+        covered.paste((GREY, GREY, GREY), (x0, y0, x1, y1))
     return covered
 
 
@@ -333,4 +332,4 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
 
 def save_npz(maps: AttentionMaps, target: str | os.PathLike | BinaryIO) -> None:
     """Write ``maps.arrays()`` to a compressed NPZ file."""
-    np.savez_compressed(target, **maps.arrays())  # type: ignore[arg-type]
+    np.savez_compressed(target, **maps.arrays())

@@ -283,11 +283,11 @@ def people(records: Sequence[FaceRecord]) -> np.ndarray:
 
 def averages(
     groups: Groups, masks: Mapping[str, np.ndarray], crops: np.ndarray, who: np.ndarray
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Arrays of the NPZ, named as above. ``masks``: by block, (N, h, w); ``crops``: (N, H, W, 3)
     uint8; ``who``: (N,) see ``people``.
     """
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Any] = {}
     for slicing, parts in groups.items():
         faces = may_show_faces(parts, who)
         for name, member in parts.items():

@@ -80,7 +80,8 @@ def compare(
     """
     found = curves(network, card, crop, maps, (target,), steps)[target]
     return {
-        name: {**both, **{f"{kind}_area": area(values) for kind, values in both.items()}}
+        name: {kind: values for kind, values in both.items()}
+        | {f"{kind}_area": area(values) for kind, values in both.items()}
         for name, both in found.items()
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -175,7 +175,7 @@ def _twin(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
 
 
-def _layers(network: nn.Module, architecture: str, target: Target) -> list[nn.Module]:
+def _layers(network: nn.Module, architecture: str, target: Target) -> Sequence[nn.Module]:
     if architecture in LAYERS:
         return [network.get_submodule(name) for name in LAYERS[architecture][target]]
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]

@@ -51,7 +51,9 @@ def decoding_kind(heads: Mapping[str, int]) -> AgeKind:
         )
     if "age" not in heads:
         return "decade_digit"
-    return {MAX_AGE + 1: "distribution", 1: "regression"}.get(heads["age"], "groups")
+    if heads["age"] == MAX_AGE + 1:
+        return "distribution"
+    return "regression" if heads["age"] == 1 else "groups"
 
 
 def first_spec(heads: Mapping[str, int], two_value_groups: str) -> DecodingSpec:

@@ -58,8 +58,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -324,17 +324,23 @@ class GRANet(nn.Module):
     @property
     def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «attention1.mask», «attention1.gate» and so on."""
-        kinds = ("mask",) if self.attention[0].gate_logit is None else ("mask", "gate")
-        return tuple(f"{block.name}.{kind}" for block in self.attention for kind in kinds)
+        return tuple(
+            f"{block.name}.{kind}"
+            for block in self._blocks()
+            for kind in (("mask",) if block.gate_logit is None else ("mask", "gate"))
+        )
 
     @property
     def gates(self) -> dict[str, float]:
         """Learned gate of each block by its name, in [0, 1]; empty without gates."""
         return {
             block.name: float(torch.sigmoid(block.gate_logit.detach()))
-            for block in self.attention
+            for block in self._blocks()
             if block.gate_logit is not None
         }
+
+    def _blocks(self) -> Iterator[GatedAttention]:
+        return cast("Iterator[GatedAttention]", iter(self.attention))
 
     def forward_features(
         self, x: Tensor, intervene: Intervention | None = None
@@ -389,7 +395,7 @@ class GRANetTrio(nn.Module):
         """Learned gates of all three networks, named «decade.attention1» and so on."""
         return {
             f"{name}.{block}": gate
-            for name, network in self.networks.items()
+            for name, network in self._named_networks()
             for block, gate in network.gates.items()
         }
 
@@ -397,10 +403,13 @@ class GRANetTrio(nn.Module):
     def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «decade.attention1.mask» and so on."""
         return tuple(
-            f"{name}.{handle}"
-            for name, network in self.networks.items()
-            for handle in network.intervention_points
+            f"{name}.{point}"
+            for name, network in self._named_networks()
+            for point in network.intervention_points
         )
+
+    def _named_networks(self) -> ItemsView[str, GRANet]:
+        return cast("ItemsView[str, GRANet]", self.networks.items())
 
     def forward(self, x: Tensor, intervene: Intervention | None = None) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and
@@ -415,7 +424,7 @@ class GRANetTrio(nn.Module):
                 f" {', '.join(self.intervention_points)}"
             )
         logits, blocks = {}, []
-        for name, network in self.networks.items():
+        for name, network in self._named_networks():
             prefix = f"{name}."
             own = {
                 key.removeprefix(prefix): value

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError
+from agegender_core.inference.forward import channels_last
 from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augmentation import augment
 from agegender_core.training.batchnorm import settle
@@ -154,8 +155,8 @@ def train(
 
 def start(recipe: Recipe, device: torch.device) -> TrainState:
     """Untrained network, its average and its optimizer on ``device``, seeded by the caller."""
-    model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(
-        device, memory_format=torch.channels_last
+    model = channels_last(
+        create_model(recipe.architecture, recipe.heads, **recipe.model).to(device)
     )
     ema = copy.deepcopy(model).eval().requires_grad_(False) if recipe.optimizer.ema else None
     generator = torch.Generator(device=device)

@@ -96,18 +96,11 @@ class Cascade:
                 net, size, threshold, tables, boxes, owners, together
             )
             if size == RNET:
-                kept = _each(
-                    owners, lambda part, boxes=boxes: keep(boxes[part, :4], boxes[part, 4], 0.7)
-                )
+                kept = _keep_by_image(boxes, owners)
                 boxes, owners = _square(_shifted(boxes[kept], shifts[kept])), owners[kept]
             else:
                 boxes = _shifted(boxes, shifts)
-                kept = _each(
-                    owners,
-                    lambda part, boxes=boxes: keep(
-                        boxes[part, :4], boxes[part, 4], 0.7, smaller=True
-                    ),
-                )
+                kept = _keep_by_image(boxes, owners, smaller=True)
                 boxes, owners, points = boxes[kept], owners[kept], points[kept]
         else:
             return [Detections(boxes[owners == n], points[owners == n]) for n in range(len(images))]
@@ -310,8 +303,8 @@ def _cells(scores: np.ndarray, shifts: np.ndarray, scale: float) -> np.ndarray:
     """
     rows, columns = np.nonzero(scores >= np.float32(THRESHOLDS[0]))
     corners = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE
-    scale = np.float32(scale)
-    first, last = np.floor((corners + 1) / scale), np.floor((corners + CELL) / scale)
+    step = np.float32(scale)
+    first, last = np.floor((corners + 1) / step), np.floor((corners + CELL) / step)
     return np.concatenate([first, last, scores[rows, columns, None], shifts[rows, columns]], axis=1)
 
 
@@ -338,14 +331,11 @@ def _square(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([first, first + longest, boxes[:, 4:5]], axis=1)
 
 
-def _each(owners: np.ndarray, choose) -> np.ndarray:
-    """Indices that ``choose`` picks from the boxes of each image by itself; it takes and gives
-    indices.
-    """
+def _keep_by_image(boxes: np.ndarray, owners: np.ndarray, smaller: bool = False) -> np.ndarray:
+    """Indices of the (N, 5) ``boxes`` that remain where those of each image suppress each other."""
     parts = [np.flatnonzero(owners == owner) for owner in np.unique(owners)]
-    return (
-        np.concatenate([part[choose(part)] for part in parts]) if parts else np.empty(0, np.int64)
-    )
+    kept = [part[keep(boxes[part, :4], boxes[part, 4], 0.7, smaller=smaller)] for part in parts]
+    return np.concatenate(kept) if kept else np.empty(0, np.int64)
 
 
 def keep(

@@ -30,6 +30,7 @@ def _normalised(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
     128.
     """
     weight = conv.weight.detach().double() / 128
+    assert conv.bias is not None
     bias = conv.bias.detach().double() - 127.5 * weight.sum(dim=(1, 2, 3))
     return _channels_last(weight.float()), bias.float()
 

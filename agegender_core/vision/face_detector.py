@@ -332,8 +332,14 @@ def _faces(
             or (centre > size).any()
         ):
             continue
-        xyxy = tuple(float(value) for value in corners.ravel())
-        faces.append(Face(xyxy, float(box[4]), (landmarks - inset) * stretch + offset))
+        left, top, right, bottom = corners.ravel().tolist()
+        faces.append(
+            Face(
+                (left, top, right, bottom),
+                float(box[4]),
+                (landmarks - inset) * stretch + offset,
+            )
+        )
     return faces
 
 

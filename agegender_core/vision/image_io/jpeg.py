@@ -35,7 +35,8 @@ _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 def prepare(data: bytes, limits: ImageLimits) -> Prepared:
     """Walk the file; raises ``InvalidImageError`` for what is too large, too costly or damaged."""
-    kept, size, found, at = [b"\xff\xd8"], None, {}, 2
+    kept, size, at = [b"\xff\xd8"], None, 2
+    metadata: dict[str, bytes] = {}
     for _ in range(MOST_MARKERS):
         marker, at = _next_marker(data, at)
         if marker in ALONE:
@@ -47,7 +48,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
             if size is not None:
                 raise damaged("JPEG")
             size = _frame(segment, limits)
-        _note(marker, segment, found)
+        _note(marker, segment, metadata)
         if not (APP0 <= marker <= 0xEF or marker == COM) or _names_colours(marker, segment):
             kept.append(data[at - 2 : after])
         at = after
@@ -61,7 +62,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
             f"This JPEG of {size[0]} x {size[1]} pixels has {scans} scans, far too many."
         )
     kept.append(data[at - 2 : end])
-    orientation = stated(found.get("exif"), found.get("xmp"))
+    orientation = stated(metadata.get("exif"), metadata.get("xmp"))
     return Prepared(b"".join(kept), orientation, endless=not ended)
 
 
@@ -96,11 +97,11 @@ def _frame(segment: bytes, limits: ImageLimits) -> tuple[int, int]:
     return width, height
 
 
-def _note(marker: int, segment: bytes, found: dict[str, bytes]) -> None:
+def _note(marker: int, segment: bytes, metadata: dict[str, bytes]) -> None:
     if marker == APP1 and segment.startswith(b"Exif\0\0"):
-        found.setdefault("exif", segment)
+        metadata.setdefault("exif", segment)
     elif marker == APP1 and segment.startswith(_XMP):
-        found.setdefault("xmp", segment)
+        metadata.setdefault("xmp", segment)
 
 
 def _names_colours(marker: int, segment: bytes) -> bool:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFile
 
 from agegender_core.errors import InvalidImageError
 from agegender_core.types import FULL_SIZE
@@ -160,16 +160,18 @@ def _prepared(data: bytes, limits: ImageLimits) -> tuple[str, Prepared]:
 
 def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = False) -> Image.Image:
     """The first frame with its pixels. ``eighth``: JPEGs at an eighth of their size."""
-    image = _open(kind, ready.data, limits)
-    check_size(*image.size, limits)
-    full = image.size
+    opened = _open(kind, ready.data, limits)
+    check_size(*opened.size, limits)
+    full = opened.size
     reduced = eighth or full[0] * full[1] > limits.reduce_above
     if kind == "JPEG" and reduced:
         # draft() takes the smallest size that still holds the one asked for
         step = 8 if eighth else 2
-        image.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
+        opened.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
     image = (
-        _endless(ready.data, image, limits) if ready.endless else _deep(image, kind, ready, limits)
+        _endless(ready.data, opened.size, limits)
+        if ready.endless
+        else _deep(opened, kind, ready, limits)
     )
     if kind == "JPEG":
         if image.size != full and not eighth:
@@ -179,12 +181,12 @@ def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = Fal
     return image
 
 
-def _open(kind: str, data: bytes, limits: ImageLimits) -> Image.Image:
+def _open(kind: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
     """The image with its header read and its pixels not yet decoded."""
     module, name = _PLUGINS[kind]
     plugin = getattr(importlib.import_module(module), name)
     try:
-        image = plugin(io.BytesIO(data))
+        image: ImageFile.ImageFile = plugin(io.BytesIO(data))
         if kind == "TIFF":
             tiff.mend(image)
         return image
@@ -208,28 +210,32 @@ def _decode(image: Image.Image, kind: str, limits: ImageLimits) -> None:
         raise damaged(kind) from error
 
 
-def _endless(data: bytes, image: Image.Image, limits: ImageLimits) -> Image.Image:
+def _endless(data: bytes, size: tuple[int, int], limits: ImageLimits) -> Image.Image:
     """A JPEG without its end marker: sound if it is the same image whatever comes next."""
-    size, ends = image.size, []
+    ends = []
     for tail in jpeg.TAILS:
         one = _open("JPEG", data + tail + b"\xff\xd9", limits)
         if one.size != size:
             one.draft(None, size)
         _decode(one, "JPEG", limits)
         ends.append(one)
-    if ImageChops.difference(*ends).getbbox() is not None:
+    first, second = ends
+    if ImageChops.difference(first, second).getbbox() is not None:
         raise damaged("JPEG")
-    return ends[0]
+    return first
 
 
-def _deep(image: Image.Image, kind: str, ready: Prepared, limits: ImageLimits) -> Image.Image:
+def _deep(
+    image: ImageFile.ImageFile, kind: str, ready: Prepared, limits: ImageLimits
+) -> Image.Image:
     """Decode; where 16-bit colours are so dark that they may use fewer bits, read all their
     bits.
     """
     lower = [_lower(tile) for tile in image.tile] if kind in ("PNG", "TIFF") else []
     lost = kind == "TIFF" and tiff.is_deep_and_planar(image)
     _decode(image, kind, limits)
-    if not lower or None in lower or not colours.is_dark(image):
+    readable = [tile for tile in lower if tile is not None]
+    if not readable or len(readable) < len(lower) or not colours.is_dark(image):
         return image
     if lost:
         raise unsupported(
@@ -237,16 +243,18 @@ def _deep(image: Image.Image, kind: str, ready: Prepared, limits: ImageLimits) -
             " read."
         )
     again = _open(kind, ready.data, limits)
-    again.tile = lower
+    again.tile = readable
     _decode(again, kind, limits)
     made = colours.combined(image, again)
     made.info = image.info
     return made
 
 
-def _lower(tile: object) -> object | None:
+def _lower(tile: ImageFile._Tile) -> ImageFile._Tile | None:
     """The tile that reads the lower bytes, or None where there are none."""
     args = tile.args
+    if not args:
+        return None
     rawmode = colours.low_bytes(args if isinstance(args, str) else args[0])
     if rawmode is None:
         return None

@@ -24,7 +24,8 @@ def prepare_gif(data: bytes, limits: ImageLimits) -> Prepared:
     """The first frame alone, without comments. Raises ``InvalidImageError``."""
     if len(data) < 13:
         raise damaged("GIF")
-    check_size(*struct.unpack_from("<HH", data, 6), limits)
+    width, height = struct.unpack_from("<HH", data, 6)
+    check_size(width, height, limits)
     at = 13 + _table(data[10])
     kept, control = [data[:at]], b""
     for _ in range(MOST_BLOCKS):

@@ -27,7 +27,8 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
     """Walk the file; raises ``InvalidImageError`` for what is too large, too costly or damaged."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise damaged("PNG")
-    check_size(*struct.unpack_from(">II", data, 16), limits)
+    width, height = struct.unpack_from(">II", data, 16)
+    check_size(width, height, limits)
     kept, orientation, at = [HEAD], 1, 8
     for _ in range(MOST_CHUNKS):
         if at + 12 > len(data):
