@@ -1,5 +1,4 @@
-"""The shape of the JSON that leaves the house, as types: what ``Analysis.as_dict`` and the API
-give.
+"""The shape of the JSON that callers get, as types: what ``Analysis.as_dict`` and the API return.
 
 Annotations are evaluated here: as strings, they would hide from the types which fields may be
 missing.
@@ -120,7 +119,11 @@ class AttentionJson(TypedDict):
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
-    """JSON schema of one of these types, of a list or of a union of them."""
+    """JSON schema of one of these types, of a list or of a union of them.
+
+    Written out in one piece: Gradio's client shows no descriptions of types behind a ``$ref``, as
+    pydantic's schema has them.
+    """
     import types
     from typing import Union, get_args, get_origin, get_type_hints, is_typeddict
 

@@ -5,7 +5,6 @@ the gate for each image.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
 from agegender_core.errors import (
@@ -47,25 +46,6 @@ def attention_choices() -> list[str]:
 
     chosen = runtime.settings().offered
     return [entry.name for entry in attention_entries() if not chosen or entry.name in chosen]
-
-
-def check(data: bytes, caller: Hashable | None = None) -> None:
-    """Refuse what is no image we accept, before it waits in a queue. Raises ``InvalidImageError``
-    or ``BusyError``.
-    """
-    checking(lambda: data, caller).result()
-
-
-def checking(read: Callable[[], bytes], caller: Hashable | None = None) -> Future[None]:
-    """The same as a promise, for callers who may not block: ``read`` gives the image's bytes, and
-    both happen in threads of our own.
-
-    Raises ``BusyError`` where too many wait for those threads, before anything is read or decoded.
-    """
-    from agegender_core.vision.image_io import check_image
-
-    limits = runtime.settings().image_limits
-    return runtime.decoders().submit(lambda: check_image(read(), limits=limits), caller)
 
 
 def predict(

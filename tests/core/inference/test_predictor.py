@@ -21,6 +21,7 @@ from agegender_core.inference.predictor import Predictor
 from agegender_core.settings import Settings, read_settings
 from agegender_core.types import Face, Prediction
 from agegender_core.vision.alignment import align
+from tests.support import CONFIGS
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +169,16 @@ def test_training_path_needs_no_front_end_and_no_detector() -> None:
         "import sys\nabsent = 'streamlit gradio torchvision facenet_pytorch pydantic pillow_heif"
         " tomli_w plotly skimage"
         " threadpoolctl'\nsys.modules.update(dict.fromkeys(absent.split()))\nimport"
-        " agegender_core.training.trainer, agegender_core.training.config"
+        " agegender_core.datasets, agegender_core.models\nfrom agegender_core.training.config"
+        " import load_recipe\nfrom agegender_core.training.trainer import start\nimport torch,"
+        " pathlib\nrecipe = load_recipe(pathlib.Path(sys.argv[1]), {'schedule.epochs': 2})\nassert"
+        " recipe.schedule.epochs == 2 and start(recipe, torch.device('cpu')).step == 0\nfrom"
+        " agegender_core.cli.application import app\napp(['train', '--help'])"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    recipe = CONFIGS / "multitask_cnn_dist.toml"
+    answer = subprocess.run([sys.executable, "-c", code, recipe], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
+    assert "recipe" in answer.stdout.lower()
 
 
 def test_crop_is_what_the_network_saw(predictor: Predictor, portrait: Image.Image) -> None:

@@ -176,14 +176,14 @@ def test_everybody_goes_through_the_gate(
 )
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_check_refuses_what_the_front_door_refuses(portrait: Image.Image, kind: str, spoil) -> None:
-    from agegender_core.vision.image_io import load_image
+    from agegender_core.vision.image_io import check_image, load_image
 
     buffer = io.BytesIO()
     portrait.save(buffer, kind)
-    service.check(buffer.getvalue())
+    check_image(buffer.getvalue())
     bad = spoil(buffer.getvalue())
     with pytest.raises(InvalidImageError) as quick:
-        service.check(bad)
+        check_image(bad)
     with pytest.raises(InvalidImageError) as slow:
         load_image(bad)
     assert (quick.value.reason, str(quick.value)) == (slow.value.reason, str(slow.value))
