@@ -79,7 +79,7 @@ def train(
         loaded = [load_recipe(path, changes) for path in recipes]
         runs = {
             recipe.name: run_training(
-                recipe, out / recipe.name, resume=not restart, device=device, say=typer.echo
+                recipe, out / recipe.name, resume=not restart, device=device, report=typer.echo
             )
             for recipe in loaded
         }
@@ -332,11 +332,11 @@ def publish_command(
 ) -> None:
     """Calibrate a finished run on the validation split and put it into weights/."""
     from agegender_core.publishing.publish import publish
-    from agegender_core.training.curves import keep_curve
+    from agegender_core.training.curves import save_curve
 
     try:
         entry = publish(run, force=force, clean=True)
-        keep_curve(entry, run, reports_dir())
+        save_curve(entry, run, reports_dir())
     except AgeGenderError as error:
         raise fail(error) from error
     typer.echo(f"{', '.join(entry.files)}: val loss {entry.training['val_loss']}, {entry.decoding}")
@@ -353,10 +353,10 @@ def curve(
     """Keep the learning curve of an experiment in reports/; «weights publish» keeps those of
     published weights by itself.
     """
-    from agegender_core.training.curves import keep_experiment
+    from agegender_core.training.curves import save_experiment
 
     try:
-        typer.echo(f"wrote {keep_experiment(run, reports_dir())}")
+        typer.echo(f"wrote {save_experiment(run, reports_dir())}")
     except AgeGenderError as error:
         raise fail(error) from error
 

@@ -100,10 +100,10 @@ def test_a_run_with_a_teacher_can_be_resumed(
     recipe: Recipe, drawn_sets: Path, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    train(recipe, tmp_path / "run", device="cpu", say=said.append)
+    train(recipe, tmp_path / "run", device="cpu", report=said.append)
     longer = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, epochs=2))
-    train(longer, tmp_path / "run", device="cpu", say=said.append)
-    assert sum("asking the teacher" in text for text in said) == 1
+    train(longer, tmp_path / "run", device="cpu", report=said.append)
+    assert sum("running the teacher" in text for text in said) == 1
     assert any("resumed" in text for text in said)
 
 
