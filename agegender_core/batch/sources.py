@@ -20,7 +20,7 @@ from agegender_core.batch.image_refs import FilePlace, HubPlace, Item, NoPlace
 from agegender_core.batch.parquet_rows import parquet_items, shards
 from agegender_core.errors import DatasetError
 from agegender_core.vision.image_files import CLOSED, expand_glob, files_below, folder_identity
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 
 HUB = "hub:"
 FEW = 20
@@ -102,7 +102,7 @@ class Sources:
                 continue
             suffix = os.path.splitext(path)[1].lower()
             archives += suffix in ARCHIVE_SUFFIXES
-            if suffix in PICTURE_SUFFIXES or os.path.isdir(path):
+            if suffix in IMAGE_SUFFIXES or os.path.isdir(path):
                 place = NoPlace(CLOSED) if os.path.isdir(path) else FilePlace(path)
                 yield Item(
                     self._key(path),

@@ -14,7 +14,7 @@ import typer
 from agegender_core.cli.predict import make_folder
 from agegender_core.cli.research import fail
 from agegender_core.errors import AgeGenderError
-from agegender_core.explain.attention_images import block_picture
+from agegender_core.explain.attention_images import block_image
 from agegender_core.settings import reports_dir
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def attention(
         written = []
         for block in maps.blocks:
             written.append(output / f"{block.name}.png")
-            block_picture(maps.crop, block).save(written[-1])
+            block_image(maps.crop, block).save(written[-1])
         written.append(output / "attention.json")
         write_json(written[-1], described(maps, photo.name), ascii_only=False)
         if npz:

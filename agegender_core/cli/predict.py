@@ -149,10 +149,10 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _expand(given: str) -> list[str]:
     from agegender_core.errors import DatasetError
-    from agegender_core.vision.image_files import expand_glob, pictures_below
+    from agegender_core.vision.image_files import expand_glob, images_below
 
     if os.path.isdir(given):
-        return sorted(pictures_below(given))
+        return sorted(images_below(given))
     try:
         return expand_glob(given)
     except DatasetError as error:

@@ -1,8 +1,8 @@
-"""Looking into gated residual attention networks: what their masks and gates are, and what becomes
-of the answer when they are changed.
+"""Explaining gated residual attention networks: their masks and gates, and how the answer changes
+when these are changed.
 
-``attention_maps(image)`` does the whole way for one face. ``AttentionNetwork`` is for those who ask
-the same face many questions: ``explain`` once, then ``answer`` with masks switched off, flattened
+``attention_maps(image)`` does everything for one face. ``AttentionNetwork`` is for many questions
+about the same face: ``explain`` once, then ``answer`` with masks switched off, flattened
 or shuffled, or with a patch over the face.
 
 A block's output is (g + (1 - g) K) F by equation 3 of GRA_Net, or (1 + K) F without a gate: K the
@@ -39,10 +39,10 @@ Change = Literal["own", "off", "mean", "shuffled"]
 CHANGES: dict[Change, str] = {
     "own": "its own mask",
     "off": "no mask: the trunk's features pass untouched",
-    "mean": "each channel's mean everywhere: nothing left of where it looks",
+    "mean": "each channel's mean everywhere: no position is preferred",
     "shuffled": "its own values at random places: the same histogram, no face in it",
 }
-"""What a block's mask can be put to, in words."""
+"""What a block's mask can be changed to, in words."""
 
 
 GREY = 128
@@ -94,8 +94,8 @@ class BlockMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """What a network made of one face: its ``crop`` (RGB, the network's own size), ``age`` and
-    ``gender``, and its ``blocks``.
+    """A network's answer and masks for one face: its ``crop`` (RGB, the network's own size),
+    ``age`` and ``gender``, and its ``blocks``.
     """
 
     weights: str
@@ -132,8 +132,8 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionNetwork:
-    """A network with masks, ready to be asked. Immutable and thread-safe. ``card``: manifest entry
-    of its weights.
+    """A network with masks, ready for inference. Immutable and thread-safe. ``card``: manifest
+    entry of its weights.
     """
 
     card: ModelInfo
@@ -158,7 +158,7 @@ class AttentionNetwork:
         return AttentionMaps(self.card.name, crop, age, gender, blocks, face)
 
     def own(self, crop: Image.Image) -> ModelOutput:
-        """What the unchanged network makes of ``crop`` and, where the card wants it, of its mirror
+        """The unchanged network's output for ``crop`` and, where the weights use it, its mirror
         image behind it.
         """
         return self._run(self._views(crop))
@@ -319,14 +319,14 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
     Raises ``NoFaceError``, ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
     """
     predictor = load_predictor(find_attention(weights).name)
-    picture = load_image(image)
-    faces = predictor.find_faces(picture)
+    upright = load_image(image)
+    faces = predictor.find_faces(upright)
     if not 0 <= face < len(faces):
         found = {0: "no face was", 1: "1 face was"}.get(len(faces), f"{len(faces)} faces were")
         raise NoFaceError(
             f"face {face} was asked for (the largest is 0), but {found} found in the image"
         )
-    crop = align(picture, faces[face], predictor.card.input)
+    crop = align(upright, faces[face], predictor.card.input)
     return AttentionNetwork(predictor.card, predictor.network).explain(crop, faces[face])
 
 

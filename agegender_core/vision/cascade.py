@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 
 CELL, STRIDE = 12, 2
-"""P-Net looks at squares of so many pixels, so many pixels apart."""
+"""Pixels of a side of P-Net's squares, and between them."""
 FACTOR = 0.709
 """Side of a pyramid level as a share of the one before."""
 THRESHOLDS = (0.6, 0.7, 0.7)
 """Lowest face score that the three networks let through, in [0, 1]."""
 RNET, ONET = 24, 48
-"""Pixels of a side of what the second and third network look at."""
+"""Pixels of a side of the second and third network's input."""
 BLOCK = 1024
 """Boxes compared with each other at once: bounds memory on images of thousands of candidates."""
 CHUNK = {RNET: 64, ONET: 16}
@@ -285,7 +285,7 @@ def _crops(
         )
         sums = np.take(
             flat, below + after, axis=0, mode="clip"
-        )  # «clip» is faster than looking for mistakes; there are none
+        )  # «clip» skips the bounds check: the indices are valid
         sums -= np.take(flat, above + after, axis=0, mode="clip")
         sums -= np.take(flat, below + before, axis=0, mode="clip")
         sums += np.take(flat, above + before, axis=0, mode="clip")
@@ -298,7 +298,7 @@ def _crops(
 
 
 def _cells(scores: np.ndarray, shifts: np.ndarray, scale: float) -> np.ndarray:
-    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares it looked at where it sees
+    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares in which it sees
     a face, score, and shifts.
     """
     rows, columns = np.nonzero(scores >= np.float32(THRESHOLDS[0]))

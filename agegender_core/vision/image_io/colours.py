@@ -26,7 +26,7 @@ def to_rgb(image: Image.Image, inverted: bool = False) -> Image.Image:
 
 
 def is_deep(mode: str) -> bool:
-    """Whether a mode holds grey of more than 8 bits."""
+    """Whether a mode is grey of more than 8 bits."""
     return mode in {"I", "F"} or mode.startswith("I;16")
 
 
@@ -127,7 +127,7 @@ def _narrowed(image: Image.Image, inverted: bool) -> Image.Image:
 
 
 def _top(high: float) -> float:
-    """The end of the smallest usual range that holds ``high``."""
+    """The end of the smallest usual range that contains ``high``."""
     return float(next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits))
 
 

@@ -1,4 +1,4 @@
-"""From a source to pixels: see the top of the package."""
+"""From a source to pixels: see the package's docstring."""
 
 from __future__ import annotations
 
@@ -96,16 +96,18 @@ def check_header(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> None:
 
 
 def _refusing(work: Callable[[], T]) -> T:
-    """What ``work`` gives. Its refusals are raised anew: the traceback of the old one would keep
-    the decoder and its pixels in memory for as long as somebody keeps the error.
+    """The result of ``work``. Its errors are raised as new ones: the traceback of the old one would
+    hold the decoder and its pixels in memory for as long as the error lives.
     """
     try:
         return work()
     except InvalidImageError as error:
         refusal = InvalidImageError(str(error), error.reason)
     except MemoryError:
-        told = "There is not enough memory for this image now. Make it smaller, or try again later."
-        refusal = InvalidImageError(told, "too_many_pixels")
+        message = (
+            "There is not enough memory for this image now. Make it smaller, or try again later."
+        )
+        refusal = InvalidImageError(message, "too_many_pixels")
     raise refusal
 
 
@@ -154,7 +156,7 @@ def _prepared(data: bytes, limits: ImageLimits) -> tuple[str, Prepared]:
         )
     try:
         return kind, _PREPARE[kind](data, limits)
-    except (struct.error, IndexError) as error:  # the file ends where its head says there is more
+    except (struct.error, IndexError) as error:  # the file ends before its header's data
         raise damaged(kind) from error
 
 
@@ -165,7 +167,7 @@ def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = Fal
     full = opened.size
     reduced = eighth or full[0] * full[1] > limits.reduce_above
     if kind == "JPEG" and reduced:
-        # draft() takes the smallest size that still holds the one asked for
+        # draft() takes the smallest size that is no smaller than the one asked for
         step = 8 if eighth else 2
         opened.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
     image = (
@@ -177,7 +179,9 @@ def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = Fal
         if image.size != full and not eighth:
             image.info[FULL_SIZE] = full
     else:
-        check_size(*image.size, limits)  # a HEIC's pixels may be of another size than its head says
+        check_size(
+            *image.size, limits
+        )  # a HEIC's header may state another size than its pixels have
     return image
 
 
@@ -262,7 +266,7 @@ def _lower(tile: ImageFile._Tile) -> ImageFile._Tile | None:
 
 
 def _orientation(image: Image.Image, kind: str, ready: Prepared) -> int:
-    """Orientation 1 to 8. TIFFs, AVIFs and HEICs are turned by their decoders where they say so."""
+    """Orientation 1 to 8. TIFFs, AVIFs and HEICs are turned by their decoders already."""
     boxed = kind in ("AVIF", "HEIC")
     return stated(image.info.get("exif"), None) if boxed else ready.orientation
 

@@ -26,7 +26,7 @@ from agegender_core.explain.attention import (
     occluded,
     save_npz,
 )
-from agegender_core.explain.attention_images import block_picture, viridis
+from agegender_core.explain.attention_images import block_image, viridis
 from agegender_core.inference.decoding import DecodingSpec, decoding_kind
 from agegender_core.inference.forward import optimize_for_inference
 from agegender_core.inference.model_zoo import ModelInfo
@@ -394,7 +394,7 @@ def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> N
 
 def test_block_pictures_show_blocks_as_coarse_as_the_mask() -> None:
     mask = np.stack([np.arange(16.0).reshape(4, 4) / 20] * 3)
-    picture = block_picture(
+    picture = block_image(
         Image.new("RGB", (32, 32), "white"), BlockMaps("attention3", mask, 0.1, mask, mask)
     )
     assert picture.size == (384, 384 + 3 * 18) and picture.mode == "RGB"
@@ -405,7 +405,7 @@ def test_block_pictures_show_blocks_as_coarse_as_the_mask() -> None:
         and len({tuple(cell[0]) for cell in cells}) == 16
     )
     assert viridis(np.array([[0.0, 1.0]])).tolist() == [[[0x44, 0x01, 0x54], [0xFD, 0xE7, 0x25]]]
-    flat = block_picture(
+    flat = block_image(
         crop_of(32), BlockMaps("attention3", np.full((1, 4, 4), 0.5), None, mask, mask)
     )
     assert flat.size == picture.size, "a flat mask has no range to divide by"

@@ -117,16 +117,16 @@ def test_a_budget_saves_ahead_and_goes_into_debt_within_bounds() -> None:
     assert budget.saved_ms == pytest.approx(50)
     for _ in range(20):
         budget.next_frame()
-    assert budget.saved_ms == pytest.approx(150) and budget.affords("look") == 30
+    assert budget.saved_ms == pytest.approx(150) and budget.affords("estimate") == 30
     budget.spend(10_000, "detect", 1)
     assert (
         budget.saved_ms == pytest.approx(-150)
         and budget.price("detect") == pytest.approx(70)
-        and budget.affords("look") == 0
+        and budget.affords("estimate") == 0
     )
     for _ in range(40):
-        budget.spend(20, "look", 2)
-    assert budget.price("look") == pytest.approx(10, abs=0.1)
+        budget.spend(20, "estimate", 2)
+    assert budget.price("estimate") == pytest.approx(10, abs=0.1)
 
 
 def test_empty_grey_small_and_changing_frames() -> None:

@@ -45,7 +45,7 @@ def test_an_answer_needs_evidence() -> None:
     assert watched([30]).answer() is None
     assert watched([30, 30]).answer().years == 30
     assert watched([30] * 5, value=0.2).answer() is None
-    assert watched([30] * 12, value=0.2).answer().looks == 12
+    assert watched([30] * 12, value=0.2).answer().observations == 12
 
 
 def test_the_interval_says_how_sure_it_is() -> None:

@@ -40,8 +40,10 @@ def test_a_pattern_is_found_to_a_part_of_a_pixel() -> None:
 def test_people_look_like_themselves_only() -> None:
     image = scene([(ANNA, (80, 100)), (BO, (200, 100))])
     darker = Image.eval(image, lambda value: round(0.8 * value))
-    anna, bo = (template_matching.look(image, face_at(place)) for place in ((80, 100), (200, 100)))
-    again = template_matching.look(darker, face_at((81, 99)))
+    anna, bo = (
+        template_matching.appearance(image, face_at(place)) for place in ((80, 100), (200, 100))
+    )
+    again = template_matching.appearance(darker, face_at((81, 99)))
     assert anna @ again > 0.9 and abs(anna @ bo) < 0.5
 
 

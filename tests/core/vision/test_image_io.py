@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import InvalidImageError
-from agegender_core.vision.image_io import MAX_BYTES, PICTURE_SUFFIXES, ImageLimits, load_image
+from agegender_core.vision.image_io import IMAGE_SUFFIXES, MAX_BYTES, ImageLimits, load_image
 from tests.support import ROOT
 
 WIDTH, HEIGHT = 48, 32
@@ -188,7 +188,7 @@ class TestFormats:
             ".tif",
             ".tiff",
             ".gif",
-        } <= PICTURE_SUFFIXES
+        } <= IMAGE_SUFFIXES
 
 
 STORED = {
