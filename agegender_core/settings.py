@@ -42,7 +42,7 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 @dataclass(frozen=True)
 class Settings:
     """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the
-    operator answers for it: the European Union's AI Act bans inferring race from people's
+    operator is responsible for it: the European Union's AI Act bans inferring race from people's
     biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
     ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
@@ -55,8 +55,8 @@ class Settings:
     largest of an image that are answered (``AGEGENDER_MAX_FACES``); ``concurrent``: images that are
     worked on at the same moment for all visitors together (``AGEGENDER_CONCURRENT``); ``waiting``:
     visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
-    ``max_session_mb``: megabytes of files that one visit to the pages may hold in memory
-    (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads that are kept in
+    ``max_session_mb``: megabytes of files that one visit to the pages may keep in memory
+    (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads in
     memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
@@ -95,7 +95,7 @@ class Settings:
 
     @property
     def image_limits(self) -> ImageLimits:
-        """What ``imaging`` refuses."""
+        """Limits beyond which images are refused."""
         from agegender_core.types import ImageLimits
 
         return ImageLimits(

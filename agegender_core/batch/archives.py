@@ -1,4 +1,4 @@
-"""What zips hold, listed without unpacking anything. What is read at once is bounded whatever the
+"""Images in zips, listed without unpacking anything. What is read at once is bounded whatever the
 archive claims."""
 
 from __future__ import annotations

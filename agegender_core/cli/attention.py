@@ -45,7 +45,7 @@ def attention(
         bool, typer.Option("--npz", help="Also write all raw masks and features to masks.npz.")
     ] = False,
 ) -> None:
-    """Show where a network looks: one image for each attention block, and the answer with gates and
+    """Show a network's attention: one image for each attention block, and the answer with gates and
     shapes as JSON.
 
     Exit code 1 where the image, its faces or the weights cannot be used; 2: wrong usage.
@@ -147,7 +147,7 @@ def attention_report(
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """What an attention report says of each map, for the screen."""
+    """An attention report's result for each map, for the screen."""
     lines = [
         f"{report['weights']} on {report['set']} {report['split']}: masks over {report['n']:,},"
         f" curves over {report['curves_n']:,}"

@@ -66,7 +66,7 @@ def train(
         typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated."),
     ] = None,
 ) -> None:
-    """Train recipes, one after the other. Stop and start at will: each goes on from its last
+    """Train recipes, one after the other. Stop and start at will: each continues from its last
     checkpoint.
     """
     from agegender_core.training.config import load_recipe
@@ -109,7 +109,7 @@ def evaluate(
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", help="Which sets; default: all that are here."),
+        typer.Option("--set", "-s", help="Which datasets; default: all installed."),
     ] = None,
     reports: Annotated[
         Path | None,
@@ -118,7 +118,7 @@ def evaluate(
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Run no model: work the numbers out from the kept predictions."
+            "--again", help="Run no model: compute the numbers from the saved predictions."
         ),
     ] = False,
 ) -> None:
@@ -139,7 +139,7 @@ def evaluate(
         )
         if unknown := set(sets or []) - set(TEST_SPLITS):
             raise ConfigError(
-                f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
+                f"unknown dataset {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
             )
         if again:
             for entry in entries:
@@ -149,8 +149,8 @@ def evaluate(
                     if count_again(entry, name, reports or reports_dir())
                 ]
                 typer.echo(
-                    f"{entry.name}: worked out anew on"
-                    f" {', '.join(done) or 'nothing, no predictions are kept'}"
+                    f"{entry.name}: recomputed on"
+                    f" {', '.join(done) or 'nothing, no predictions are saved'}"
                 )
             return
         for name in sets or installed_sets(TEST_SPLITS):
@@ -212,11 +212,11 @@ def bench(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            "--part", help="networks, errors, live or batch; again for more. Default: all."
+            "--part", help="networks, errors, live or batch; may be repeated. Default: all."
         ),
     ] = None,
     save: Annotated[
-        bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")
+        bool, typer.Option("--save", help="Save the numbers in reports/bench.json.")
     ] = False,
 ) -> None:
     """Time the networks and a whole photo, the error galleries, live videos and big folders; report
@@ -246,7 +246,7 @@ def leakage(
     recipe: Annotated[
         Path,
         typer.Argument(
-            help="Recipe to train on each division: a file, or one of ours.", parser=recipe_path
+            help="Recipe to train on each split: a file, or one of ours.", parser=recipe_path
         ),
     ],
     split: Annotated[
@@ -259,7 +259,7 @@ def leakage(
         list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")
     ] = None,
 ) -> None:
-    """Measure what a division of UTKFace does to the error: leak-free, at random with duplicates
+    """Measure what a split of UTKFace does to the error: leak-free, at random with duplicates
     kept, or as the third paper did.
     """
     from agegender_core.benchmarks.leakage import RESPLITS, run_leakage
@@ -350,8 +350,8 @@ def curve(
         ),
     ],
 ) -> None:
-    """Keep the learning curve of an experiment in reports/; «weights publish» keeps those of
-    published weights by itself.
+    """Save the learning curve of an experiment in reports/; «weights publish» saves those of
+    published weights.
     """
     from agegender_core.training.curves import save_experiment
 
@@ -367,7 +367,7 @@ def calibrate_command(
         list[str] | None, typer.Argument(help="Which weights; default: all installed.")
     ] = None,
 ) -> None:
-    """Fit anew on the validation splits how answers are read (temperatures, interval); the weights
+    """Fit again on the validation splits how answers are read (temperatures, interval); the weights
     stay. Run «evaluate» afterwards.
     """
     from agegender_core.inference.model_zoo import list_weights
@@ -392,7 +392,9 @@ def protocol(
     ],
     set_name: Annotated[
         str,
-        typer.Argument(metavar="SET", help="Which set, such as fgnet, adience, fairface or afad."),
+        typer.Argument(
+            metavar="SET", help="Which dataset, such as fgnet, adience, fairface or afad."
+        ),
     ],
     weights: Annotated[
         str | None,
@@ -401,10 +403,10 @@ def protocol(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the set lies in its official layout, or hub:owner/name; default: ours."
+            help="Where the dataset lies in its official layout, or hub:owner/name; default: ours."
         ),
     ] = None,
-    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Save the numbers in reports/.")] = False,
     reports: Annotated[
         Path | None,
         typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
@@ -450,7 +452,7 @@ def rivals(
         int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
     ] = None,
     save: Annotated[
-        bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")
+        bool, typer.Option("--save", help="Save the numbers in reports/rivals.json.")
     ] = False,
 ) -> None:
     """Count and time the networks the multi-task CNN's paper compares itself with (its Table

@@ -96,7 +96,7 @@ def test_a_job_killed_midway_goes_on_where_it_was(
     code, said = run(pictures, "-o", out, "--workers", 2)
     assert (
         code == 1
-        and f"going on after {len(before)} images" in said
+        and f"continuing after {len(before)} images" in said
         and f"({len(before)} of them before)" in said
     )
     assert all((out / name).read_bytes() == content for name, content in done.items())

@@ -306,7 +306,7 @@ class TestWriting:
         assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
         (said,) = result.stderr.splitlines()
         assert said.startswith(
-            f"error: out.{suffix} cannot be written: File too large; finished answers are kept"
+            f"error: out.{suffix} cannot be written: File too large; finished answers are saved"
         )
         assert Path(f"out.{suffix}").read_text() == "older results"
         (partial,) = Path().glob(f"out.{suffix}.*.partial")
@@ -333,7 +333,7 @@ class TestWriting:
         result = run("1.png", "2.png", "-o", "out.parquet")
         assert (
             result.exit_code == 1
-            and "No space left on device; finished answers are kept as JSON lines" in result.stderr
+            and "No space left on device; finished answers are saved as JSON lines" in result.stderr
         )
         (partial,) = Path().glob("out*")
         assert [json.loads(line)["file"] for line in partial.read_text().splitlines()] == [

@@ -86,7 +86,7 @@ def test_budget_shrinks_the_schedule_instead_of_cutting_it(
     [
         (["train", str(CONFIG), "--set", "schedule.epoch=1"], "unknown key epoch"),
         (["evaluate", "--weights", "nonsense"], "no weights called"),
-        (["evaluate", "--set", "nonsense"], "unknown set"),
+        (["evaluate", "--set", "nonsense"], "unknown dataset"),
         (["weights", "publish", "/nowhere"], "no finished run"),
     ],
 )

@@ -357,7 +357,7 @@ def test_report_by_command(drawn_sets: Path, entries: dict[str, ModelInfo], tmp_
     assert read_attention(tmp_path / "r", "gated", "utkface")[0]["steps"] == 16
     for arguments, words in (
         (["nonsense"], "no weights called"),
-        (["gated", "--set", "nonsense"], "unknown set"),
+        (["gated", "--set", "nonsense"], "unknown dataset"),
         (["gated", "--set", "fgnet"], "fgnet"),
     ):
         result = CliRunner().invoke(

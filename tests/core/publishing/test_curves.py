@@ -124,7 +124,7 @@ def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:
     folder = places / "run"
     folder.mkdir()
     missing = CliRunner().invoke(app, ["curve", str(folder)])
-    assert missing.exit_code != 0 and "holds no finished run" in " ".join(missing.output.split())
+    assert missing.exit_code != 0 and "contains no finished run" in " ".join(missing.output.split())
     with pytest.raises(ConfigError, match=r"log\.jsonl is missing"):
         read_log(folder)
     (folder / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
