@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from agegender_core.errors import NoFaceError, WeightsMissingError
 from agegender_core.inference.decoding import decode
-from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, load_network
+from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights
 from agegender_core.inference.predictor import Source, load_predictor
 from agegender_core.models.gra_net import GRANet, GRANetTrio
 from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
@@ -304,12 +304,6 @@ def find_attention(weights: str | None = None) -> ModelInfo:
             f"{weights!r} has no attention masks; networks that have: {names}"
         )
     return entry
-
-
-def load_attention(weights: str | None = None) -> AttentionNetwork:
-    """Network with masks by name, as ``find_attention`` finds it. Raises a ``WeightsError``."""
-    entry = find_attention(weights)
-    return AttentionNetwork(entry, load_network(entry))
 
 
 def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> AttentionMaps:

@@ -89,16 +89,10 @@ class DecodingSpec:
 
 
 def decoding_dict(spec: DecodingSpec) -> dict[str, Any]:
-    """``spec`` as JSON and TOML store it, without what is None; the reverse of ``decoding_of``."""
+    """``spec`` as JSON and TOML store it, without what is None."""
     found = {name: value for name, value in dataclasses.asdict(spec).items() if value is not None}
     found.pop("margins")
     return found | ({"margins": [list(row) for row in spec.margins]} if spec.margins else {})
-
-
-def decoding_of(table: Mapping[str, Any]) -> DecodingSpec:
-    """A spec from a manifest or a report. Raises ``TypeError`` for unknown keys."""
-    margins = tuple(tuple(float(value) for value in row) for row in table.get("margins", ()))
-    return DecodingSpec(**{**table, "margins": margins})
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,6 @@ _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _FORMATS = {1: "whole", 2: "signed whole", 3: "floating-point", 5: "complex", 6: "complex"}
 MOST_TAGS = 4096
 MOST_PARTS = 300_000
-_WHITE_IS_ZERO = b"\0\0\1\0"
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ def test_command(drawn_sets: Path, tmp_path: Path) -> None:
     assert twins.exit_code == 0 and "near-duplicates" in twins.output
     for arguments, complaint in (
         (["nonsense"], "unknown dataset"),
-        (["--data", "/nowhere"], "name that set"),
+        (["--data", "/nowhere"], "name that dataset"),
         (["utkface", "--data", "/nowhere"], "does not exist"),
         (["utkface", "--twins", "--data", "/nowhere"], "leave --data out"),
     ):

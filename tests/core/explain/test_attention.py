@@ -356,10 +356,10 @@ def test_networks_without_masks_are_refused(
             " gra_net_ablation_mixed"
         ),
     ):
-        core.load_attention("multitask_cnn_dist")
+        core.find_attention("multitask_cnn_dist")
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(WeightsMissingError, match="no weights with attention masks are installed"):
-        core.load_attention()
+        core.find_attention()
 
 
 def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_first_frame_has_boxes_and_no_answer_yet() -> None:
     assert (
         frame.tracks[0].age is None
         and frame.tracks[0].prediction("toy") is None
-        and "looking" in words(frame.tracks[0])
+        and "estimating" in words(frame.tracks[0])
     )
 
 
