@@ -69,7 +69,7 @@ class DecodingSpec:
     ``kind``: what the heads estimate of age, see ``decoding_kind``.
     ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``,
     ``race_temperature``: logits are divided by them. ``coverage``: share of true ages the interval
-    is meant to hold, None where it was not calibrated.
+    is meant to contain, None where it was not calibrated.
     ``half_width``: half of the interval in years for heads without a distribution. ``margins``:
     (answered age from which it applies, years the interval's lower end moves down, years its upper
     end moves up), by rising age, the first from 0: see ``widened``. Without a distribution the

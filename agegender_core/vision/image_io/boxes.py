@@ -53,7 +53,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
 
 
 def _without_exif(data: bytes, metas: list[Span]) -> bytes:
-    """The EXIF item under a name that no reader looks for, of the same length."""
+    """The EXIF item under a name that no reader knows, of the same length."""
     for start, end in metas:
         part = data[start:end]
         if b"Exif" in part:
