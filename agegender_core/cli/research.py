@@ -6,12 +6,26 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.settings import INSTALLED, ROOT, reports_dir, weights_dir
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from agegender_core.inference.model_zoo import ModelInfo
+
+SHOWN = (
+    "mae",
+    "fairface9_accuracy",
+    "adience8_accuracy",
+    "gender_accuracy",
+    "interval_coverage",
+)
+"""Metrics that ``evaluate`` prints."""
 
 weights_app = typer.Typer(
     help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
@@ -123,14 +137,11 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
-    from tqdm import tqdm
-
-    from agegender_core.datasets.parquet_store import installed_sets, set_path
+    from agegender_core.datasets.parquet_store import installed_sets
     from agegender_core.datasets.registry import TEST_SPLITS
-    from agegender_core.evaluation.evaluate import count_again
-    from agegender_core.evaluation.evaluate import evaluate as run_evaluation
     from agegender_core.inference.model_zoo import find_weights, list_weights
 
+    reports = reports or reports_dir()
     try:
         entries = (
             [find_weights(name) for name in weights]
@@ -143,41 +154,43 @@ def evaluate(
             )
         if again:
             for entry in entries:
-                done = [
-                    name
-                    for name in sets or TEST_SPLITS
-                    if count_again(entry, name, reports or reports_dir())
-                ]
-                typer.echo(
-                    f"{entry.name}: recomputed on"
-                    f" {', '.join(done) or 'nothing, no predictions are saved'}"
-                )
-            return
-        for name in sets or installed_sets(TEST_SPLITS):
-            set_path(name)
-            for entry in entries:
-                with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
-
-                    def tick(done: int, total: int, bar: tqdm = bar) -> None:
-                        bar.total = total
-                        bar.update(done - bar.n)
-
-                    report = run_evaluation(entry, name, reports or reports_dir(), tick)
-                shown = (
-                    "mae",
-                    "fairface9_accuracy",
-                    "adience8_accuracy",
-                    "gender_accuracy",
-                    "interval_coverage",
-                )
-                numbers = "  ".join(
-                    f"{key} {report['metrics'][key]['value']:.3f}"
-                    for key in shown
-                    if key in report["metrics"]
-                )
-                typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
+                _recompute(entry, sets or list(TEST_SPLITS), reports)
+        else:
+            for name in sets or installed_sets(TEST_SPLITS):
+                _evaluate_on(name, entries, reports)
     except AgeGenderError as error:
         raise fail(error) from error
+
+
+def _recompute(entry: ModelInfo, names: list[str], reports: Path) -> None:
+    """The numbers of ``entry`` on datasets, from its saved predictions."""
+    from agegender_core.evaluation.evaluate import count_again
+
+    done = [name for name in names if count_again(entry, name, reports)]
+    typer.echo(
+        f"{entry.name}: recomputed on {', '.join(done) or 'nothing, no predictions are saved'}"
+    )
+
+
+def _evaluate_on(name: str, entries: list[ModelInfo], reports: Path) -> None:
+    """Measure ``entries`` on the test split of one dataset."""
+    from tqdm import tqdm
+
+    from agegender_core.datasets.parquet_store import set_path
+    from agegender_core.evaluation.evaluate import evaluate as run_evaluation
+
+    set_path(name)  # raises where the dataset is absent
+    for entry in entries:
+        with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
+
+            def tick(done: int, total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            report = run_evaluation(entry, name, reports, tick)
+        metrics = report["metrics"]
+        numbers = "  ".join(f"{key} {metrics[key]['value']:.3f}" for key in SHOWN if key in metrics)
+        typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
 
 
 def report(
