@@ -57,7 +57,7 @@ def test_default_network_gives_a_distribution(predictor: Predictor, portrait: Im
     assert sum(found.gender.probs) == pytest.approx(1) and found.gender.confidence > 0.9
 
 
-def test_same_picture_same_answer_in_any_thread_and_form(
+def test_same_image_same_answer_in_any_thread_and_form(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     buffer = io.BytesIO()
@@ -71,7 +71,7 @@ def test_same_picture_same_answer_in_any_thread_and_form(
         )
 
 
-def test_all_faces_of_a_picture_go_through_at_once(
+def test_all_faces_of_an_image_go_through_at_once(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     head = portrait.crop((110, 0, 350, 240))
@@ -100,7 +100,7 @@ def test_turned_and_upright_answers_are_close(predictor: Predictor, portrait: Im
     )
 
 
-def test_the_answer_to_a_turned_picture_shows_it_upright(
+def test_the_answer_to_a_turned_image_shows_it_upright(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     answer = predictor.run(portrait.transpose(Image.Transpose.ROTATE_90))

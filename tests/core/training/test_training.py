@@ -264,22 +264,23 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 2})
-    run, said = tmp_path / "run", []
-    first = train(recipe, run, device="cpu", report=said.append)
+    run, messages = tmp_path / "run", []
+    first = train(recipe, run, device="cpu", report=messages.append)
     assert first["pictures_seen"] < 30 * 172 and (run / "model.safetensors").is_file()
     longer = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     del saved["recipe"]["fresh"]  # as if made before there was such a setting
     torch.save(saved, run / "checkpoint.pt")
-    done = train(longer, run, device="cpu", report=said.append)
+    done = train(longer, run, device="cpu", report=messages.append)
     assert (
-        any("resumed" in line for line in said) and done["pictures_seen"] > first["pictures_seen"]
+        any("resumed" in line for line in messages)
+        and done["pictures_seen"] > first["pictures_seen"]
     )
     losses = [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
     other = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"optimizer.lr": 1e-4})
     with pytest.raises(ConfigError, match="another recipe"):
-        train(other, run, device="cpu", report=said.append)
+        train(other, run, device="cpu", report=messages.append)
 
     weights = tmp_path / "weights"
     entry = publish(run, folder=weights)
@@ -315,7 +316,7 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}),
         worse,
         device="cpu",
-        report=said.append,
+        report=messages.append,
     )
     with pytest.raises(ConfigError, match="worse"):
         publish(worse, folder=weights)
@@ -326,7 +327,7 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
 
 
-def test_settled_batch_norm_has_the_statistics_of_the_training_pictures(drawn_sets: Path) -> None:
+def test_recomputed_batch_norm_has_the_statistics_of_the_training_images(drawn_sets: Path) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"data.sets": ["utkface"]})
     torch.manual_seed(0)
     model = create_model(recipe.architecture, recipe.heads, **recipe.model).eval()
@@ -460,7 +461,7 @@ def test_weights_come_from_commits(drawn_sets: Path, tmp_path: Path) -> None:
     )
 
 
-def test_stages_are_kept_and_a_reading_can_be_fitted_anew(
+def test_stages_are_kept_and_a_reading_can_be_fitted_again(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
@@ -558,7 +559,7 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
     assert "fairface9_accuracy" not in report["metrics"]
 
 
-def test_random_split_keeps_sizes_and_mixes_pictures(drawn_sets: Path) -> None:
+def test_random_split_keeps_sizes_and_mixes_images(drawn_sets: Path) -> None:
     own, dealt = DataConfig(sets=("utkface",)), DataConfig(sets=("utkface",), resplit="random")
     for split in ("train", "val", "test"):
         mine, theirs = split_records(own, "utkface", split), split_records(dealt, "utkface", split)

@@ -24,11 +24,11 @@ CORNERS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white
 
 def quartered(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
     """Upright: red and green above, blue and white below."""
-    picture = Image.new("RGB", (width, height))
+    image = Image.new("RGB", (width, height))
     for index, colour in enumerate(CORNERS.values()):
         x, y = (index % 2) * (width // 2), (index // 2) * (height // 2)
-        picture.paste(colour, (x, y, x + width // 2, y + height // 2))
-    return picture
+        image.paste(colour, (x, y, x + width // 2, y + height // 2))
+    return image
 
 
 def noise(width: int = 120, height: int = 90) -> Image.Image:
@@ -37,20 +37,20 @@ def noise(width: int = 120, height: int = 90) -> Image.Image:
     )
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     if kind == "HEIC":
         import pillow_heif
 
-        pillow_heif.from_pillow(picture).save(stream, **options)
+        pillow_heif.from_pillow(image).save(stream, **options)
     else:
-        picture.save(stream, kind, **options)
+        image.save(stream, kind, **options)
     return stream.getvalue()
 
 
-def corner_names(picture: Image.Image) -> list[str]:
+def corner_names(image: Image.Image) -> list[str]:
     """Names of the colours in the four quarters: left and right above, left and right below."""
-    w, h = picture.size
+    w, h = image.size
     points = [
         (w // 4, h // 4),
         (3 * w // 4, h // 4),
@@ -58,7 +58,7 @@ def corner_names(picture: Image.Image) -> list[str]:
         (3 * w // 4, 3 * h // 4),
     ]
     return [
-        min(CORNERS, key=lambda name: distance(picture.getpixel(point), CORNERS[name]))
+        min(CORNERS, key=lambda name: distance(image.getpixel(point), CORNERS[name]))
         for point in points
     ]
 
@@ -100,10 +100,10 @@ class TestFormats:
         "kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIC", "BMP", "TIFF", "GIF", "MPO"]
     )
     def test_reads(self, kind):
-        picture = load_image(encoded(quartered(), kind))
-        assert type(picture) is Image.Image
-        assert (picture.mode, picture.size) == ("RGB", (WIDTH, HEIGHT))
-        assert corner_names(picture) == list(CORNERS)
+        image = load_image(encoded(quartered(), kind))
+        assert type(image) is Image.Image
+        assert (image.mode, image.size) == ("RGB", (WIDTH, HEIGHT))
+        assert corner_names(image) == list(CORNERS)
 
     @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
     def test_compressed_tiff(self, compression):
@@ -111,7 +111,7 @@ class TestFormats:
             load_image(encoded(quartered(), "TIFF", compression=compression))
         ) == list(CORNERS)
 
-    def test_mpo_gives_its_first_picture(self):
+    def test_mpo_gives_its_first_image(self):
         data = encoded(
             quartered(), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 60))]
         )
@@ -212,39 +212,39 @@ class TestOrientation:
         """An orientation and the image as a camera would store it."""
         orientation = request.param
         size = (WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, WIDTH)
-        picture = Image.new("RGB", size)
+        image = Image.new("RGB", size)
         half_width, half_height = size[0] // 2, size[1] // 2
         for index, name in enumerate(STORED[orientation]):
             x, y = (index % 2) * half_width, (index // 2) * half_height
-            picture.paste(CORNERS[name], (x, y, x + half_width, y + half_height))
-        return orientation, picture
+            image.paste(CORNERS[name], (x, y, x + half_width, y + half_height))
+        return orientation, image
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"])
     def test_files(self, stored, kind):
-        orientation, picture = stored
+        orientation, image = stored
         exif = Image.Exif()
         exif[0x0112] = orientation
-        result = load_image(encoded(picture, kind, exif=exif))
+        result = load_image(encoded(image, kind, exif=exif))
         assert result.size == (WIDTH, HEIGHT)
         assert corner_names(result) == list(CORNERS)
 
     def test_heic_turned_by_its_container_is_not_turned_twice(self, stored):
         import pillow_heif
 
-        orientation, picture = stored
+        orientation, image = stored
         exif = Image.Exif()
         exif[0x0112] = orientation
         stream = io.BytesIO()
-        pillow_heif.from_pillow(picture).save(stream, exif=exif.tobytes())
+        pillow_heif.from_pillow(image).save(stream, exif=exif.tobytes())
         result = load_image(stream.getvalue())
         assert result.size == (WIDTH, HEIGHT)
         assert corner_names(result) == list(CORNERS)
 
     def test_pil_image(self, stored):
-        orientation, picture = stored
-        exif = picture.getexif()
+        orientation, image = stored
+        exif = image.getexif()
         exif[0x0112] = orientation
-        assert corner_names(load_image(picture)) == list(CORNERS)
+        assert corner_names(load_image(image)) == list(CORNERS)
 
     def test_orientation_out_of_range_is_upright(self):
         exif = Image.Exif()
@@ -265,7 +265,7 @@ class TestCorruptExif:
             b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30,
         ],
     )
-    def test_a_good_picture_is_kept(self, kind, exif):
+    def test_a_good_image_is_kept(self, kind, exif):
         if kind == "PNG":
             exif = exif[6:]
         assert corner_names(load_image(encoded(quartered(), kind, exif=exif))) == list(CORNERS)
