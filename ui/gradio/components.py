@@ -586,12 +586,12 @@ def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
 
 def masks(maps: AttentionMaps) -> str:
     """An image for each block, with its gate in words."""
-    from agegender_core.explain.attention_images import block_picture
+    from agegender_core.explain.attention_images import block_image
 
     figures = ""
     for block in maps.blocks:
         title = block_title(block.name)
-        overlay = block_picture(maps.crop, block)
+        overlay = block_image(maps.crop, block)
         figures += (
             f"<figure>{inline(overlay, f'Mean mask of {title} over the face', 'PNG')}"
             f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"

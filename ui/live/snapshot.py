@@ -65,7 +65,7 @@ def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:
     analysis, tracks = frame.analysis(), frame.answered()
     numbers, looks = (
         tuple(track.number for track in tracks),
-        tuple(track.answer.looks for track in tracks),
+        tuple(track.answer.observations for track in tracks),
     )
     document = analysis_json(NAME, analysis)
     document["faces"] = [

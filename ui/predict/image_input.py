@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from agegender_core.output.tables import describe_attributes
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 from ui.common import services, uploads
 from ui.common.messages import plain
 from ui.common.state import PAGE
@@ -151,7 +151,7 @@ def privacy_sentence(race: bool) -> str:
 def _uploader(on_change: object, label: str = "visible") -> Sequence:
     files = st.file_uploader(
         "Images with faces",
-        type=sorted(suffix.removeprefix(".") for suffix in PICTURE_SUFFIXES),
+        type=sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES),
         accept_multiple_files=True,
         key=state.UPLOADER.key,
         on_change=on_change,
