@@ -13,6 +13,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -139,9 +140,9 @@ def speed(repeats: int = 15) -> list[dict[str, Any]]:
     try:
         for name, image in scenes().items():
             calls: dict[str, Callable[[], Any]] = {
-                "before": lambda image=image: search(before, image, 1),
-                "now": lambda image=image: search(now, image, 1),
-                "now_two_threads": lambda image=image: search(now, image, 2),
+                "before": partial(search, before, image, 1),
+                "now": partial(search, now, image, 1),
+                "now_two_threads": partial(search, now, image, 2),
             }
             times = timed(calls, repeats)
             ratio = times["before"]["processor_median_ms"] / times["now"]["processor_median_ms"]
@@ -176,7 +177,8 @@ def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
         left.remove(best)
         same += 1
         least = min(least, iou(face, best))
-        apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
+        if face.landmarks is not None and best.landmarks is not None:
+            apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
     return {
         "faces": len(one),
         "same": same,

@@ -48,9 +48,8 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    spec = dataclasses.replace(
-        spec, coverage=COVERAGE, half_width=None, margins=(), **_class_temperatures(validation)
-    )
+    spec = dataclasses.replace(spec, coverage=COVERAGE, half_width=None, margins=())
+    spec = _fit_class_temperatures(spec, validation)
     if spec.kind == "distribution":
         spec = _fit_distribution(spec, validation)
     if spec.kind == "groups":
@@ -70,18 +69,17 @@ def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
     return fit_temperature(validation.logits["age"], np.array(found, dtype=np.int64))
 
 
-def _class_temperatures(validation: Validation) -> dict[str, float]:
-    targets, found = validation.targets, {}
+def _fit_class_temperatures(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
+    targets = validation.targets
     if "gender" in validation.logits:
-        found["gender_temperature"] = fit_temperature(
-            two_class(validation.logits["gender"]), targets.gender
-        )
+        heat = fit_temperature(two_class(validation.logits["gender"]), targets.gender)
+        spec = dataclasses.replace(spec, gender_temperature=heat)
     if "race" in validation.logits:
         single = targets.race.sum(axis=1) == 1
-        found["race_temperature"] = fit_temperature(
-            validation.logits["race"], np.where(single, targets.race.argmax(axis=1), -1)
-        )
-    return found
+        labels = np.where(single, targets.race.argmax(axis=1), -1)
+        heat = fit_temperature(validation.logits["race"], labels)
+        spec = dataclasses.replace(spec, race_temperature=heat)
+    return spec
 
 
 def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:

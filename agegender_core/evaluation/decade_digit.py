@@ -39,8 +39,9 @@ def decade_digit(table: pd.DataFrame) -> dict[str, Any]:
     }
     who = persons(table[known])
     found: dict[str, Any] = {
-        name: bootstrap_mean(value.astype(float), who=who).as_dict()
+        name: estimate.as_dict()
         for name, value in values.items()
+        if (estimate := bootstrap_mean(value.astype(float), who=who)) is not None
     }
     for name, digits in (("digits_answered", said_digit), ("digits_true", digit)):
         found[name] = (np.bincount(digits, minlength=10) / len(digits)).round(4).tolist()

@@ -326,7 +326,9 @@ class Labels:
                 [np.nan if record.age is None else record.age for record in records], float
             ),
             gender=labelled_targets(records).gender,
-            group=np.array([places.get(pair, -1) for pair in ranges], np.int64),
+            group=np.array(
+                [-1 if pair is None else places.get(pair, -1) for pair in ranges], np.int64
+            ),
             scheme=scheme,
             person=np.array(
                 [
@@ -526,15 +528,15 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
 def by_fold(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Name, images fitted on and tested, and metrics of every fold."""
     values = _values(labels, guesses)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for part in parts:
-        means = values.iloc[part.test].mean()
+        means = values.iloc[part.test].mean().dropna().round(5)
         rows.append(
             {
                 "fold": part.name,
                 "train": len(part.train),
                 "n": len(part.test),
-                **means.dropna().round(5).to_dict(),
+                **{str(name): value for name, value in means.items()},
             }
         )
     return rows
@@ -542,7 +544,9 @@ def by_fold(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> list[dic
 
 def _values(labels: Labels, guesses: Guesses) -> pd.DataFrame:
     """One column a metric, one row an image, NaN where a label or an answer is missing."""
-    names = {f"{scheme}_pred": None for scheme in AGE_GROUP_SETS}
+    names: dict[str, list[str | None] | None] = {
+        f"{scheme}_pred": None for scheme in AGE_GROUP_SETS
+    }
     groups = None if labels.scheme is None else group_names(AGE_GROUP_SETS[labels.scheme])
     if groups:
         names[f"{labels.scheme}_pred"] = _words(guesses.group, groups)

@@ -67,17 +67,20 @@ class Sums:
 
     def take(self, rows: np.ndarray) -> Sums:
         """The groups at positions ``rows`` alone."""
-        people = None if self.by_person is None else tuple(part[rows] for part in self.by_person)
+        people = None
+        if self.by_person is not None:
+            counts, totals = self.by_person
+            people = counts[rows], totals[rows]
         return Sums(self.n[rows], self.total[rows], self.squares[rows], self.cubes[rows], people)
 
 
 def stacked(parts: Sequence[Sums]) -> Sums:
     """Groups of several sums without people, one after the other."""
     return Sums(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("n", "total", "squares", "cubes")
-        )
+        n=np.concatenate([part.n for part in parts]),
+        total=np.concatenate([part.total for part in parts]),
+        squares=np.concatenate([part.squares for part in parts]),
+        cubes=np.concatenate([part.cubes for part in parts]),
     )
 
 
@@ -93,12 +96,16 @@ def sums(
     if people is not None:
         width = int(people.max(initial=0)) + 1
         cells = codes * width + people[keep]
-        by_person = tuple(
-            np.bincount(cells, weight, groups * width).reshape(groups, width)
-            for weight in (None, values)
-        )
-    n = np.bincount(codes, minlength=groups).astype(float)
-    return Sums(n, *(np.bincount(codes, values**power, groups) for power in (1, 2, 3)), by_person)
+        counts = np.bincount(cells, minlength=groups * width).reshape(groups, width)
+        totals = np.bincount(cells, values, groups * width).reshape(groups, width)
+        by_person = counts, totals
+    return Sums(
+        n=np.bincount(codes, minlength=groups).astype(float),
+        total=np.bincount(codes, values, groups),
+        squares=np.bincount(codes, values**2, groups),
+        cubes=np.bincount(codes, values**3, groups),
+        by_person=by_person,
+    )
 
 
 def group_means(found: Sums, share: bool, level: float = LEVEL) -> Means:
@@ -139,16 +146,16 @@ def differences(
     group is not compared with itself.
     """
     rest = Sums(
-        *(
-            getattr(whole, name) - getattr(found, name)
-            for name in ("n", "total", "squares", "cubes")
-        ),
-        _rest_people(found, whole),
+        n=whole.n - found.n,
+        total=whole.total - found.total,
+        squares=whole.squares - found.squares,
+        cubes=whole.cubes - found.cubes,
+        by_person=_rest_people(found, whole),
     )
     one, other = group_means(found, share, level), group_means(rest, share, level)
     value = one.value - other.value
     with np.errstate(divide="ignore", invalid="ignore"):
-        if found.by_person is not None:
+        if found.by_person is not None and rest.by_person is not None:
             low, high, p = _by_person(found, rest, one, other, level)
         elif share:
             low = value - np.hypot(one.value - one.low, other.high - other.value)
@@ -226,6 +233,7 @@ def _variance_of_mean(found: Sums, value: np.ndarray) -> np.ndarray:
 
 def _influence(found: Sums, value: np.ndarray) -> np.ndarray:
     """(K, P) what each person moves the mean of each group by."""
+    assert found.by_person is not None
     count, total = found.by_person
     moved = (total - value[:, None] * count) / found.n[:, None]
     return np.where(count > 0, moved, 0.0)
@@ -247,7 +255,8 @@ def _effective(found: Sums, value: np.ndarray) -> np.ndarray:
 def _rest_people(found: Sums, whole: Sums) -> tuple[np.ndarray, np.ndarray] | None:
     if found.by_person is None or whole.by_person is None:
         return None
-    return tuple(all_of - own for all_of, own in zip(whole.by_person, found.by_person, strict=True))
+    (all_counts, all_totals), (counts, totals) = whole.by_person, found.by_person
+    return all_counts - counts, all_totals - totals
 
 
 def _welch(
@@ -267,6 +276,8 @@ def _by_person(
     """A person may have images in the group and in the rest: the influence on the difference is
     summed before it is squared.
     """
+    assert found.by_person is not None
+    assert rest.by_person is not None
     moved = _influence(found, one.value) - _influence(rest, other.value)
     everybody = ((found.by_person[0] + rest.by_person[0]) > 0).sum(axis=1)
     spread = np.sqrt((moved**2).sum(axis=1) * _correction(everybody))

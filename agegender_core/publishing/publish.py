@@ -139,7 +139,7 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     """Every stage of training behind these weights, the last one this run's: earlier ones where it
     started from published weights.
     """
-    stage = {
+    stage: dict[str, Any] = {
         key: details[key]
         for key in ("start", "minutes", "pictures", "pictures_seen", "commit")
         if key in details
