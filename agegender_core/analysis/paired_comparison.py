@@ -17,7 +17,8 @@ import scipy  # its statistics are loaded at their first use: a gallery has none
 from agegender_core.analysis.prediction_table import ErrorTable
 from agegender_core.analysis.slices import SMALL, TESTED, WORSE, slices_of
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.metrics import METRICS, RESAMPLES, Estimate, bootstrap_mean
+from agegender_core.evaluation.metrics import METRICS, RESAMPLES, bootstrap_mean
+from agegender_core.evaluation.report_types import Estimate
 from agegender_core.evaluation.statistics import LEVEL, holm
 from agegender_core.output.metric_formats import METRIC_FORMATS
 

@@ -29,17 +29,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from agegender_core.benchmarks.error_analysis import median_ms, p90_ms
 from agegender_core.benchmarks.networks import processor
 from agegender_core.evaluation.published_results import OURS
+from agegender_core.evaluation.report_types import RivalRow, RivalsReport
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 
 AGES, GENDERS = 8, 2
 """Outputs: Adience's age groups and genders."""
@@ -197,7 +199,7 @@ def run_rivals(
     threads: int | None = None,
     reports: Path | None = None,
     rivals: Sequence[Rival] = RIVALS,
-) -> dict[str, Any]:
+) -> RivalsReport:
     """Count and time ``rivals``; write ``rivals.json`` into ``reports`` where given.
 
     Times are milliseconds a face. Rows that are not run have None for what would be measured.
@@ -213,17 +215,17 @@ def run_rivals(
             jobs[rival.name] = _job(networks, rival)
     times = time_in_turn(jobs, repeats)
     ours = statistics.median(times[OURS]) if OURS in times else None
-    result = {
-        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "repeats": repeats,
-        "rows": [
+    result = RivalsReport(
+        machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        repeats=repeats,
+        rows=tuple(
             _row(rival, counts.get(rival.name), times.get(rival.name), ours) for rival in rivals
-        ],
-    }
+        ),
+    )
     if reports is not None:
-        write_json(reports / "rivals.json", result)
+        write_json(reports / "rivals.json", to_json(result))
     return result
 
 
@@ -262,17 +264,17 @@ def time_in_turn(jobs: Mapping[str, Job], repeats: int) -> dict[str, list[float]
 
 def _row(
     rival: Rival, count: int | None, times: list[float] | None, ours: float | None
-) -> dict[str, Any]:
+) -> RivalRow:
     median = statistics.median(times) if times else None
-    return {
-        "name": rival.name,
-        "parameters": count,
-        "input": f"{rival.side}x{rival.side}" if rival.side else None,
-        "median_ms": None if median is None else round(median, 2),
-        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2) if times else None,
-        "ratio_to_ours": None if median is None or ours is None else round(median / ours, 2),
-        "claimed_parameters": rival.parameters,
-        "claimed_desktop_s": rival.desktop,
-        "claimed_mobile_s": rival.mobile,
-        "note": rival.note,
-    }
+    return RivalRow(
+        name=rival.name,
+        parameters=count,
+        input=f"{rival.side}x{rival.side}" if rival.side else None,
+        median_ms=median_ms(times) if times else None,
+        p90_ms=p90_ms(times) if times else None,
+        ratio_to_ours=None if median is None or ours is None else round(median / ours, 2),
+        claimed_parameters=rival.parameters,
+        claimed_desktop_s=rival.desktop,
+        claimed_mobile_s=rival.mobile,
+        note=rival.note,
+    )

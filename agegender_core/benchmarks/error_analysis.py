@@ -11,10 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +36,7 @@ from agegender_core.analysis.prediction_table import ErrorTable, make_table, rea
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.analysis.slices import slice_table, worst_slices
 from agegender_core.errors import AgeGenderError
+from agegender_core.evaluation.report_types import ErrorBench, Timing
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     FAIRFACE_GROUPS,
@@ -44,6 +44,7 @@ from agegender_core.labels import (
     GENDERS,
     group_names,
 )
+from agegender_core.output.json_records import from_json, to_json
 from agegender_core.output.markdown import markdown_row
 from agegender_core.settings import PACKAGE
 
@@ -130,12 +131,9 @@ def drawn_table(rows: int, weights: int = 3) -> ErrorTable:
     return make_table("drawn", _drawn(rows, weights), drawn_conditions(rows))
 
 
-def run_error_bench(rows: int = ROWS, repeats: int = 15) -> dict[str, Any]:
+def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:
     """Times of the questions about ``rows`` images and three networks, from a fresh process, so
     that ``peak_memory_mb`` is theirs alone.
-
-    ``rows``: a dict a question, with ``what``, ``median_ms`` and ``p90_ms``, as
-    ``evaluation.bench`` has them; ``images``: how many.
     """
     command = [
         sys.executable,
@@ -149,43 +147,43 @@ def run_error_bench(rows: int = ROWS, repeats: int = 15) -> dict[str, Any]:
         raise AgeGenderError(
             f"the bench of the error galleries failed: {done.stderr.strip()[-500:]}"
         )
-    return json.loads(done.stdout)
+    return from_json(ErrorBench, json.loads(done.stdout))
 
 
-def error_bench_table(bench: Mapping[str, Any]) -> str:
+def error_bench_table(bench: ErrorBench) -> str:
     """Markdown: what ``run_error_bench`` found."""
     lines = [markdown_row(["question", "median", "90th percentile"]), markdown_row(["---"] * 3)]
     lines += [
-        markdown_row([row["what"], f"{row['median_ms']:.1f} ms", f"{row['p90_ms']:.1f} ms"])
-        for row in bench["rows"]
+        markdown_row([row.what, f"{row.median_ms:.1f} ms", f"{row.p90_ms:.1f} ms"])
+        for row in bench.rows
     ]
     memory = (
-        f"Drawn answers of three networks on {bench['pictures']:,} images. Peak memory of the"
-        f" process: {bench['peak_memory_mb']:,} MB."
+        f"Drawn answers of three networks on {bench.pictures:,} images. Peak memory of the"
+        f" process: {bench.peak_memory_mb:,} MB."
     )
     return "\n".join([*lines, "", memory])
 
 
-def error_bench_words(bench: Mapping[str, Any]) -> str:
+def error_bench_words(bench: ErrorBench) -> str:
     """One sentence of what ``run_error_bench`` found: the slowest of each kind."""
     slowest = {
         kind: max(
-            (row["median_ms"] for row in bench["rows"] if row["what"].startswith(start)),
+            (row.median_ms for row in bench.rows if row.what.startswith(start)),
             default=0.0,
         )
         for kind, start in (("filter", "filter"), ("order", "sort"), ("plot", "plot"))
     }
-    reading, longest = bench["rows"][0], max(bench["rows"], key=lambda row: row["median_ms"])
+    reading, longest = bench.rows[0], max(bench.rows, key=lambda row: row.median_ms)
     return (
-        f"The error galleries, on drawn answers of three networks on {bench['pictures']:,} images:"
-        f" {reading['what']} {reading['median_ms']:.0f} ms; at most {slowest['filter']:.0f} ms for"
+        f"The error galleries, on drawn answers of three networks on {bench.pictures:,} images:"
+        f" {reading.what} {reading.median_ms:.0f} ms; at most {slowest['filter']:.0f} ms for"
         f" a filter, {slowest['order']:.0f} ms for an order, {slowest['plot']:.0f} ms for a plot's"
-        f" numbers; the longest question ({longest['what']}) {longest['median_ms']:.0f} ms; peak"
-        f" memory {bench['peak_memory_mb']:,} MB."
+        f" numbers; the longest question ({longest.what}) {longest.median_ms:.0f} ms; peak"
+        f" memory {bench.peak_memory_mb:,} MB."
     )
 
 
-def measure(rows: int, repeats: int) -> dict[str, Any]:
+def measure(rows: int, repeats: int) -> ErrorBench:
     """``run_error_bench`` in this process."""
     with tempfile.TemporaryDirectory() as folder:
         reports = Path(folder)
@@ -198,8 +196,8 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             )
         }
         jobs |= _jobs(table)
-        timed = [{"what": what, **_time(job, repeats)} for what, job in jobs.items()]
-    return {"pictures": rows, "rows": timed, "peak_memory_mb": peak_memory_mb()}
+        timed = tuple(_timed(what, job, repeats) for what, job in jobs.items())
+    return ErrorBench(rows, timed, peak_memory_mb())
 
 
 def write_drawn(reports: Path, rows: int, weights: int = 3) -> tuple[str, ...]:
@@ -274,17 +272,24 @@ def _tiles(table: ErrorTable, sort: str, mask: np.ndarray | None) -> pd.DataFram
     return pd.concat([table.labels.iloc[rows], table.predictions_for(first).iloc[rows]], axis=1)
 
 
-def _time(job: Callable[[], object], repeats: int) -> dict[str, float]:
+def _timed(what: str, job: Callable[[], object], repeats: int) -> Timing:
     job()
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
         job()
         times.append(1000 * (time.perf_counter() - started))
-    return {
-        "median_ms": round(statistics.median(times), 2),
-        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2),
-    }
+    return Timing(what, median_ms(times), p90_ms(times))
+
+
+def median_ms(times: Sequence[float]) -> float:
+    """Median of milliseconds, as reports store it."""
+    return round(statistics.median(times), 2)
+
+
+def p90_ms(times: Sequence[float]) -> float:
+    """90th percentile of milliseconds, as reports store it."""
+    return round(sorted(times)[int(0.9 * len(times))], 2)
 
 
 def peak_memory_mb() -> int:
@@ -300,4 +305,4 @@ def peak_memory_mb() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(*map(int, sys.argv[1:]))))
+    print(json.dumps(to_json(measure(*map(int, sys.argv[1:])))))

@@ -167,11 +167,11 @@ def evaluate(
                     "interval_coverage",
                 )
                 numbers = "  ".join(
-                    f"{key} {report['metrics'][key]['value']:.3f}"
+                    f"{key} {report.metrics[key].value:.3f}"
                     for key in shown
-                    if key in report["metrics"]
+                    if key in report.metrics
                 )
-                typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
+                typer.echo(f"{entry.name} on {name} {report.split} (n {report.n}): {numbers}")
     except AgeGenderError as error:
         raise fail(error) from error
 
@@ -231,9 +231,9 @@ def bench(
         raise fail(error) from error
     tables = {
         "networks": lambda: speed_table(result),
-        "errors": lambda: error_bench_table(result["errors"]),
-        "live": lambda: live_bench_table(result["live"]),
-        "batch": lambda: batch_bench_table(result["batch"]),
+        "errors": lambda: error_bench_table(result.errors) if result.errors else "",
+        "live": lambda: live_bench_table(result.live) if result.live else "",
+        "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
     }
     typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
 

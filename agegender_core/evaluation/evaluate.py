@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit
 from agegender_core.evaluation.faces_cache import keep_faces, read_faces
 from agegender_core.evaluation.metrics import estimates, persons, sliced, value_columns
+from agegender_core.evaluation.report_types import DecadeDigit, Estimates, EvaluationReport
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.decoding import (
     AgeKind,
@@ -39,6 +41,8 @@ from agegender_core.labels import (
     UTKFACE_RACES,
     group_names,
 )
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import from_json, to_json
 from agegender_core.types import Face, InputSpec
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
@@ -73,9 +77,9 @@ where there is none.
 
 def evaluate(
     entry: ModelInfo, set_name: str, reports: Path, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Measure ``entry`` on the test split of ``set_name``; write ``metrics.json`` and
-    ``predictions.parquet``; return the metrics.
+    ``predictions.parquet``; return the report.
     """
     split = TEST_SPLITS[set_name]
     records = read_records(set_name, split)
@@ -89,61 +93,72 @@ def evaluate(
             predict_chips(entry, records, progress),
             "face chips aligned by the set's landmarks",
         )
-    report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
-        "set": set_name,
-        "split": split,
-        "n": len(table),
-        "no_face": int((~table["face_found"]).sum()),
-        "how": how,
-        "decoding": decoding_dict(entry.decoding),
-        **numbers(table, entry.decoding.kind),
-    }
-    if gates := getattr(load_network(entry), "gates", None):
-        report["gates"] = {name: round(gate, 4) for name, gate in gates.items()}
+    gates = getattr(load_network(entry), "gates", None)
+    numbers = measured_numbers(table, entry.decoding.kind)
+    report = EvaluationReport(
+        weights=entry.name,
+        weights_sha256=entry.sha256,
+        set=set_name,
+        split=split,
+        n=len(table),
+        no_face=int((~table["face_found"]).sum()),
+        how=how,
+        decoding=decoding_dict(entry.decoding),
+        intervals=numbers.intervals,
+        metrics=numbers.metrics,
+        slices=numbers.slices,
+        decade_digit=numbers.decade_digit,
+        gates={name: round(gate, 4) for name, gate in gates.items()} if gates else None,
+    )
     folder = reports / entry.name / set_name
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / "predictions.parquet", index=False)
-    (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(folder / "metrics.json", to_json(report))
     return report
 
 
-def numbers(table: pd.DataFrame, kind: AgeKind) -> dict[str, Any]:
-    """What a report says of a prediction table: «intervals» (how they were drawn), «metrics»,
-    «slices» and, where an age is put together of two parts, «decade_digit».
-    """
+@dataclass(frozen=True)
+class Numbers:
+    """The part of an ``EvaluationReport`` that follows from a prediction table."""
+
+    intervals: str
+    metrics: Estimates
+    slices: dict[str, dict[str, Estimates]]
+    decade_digit: DecadeDigit | None = None
+
+
+def measured_numbers(table: pd.DataFrame, kind: AgeKind) -> Numbers:
+    """All numbers of a prediction table; ``kind`` of the model's ages."""
     values, who = value_columns(table), persons(table)
-    found = {
-        "intervals": (
-            "95 % bootstrap, "
-            + ("images drawn" if who is None else f"{len(set(who))} people drawn")
-        ),
-        "metrics": estimates(values, who) | summaries(table, who),
-        "slices": sliced(table, values, who),
-    }
-    parts = decade_digit(table) if kind == "decade_digit" else {}
-    return found | ({"decade_digit": parts} if parts else {})
+    drawn = "images drawn" if who is None else f"{len(set(who))} people drawn"
+    return Numbers(
+        intervals=f"95 % bootstrap, {drawn}",
+        metrics=estimates(values, who) | summaries(table, who),
+        slices=sliced(table, values, who),
+        decade_digit=decade_digit(table) if kind == "decade_digit" else None,
+    )
 
 
-def count_again(entry: ModelInfo, set_name: str, reports: Path) -> dict[str, Any] | None:
-    """Work the numbers of a report out anew from the prediction table that is kept beside it; no
-    network is run.
+def count_again(entry: ModelInfo, set_name: str, reports: Path) -> EvaluationReport | None:
+    """Compute the numbers of a report again from the prediction table saved beside it; no network
+    is run.
 
-    None where nothing is kept. Raises ``ConfigError`` for a table made with other weights than
+    None where nothing is saved. Raises ``ConfigError`` for a table made with other weights than
     ``entry``'s.
     """
     path = reports / entry.name / set_name / "metrics.json"
     if not (path.is_file() and path.with_name("predictions.parquet").is_file()):
         return None
-    report = json.loads(path.read_text())
-    if report["weights_sha256"] != entry.sha256:
+    stored = json.loads(path.read_text())
+    if stored["weights_sha256"] != entry.sha256:
         raise ConfigError(
             f"{path} is of other weights than the manifest's {entry.name}: run «evaluate» without"
             " --again"
         )
-    report |= numbers(pd.read_parquet(path.with_name("predictions.parquet")), entry.decoding.kind)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    table = pd.read_parquet(path.with_name("predictions.parquet"))
+    stored |= to_json(measured_numbers(table, entry.decoding.kind))
+    report = from_json(EvaluationReport, stored)
+    write_json(path, stored)
     return report
 
 

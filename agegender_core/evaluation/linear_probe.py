@@ -14,7 +14,6 @@ mirror image. A protocol is refused where the network was trained on images that
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -43,9 +42,12 @@ from agegender_core.evaluation.protocol_images import (
     shared_crops,
     test_part,
 )
+from agegender_core.evaluation.report_types import FoldedEstimate, LeftOut, ProtocolReport
 from agegender_core.inference.decoding import Answers, DecodingSpec, group_probs, read_out
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec
 from agegender_core.vision.preprocessing import normalise
 
@@ -88,15 +90,14 @@ def run_protocol(
     data: str | Path | None = None,
     reports: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> ProtocolReport:
     """Run ``protocol`` of ``PROTOCOLS`` on a set; write
     ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` where given.
 
     ``data``: an official layout of the set on disk, or ``hub:owner/name``; None: the shared
-    Parquet. In the result «metrics» are of the refitted models, «own_readout» of the network as it
-    is; «fitted_on_seen» counts training images that the network was trained on too. Raises
-    ``ConfigError`` for an unknown protocol and where tested images were trained on,
-    ``DatasetError`` where the set is absent or does not suit the protocol, and ``WeightsError``.
+    Parquet. Raises ``ConfigError`` for an unknown protocol and where tested images were trained on,
+    ``DatasetError`` where the dataset is absent or does not suit the protocol, and
+    ``WeightsError``.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
@@ -123,74 +124,66 @@ def run_protocol(
     own = score(
         labels, own_guesses(read_out(logits, entry.decoding), entry.decoding, labels.scheme), parts
     )
-    report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
-        "protocol": protocol,
-        "set": set_name,
-        "n": sum(len(part.test) for part in parts),
-        "folds": len(parts),
-        "method": (
+    fitted_on = np.unique(np.concatenate([fold.parts["train"] for fold in folds]))
+    report = ProtocolReport(
+        weights=entry.name,
+        weights_sha256=entry.sha256,
+        protocol=protocol,
+        set=set_name,
+        n=sum(len(part.test) for part in parts),
+        folds=len(parts),
+        method=(
             f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted"
             f" {REFITTED[protocol]}"
         ),
-        "pictures": crops.how,
-        "features": features.shape[1],
-        "resampled": "persons" if labels.people_known else "pictures",
-        "fitted_on_seen": int(
-            seen[np.unique(np.concatenate([fold.parts["train"] for fold in folds]))].sum()
-        ),
-        "notes": _notes(protocol, set_name, folds, loaded),
-        "left_out": [skip._asdict() for skip in crops.left_out],
-        "metrics": metrics,
-        "own_readout": {name: value for name, value in own.items() if name in metrics},
-        "strengths": strengths,
-        "by_fold": by_fold(labels, refitted, parts),
-    }
+        pictures=crops.how,
+        features=features.shape[1],
+        resampled="persons" if labels.people_known else "pictures",
+        fitted_on_seen=int(seen[fitted_on].sum()),
+        notes=tuple(_notes(protocol, set_name, folds, loaded)),
+        left_out=tuple(LeftOut(skip.file, skip.reason) for skip in crops.left_out),
+        metrics=metrics,
+        own_readout={name: value for name, value in own.items() if name in metrics},
+        strengths=strengths,
+        by_fold=tuple(by_fold(labels, refitted, parts)),
+    )
     if reports is not None:
-        folder = reports / entry.name / "protocols"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{protocol}_{set_name}.json").write_text(json.dumps(report, indent=1) + "\n")
+        path = reports / entry.name / "protocols" / f"{protocol}_{set_name}.json"
+        write_json(path, to_json(report))
     return report
 
 
-def protocol_text(report: dict[str, Any]) -> str:
-    """What ``run_protocol`` gave in a few lines for the screen: shares in [0, 1], errors in
-    years.
-    """
+def protocol_text(report: ProtocolReport) -> str:
+    """A few lines for the screen: shares in [0, 1], errors in years."""
     lines = [
         (
-            f"{report['weights']} on {report['set']}, {report['protocol']}: {report['folds']:,}"
-            f" folds, n {report['n']:,}"
+            f"{report.weights} on {report.set}, {report.protocol}: {report.folds:,} folds, n"
+            f" {report.n:,}"
         ),
-        report["method"],
-        report["pictures"],
+        report.method,
+        report.pictures,
     ]
-    for name, found in report["metrics"].items():
-        own = report["own_readout"].get(name)
+    for name, found in report.metrics.items():
+        own = report.own_readout.get(name)
         spread = (
-            ""
-            if found["fold_sd"] is None
-            else f", folds {found['fold_mean']:.3f} ± {found['fold_sd']:.3f}"
+            "" if found.fold_sd is None else f", folds {found.fold_mean:.3f} ± {found.fold_sd:.3f}"
         )
         beside = (
             ""
             if own is None
-            else f"; its own read-out {own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
+            else f"; its own read-out {own.value:.3f} ({own.low:.3f} to {own.high:.3f})"
         )
         lines.append(
-            f"{name} {found['value']:.3f} ({found['low']:.3f} to"
-            f" {found['high']:.3f}){spread}{beside}"
+            f"{name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f}){spread}{beside}"
         )
-    lines += [f"note: {note}" for note in report["notes"]]
-    if report["fitted_on_seen"]:
+    lines += [f"note: {note}" for note in report.notes]
+    if report.fitted_on_seen:
         lines.append(
-            "note: of the images fitted on, the network was trained on"
-            f" {report['fitted_on_seen']:,}"
+            f"note: of the images fitted on, the network was trained on {report.fitted_on_seen:,}"
         )
-    if missed := report["left_out"]:
+    if missed := report.left_out:
         more = f" and {len(missed) - SHOWN:,} more" if len(missed) > SHOWN else ""
-        named = ", ".join(f"{item['file']} ({item['reason']})" for item in missed[:SHOWN])
+        named = ", ".join(f"{item.file} ({item.reason})" for item in missed[:SHOWN])
         lines.append(f"left out: {named}{more}")
     return "\n".join(lines)
 
@@ -493,16 +486,13 @@ def own_guesses(answers: Answers, spec: DecodingSpec, scheme: str | None) -> Gue
     return Guesses(answers.years, answers.gender, group)
 
 
-def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """By metric: ``value`` over all tested images, its interval ``low`` to ``high``, ``n``, and
-    mean and standard deviation of the folds.
-
-    The interval resamples persons where all are known, else images. ``fold_sd`` is None for a
-    single fold.
+def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, FoldedEstimate]:
+    """By metric: the estimate over all tested images, with mean and standard deviation of the
+    folds. The interval resamples persons where all are known, else images.
     """
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, FoldedEstimate] = {}
     for name in METRICS:
         column = values[name].to_numpy(float)
         estimate = bootstrap_mean(
@@ -516,12 +506,15 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
                     if not np.isnan(column[part.test]).all()
                 ]
             )
-            spread = round(float(means.std(ddof=1)), 5) if len(means) > 1 else None
-            found[name] = {
-                **estimate.as_dict(),
-                "fold_mean": round(float(means.mean()), 5),
-                "fold_sd": spread,
-            }
+            whole = estimate.rounded()
+            found[name] = FoldedEstimate(
+                value=whole.value,
+                low=whole.low,
+                high=whole.high,
+                n=whole.n,
+                fold_mean=round(float(means.mean()), 5),
+                fold_sd=round(float(means.std(ddof=1)), 5) if len(means) > 1 else None,
+            )
     return found
 
 

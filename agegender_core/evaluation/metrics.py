@@ -7,11 +7,11 @@ count.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from agegender_core.evaluation.report_types import Estimate, Estimates
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     AGE_BANDS,
@@ -38,25 +38,6 @@ METRICS = (
 """In years: mae (mean absolute error), bias (mean signed error, positive: guessed too old),
 interval_width. Shares in [0, 1]: the rest.
 """
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` images."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def as_dict(self) -> dict[str, float]:
-        """JSON-ready mapping, rounded to 5 digits."""
-        return {
-            "value": round(self.value, 5),
-            "low": round(self.low, 5),
-            "high": round(self.high, 5),
-            "n": self.n,
-        }
 
 
 def bootstrap_mean(
@@ -124,10 +105,10 @@ def value_columns(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)[list(METRICS)]
 
 
-def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
-    """Every metric that has at least one image, JSON-ready. ``who``: as in ``bootstrap_mean``."""
+def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
+    """Every metric that has at least one image, rounded. ``who``: as in ``bootstrap_mean``."""
     found = {name: bootstrap_mean(values[name].to_numpy(float), who=who) for name in values.columns}
-    return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
+    return {name: estimate.rounded() for name, estimate in found.items() if estimate is not None}
 
 
 def persons(table: pd.DataFrame) -> np.ndarray | None:
@@ -160,14 +141,14 @@ def band_name(age: float) -> str | None:
 
 def sliced(
     table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = None
-) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+) -> dict[str, dict[str, Estimates]]:
     """{slicing: {slice: {metric: estimate}}}, slices in natural order: those of ``slice_labels``,
     and «age_answered», the band of the age that was answered, by which intervals are fitted.
     """
     start = {group.name: group.lo for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
     answered = table["age_pred"].astype(float).map(band_name).astype(object)
     answered = answered.where(table["age_true"].notna(), None)
-    result: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    result: dict[str, dict[str, Estimates]] = {}
     for slicing, labels in {**slice_labels(table), "age_answered": answered}.items():
         names = sorted(labels.dropna().unique(), key=lambda name: (start.get(name, 0), name))
         if names:

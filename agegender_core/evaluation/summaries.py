@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from agegender_core.evaluation.metrics import RESAMPLES, Estimate, band_name, bootstrap_draws
+from agegender_core.evaluation.metrics import RESAMPLES, band_name, bootstrap_draws
+from agegender_core.evaluation.report_types import Estimate, Estimates
 from agegender_core.labels import GENDERS
 
 SUMMARIES = ("balanced_mae", "gender_gap", "gender_ece")
@@ -24,9 +25,9 @@ BINS = 10
 """Even bins of the named gender's probability, from 0.5 to 1."""
 
 
-def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
-    """What ``SUMMARIES`` names, JSON-ready, of a prediction table; what a set does not tell is left
-    out.
+def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
+    """What ``SUMMARIES`` names, rounded, of a prediction table; what the dataset's labels do not
+    allow is left out.
 
     ``who``: (n,) person of each image where images of one person are alike: whole persons are drawn
     for the interval.
@@ -36,7 +37,7 @@ def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, d
         "gender_gap": gender_gap(table, who),
         "gender_ece": gender_ece(table),
     }
-    return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
+    return {name: estimate.rounded() for name, estimate in found.items() if estimate is not None}
 
 
 def balanced_mae(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate | None:

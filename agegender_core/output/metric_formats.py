@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Unit = Literal["years", "%"]
 
@@ -149,19 +148,31 @@ state.
 """
 
 
-def shown_estimate(estimate: Mapping[str, float] | None, metric: str) -> str:
-    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where
-    there is nothing. ``estimate``: a report's «value», «low» and «high».
+class Interval(Protocol):
+    """A value with the bounds of its interval, such as an estimate of a report."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def shown_estimate(estimate: Interval | None, metric: str) -> str:
+    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash for
+    None.
     """
     if estimate is None:
         return "–"
     value, low, high = (
-        METRIC_FORMATS[metric].number(estimate[key]) for key in ("value", "low", "high")
+        METRIC_FORMATS[metric].number(number)
+        for number in (estimate.value, estimate.low, estimate.high)
     )
     return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}–{high})"
 
 
-def shown_measured(estimate: Mapping[str, float], metric: str) -> str:
+def shown_measured(estimate: Interval, metric: str) -> str:
     """``shown_estimate`` with its unit: «5.04 years (4.90–5.20)», «93.5 % (92.6–94.4)»."""
     value, rest = shown_estimate(estimate, metric).split(" ", 1)
     return f"{value} {METRIC_FORMATS[metric].unit} {rest}"

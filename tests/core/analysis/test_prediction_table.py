@@ -324,10 +324,10 @@ def test_drawn_tables_are_about_the_same_pictures_and_the_bench_runs() -> None:
     ].equals(table.predictions_for("b")["error"])
     held = b"\1" * (700 << 20)  # of this process, so not of the one that is measured
     result = run_error_bench(rows=300, repeats=1)
-    assert result["pictures"] == 300 and 50 < result["peak_memory_mb"] < len(held) >> 20
-    whats = [row["what"] for row in result["rows"]]
+    assert result.pictures == 300 and 50 < result.peak_memory_mb < len(held) >> 20
+    whats = [row.what for row in result.rows]
     assert len(set(whats)) == len(whats) > 30 and all(
-        row["p90_ms"] >= row["median_ms"] > 0 for row in result["rows"]
+        row.p90_ms >= row.median_ms > 0 for row in result.rows
     )
     assert all(f"sort: {sort.title}" in whats for sort in SORTS.values())
     lines = error_bench_table(result).splitlines()
