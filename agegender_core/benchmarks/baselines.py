@@ -1,23 +1,22 @@
-"""Table III of the multi-task CNN's paper run again: parameters and time a face of the networks it
-compares itself with.
+"""Table III of the multi-task CNN's paper, measured again: parameters and time a face of the
+networks it is compared with.
 
 All in one process, on the same threads, one face at a time, each at its own input size. Weights are
-random, because how long a multiplication takes does not depend on the numbers. Repeats go round
-robin: whatever else the machine does hits all networks alike. Batch norm is folded into the
+random, because the time of a multiplication does not depend on the numbers. Repeats are round
+robin, so that other load on the machine affects all networks alike. Batch norm is folded into the
 convolutions, for the rivals as for ours.
 
-What is claimed is the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are
+Claims are the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are
 shorter than its desktop times, as printed.
 
 * AdienceNet (Levi and Hassner, «Age and Gender Classification using Convolutional Neural Networks»,
-  2015) is one network for age and one for gender, and both have to run. Their text gives maps of
-  28x28 and 14x14, which come from poolings that round up, as Caffe's do: 11.4M parameters. Table
-  III's 9M come out where they round down, as in most other frameworks. Rounded down is what runs
-  here.
+  2015) is one network for age and one for gender, and both must run. Their text states maps of
+  28x28 and 14x14, which result from pooling that rounds up, as Caffe's does: 11.4M parameters.
+  Table III's 9M result from rounding down, as in most other frameworks. It is rounded down here.
 * CaffeNet is Krizhevsky's network in one column with grouped convolutions. Its 61M, VGG-16's 138M
   and GoogLeNet's count include 1,000 classes of ImageNet; here the last layer has 8 age groups and
   2 genders.
-* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not laid out in anything at
+* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not described in anything at
   hand and are not run.
 """
 
@@ -52,7 +51,7 @@ Job = Callable[[], object]
 
 class AdienceNet(nn.Sequential):
     """Levi and Hassner's network: (N, 3, 227, 227) to (N, ``classes``) logits. ``round_up``: pool
-    as Caffe does, see above.
+    as Caffe does (see above).
     """
 
     def __init__(self, classes: int, round_up: bool = False) -> None:
@@ -140,8 +139,8 @@ def multitask_cnn() -> nn.Module:
 
 @dataclass(frozen=True)
 class Rival:
-    """One row of Table III. ``build``: makes the networks one face goes through, none where it is
-    not run; ``side``: pixels of the input.
+    """One row of Table III. ``build``: makes the networks that one face needs, none if it is not
+    run; ``side``: pixels of the input.
 
     ``parameters``, ``desktop``, ``mobile``: as claimed, in values and seconds, None where the table
     has none.
@@ -200,7 +199,7 @@ def run_rivals(
     reports: Path | None = None,
     rivals: Sequence[Rival] = RIVALS,
 ) -> RivalsReport:
-    """Count and time ``rivals``; write ``rivals.json`` into ``reports`` where given.
+    """Count and time ``rivals``; write ``rivals.json`` into ``reports`` unless None.
 
     Times are milliseconds a face. Rows that are not run have None for what would be measured.
     ``threads``: of torch, for the process.
@@ -243,7 +242,7 @@ def ready(network: nn.Module) -> nn.Module:
 
 
 def _job(networks: Sequence[nn.Module], rival: Rival) -> Job:
-    """What one face costs: every network once on one image of the rival's own size."""
+    """The work for one face: every network once on one image of the rival's own size."""
     assert rival.side is not None
     prepared = [ready(network) for network in networks]
     face = torch.randn(1, 3, rival.side, rival.side, generator=torch.Generator().manual_seed(0))

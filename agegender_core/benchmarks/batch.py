@@ -15,20 +15,20 @@ from PIL import Image, ImageEnhance
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import BatchBench, BatchRow
 
-PICTURES = 400
+IMAGES = 400
 SIZE = (640, 480)
 
 
-def run_batch_bench(pictures: int = PICTURES, workers: int = 2) -> BatchBench:
+def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
     """A row an engine: the whole command, its start included. «ray» where it is installed."""
     rows = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "pictures"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "images"
         folder.mkdir()
-        _draw(folder, pictures)
+        _draw(folder, images)
         for engine in ("local", "ray"):
-            if engine == "local" or _ray_is_there():
-                rows.append(_row(folder, Path(place) / engine, engine, pictures, workers))
+            if engine == "local" or _ray_is_installed():
+                rows.append(_row(folder, Path(temporary) / engine, engine, images, workers))
     return BatchBench(tuple(rows), f"{SIZE[0]}x{SIZE[1]} JPEG with one face")
 
 
@@ -57,7 +57,7 @@ def _draw(folder: Path, count: int) -> None:
         )
 
 
-def _ray_is_there() -> bool:
+def _ray_is_installed() -> bool:
     from agegender_core.batch.ray_engine import require_ray
     from agegender_core.errors import ConfigError
 
@@ -68,7 +68,7 @@ def _ray_is_there() -> bool:
     return True
 
 
-def _row(folder: Path, out: Path, engine: str, pictures: int, workers: int) -> BatchRow:
+def _row(folder: Path, out: Path, engine: str, images: int, workers: int) -> BatchRow:
     options = ["--engine", engine, "--workers", str(workers), "--quiet"]
     started = time.perf_counter()
     subprocess.run(
@@ -77,4 +77,4 @@ def _row(folder: Path, out: Path, engine: str, pictures: int, workers: int) -> B
         capture_output=True,
     )
     seconds = time.perf_counter() - started
-    return BatchRow(engine, pictures, workers, round(seconds, 1), round(pictures / seconds, 1))
+    return BatchRow(engine, images, workers, round(seconds, 1), round(images / seconds, 1))

@@ -1,7 +1,7 @@
-"""The detector's own loop against facenet-pytorch's: the same faces, and in what time.
+"""The detector's own loop against facenet-pytorch's: whether the faces are the same, and times.
 
 ``python -m agegender_core.benchmarks.detection`` writes ``reports/detection.json``. Both detectors
-are timed in turns in one process, so that a busy machine slows both; what counts are the ratios.
+are timed alternately in one process, so that a busy machine slows both; the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from agegender_core.vision.image_io import load_image
 
 NOTHING = Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
 SAME_IOU = 0.9
-"""Boxes that overlap by so much are the same."""
+"""Boxes that overlap by at least this are the same."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def original(nets: SimpleNamespace) -> Finds:
                 pixels, min_face, nets.pnet, nets.rnet, nets.onet, list(THRESHOLDS), 0.709, device
             )
         except (RuntimeError, ValueError) as error:
-            if "non-empty" in str(error):  # it cannot say that nothing survived the first network
+            if "non-empty" in str(error):  # its way to report that nothing passed the first network
                 return NOTHING
             raise
         boxes, points = (np.asarray(one[0], dtype=np.float32) for one in found)
@@ -137,7 +137,7 @@ def original(nets: SimpleNamespace) -> Finds:
 
 
 class OriginalDetector(MTCNNDetector):
-    """The detector as it is, with facenet-pytorch's loop in place of ours."""
+    """Our detector with facenet-pytorch's loop in place of our own."""
 
     def _networks(self) -> Finds:
         with self._lock:
@@ -171,7 +171,7 @@ def scenes() -> dict[str, Image.Image]:
 
 
 def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
-    """Times of each, called in turns."""
+    """Times of each, called alternately."""
     wall: dict[str, list[float]] = {name: [] for name in callables}
     used: dict[str, list[float]] = {name: [] for name in callables}
     for turn in range(repeats + 1):
@@ -216,7 +216,7 @@ def speed(repeats: int = 15) -> list[SceneSpeed]:
     return rows
 
 
-def whole_way(repeats: int = 15) -> dict[str, Times]:
+def bytes_to_answer(repeats: int = 15) -> dict[str, Times]:
     """From the bytes of a 640x480 JPEG with one face to its answer, with the default network."""
     from agegender_core.inference.predictor import Predictor, load_predictor
 
@@ -251,7 +251,7 @@ def iou(one: Face, other: Face) -> float:
 
 
 def summary(differences: Sequence[Difference]) -> Equality:
-    """Sums over images."""
+    """Differences summed over images."""
     faces = sum(one.faces for one in differences)
     same = sum(one.same for one in differences)
     return Equality(
@@ -317,7 +317,7 @@ def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> De
         machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
         load_at_start=round(os.getloadavg()[0], 1),
         speed=tuple(speed(repeats)),
-        bytes_to_answer=whole_way(repeats),
+        bytes_to_answer=bytes_to_answer(repeats),
         equality={
             "drawn": summary(equality(drawn_images(drawn))),
             "fgnet_in_four_positions": summary(equality(photographs(real))),

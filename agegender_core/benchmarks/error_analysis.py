@@ -1,5 +1,5 @@
-"""How long the questions of a gallery take, on a drawn table of any size. Measured, never asserted:
-machines are noisy.
+"""How long the queries of a gallery take, on a synthetic table of any size. Measured, never
+asserted: machines are noisy.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pandas as pd
 
 from agegender_core.analysis.filters import SORTS, Filter, order, page
 from agegender_core.analysis.image_quality import COLUMNS
-from agegender_core.analysis.label_issues import label_suspects
-from agegender_core.analysis.nearest_errors import error_space, lookalikes
+from agegender_core.analysis.label_issues import find_label_issues
+from agegender_core.analysis.nearest_errors import error_space, nearest_errors
 from agegender_core.analysis.paired_comparison import compare, slice_wins
 from agegender_core.analysis.plot_data import (
     age_density,
@@ -55,11 +55,11 @@ ROWS = 20_000
 def drawn_predictions(
     rows: int, seed: int = 0, answers_seed: int = 1, noise: float = 6.0
 ) -> pd.DataFrame:
-    """A made-up prediction table: errors in years are normal with standard deviation ``noise``, one
-    gender in twelve is wrong.
+    """A synthetic prediction table: errors in years are normal with standard deviation ``noise``,
+    one gender in twelve is wrong.
 
-    ``seed`` draws the labels, ``answers_seed`` the answers: tables of one ``seed`` are about the
-    same images.
+    ``seed`` is for the labels, ``answers_seed`` for the estimates: tables with the same ``seed``
+    are about the same images.
     """
     rng, own = np.random.default_rng(seed), np.random.default_rng(answers_seed)
     age = np.clip(rng.normal(35, 20, rows), 0, 100).round()
@@ -99,7 +99,7 @@ def drawn_predictions(
 
 
 def drawn_conditions(rows: int, seed: int = 2) -> pd.DataFrame:
-    """Made-up image conditions of ``drawn_predictions``."""
+    """Synthetic image conditions of ``drawn_predictions``."""
     rng = np.random.default_rng(seed)
     columns = {
         "file": [f"{index:06d}.jpg" for index in range(rows)],
@@ -125,15 +125,15 @@ def _drawn(rows: int, weights: int) -> dict[str, pd.DataFrame]:
 
 
 def drawn_table(rows: int, weights: int = 3) -> ErrorTable:
-    """A made-up table of ``rows`` images and some ``weights``, named a, b, c and so on, each a
+    """A synthetic table of ``rows`` images and ``weights`` models, named a, b, c and so on, each a
     little worse than the one before.
     """
     return make_table("drawn", _drawn(rows, weights), drawn_conditions(rows))
 
 
 def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:
-    """Times of the questions about ``rows`` images and three networks, from a fresh process, so
-    that ``peak_memory_mb`` is theirs alone.
+    """Times of the queries on ``rows`` images and three networks, in a fresh process, so that
+    ``peak_memory_mb`` is theirs alone.
     """
     command = [
         sys.executable,
@@ -151,7 +151,7 @@ def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:
 
 
 def error_bench_table(bench: ErrorBench) -> str:
-    """Markdown: what ``run_error_bench`` found."""
+    """Markdown of ``run_error_bench``."""
     lines = [markdown_row(["question", "median", "90th percentile"]), markdown_row(["---"] * 3)]
     lines += [
         markdown_row([row.what, f"{row.median_ms:.1f} ms", f"{row.p90_ms:.1f} ms"])
@@ -165,7 +165,7 @@ def error_bench_table(bench: ErrorBench) -> str:
 
 
 def error_bench_words(bench: ErrorBench) -> str:
-    """One sentence of what ``run_error_bench`` found: the slowest of each kind."""
+    """``run_error_bench`` in one sentence: the slowest of each kind."""
     slowest = {
         kind: max(
             (row.median_ms for row in bench.rows if row.what.startswith(start)),
@@ -201,8 +201,8 @@ def measure(rows: int, repeats: int) -> ErrorBench:
 
 
 def write_drawn(reports: Path, rows: int, weights: int = 3) -> tuple[str, ...]:
-    """What ``evaluate`` and ``conditions`` would leave in ``reports`` of a made-up set «drawn»;
-    names of the weights.
+    """Write into ``reports`` what ``evaluate`` and ``conditions`` would for a synthetic dataset
+    «drawn»; names of the weights.
     """
     made = _drawn(rows, weights)
     for name, predictions in made.items():
@@ -254,8 +254,8 @@ def _jobs(table: ErrorTable) -> dict[str, Callable[[], object]]:
         "slices, two labels deep": lambda: slice_table(table, first, "mae"),
         "worst slices, three deep": lambda: worst_slices(table, first, "gender_accuracy", depth=3),
         "image conditions": lambda: condition_table(table, first, "mae"),
-        "label suspects": lambda: label_suspects(table, "age"),
-        "look-alikes in error": lambda: lookalikes(space, 17),
+        "label suspects": lambda: find_label_issues(table, "age"),
+        "look-alikes in error": lambda: nearest_errors(space, 17),
         "comparison of one metric": lambda: compare(table, first, second, ("mae",)),
         "wins by slice": lambda: slice_wins(table, first, second, "mae"),
     }
@@ -293,8 +293,8 @@ def p90_ms(times: Sequence[float]) -> float:
 
 
 def peak_memory_mb() -> int:
-    """Most memory this process has held. Linux's own figure where there is one: ``getrusage``
-    counts what the parent held before it started the process.
+    """Peak memory of this process. Linux's own figure if there is one: ``getrusage`` includes what
+    the parent used before it started the process.
     """
     try:
         status = Path("/proc/self/status").read_text()

@@ -1,9 +1,9 @@
-"""What a way of dividing UTKFace does to a measured error: our leak-free split, a random split with
-duplicates kept, and the third paper's.
+"""How the split of UTKFace affects the measured error: our leak-free split, a random split that
+ignores duplicates, and the third paper's.
 
-The same recipe and budget on each. Where duplicates are kept, some test images have a near-twin
-among the training images: their error is shown apart. Twins are images whose grey 24x24 thumbnails
-correlate above 0.96, as in the making of the leak-free split.
+The same recipe and budget on each. Where duplicates are ignored, some test images have a
+near-duplicate among the training images: their error is reported separately. Near-duplicates are
+images whose grey 24x24 thumbnails correlate above 0.96, as in the leak-free split.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from agegender_core.training.trainer import train
 
 SET = "utkface"
 RESPLITS = {"leak_free": "", "random": "random", "stratified_age_bins": "stratified_age_bins"}
-"""Name of a division here to ``data.resplit``."""
+"""Name of a split here to ``data.resplit``."""
 
 
 def run_leakage(
@@ -46,11 +46,10 @@ def run_leakage(
     splits: Sequence[str] = ("leak_free", "random"),
     say: Callable[[str], None] = print,
 ) -> LeakageReport:
-    """Train and measure by each of ``splits``, keys of ``RESPLITS``; put the results into
-    ``leakage.json`` in ``reports`` in place of earlier ones of the same recipe and split, and
-    return what it holds.
+    """Train and measure with each of ``splits``, keys of ``RESPLITS``. The results replace earlier
+    ones of the same recipe and split in ``leakage.json`` in ``reports``; returns the whole report.
 
-    ``changes``: dotted settings for all alike, such as the budget. Raises ``ConfigError`` or
+    ``changes``: dotted settings for all runs, such as the budget. Raises ``ConfigError`` or
     ``DatasetError``.
     """
     result = read_leakage(reports) or LeakageReport(SET, ())
@@ -87,7 +86,7 @@ def _measure(recipe: Recipe, folder: Path, split: str, run: dict[str, Any]) -> L
         labelled_targets(test),
     )
     errors = np.abs(answers.years - truth.age_lo)
-    twin, known = has_near_duplicate(test, trained), truth.gender >= 0
+    duplicated, known = has_near_duplicate(test, trained), truth.gender >= 0
     right = (answers.gender == truth.gender)[known].astype(float)
     return LeakageRun(
         recipe=recipe.name,
@@ -96,8 +95,8 @@ def _measure(recipe: Recipe, folder: Path, split: str, run: dict[str, Any]) -> L
         pictures=run["pictures"],
         pictures_seen=run["pictures_seen"],
         mae=_mean(errors),
-        mae_with_twin=_mean(errors[twin]),
-        mae_without_twin=_mean(errors[~twin]),
+        mae_with_twin=_mean(errors[duplicated]),
+        mae_without_twin=_mean(errors[~duplicated]),
         gender_accuracy=_mean(right),
     )
 

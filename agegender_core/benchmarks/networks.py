@@ -34,8 +34,8 @@ from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
 PARTS = ("networks", "errors", "live", "batch")
-"""What can be measured: networks and a whole photo; error galleries; videos of one to three faces;
-big folders on both engines.
+"""Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
+faces; big folders on both engines.
 """
 
 
@@ -45,14 +45,14 @@ def run_bench(
     reports: Path | None = None,
     parts: Sequence[str] = PARTS,
 ) -> BenchReport:
-    """Time every installed set of weights on the bundled portrait, the error galleries on drawn
-    answers, drawn videos and a drawn folder.
+    """Time every installed set of weights on the bundled portrait, the error galleries on
+    synthetic predictions, synthetic videos and a synthetic folder.
 
-    ``bench.json`` is written into ``reports`` where given; parts that are not measured now keep
+    ``bench.json`` is written into ``reports`` unless None; parts that are not measured now retain
     their numbers there. Raises ``ConfigError`` for an unknown part.
     """
     if unknown := sorted(set(parts) - set(PARTS)):
-        raise ConfigError(f"nothing is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(PARTS)}")
     if threads:
         torch.set_num_threads(threads)
     result = (read_bench(reports) if reports is not None else None) or BenchReport()

@@ -1,9 +1,9 @@
-"""How often a photograph that lies on its side or stands on its head is recognised, and how often
-an upright one is turned by mistake.
+"""How often a photograph on its side or upside down is recognised, and how often an upright one is
+turned by mistake.
 
 ``python -m agegender_core.benchmarks.turned_photos`` searches every photograph of FG-NET in four
-positions, each as an upright image and as a turned try is searched. The scores are kept in the
-cache, so that the rule can be changed and measured again in a second.
+positions, each with the settings for upright images and with those for rotation attempts. The
+scores are cached, so that the rule can be changed and measured again in a second.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ POSITIONS = (0, *TURNS)
 SAVE_EVERY = 50
 
 Scores = Mapping[str, Mapping[str, float]]
-"""Of one photograph: surest score by position, as it is searched first («upright») and as a try
-(«turned»); 0 where nothing is found."""
+"""Of one photograph: highest score by position, in the first search («upright») and as an attempt
+(«turned»); 0 if nothing is detected."""
 
 
 @dataclass(frozen=True)
 class Recognition:
     """Of all photographs: per cent ``recognised`` by position; upright ones ``turned_wrongly``
-    (number and per cent); per cent of upright ones that ``paid`` for the tries.
+    (number and per cent); per cent of upright ones that ``paid`` for the attempts.
     """
 
     recognised: dict[str, float]
@@ -71,12 +71,12 @@ class TurnedPhotosReport:
 def search(detector: MTCNNDetector, image: Image.Image) -> Scores:
     """The scores of one upright RGB photograph in all positions: eight searches."""
     images = [image.transpose(TURNS[degrees]) if degrees else image for degrees in POSITIONS]
-    places = [str(degrees) for degrees in POSITIONS]
+    names = [str(degrees) for degrees in POSITIONS]
     upright = [surest(detector.search_upright(one)) for one in images]
     turned = [surest(faces) for faces in detector.search_tries(images)]
     return {
-        "upright": dict(zip(places, upright, strict=True)),
-        "turned": dict(zip(places, turned, strict=True)),
+        "upright": dict(zip(names, upright, strict=True)),
+        "turned": dict(zip(names, turned, strict=True)),
     }
 
 
@@ -86,8 +86,8 @@ def turn_of(
     sure: float,
     decide: Callable[[float, float], bool] = takes_turned,
 ) -> tuple[int, bool]:
-    """By how many degrees the detector turns a photograph that it is given in ``position``, and
-    whether it had to try."""
+    """By how many degrees the detector turns a photograph in ``position``, and whether it made
+    rotation attempts."""
     upright = scores["upright"][str(position)]
     if upright >= sure:
         return 0, False
@@ -101,19 +101,19 @@ def measure(
     sure: float,
     decide: Callable[[float, float], bool] = takes_turned,
 ) -> Recognition:
-    """How well a rule does: ``sure``, the score above which no try is made, and ``decide``."""
+    """How well a rule does: ``sure``, the score above which no attempt is made, and ``decide``."""
     answers = {
         position: [turn_of(one, position, sure, decide) for one in photographs.values()]
         for position in POSITIONS
     }
     count = len(photographs)
     share = {
-        place: 100 * sum(turn == 360 - place for turn, _ in answers[place]) / count
-        for place in TURNS
+        position: 100 * sum(turn == 360 - position for turn, _ in answers[position]) / count
+        for position in TURNS
     }
     wrong = sum(turn != 0 for turn, _ in answers[0])
     return Recognition(
-        recognised={str(place): round(value, 1) for place, value in share.items()},
+        recognised={str(position): round(value, 1) for position, value in share.items()},
         turned_wrongly=wrong,
         turned_wrongly_percent=round(100 * wrong / count, 2),
         paid_percent=round(100 * sum(tried for _, tried in answers[0]) / count, 1),

@@ -1,4 +1,4 @@
-"""How many frames a second a video gets and how much the ages shown jump. Measured, never asserted:
+"""Frames a second of a live video and how much the displayed ages jump. Measured, never asserted:
 machines are noisy.
 """
 
@@ -29,11 +29,11 @@ SIDES = (330, 240, 190)
 """
 
 
-def film(
+def drawn_video(
     faces: int, seconds: float = LOOP_SECONDS, fps: int = LOOP_FPS, noise: float = 6.0
 ) -> list[Image.Image]:
-    """A loop of 640x480 frames in which ``faces`` portraits sway, come nearer and tilt, under
-    changing light and a sensor's noise.
+    """A loop of 640x480 frames in which ``faces`` portraits move sideways, come closer and
+    tilt, under changing light and with sensor noise.
     """
     people = _people(faces)
     rng = np.random.default_rng(7)
@@ -54,8 +54,8 @@ def film(
 
 
 def _people(faces: int) -> list[Image.Image]:
-    """The portrait, it mirrored and redder, it brighter and bluer: as different as one image can be
-    made.
+    """The portrait; mirrored and redder; with less contrast and bluer: as different as one image
+    can be made.
     """
     portrait = sample_portrait().crop((96, 0, 352, 256))
     tints = ((255, 255, 255), (255, 205, 185), (190, 215, 255))
@@ -80,9 +80,7 @@ def _paste(canvas: Image.Image, person: Image.Image, number: int, faces: int, tu
 
 @dataclass(eq=False)
 class AnswerRecorder:
-    """A predictor whose single answers are remembered: what would be shown if nothing were
-    smoothed.
-    """
+    """A predictor that records its single estimates: what would be shown without smoothing."""
 
     predictor: Any
     answers: list[tuple[Face, float]] = field(default_factory=list)
@@ -100,7 +98,7 @@ class AnswerRecorder:
 
 
 def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> LiveBench:
-    """Watch videos of one, two and three faces for ``seconds`` each."""
+    """Analyse videos of one, two and three faces for ``seconds`` each."""
     from agegender_core.inference.predictor import load_predictor
 
     predictor = load_predictor(weights)
@@ -133,10 +131,10 @@ def live_bench_table(bench: LiveBench) -> str:
 
 
 def watch(predictor: Any, faces: int, seconds: float) -> LiveRow:
-    """A row: frames a second of a video of ``LOOP_FPS``, analysed and drawn, and what was shown
-    meanwhile. Frames that come while one is at work are dropped, as a camera's are.
+    """Analyse and draw a video of ``LOOP_FPS`` for ``seconds``. Frames that arrive while another is
+    being analysed are dropped, as with a camera.
     """
-    frames = film(faces)
+    frames = drawn_video(faces)
     recorder = AnswerRecorder(predictor)
     analyser = LiveAnalyser(recorder)
     analyser.warm()
@@ -177,9 +175,7 @@ def _note(
     shown: dict[int, list[float]],
     single: dict[int, list[float]],
 ) -> None:
-    """For every look of this frame: its own estimate in years, and the years shown on that face
-    then.
-    """
+    """For every single estimate in this frame: its years, and the years shown on that face."""
     for face, years in answers:
         middle = (face.box_xyxy[0] + face.box_xyxy[2]) / 2
         track = min(
@@ -193,7 +189,7 @@ def _note(
 
 
 def _jump(series: Iterable[Sequence[float]]) -> float:
-    """Mean absolute change of the age from one look to the next, in years."""
+    """Mean absolute change of the age from one estimate to the next, in years."""
     steps = [abs(after - before) for years in series for before, after in pairwise(years)]
     return round(statistics.mean(steps), 2) if steps else 0.0
 

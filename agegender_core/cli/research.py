@@ -125,7 +125,7 @@ def evaluate(
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
     from tqdm import tqdm
 
-    from agegender_core.datasets.parquet_store import installed_sets, set_path
+    from agegender_core.datasets.parquet_store import dataset_path, installed_datasets
     from agegender_core.datasets.registry import TEST_SPLITS
     from agegender_core.evaluation.evaluate import count_again
     from agegender_core.evaluation.evaluate import evaluate as run_evaluation
@@ -149,8 +149,8 @@ def evaluate(
                     f" {', '.join(done) or 'nothing, no predictions are kept'}"
                 )
             return
-        for name in sets or installed_sets(TEST_SPLITS):
-            set_path(name)
+        for name in sets or installed_datasets(TEST_SPLITS):
+            dataset_path(name)
             for entry in entries:
                 with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
 

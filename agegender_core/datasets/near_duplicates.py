@@ -11,7 +11,7 @@ from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.types import InputSpec
 
-TWINS = 0.96
+DUPLICATE_CORRELATION = 0.96
 
 THUMBNAIL = InputSpec(size=24, margin=0.0)
 
@@ -23,7 +23,7 @@ def has_near_duplicate(records: Sequence[FaceRecord], others: Sequence[FaceRecor
     one, many = _thumbnails(records), _thumbnails(others)
     return np.concatenate(
         [
-            (part @ many.T).max(axis=1) > TWINS
+            (part @ many.T).max(axis=1) > DUPLICATE_CORRELATION
             for part in np.array_split(one, max(1, len(one) // 512))
         ]
     )
@@ -42,9 +42,9 @@ def _thumbnails(records: Sequence[FaceRecord]) -> np.ndarray:
 
 BLOCK = 1024
 
-FAIRFACE_TWINS = 0.97
-"""FairFace's chips are tighter and more alike than the other datasets': its near-duplicates were
-cut at a higher correlation.
+FAIRFACE_DUPLICATE_CORRELATION = 0.97
+"""FairFace's chips are tighter and more alike than the other datasets': its near-duplicates need a
+higher correlation.
 """
 
 
@@ -59,7 +59,7 @@ def grey_thumbnails(crops: np.ndarray) -> np.ndarray:
 
 def near_duplicate_pairs(thumbnails: np.ndarray, threshold: float) -> pd.DataFrame:
     """All pairs of (N, F) ``thumbnails`` that correlate above ``threshold``: ``one`` < ``other``,
-    ``correlation``. A block in memory at a time.
+    ``correlation``. One block in memory at a time.
     """
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     one, other, correlation = (

@@ -1,8 +1,7 @@
-"""Where an age put together as 10 x decade + digit goes wrong: in the decade, in the digit, or in
+"""Where an age estimated as 10 x decade + digit goes wrong: in the decade, in the digit, or in
 both.
 
-A prediction table tells both parts again, for the answer is 10 x decade + digit with whole digits
-from 0 to 9.
+Both parts can be recovered from a prediction table, because digits are whole numbers from 0 to 9.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The papers' protocols with a frozen network: its features once for every image, then light models
 refitted fold by fold.
 
-Training a network for each of FG-NET's 82 people or Adience's five folds is not for a small
-machine. On frozen features a ridge regression for age, a logistic regression for gender and a
-multinomial one for age groups are: each is fitted on a fold's training part alone, its features
-standardised and its strength chosen in there as well, and judged on the fold's test. The network's
-own read-out, refitted to nothing, stands beside it on the same images. What a protocol sets aside
-for tuning («val» beside a «test») is not used.
+Training a network for each of FG-NET's 82 people or each of Adience's five folds is too much for a
+small machine. Instead, a ridge regression for age, a logistic regression for gender and a
+multinomial one for age groups are fitted on frozen features: each on a fold's training part alone,
+with features standardised and regularisation chosen there as well, and scored on the fold's test.
+The network's own read-out, without any fitting, is reported beside it on the same images. What a
+protocol reserves for tuning («val» beside a «test») is not used.
 
-Features are what the last linear layer of every head takes in, averaged over the crop and its
+Features are the inputs of the last linear layer of every head, averaged over the crop and its
 mirror image. A protocol is refused where the network was trained on images that it tests.
 """
 
@@ -29,14 +29,14 @@ from torch import Tensor, nn
 
 from agegender_core.datasets import FaceRecord, labelled_targets
 from agegender_core.datasets.protocols import PROTOCOLS, Fold
-from agegender_core.datasets.readers import LoadedSet
-from agegender_core.datasets.readers.base import FolderPictures
+from agegender_core.datasets.readers import LoadedDataset
+from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import bootstrap_mean, value_columns
 from agegender_core.evaluation.protocol_images import (
     Progress,
     loaded_crops,
-    read_set,
+    read_dataset,
     refuse_seen,
     seen_in_training,
     shared_crops,
@@ -79,22 +79,22 @@ LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 INNER_FOLDS = 4
 
 SHOWN = 5
-"""How many images left out are named on the screen; reports name all."""
+"""How many excluded images are named on the screen; reports name all."""
 OFFICIAL_COUNTS = {"fairface": {"train": 86_744, "val": 10_954}}
 
 
 def run_protocol(
     entry: ModelInfo,
     protocol: str,
-    set_name: str,
+    dataset_name: str,
     data: str | Path | None = None,
     reports: Path | None = None,
     progress: Progress | None = None,
 ) -> ProtocolReport:
-    """Run ``protocol`` of ``PROTOCOLS`` on a set; write
-    ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` where given.
+    """Run ``protocol`` of ``PROTOCOLS`` on a dataset; write
+    ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` unless None.
 
-    ``data``: an official layout of the set on disk, or ``hub:owner/name``; None: the shared
+    ``data``: an official layout of the dataset on disk, or ``hub:owner/name``; None: the shared
     Parquet. Raises ``ConfigError`` for an unknown protocol and where tested images were trained on,
     ``DatasetError`` where the dataset is absent or does not suit the protocol, and
     ``WeightsError``.
@@ -102,23 +102,23 @@ def run_protocol(
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     network = load_network(entry)
-    records, loaded = read_set(set_name, data)
+    records, loaded = read_dataset(dataset_name, data)
     folds = PROTOCOLS[protocol](records)
-    seen = seen_in_training(entry, set_name, records)
-    refuse_seen(entry, protocol, set_name, folds, seen)
+    seen = seen_in_training(entry, dataset_name, records)
+    refuse_seen(entry, protocol, dataset_name, folds, seen)
     crops = (
-        loaded_crops(loaded, set_name, entry.input, progress)
+        loaded_crops(loaded, dataset_name, entry.input, progress)
         if loaded
         else shared_crops(records, entry.input, progress)
     )
-    parts = usable_parts(folds, crops.kept)
+    parts = usable_parts(folds, crops.usable)
     if not parts:
         raise DatasetError(
-            f"{set_name}: no test image of {protocol} could be used; {len(crops.left_out):,} were"
-            " left out"
+            f"{dataset_name}: no test image of {protocol} could be used;"
+            f" {len(crops.left_out):,} were left out"
         )
     features, logits = frozen_features(network, crops.pixels, entry.input, entry.flip, progress)
-    labels = Labels.of([records[index] for index in np.flatnonzero(crops.kept)])
+    labels = Labels.of([records[index] for index in np.flatnonzero(crops.usable)])
     refitted, strengths = refit(features, labels, parts, progress)
     metrics = score(labels, refitted, parts)
     own = score(
@@ -129,7 +129,7 @@ def run_protocol(
         weights=entry.name,
         weights_sha256=entry.sha256,
         protocol=protocol,
-        set=set_name,
+        set=dataset_name,
         n=sum(len(part.test) for part in parts),
         folds=len(parts),
         method=(
@@ -140,7 +140,7 @@ def run_protocol(
         features=features.shape[1],
         resampled="persons" if labels.people_known else "pictures",
         fitted_on_seen=int(seen[fitted_on].sum()),
-        notes=tuple(_notes(protocol, set_name, folds, loaded)),
+        notes=tuple(_notes(protocol, dataset_name, folds, loaded)),
         left_out=tuple(LeftOut(skip.file, skip.reason) for skip in crops.left_out),
         metrics=metrics,
         own_readout={name: value for name, value in own.items() if name in metrics},
@@ -148,7 +148,7 @@ def run_protocol(
         by_fold=tuple(by_fold(labels, refitted, parts)),
     )
     if reports is not None:
-        path = reports / entry.name / "protocols" / f"{protocol}_{set_name}.json"
+        path = reports / entry.name / "protocols" / f"{protocol}_{dataset_name}.json"
         write_json(path, to_json(report))
     return report
 
@@ -189,25 +189,25 @@ def protocol_text(report: ProtocolReport) -> str:
 
 
 def _notes(
-    protocol: str, set_name: str, folds: Sequence[Fold], loaded: LoadedSet | None
+    protocol: str, dataset_name: str, folds: Sequence[Fold], loaded: LoadedDataset | None
 ) -> list[str]:
-    """What a reader has to know to compare the numbers with published ones."""
+    """What a reader must know to compare the numbers with published ones."""
     notes = []
-    if protocol == "official_train_val" and set_name in OFFICIAL_COUNTS:
+    if protocol == "official_train_val" and dataset_name in OFFICIAL_COUNTS:
         counts = [
             (part, len(folds[0].parts[part]), official)
-            for part, official in OFFICIAL_COUNTS[set_name].items()
+            for part, official in OFFICIAL_COUNTS[dataset_name].items()
         ]
         short = [
             f"{here:,} of {official:,} {part}"
             for part, here, official in counts
             if here != official
         ]
-        notes += [f"only part of the official set is here: {', '.join(short)}"] if short else []
-    if loaded and not isinstance(loaded.pictures, FolderPictures):
+        notes += [f"only part of the official dataset is here: {', '.join(short)}"] if short else []
+    if loaded and not isinstance(loaded.source, FolderImages):
         notes.append(
-            f"that this is {set_name}, and so what the weights have seen of it, rests on the word"
-            " of whoever ran it"
+            f"that this is {dataset_name}, and so which of its images the weights have seen, is the"
+            " claim of whoever ran it"
         )
     return notes
 
@@ -232,8 +232,8 @@ def head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
     ]
     if not heads or not all(layers):
         raise ConfigError(
-            f"{type(network).__name__} has no heads that end in a linear layer: features cannot be"
-            " taken"
+            f"{type(network).__name__} has no heads that end in a linear layer: there are no"
+            " features to use"
         )
 
     def take(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -293,8 +293,8 @@ class Labels:
     """Labels of N images. ``age``: (N,) years, NaN where not exact. ``gender``, ``group``: (N,)
     index, -1 where unknown.
 
-    ``scheme``: key of ``AGE_GROUP_SETS`` the set's own ranges belong to, None for sets without.
-    ``person``: (N,) who it is, every unknown one somebody else.
+    ``scheme``: key of ``AGE_GROUP_SETS`` the dataset's own ranges belong to, None without ranges.
+    ``person``: (N,) who it is; unknown people count as different.
     """
 
     age: np.ndarray
@@ -309,7 +309,7 @@ class Labels:
         """Arrays of ``records``."""
         ranges = [record.age_range for record in records]
         scheme = _scheme({pair for pair in ranges if pair})
-        places = (
+        positions = (
             {}
             if scheme is None
             else {(group.lo, group.hi): index for index, group in enumerate(AGE_GROUP_SETS[scheme])}
@@ -320,7 +320,7 @@ class Labels:
             ),
             gender=labelled_targets(records).gender,
             group=np.array(
-                [-1 if pair is None else places.get(pair, -1) for pair in ranges], np.int64
+                [-1 if pair is None else positions.get(pair, -1) for pair in ranges], np.int64
             ),
             scheme=scheme,
             person=np.array(
@@ -334,7 +334,7 @@ class Labels:
 
 
 def _scheme(ranges: set[tuple[int, int]]) -> str | None:
-    """Which age groups a set's ranges are."""
+    """Which age groups a dataset's ranges are."""
     fitting = [
         name
         for name, groups in AGE_GROUP_SETS.items()
@@ -345,22 +345,22 @@ def _scheme(ranges: set[tuple[int, int]]) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A fold of the images that could be used: rows of the features to fit on and to score on."""
+    """A fold of the usable images: rows of the features to fit and to score on."""
 
     name: str
     train: np.ndarray
     test: np.ndarray
 
 
-def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
-    """``folds`` of all records as rows of those ``kept``, (N,) bool; folds with nothing left to
-    test are left out.
+def usable_parts(folds: Sequence[Fold], usable: np.ndarray) -> list[Part]:
+    """``folds`` of all records as rows of the ``usable`` ones, (N,) bool; folds with nothing left
+    to test are left out.
     """
-    places = np.cumsum(kept) - 1
+    positions = np.cumsum(usable) - 1
     parts = [
         Part(
             fold.name,
-            *(places[rows[kept[rows]]] for rows in (fold.parts["train"], test_part(fold))),
+            *(positions[rows[usable[rows]]] for rows in (fold.parts["train"], test_part(fold))),
         )
         for fold in folds
     ]
@@ -369,7 +369,7 @@ def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """Answers for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``:
+    """Estimates for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``:
     (N,) index, -1 where there is none.
     """
 
@@ -382,7 +382,7 @@ def refit(
     features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
     """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
-    a label in the set are left out.
+    a label in the dataset are left out.
 
     Raises ``DatasetError`` where a fold has no label to learn a task from.
     """

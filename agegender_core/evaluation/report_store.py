@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 ALL_BLOCKS = "all"
-"""What an attention report calls all blocks of a network at once."""
+"""Name in attention reports for all blocks of a network at once."""
 EDGE = 0.02
-"""A mask's value closer than this to 0 or 1 is saturated: hardly anything moves it any more."""
+"""A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
 Report = dict[str, Any]
 T = TypeVar("T")
 
@@ -81,8 +81,8 @@ def read_rivals(folder: Path) -> RivalsReport | None:
 def read_attention(
     reports: Path, weights: str, set: str
 ) -> tuple[Report, dict[str, np.ndarray]] | None:
-    """What ``attention-report`` wrote for ``weights`` on ``set``, and its arrays by name (see
-    ``attention_report``), or None.
+    """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
+    name (see ``attention_report``), or None.
     """
     import numpy as np
 

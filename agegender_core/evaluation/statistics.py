@@ -1,11 +1,11 @@
-"""Intervals and tests in closed form, for many groups of images at once: a page that filters cannot
+"""Intervals and tests in closed form, for many groups of images at once: a page with filters cannot
 wait for a bootstrap of each slice.
 
 Means in years have Student's t interval, shares Wilson's. Shares of slice and rest are compared by
-Fisher's exact test, means by two tests of which the larger p counts: Welch's, which allows for a
-slice whose errors spread more or less than the rest, and a permutation test, which allows for small
-slices of skewed errors, where Welch's small p are far too small. The permutation distribution is
-taken as a Pearson type III of its own exact mean, variance and skewness (Mielke and Berry 2007).
+Fisher's exact test, means by the larger p of two tests: Welch's, which allows for a slice whose
+errors vary more or less than the rest, and a permutation test, which allows for small slices with
+skewed errors, where Welch's small p are far too small. The permutation distribution is approximated
+by a Pearson type III of its exact mean, variance and skewness (Mielke and Berry 2007).
 Where persons are known, images of one person count as one draw: variances are summed by person
 (cluster-robust, linearised) and differences have a t test.
 """
@@ -35,7 +35,7 @@ class Means:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """Of K groups, (K,) each: mean of the ``rest``, ``value`` group less rest with ``low`` and
+    """Of K groups, (K,) each: mean of the ``rest``, ``value``: group minus rest, with ``low`` and
     ``high``, and the two-sided ``p``.
     """
 
@@ -48,7 +48,7 @@ class Differences:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What images add up to in K groups. ``n``, ``total``, ``squares``, ``cubes``: (K,).
+    """Sums over the images of K groups. ``n``, ``total``, ``squares``, ``cubes``: (K,).
 
     ``by_person``: (K, P) images and (K, P) totals of each person in each group, or None where they
     are unknown.
@@ -139,10 +139,10 @@ def wilson(share: np.ndarray, n: np.ndarray, level: float = LEVEL) -> tuple[np.n
 def differences(
     found: Sums, whole: Sums, share: bool, level: float = LEVEL, test: bool = True
 ) -> Differences:
-    """Each group against the rest of the whole; ``whole``: sums of a single group that holds all of
-    them. ``test``: False leaves the tests of images out, the slow part; p is then NaN.
+    """Each group against the rest of the whole; ``whole``: sums of a single group that contains all
+    of them. ``test``: False skips the tests of images, the slow part; p is then NaN.
 
-    The rest, not the whole: the group is no part of it, so the two are independent, and a large
+    The rest, not the whole: the group is not part of it, so the two are independent, and a large
     group is not compared with itself.
     """
     rest = Sums(
@@ -195,9 +195,9 @@ def permutation(found: Sums, whole: Sums) -> np.ndarray:
     variance = second * (size - n) / (n * (size - 1))
     skew = third * (size - n) * (size - 2 * n) / (n**2 * (size - 1) * (size - 2)) / variance**1.5
     drawn = scipy.stats.pearson3(np.nan_to_num(skew))
-    place = (found.total / n - mean) / np.sqrt(variance)
+    score = (found.total / n - mean) / np.sqrt(variance)
     return np.where(
-        variance > 0, np.minimum(1, 2 * np.minimum(drawn.cdf(place), drawn.sf(place))), 1.0
+        variance > 0, np.minimum(1, 2 * np.minimum(drawn.cdf(score), drawn.sf(score))), 1.0
     )
 
 
@@ -205,9 +205,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     """Holm's (1979) adjusted p of (K,) p; NaN, a group that was not tested, stays and does not
     count.
 
-    It holds the chance of a single false alarm among all, however the tests depend on one another.
-    Slices overlap, and a slice and its rest pull apart, so the positive dependence that Benjamini
-    and Hochberg's false discovery rate asks for is not given.
+    It bounds the chance of a single false alarm among all, however the tests depend on one another.
+    Slices overlap, and a slice and its rest move in opposite directions, so the positive dependence
+    that Benjamini and Hochberg's false discovery rate requires does not apply.
     """
     p = np.asarray(p, float)
     tested = np.flatnonzero(~np.isnan(p))
@@ -232,7 +232,7 @@ def _variance_of_mean(found: Sums, value: np.ndarray) -> np.ndarray:
 
 
 def _influence(found: Sums, value: np.ndarray) -> np.ndarray:
-    """(K, P) what each person moves the mean of each group by."""
+    """(K, P) how far each person moves the mean of each group."""
     assert found.by_person is not None
     count, total = found.by_person
     moved = (total - value[:, None] * count) / found.n[:, None]
@@ -244,7 +244,7 @@ def _correction(draws: np.ndarray) -> np.ndarray:
 
 
 def _effective(found: Sums, value: np.ndarray) -> np.ndarray:
-    """Images worth as much as those of the people: never more than there are, never fewer than
+    """Effective number of independent images: at most the number of images, at least the number of
     people.
     """
     plain = value * (1 - value)
@@ -292,8 +292,8 @@ def _by_person(
 def _student(
     value: np.ndarray, spread: np.ndarray, freedom: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interval and two-sided p by Student's t; without any spread equal means are no difference and
-    unequal ones a sure one.
+    """Interval and two-sided p by Student's t; without any spread equal means have p 1 and
+    unequal ones p 0.
     """
     half = scipy.stats.t.ppf((1 + level) / 2, freedom) * spread
     p = np.where(

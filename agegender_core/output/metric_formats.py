@@ -1,4 +1,4 @@
-"""The metrics: name, unit, direction, words and format of each, for reports, tables and pages."""
+"""The metrics: name, unit, direction, title and format of each, for reports, tables and pages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Unit = Literal["years", "%"]
 class Metric:
     """One metric.
 
-    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: words for a
+    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: for a
     heading and for a narrow column, both without unit. ``unit``: of a value as shown; shares are
-    stored in [0, 1] and shown in per cent. ``worse``: 1 where larger values are worse, -1 where
-    smaller ones are, 0 where either side of zero is. ``ranks``: whether a difference between two
-    models says which of them is better.
+    stored in [0, 1] and shown in per cent. ``worse``: 1 if larger values are worse, -1 if smaller
+    ones are, 0 if either side of zero is. ``ranks``: whether a difference between two models shows
+    which of them is better.
     ``note``: what a heading adds in brackets.
     """
 

@@ -1,5 +1,5 @@
-"""The one table: each system on each dataset, what its paper claims beside what was measured here.
-Made from ``reports/``, the manifest and ``claims`` and from nothing else.
+"""The comparison table: each system on each dataset, its paper's claims beside our measurements.
+Made only from ``reports/``, the manifest and ``published_results``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 from agegender_core.evaluation.published_results import (
     CLAIMS,
     COMPARISONS,
+    DATASET_TITLES,
     NOT_HERE,
     OURS,
-    SET_TITLES,
     SYSTEMS,
     Claim,
     System,
@@ -60,7 +60,7 @@ HEADLINES = {
         "race_accuracy",
     )
 }
-"""What the table shows, in this order."""
+"""Metrics of the table, in this order, with their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def comparison_rows(
     bench: BenchReport | None,
 ) -> list[ComparisonRow]:
     """A row for each system, model, dataset and protocol, in the order of ``SYSTEMS`` and
-    ``SET_TITLES``.
+    ``DATASET_TITLES``.
     """
     times = _times(bench)
     rows: list[ComparisonRow] = []
@@ -128,12 +128,12 @@ def comparison_rows(
             if entry.architecture in system.architectures and not entry.for_comparison
         ]
         claims = [claim for claim in CLAIMS if claim.system == system.key]
-        for set_name in SET_TITLES:
+        for dataset_name in DATASET_TITLES:
             rows += _set_rows(
                 system,
                 own,
-                set_name,
-                [claim for claim in claims if claim.set == set_name],
+                dataset_name,
+                [claim for claim in claims if claim.set == dataset_name],
                 reports,
                 protocols,
                 times,
@@ -144,7 +144,7 @@ def comparison_rows(
 def _set_rows(
     system: System,
     entries: Sequence[ModelInfo],
-    set_name: str,
+    dataset_name: str,
     claims: Sequence[Claim],
     reports: Sequence[EvaluationReport],
     protocols: Sequence[ProtocolReport],
@@ -153,7 +153,7 @@ def _set_rows(
     nothing = ComparisonRow(
         system=system.key,
         title=system.title,
-        set=set_name,
+        set=dataset_name,
         claimed={claim.metric: claim for claim in claims},
         measured={},
     )
@@ -163,16 +163,16 @@ def _set_rows(
             nothing, weights=entry.name, parameters=entry.parameters, ms=times.get(entry.name)
         )
         for report in reports:
-            if report.weights == entry.name and report.set == set_name:
+            if report.weights == entry.name and report.set == dataset_name:
                 missed = f", no face in {report.no_face}" if report.no_face else ""
                 measured = _headlines(report.metrics)
                 rows.append(replace(base, how=report.split + missed, n=report.n, measured=measured))
         for run in protocols:
-            if run.weights == entry.name and run.set == set_name:
+            if run.weights == entry.name and run.set == dataset_name:
                 measured = _headlines(run.metrics)
                 rows.append(replace(base, how=run.method, n=run.n, measured=measured))
     if not rows and claims:
-        why = "its images are not here" if set_name in NOT_HERE else "not trained yet"
+        why = "its images are not here" if dataset_name in NOT_HERE else "not trained yet"
         rows.append(replace(nothing, missing=f"not run here: {why}"))
     return rows
 
@@ -204,7 +204,9 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
     for row in rows:
         name = f"{row.title}<br>`{row.weights}`" if row.weights else row.title
         where = (
-            SET_TITLES[row.set] if row.n is None else f"{SET_TITLES[row.set]}, {row.how}, {row.n:,}"
+            DATASET_TITLES[row.set]
+            if row.n is None
+            else f"{DATASET_TITLES[row.set]}, {row.how}, {row.n:,}"
         )
         measured = row.missing or _measured_cell(row.measured)
         parameters = "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"
@@ -250,7 +252,7 @@ def _long_row(row: ComparisonRow, metric: str) -> dict[str, Any]:
     return {
         "system": row.title,
         "weights": row.weights,
-        "set": SET_TITLES[row.set],
+        "set": DATASET_TITLES[row.set],
         "split": row.how,
         "n": None if item is None else item.n,
         "measure": f"{shown.label}, {shown.unit}",
@@ -286,7 +288,7 @@ def ablation_rows(
     return sorted(
         rows,
         key=lambda row: (
-            list(SET_TITLES).index(row.set),
+            list(DATASET_TITLES).index(row.set),
             not row.gated,
             order.index(row.mask),
             not row.mask_norm,
@@ -320,9 +322,7 @@ def _ablation_row(
 
 
 def flattened(change: Mapping[str, Any]) -> bool:
-    """Whether a change of an attention report is that of all blocks' masks to their channels'
-    means.
-    """
+    """Whether a change of an attention report sets all blocks' masks to their channels' means."""
     return (change["block"], change["change"]) == (ALL_BLOCKS, "mean")
 
 
@@ -349,7 +349,7 @@ def flattened_words(row: AblationRow) -> str:
 
 
 def ablation_table(rows: Sequence[AblationRow]) -> str:
-    """Markdown of ``ablation_rows``, with what the paper claims of gates below."""
+    """Markdown of ``ablation_rows``, with the paper's claims about gates below."""
     head = (
         "mask, gate",
         "set, split, n",
@@ -364,7 +364,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
         kind = (
             f"{mask_words(row)}, {'gated' if row.gated else 'no gate (residual attention network)'}"
         )
-        where = f"{SET_TITLES[row.set]}, {row.split}, {row.n:,}"
+        where = f"{DATASET_TITLES[row.set]}, {row.split}, {row.n:,}"
         measured = _measured_cell(row.measured)
         gates = ", ".join(f"{gate:.2f}" for gate in row.gates.values()) or "–"
         budget = f"{row.minutes:.0f} minutes, {row.pictures_seen:,} images"
@@ -390,14 +390,14 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
 
 def leakage_table(leakage: LeakageReport) -> str:
     """Markdown of ``leakage.json``: the same recipe and budget with and without near-duplicates on
-    both sides.
+    both sides of the split.
     """
     head = (
         "recipe, budget",
         "split",
         "n",
         "age, MAE",
-        "test images with a near-twin in training",
+        "test images with a near-duplicate in training",
         "the others",
         "gender",
     )
@@ -429,7 +429,7 @@ SPLITS = {
     "random": "random, duplicates kept",
     "stratified_age_bins": "5,000 images, stratified 90/5/5, duplicates kept (the third paper's)",
 }
-"""Ways to divide UTKFace that ``leakage`` can measure."""
+"""Splits of UTKFace that ``leakage`` can measure."""
 
 
 RIVALS_HEAD = (

@@ -1,6 +1,4 @@
-"""The README's five headline numbers, made from ``reports/`` and ``bench.json`` and from nothing
-else.
-"""
+"""The README's five headline numbers, made only from ``reports/``."""
 
 from __future__ import annotations
 
@@ -20,9 +18,9 @@ NUMBERS = (
         "age, mean absolute error; family photos, mostly of children, never trained on",
     ),
 )
-"""Dataset, metric and words of each number that comes from a test split."""
+"""Dataset, metric and title of each number from a test split."""
 PHOTO = "whole photo"
-"""How the benchmark's row about detection and model together begins."""
+"""How the benchmark's row about detection and model together starts."""
 
 
 def headline_table(

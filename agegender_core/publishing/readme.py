@@ -1,5 +1,5 @@
-"""Tables for people, made from ``reports/`` and the manifest and from nothing else. Claims never
-stand among measured numbers.
+"""Tables of README, docs and model cards, made only from ``reports/`` and the manifest. Claims
+never mix with measured numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from agegender_core.benchmarks.video import live_bench_table
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit_words
-from agegender_core.evaluation.published_results import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
+from agegender_core.evaluation.published_results import DATASET_TITLES, NOT_HERE, SYSTEMS, claims_of
 from agegender_core.evaluation.report_store import (
     read_attentions,
     read_bench,
@@ -96,7 +96,7 @@ def claims_table(entry: ModelInfo) -> str:
             if claim.set in NOT_HERE
             else "above, where it was run, by our split"
         )
-        where = f"{SET_TITLES[claim.set]}, {claim.protocol}"
+        where = f"{DATASET_TITLES[claim.set]}, {claim.protocol}"
         lines.append(
             markdown_row(
                 [where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]
@@ -106,7 +106,7 @@ def claims_table(entry: ModelInfo) -> str:
 
 
 def speed_table(bench: BenchReport) -> str:
-    """Markdown: what ``bench`` wrote."""
+    """Markdown of ``bench.json``."""
     lines = [
         markdown_row(["weights", "what", "median", "90th percentile"]),
         markdown_row(["---"] * 4),
@@ -130,7 +130,7 @@ def speed_table(bench: BenchReport) -> str:
 
 
 def pages_table(pages: PagesReport) -> str:
-    """Markdown: what the bench of the pages wrote."""
+    """Markdown of ``pages.json``."""
     lines = [
         markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]),
         markdown_row(["---"] * 4),
@@ -145,8 +145,8 @@ def pages_table(pages: PagesReport) -> str:
 
 
 def storage_table(entries: list[ModelInfo]) -> str:
-    """Markdown: how weights are stored and what that costs on the validation split; losses are
-    positive.
+    """Markdown: how weights are stored and what that costs on the validation split (positive:
+    worse).
     """
     head = (
         "weights",
@@ -246,8 +246,8 @@ def _apart(report: EvaluationReport) -> str:
 
 
 def replace_section(text: str, section: str) -> str:
-    """``text`` with what stands between the markers replaced. Raises ``ConfigError`` where a marker
-    is missing.
+    """``text`` with the part between the markers replaced. Raises ``ConfigError`` if a marker is
+    missing.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ConfigError(
@@ -305,10 +305,10 @@ def model_card(entry: ModelInfo, reports: list[EvaluationReport]) -> str:
 
 
 def stages_words(entry: ModelInfo) -> str:
-    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights came about,
-    stage by stage.
+    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights were
+    trained, stage by stage.
     """
-    said = []
+    stages_text = []
     for number, stage in enumerate(stages := stages_of(entry), start=1):
         seen, whole = (
             stage.get("pictures_seen"),
@@ -324,19 +324,21 @@ def stages_words(entry: ModelInfo) -> str:
             f"taught by `{stage['teacher']}`" if stage.get("teacher") else "",
         ]
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
-        said.append(words if len(stages) == 1 else f"{number}. {words}")
-    return "; ".join(said) or "not kept"
+        stages_text.append(words if len(stages) == 1 else f"{number}. {words}")
+    return "; ".join(stages_text) or "not kept"
 
 
 def calibration_words(entry: ModelInfo) -> str:
     """What was fitted on the validation splits, with its numbers."""
     spec = entry.decoding
-    heats = {
+    temperatures = {
         "age": spec.age_temperature,
         "gender": spec.gender_temperature,
         "race": spec.race_temperature,
     }
-    shown = ", ".join(f"{name} {heats[name]:g}" for name in entry.heads if name in heats)
+    shown = ", ".join(
+        f"{name} {temperatures[name]:g}" for name in entry.heads if name in temperatures
+    )
     words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
     if spec.margins:
         parts = ", ".join(
@@ -357,8 +359,8 @@ def calibration_words(entry: ModelInfo) -> str:
 
 
 def coverage_table(reports: list[EvaluationReport]) -> str:
-    """Markdown: how often the 80 % interval holds, and how wide it is, by band of the answered age,
-    of the true age, and by gender; empty where no report tells.
+    """Markdown: coverage and width of the 80 % interval by band of the estimated age, of the true
+    age, and by gender; empty if no report has them.
     """
     lines: list[str] = []
     for report in reports:
@@ -383,7 +385,7 @@ def coverage_table(reports: list[EvaluationReport]) -> str:
 
 
 COVERED = {"age_answered": "answered age", "age": "true age", "gender": "gender"}
-"""Slices of reports in which intervals are looked at, in words."""
+"""Slices of reports for which coverage is shown, with their titles."""
 
 NOT_FOR = (
     "Decisions about people: hiring, policing, access, insurance, proof of age. The networks guess"
@@ -426,8 +428,8 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:
-    """The first table of docs/results.md as flat rows, a metric each: what ``comparison.json``
-    holds.
+    """The first table of docs/results.md as flat rows, a metric each: contents of
+    ``comparison.json``.
     """
     return long_rows(
         comparison_rows(
@@ -440,7 +442,9 @@ def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict
 
 
 def _refreshed(entry: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
-    """``entry`` with its measured numbers as in the reports and its claims as in ``claims``."""
+    """``entry`` with its measured numbers from the reports and its claims from
+    ``published_results``.
+    """
     numbers: dict[str, Any] = {}
     for report in reports:
         if report.weights == entry.name:
@@ -455,22 +459,22 @@ def _refreshed(entry: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
-def _other_reading(report: Mapping[str, Any], readings: dict[str, Any]) -> bool:
-    """Whether ``report`` says how it read answers, and not as the manifest does now."""
-    return "decoding" in report and report["decoding"] != readings.get(report["weights"])
+def _decoded_otherwise(report: Mapping[str, Any], decodings: dict[str, Any]) -> bool:
+    """Whether ``report`` states a decoding that differs from the manifest's."""
+    return "decoding" in report and report["decoding"] != decodings.get(report["weights"])
 
 
 def _refuse_stale(
     entries: list[ModelInfo], reports: Sequence[Mapping[str, Any]], command: str
 ) -> None:
     digests = {entry.name: entry.sha256 for entry in entries}
-    readings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
+    decodings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
     stale = sorted(
         {
             f"{item['weights']} on {item['set']}"
             for item in reports
             if digests.get(item["weights"]) != item["weights_sha256"]
-            or _other_reading(item, readings)
+            or _decoded_otherwise(item, decodings)
         }
     )
     if stale:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.user_set import Job, OwnSet
-from agegender_core.analysis.user_upload import HOW, MAX_PICTURES, read_own
+from agegender_core.analysis.user_set import Job, UserDataset
+from agegender_core.analysis.user_upload import HOW, MAX_IMAGES, read_user_dataset
 from agegender_core.errors import AgeGenderError, DatasetError
 from ui.common import messages, services, uploads
 from ui.common.messages import plain
@@ -36,7 +36,7 @@ SHOWN = 500
 class UploadedImages:
     """The uploads behind a visitor's own set."""
 
-    own: OwnSet
+    own: UserDataset
     missing: str = ""
 
     @property
@@ -61,7 +61,7 @@ def image_source() -> UploadedImages:
 def show() -> None:
     """Upload, check, run."""
     st.markdown(
-        f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder,"
+        f"Upload up to {MAX_IMAGES:,} labelled images as a zip or a folder,"
         f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.session_mb()} MB in all:"
         f" {plain(HOW)}. They are read in memory, answered by the model you choose, and removed"
         " when you close the page; nothing is written to disk."
@@ -103,7 +103,7 @@ def _given() -> None:
         )
     if note := st.session_state.pop(NOTE, None):
         st.info(plain(note), icon=":material/stop:")
-    own: OwnSet | None = st.session_state.get(SET)
+    own: UserDataset | None = st.session_state.get(SET)
     if own is not None:
         _checked(own)
 
@@ -119,7 +119,9 @@ def _take(files: Sequence[object]) -> None:
     _forget()
     try:
         with st.spinner("Checking …"):
-            st.session_state[SET] = read_own((file.name, file.getvalue()) for file in files)
+            st.session_state[SET] = read_user_dataset(
+                (file.name, file.getvalue()) for file in files
+            )
     except DatasetError as error:
         st.session_state[PROBLEM] = str(error)
 
@@ -131,7 +133,7 @@ def _forget() -> None:
         st.session_state.pop(name, None)
 
 
-def _checked(own: OwnSet) -> None:
+def _checked(own: UserDataset) -> None:
     st.markdown(
         f"**{len(own.records):,}** labelled images can be used; notes on rows and files:"
         f" {len(own.bad):,}."

@@ -98,7 +98,7 @@ def _draw(scope: Scope, item: Drawn) -> None:
     chart = f"errors-plot-{item.name}-{scope.weights}-{st.session_state.get(NONCE, 0)}"
     image = {
         "format": st.session_state.get("errors-format", "png"),
-        "filename": f"{scope.table.set}-{scope.weights}-{item.name}",
+        "filename": f"{scope.table.dataset}-{scope.weights}-{item.name}",
         "scale": 2,
     }
     buttons = ["toImage", "select2d"] if item.box else ["toImage"]

@@ -14,7 +14,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from agegender_core.evaluation.metrics import YEARS
-from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import read_bench, read_protocols
 from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
@@ -120,7 +120,7 @@ def pairs(entries: Sequence[ModelInfo], compared: Sequence[ComparisonRow]) -> li
                     system=row.title,
                     model=titles.get(row.weights, row.weights),
                     metric=metric,
-                    dataset=SET_TITLES[row.set] + refitted,
+                    dataset=DATASET_TITLES[row.set] + refitted,
                     claimed=factor * claim.value,
                     measured=factor * item.value,
                     low=factor * item.low,
@@ -146,7 +146,7 @@ def unmeasured(compared: Sequence[ComparisonRow]) -> list[str]:
                 )
                 for metric, claim in row.claimed.items()
             ]
-            lines.append(f"{row.title} on {SET_TITLES[row.set]}: {', '.join(values)}")
+            lines.append(f"{row.title} on {DATASET_TITLES[row.set]}: {', '.join(values)}")
     return lines
 
 

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.evaluation.metrics import YEARS
-from agegender_core.evaluation.published_results import SET_TITLES, SYSTEMS
+from agegender_core.evaluation.published_results import DATASET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import (
     EDGE,
     read_attentions,
@@ -122,7 +122,7 @@ def chart(
             for report in found
             if report.set == name and report.weights in used and metric in report.metrics
         ]
-        for name in SET_TITLES
+        for name in DATASET_TITLES
     }
     panels = {
         name: sorted(rows, key=lambda row: _best_last(row, metric))
@@ -301,7 +301,7 @@ def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) ->
             {
                 "mask": mask_words(row),
                 "gate": "gated" if row.gated else "none (residual attention network)",
-                "dataset": f"{SET_TITLES[row.set]}, {row.split}",
+                "dataset": f"{DATASET_TITLES[row.set]}, {row.split}",
                 "n": row.n,
                 **shown,
                 "learned gates, block 1 to 3": (

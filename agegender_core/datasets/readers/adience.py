@@ -22,7 +22,7 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
     require_root,
 )
@@ -41,7 +41,7 @@ def detect(path: Path) -> float:
     return best_root(path, _score, TABLE)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All rows with an age or a gender. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS, TABLE)
     prefix = (

@@ -16,10 +16,10 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
+    image_files_in,
     matching_share,
-    picture_files,
     require_root,
     subfolders,
 )
@@ -36,14 +36,14 @@ def detect(path: Path) -> float:
     return best_root(path, _score)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All images with age and, where the name holds them, gender and race. Raises
     ``DatasetError``.
     """
     root = require_root(path, _score, EXPECTS)
     collector = Collector("utkface")
     seen: set[str] = set()
-    for file in picture_files(root, root, depth=2):
+    for file in image_files_in(root, root, depth=2):
         name = Path(file).name
         parsed = NAME.match(name)
         if parsed is None or int(parsed[1]) > OLDEST:

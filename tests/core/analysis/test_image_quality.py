@@ -34,7 +34,7 @@ from agegender_core.analysis.image_quality_run import (
 )
 from agegender_core.cli.application import app
 from agegender_core.datasets import FaceRecord
-from agegender_core.datasets.readers import load_set
+from agegender_core.datasets.readers import load_dataset
 from agegender_core.errors import ConfigError, DatasetError, DetectorError
 from agegender_core.types import Face
 from agegender_core.vision.alignment import TEMPLATE
@@ -225,7 +225,7 @@ def test_one_bad_picture_stops_no_batch(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = reader_samples.write_fairface(tmp_path / "set")
-    files = [record.file for record in load_set(folder).records]
+    files = [record.file for record in load_dataset(folder).records]
     (folder / files[0]).write_bytes(b"no image")
     (folder / files[-1]).unlink()
 

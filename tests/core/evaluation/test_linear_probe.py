@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from agegender_core.cli.application import app
 from agegender_core.datasets.protocols import PROTOCOLS
-from agegender_core.datasets.readers import load_set
+from agegender_core.datasets.readers import load_dataset
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation import linear_probe, protocol_images
@@ -438,7 +438,7 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
     portrait.resize((200, 200)).save(tmp_path / "FGNET" / "images" / "001A40.JPG")
     Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "FGNET" / "images" / "002A40.JPG")
     (tmp_path / "FGNET" / "images" / "003A40.JPG").write_bytes(b"not an image")
-    crops = loaded_crops(load_set(tmp_path / "FGNET"), "fgnet", SPEC)
+    crops = loaded_crops(load_dataset(tmp_path / "FGNET"), "fgnet", SPEC)
     assert crops.kept.tolist() == [True, False, False] and crops.pixels.shape == (1, 32, 32, 3)
     assert crops.how == "photographs by the largest face detected: 1"
     assert [skip.reason for skip in crops.left_out] == [
@@ -450,7 +450,7 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
 def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(
     tmp_path: Path, faces: None
 ) -> None:
-    loaded = load_set(samples.write_adience(tmp_path / "adience"))
+    loaded = load_dataset(samples.write_adience(tmp_path / "adience"))
     samples.put(Path(loaded.root), loaded.records[3].file, one_colour())
     marked = replace(
         loaded, records=(replace(loaded.records[0], landmarks=TEMPLATE), *loaded.records[1:])
@@ -629,11 +629,11 @@ class TestByCommand:
 
 
 def run_protocol_of(
-    weights: str, protocol: str, set_name: str, data: Path | None = None
+    weights: str, protocol: str, dataset_name: str, data: Path | None = None
 ) -> ProtocolReport:
     from agegender_core.inference.model_zoo import find_weights
 
-    return run_protocol(find_weights(weights), protocol, set_name, data)
+    return run_protocol(find_weights(weights), protocol, dataset_name, data)
 
 
 class TestWhatTheWeightsHaveSeen:

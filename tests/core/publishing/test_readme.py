@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.published_results import CLAIMS, SET_TITLES, SYSTEMS
+from agegender_core.evaluation.published_results import CLAIMS, DATASET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import read_reports
 from agegender_core.evaluation.report_types import (
     BenchReport,
@@ -283,7 +283,7 @@ def test_claims_are_those_of_known_systems_sets_and_metrics() -> None:
     for claim in CLAIMS:
         assert (
             claim.system in SYSTEMS
-            and claim.set in SET_TITLES
+            and claim.set in DATASET_TITLES
             and claim.metric in HEADLINES
             and claim.source
         )
@@ -298,7 +298,7 @@ def test_what_papers_say_of_others_is_whole_and_apart() -> None:
     for table in RIVAL_TABLES:
         assert (
             table.system in SYSTEMS
-            and table.set in SET_TITLES
+            and table.set in DATASET_TITLES
             and table.metric in HEADLINES
             and len(table.rows) >= 4
         )
