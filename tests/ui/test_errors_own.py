@@ -142,7 +142,7 @@ def test_too_much_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         len(own.records) == len(read) == 1
         and len(own.bad) == 2
-        and "give a part of the set" in own.bad[0].reason
+        and "upload a part of the dataset" in own.bad[0].reason
     )
     monkeypatch.setattr("agegender_core.analysis.user_upload.MAX_BYTES", 2000)
     with pytest.raises(DatasetError, match="larger than"):

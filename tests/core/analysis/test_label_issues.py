@@ -144,7 +144,9 @@ def test_impossible_questions_are_refused() -> None:
             find_label_issues(table, **arguments)
 
 
-def test_twins_are_found_across_blocks_and_each_pair_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_found_across_blocks_and_each_pair_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("agegender_core.datasets.near_duplicates.BLOCK", 7)
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (40, 24, 24, 3)).astype(np.uint8)
@@ -164,7 +166,7 @@ def test_twins_are_found_across_blocks_and_each_pair_once(monkeypatch: pytest.Mo
     )
 
 
-def test_conflicts_of_twins_by_hand() -> None:
+def test_conflicts_of_near_duplicates_by_hand() -> None:
     records = [
         FaceRecord("s", "0", 0, "train", age=20, gender="Male"),
         FaceRecord("s", "1", 1, "test", age=27, gender="Male"),
@@ -190,7 +192,7 @@ def test_conflicts_of_twins_by_hand() -> None:
     assert conflicting_duplicates(records, pairs.iloc[:0]).empty
 
 
-def test_twins_are_written_and_read(drawn_sets: Path, tmp_path: Path) -> None:
+def test_near_duplicates_are_written_and_read(drawn_sets: Path, tmp_path: Path) -> None:
     assert read_conflicting_duplicates(tmp_path, "utkface") is None
     written = write_conflicting_duplicates("utkface", tmp_path)
     saved = read_conflicting_duplicates(tmp_path, "utkface")

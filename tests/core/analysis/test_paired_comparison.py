@@ -208,7 +208,7 @@ def test_impossible_questions_are_refused() -> None:
         (lambda: compare(TABLE, "good", "none"), "no predictions"),
         (lambda: compare(TABLE, "good", "bad", ("beauty",)), "unknown metric"),
         (lambda: right_and_wrong(TABLE, "good", "bad", "mae"), "not right or wrong"),
-        (lambda: slice_wins(TABLE, "good", "bad", "bias"), "neither more nor less"),
+        (lambda: slice_wins(TABLE, "good", "bad", "bias"), "does not rank"),
     ):
         with pytest.raises(ConfigError, match=complaint):
             call()

@@ -233,7 +233,7 @@ def test_filter_survives_the_address() -> None:
     [
         ({"sex": "Male"}, "unknown parameter sex"),
         ({"gender": "male"}, "unknown value 'male'"),
-        ({"gender": "Male,Male"}, "given twice"),
+        ({"gender": "Male,Male"}, "repeated"),
         ({"gender": ""}, "gender is empty"),
         ({"age": "20-29,"}, "unknown value ''"),
         ({"age_is": "maybe"}, "right or wrong"),
@@ -316,7 +316,7 @@ def test_pages_hold_every_row_once() -> None:
         page(rows, 1, 0)
 
 
-def test_drawn_tables_are_about_the_same_pictures_and_the_bench_runs() -> None:
+def test_drawn_tables_are_about_the_same_images_and_the_bench_runs() -> None:
     table = drawn_table(300)
     assert table.weights == ("a", "b", "c") and table.measured
     assert drawn_predictions(50).equals(drawn_predictions(50)) and not table.predictions_for("a")[

@@ -63,7 +63,7 @@ class TestLeaks:
             )
         )
 
-    def test_people_files_and_pictures_are_found(self) -> None:
+    def test_people_files_and_images_are_found(self) -> None:
         assert self.found(train=[0], test=[1]) == [("subject", "x")]
         assert self.found(train=[1], test=[2]) == [("file", "2.jpg")]
         assert self.found(train=[2], val=[3], test=[2]) == [("file", "2.jpg"), ("picture", "2")]
@@ -153,7 +153,7 @@ class TestAgeBins:
         assert any((first.parts[part] != other.parts[part]).any() for part in first.parts)
         assert (first.name, other.name) == ("seed_1", "seed_2")
 
-    def test_a_drawn_number_and_pictures_without_an_age(self) -> None:
+    def test_a_drawn_number_and_images_without_an_age(self) -> None:
         records = [*faces(2000), FaceRecord("drawn", "range.jpg", 2000, "all", age_range=(3, 9))]
         (fold,) = stratified_age_bins(records, count=1200)
         assert sum(map(len, fold.parts.values())) == 1200 and len(fold.parts["train"]) == 1080
@@ -200,7 +200,7 @@ class TestOfficialAndOurs:
             with pytest.raises(DatasetError, match="records have none"):
                 protocol([])
 
-    def test_a_picture_in_two_splits_is_refused(self) -> None:
+    def test_a_image_in_two_splits_is_refused(self) -> None:
         records = [
             replace(record, split=split, file="same.jpg")
             for record, split in zip(faces(3), ("train", "val", "test"), strict=True)

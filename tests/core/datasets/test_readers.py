@@ -70,7 +70,7 @@ class TestEveryLayout:
         root = WRITERS[name](tmp_path / "set")
         assert [layout.name for layout in LAYOUTS if layout.detect(root)] == [name]
 
-    def test_records_have_unique_rows_usable_targets_and_their_own_pictures(
+    def test_records_have_unique_rows_usable_targets_and_their_own_images(
         self, name: str, tmp_path: Path
     ) -> None:
         loaded = load_dataset(WRITERS[name](tmp_path / "set"))
@@ -111,7 +111,7 @@ class TestEveryLayout:
             if name != "afad"
             else samples.write_utkface(tmp_path / "x")
         )
-        with pytest.raises(DatasetError, match="does not hold"):
+        with pytest.raises(DatasetError, match="does not contain"):
             load_dataset(other, name)
 
 
@@ -143,7 +143,7 @@ class TestFgnet:
         ], "too few points, eyes swapped"
         assert loaded.notes == ("3 images have no file in points/",)
 
-    def test_the_folder_of_pictures_may_be_given(self, tmp_path: Path) -> None:
+    def test_the_folder_of_images_may_be_given(self, tmp_path: Path) -> None:
         root = samples.write_fgnet(tmp_path / "FGNET")
         assert by_file(load_dataset(root / "images"))["images/001A02.JPG"].landmarks is not None
         shutil.copytree(root / "images", tmp_path / "bare" / "photos")
@@ -162,7 +162,7 @@ def test_afad_reads_age_and_gender_from_the_folders(tmp_path: Path) -> None:
 
 
 class TestWiki:
-    def test_good_rows_are_kept_and_each_fault_is_named(self, tmp_path: Path) -> None:
+    def test_good_rows_are_stored_and_each_fault_is_named(self, tmp_path: Path) -> None:
         loaded = load_dataset(samples.write_wiki(tmp_path / "wiki_crop"))
         assert [(record.age, record.gender, record.subject) for record in loaded.records] == [
             (30, "Male", "100"),
@@ -415,7 +415,7 @@ class TestFairface:
             assert fairface_group(label).name == "3-9"
         assert fairface_group("Oct-19").name == fairface_group("19-Oct").name == "10-19"
 
-    def test_pictures_in_the_archives_folder(self, tmp_path: Path) -> None:
+    def test_images_in_the_archives_folder(self, tmp_path: Path) -> None:
         loaded = load_dataset(
             samples.write_fairface(
                 tmp_path / "fairface", subfolder="fairface-img-margin025-trainval"
@@ -669,10 +669,10 @@ class TestFinding:
     def test_nothing_and_nowhere(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="does not exist"):
             find_layout(tmp_path / "absent")
-        with pytest.raises(DatasetError, match="no layout known"):
+        with pytest.raises(DatasetError, match="no known layout"):
             find_layout(tmp_path)
         (tmp_path / "notes.txt").write_text("x")
-        with pytest.raises(DatasetError, match="no layout known"):
+        with pytest.raises(DatasetError, match="no known layout"):
             find_layout(tmp_path / "notes.txt")
 
     def test_several_sets_in_one_folder_are_named(self, tmp_path: Path) -> None:
@@ -730,7 +730,7 @@ class TestCheck:
             "opened"
         ] == 20
 
-    def test_missing_and_damaged_pictures_are_found(
+    def test_missing_and_damaged_images_are_found(
         self, check: Callable[..., Result], tmp_path: Path
     ) -> None:
         root = samples.write_fairface(tmp_path / "fairface")
@@ -759,7 +759,7 @@ class TestCheck:
         assert result.exit_code == 1 and "Known are: FG-NET" in result.output
         assert check(tmp_path, "--set", "lfw").exit_code == 1
         result = check(samples.write_afad(tmp_path / "AFAD"), "--set", "fgnet")
-        assert result.exit_code == 1 and "does not hold FG-NET" in result.output
+        assert result.exit_code == 1 and "does not contain FG-NET" in result.output
 
     def test_the_layout_may_be_named(self, check: Callable[..., Result], tmp_path: Path) -> None:
         result = check(samples.write_wiki(tmp_path / "wiki_crop"), "--set", "wiki")

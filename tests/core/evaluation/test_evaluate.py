@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 from agegender_core.datasets.records import Targets
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import (
-    LEAST,
+    MIN_BAND_IMAGES,
     Validation,
     bands_of,
     conformal_margins,
@@ -203,7 +203,7 @@ def test_intervals_hold_in_every_band_of_answered_ages() -> None:
     assert max(abs(share - 0.8) for share in held[True].values()) < 0.045, held[True]
 
 
-def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
+def test_bands_with_too_few_images_join_a_neighbour() -> None:
     years = np.concatenate(
         [
             np.full(500, 25.0),
@@ -219,7 +219,7 @@ def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
         and bands[-1][1] == np.inf
         and all(a[1] == b[0] for a, b in pairwise(bands))
     )
-    assert all(((years >= start) & (years < end)).sum() >= LEAST for start, end in bands)
+    assert all(((years >= start) & (years < end)).sum() >= MIN_BAND_IMAGES for start, end in bands)
     assert bands_of(np.array([30.0])) == [(0.0, np.inf)]
 
 
@@ -254,7 +254,7 @@ def test_the_gap_between_genders_the_balanced_error_and_the_calibration_error() 
     assert summaries(honest)["gender_ece"].value < 0.012
 
 
-def test_pictures_of_one_person_make_intervals_wider() -> None:
+def test_images_of_one_person_make_intervals_wider() -> None:
     rng = np.random.default_rng(0)
     person = np.repeat([f"{index:03}" for index in range(40)], 12)
     error = np.repeat(rng.normal(0, 6, 40), 12) + rng.normal(0, 1, 480)
@@ -330,7 +330,7 @@ def test_decade_and_digit_errors_apart() -> None:
     assert decade_digit(table(age_true=[None], age_pred=[3.0])) is None
 
 
-def test_numbers_are_worked_out_anew_from_kept_predictions(tmp_path: Path) -> None:
+def test_numbers_are_worked_out_again_from_stored_predictions(tmp_path: Path) -> None:
     entry = find_weights("gra_net_paper")
     folder = tmp_path / entry.name / "utkface"
     folder.mkdir(parents=True)

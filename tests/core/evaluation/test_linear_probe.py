@@ -417,7 +417,7 @@ class TestNumbers:
         assert alone.high - alone.low == pytest.approx(single.high - single.low, rel=0.1)
         assert bootstrap_mean(np.array([np.nan]), who=np.array(["a"])) is None
 
-    def test_pictures_left_out_leave_their_folds(self) -> None:
+    def test_images_left_out_leave_their_folds(self) -> None:
         folds = PROTOCOLS["leave_one_person_out"](
             [FaceRecord("x", str(row), row, "all", subject=str(row // 2)) for row in range(6)]
         )
@@ -616,12 +616,12 @@ class TestByCommand:
             and "Traceback" not in result.output
         )
 
-    def test_missing_pictures_and_another_set(
+    def test_missing_images_and_another_set(
         self, tmp_path: Path, publish: Publish, faces: None
     ) -> None:
         publish("utkface")
         root = write_adience(tmp_path / "adience", people=2)
-        with pytest.raises(ConfigError, match="holds the set 'adience', not 'fairface'"):
+        with pytest.raises(ConfigError, match="contains the dataset 'adience', not 'fairface'"):
             run_protocol_of("fresh", "official_train_val", "fairface", root)
         next(root.rglob("*_o.jpg")).unlink()
         with pytest.raises(DatasetError, match="1 of 20 images of adience are missing"):
@@ -661,7 +661,7 @@ class TestWhatTheWeightsHaveSeen:
         report = run_protocol_of("fresh", "our_splits", "utkface")
         assert report.n == 80 and report.fitted_on_seen == 240
 
-    def test_pictures_in_a_layout_are_known_by_their_names(
+    def test_images_in_a_layout_are_known_by_their_names(
         self, drawn_sets: Path, tmp_path: Path, publish: Publish
     ) -> None:
         entry = publish("utkface")
@@ -707,8 +707,8 @@ class TestWhatTheWeightsHaveSeen:
         folder.mkdir()
         write_set(folder, "faces", count=60)
         report = run_protocol_of("fresh", "our_splits", "faces", folder / "faces.parquet")
-        assert report.set == "faces" and "rests on the word" in report.notes[0] and report.n == 12
-        with pytest.raises(ConfigError, match="holds the set 'utkface', not 'faces'"):
+        assert report.set == "faces" and "is the claim" in report.notes[0] and report.n == 12
+        with pytest.raises(ConfigError, match="contains the dataset 'utkface', not 'faces'"):
             run_protocol_of("fresh", "our_splits", "faces", drawn_sets / "utkface.parquet")
 
 

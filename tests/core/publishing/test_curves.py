@@ -84,7 +84,7 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     )
 
 
-def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
+def test_beginning_again_begins_the_log_again(places: Path) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     counts = []
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
     assert counts[0] == counts[1] > 0
 
 
-def test_watched_pictures_do_not_change_what_is_learned(places: Path) -> None:
+def test_watched_images_do_not_change_what_is_learned(places: Path) -> None:
     found = []
     for watch in (0, 20):
         recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.watch": watch})
@@ -122,7 +122,7 @@ def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:
     folder = places / "run"
     folder.mkdir()
     missing = CliRunner().invoke(app, ["curve", str(folder)])
-    assert missing.exit_code != 0 and "holds no finished run" in " ".join(missing.output.split())
+    assert missing.exit_code != 0 and "contains no finished run" in " ".join(missing.output.split())
     with pytest.raises(ConfigError, match=r"log\.jsonl is missing"):
         read_log(folder)
     (folder / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
