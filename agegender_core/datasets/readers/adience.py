@@ -7,7 +7,7 @@ archive of unaligned faces ``faces/<user_id>/coarse_tilt_aligned_face.<face_id>.
 the official fold, «fold_0» to «fold_4».
 
 Age labels become one of the eight groups by ``labels.adience_group``; gender is m, f, u (not agreed
-on) or empty. A row that tells one of age and gender is kept for the task it serves, and rows that
+on) or empty. A row with only age or only gender is used for that task, and rows that
 repeat another are skipped: 17,492 faces with a gender remain. The table that papers print (19,487
 in all; 1427, 2162, 2294, 1653, 4897, 2350, 825, 869 by group) counts repeated rows, leaves out
 faces without a gender, and of the odd ages takes 13 and (38, 42) only.

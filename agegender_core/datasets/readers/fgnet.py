@@ -1,7 +1,7 @@
 """FG-NET: ``images/001A02.JPG`` is person 001 at age 2; a letter tells images of one age apart
 (``001A43a.JPG``).
 
-``points/001a02.pts`` holds 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners
+``points/001a02.pts`` has 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners
 48 and 54, tip of the nose 67, counted from 0, left and right as seen in the image. The dataset has
 no gender labels.
 """

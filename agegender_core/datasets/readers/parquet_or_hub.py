@@ -56,10 +56,10 @@ def read(path: Path) -> LoadedDataset:
         return read_hub(str(path))
     files = [file for file in _files(path) if _has_images(file)]
     if not files:
-        raise DatasetError(f"{path} does not hold {EXPECTS}")
+        raise DatasetError(f"{path} does not contain {EXPECTS}")
     if not _one_dataset(files):
         raise DatasetError(
-            f"{path} holds several sets ({', '.join(file.name for file in files)}): give one of the"
+            f"{path} contains several datasets ({', '.join(file.name for file in files)}): name one of the"
             " files"
         )
     name = path.stem if path.is_file() else path.resolve().name
@@ -92,7 +92,7 @@ def read_hub(source: str) -> LoadedDataset:
     except ImportError as error:
         raise DatasetError(
             f"{source} needs the library that reads the hub: pip install datasets; or download its"
-            " Parquet files and give their folder"
+            " Parquet files and name their folder"
         ) from error
     try:
         loaded = datasets.load_dataset(named["repo"], named["config"], revision=named["revision"])
@@ -103,7 +103,7 @@ def read_hub(source: str) -> LoadedDataset:
     except Exception as error:  # the library lets out whatever its network and file layers raise
         raise DatasetError(
             f"{source} cannot be loaded ({type(error).__name__}: {error}). Offline? Download its"
-            " Parquet files and give their folder. Several configurations? Name one:"
+            " Parquet files and name their folder. Several configurations? Name one:"
             " hub:owner/name:config"
         ) from error
     return _hub_dataset(source, named["repo"].split("/")[1], parts)
@@ -137,7 +137,7 @@ def _hub_dataset(source: str, name: str, parts: Mapping[str, Any]) -> LoadedData
 class ParquetImages:
     """Images in the ``image`` column of ``files``; ``starts``: row at which each begins.
 
-    The row group read last is kept: going through the rows in order reads each group once.
+    The row group read last is cached: going through the rows in order reads each group once.
     """
 
     files: tuple[Path, ...]
@@ -250,7 +250,7 @@ def _one_dataset(files: Sequence[Path]) -> bool:
 
 
 def _split_of(file: Path) -> str | None:
-    """Split by the name of a shard, None where the name tells none."""
+    """Split by the name of a shard, None if the name has none."""
     shard = SHARD.match(file.stem)
     return SPLIT_NAMES.get(shard["split"], shard["split"]) if shard else SPLIT_NAMES.get(file.stem)
 

@@ -240,7 +240,7 @@ def test_filter_survives_the_address() -> None:
         ({"least": "ten"}, "number of years"),
         ({"least": "nan"}, "number of years"),
         ({"most": "-1"}, "number of years"),
-        ({"least": "5", "most": "4"}, "no error lies between"),
+        ({"least": "5", "most": "4"}, "no error is in between"),
         ({"having": "dark", "lacking": "dark"}, "cannot be both"),
     ],
 )

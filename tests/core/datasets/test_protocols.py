@@ -66,7 +66,7 @@ class TestLeaks:
     def test_people_files_and_images_are_found(self) -> None:
         assert self.found(train=[0], test=[1]) == [("subject", "x")]
         assert self.found(train=[1], test=[2]) == [("file", "2.jpg")]
-        assert self.found(train=[2], val=[3], test=[2]) == [("file", "2.jpg"), ("picture", "2")]
+        assert self.found(train=[2], val=[3], test=[2]) == [("file", "2.jpg"), ("image", "2")]
 
     def test_names_of_other_sets_and_unknown_people_are_no_leak(self) -> None:
         assert self.found(train=[0], test=[2, 3]) == []
@@ -165,7 +165,7 @@ class TestAgeBins:
             stratified_age_bins(faces(30))
         with pytest.raises(DatasetError, match="too few"):
             stratified_age_bins([])
-        with pytest.raises(DatasetError, match="5,000 images are asked for, 30"):
+        with pytest.raises(DatasetError, match="5,000 images are needed, but only 30"):
             stratified_age_bins(faces(30), count=PAPER_COUNT)
         with pytest.raises(ValueError, match="add up to 1"):
             stratified_age_bins(faces(30), shares=(0.9, 0.1, 0.1))
