@@ -59,8 +59,8 @@ def read(path: Path) -> LoadedDataset:
         raise DatasetError(f"{path} does not contain {EXPECTS}")
     if not _one_dataset(files):
         raise DatasetError(
-            f"{path} contains several datasets ({', '.join(file.name for file in files)}): name one of the"
-            " files"
+            f"{path} contains several datasets ({', '.join(file.name for file in files)}): name one"
+            " of the files"
         )
     name = path.stem if path.is_file() else path.resolve().name
     collector = Collector(name)

@@ -248,7 +248,7 @@ class TestUtkface:
         assert labels["30_3_1_20170116184028386.jpg.chip.jpg"] == (30, None, "Black")
         assert Counter(reason for _, reason in loaded.incomplete) == {
             "the name lacks gender or race: both left unknown": 3,
-            "the gender in the name is not one of the set's codes": 2,
+            "the gender in the name is not one of the dataset's codes": 2,
         }
         assert set(reasons(loaded)) == {"portrait.jpg", "200_0_0_20170116184028387.jpg.chip.jpg"}
 
@@ -540,7 +540,7 @@ class TestHub:
         root = samples.write_hub(tmp_path / "faces")
         (root / "data" / "train-00001-of-00002.parquet").rename(root / "other.parquet")
         (root / "other.parquet").rename(root / "data" / "other.parquet")
-        with pytest.raises(DatasetError, match="give one of the files"):
+        with pytest.raises(DatasetError, match="name one of the files"):
             load_dataset(root)
         (root / "data" / "other.parquet").unlink()
         assert load_dataset(root).notes == ("only 1 of 2 shards of train are here",)
