@@ -32,7 +32,7 @@ from agegender_core.analysis.plot_data import (
     gender_reliability,
     interval_coverage,
 )
-from agegender_core.analysis.prediction_table import ErrorTable, make_table, read_table
+from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.analysis.slices import slice_table, worst_slices
 from agegender_core.errors import AgeGenderError
@@ -122,13 +122,6 @@ def _drawn(rows: int, weights: int) -> dict[str, pd.DataFrame]:
         chr(97 + index): drawn_predictions(rows, 0, index + 1, 6 + 0.3 * index)
         for index in range(weights)
     }
-
-
-def drawn_table(rows: int, weights: int = 3) -> ErrorTable:
-    """A synthetic table of ``rows`` images and ``weights`` models, named a, b, c and so on, each a
-    little worse than the one before.
-    """
-    return make_table("drawn", _drawn(rows, weights), drawn_conditions(rows))
 
 
 def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:

@@ -30,14 +30,7 @@ def has_near_duplicate(records: Sequence[FaceRecord], others: Sequence[FaceRecor
 
 
 def _thumbnails(records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N, 576) grey thumbnails of mean 0 and length 1, so that a product is a correlation."""
-    grey = (
-        np.asarray(load_crops(records, THUMBNAIL), np.float32)
-        .mean(axis=3)
-        .reshape(len(records), -1)
-    )
-    grey -= grey.mean(axis=1, keepdims=True)
-    return grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
+    return grey_thumbnails(load_crops(records, THUMBNAIL))
 
 
 BLOCK = 1024

@@ -16,9 +16,9 @@ from agegender_core.analysis.paired_comparison import (
     slice_wins,
 )
 from agegender_core.analysis.prediction_table import ErrorTable, make_table
-from agegender_core.analysis.slices import slice_mask
 from agegender_core.benchmarks.error_analysis import drawn_conditions, drawn_predictions
 from agegender_core.errors import ConfigError
+from tests.support.slices import slice_mask
 
 ROWS = 500
 GOOD, BAD = (

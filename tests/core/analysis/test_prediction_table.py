@@ -27,9 +27,9 @@ from agegender_core.analysis.prediction_table import (
 from agegender_core.benchmarks.error_analysis import (
     drawn_conditions,
     drawn_predictions,
-    drawn_table,
     error_bench_table,
     run_error_bench,
+    write_drawn,
 )
 from agegender_core.errors import AgeGenderError, ConfigError, DatasetError
 
@@ -316,8 +316,8 @@ def test_pages_hold_every_row_once() -> None:
         page(rows, 1, 0)
 
 
-def test_drawn_tables_are_about_the_same_images_and_the_bench_runs() -> None:
-    table = drawn_table(300)
+def test_drawn_tables_are_about_the_same_images_and_the_bench_runs(tmp_path: Path) -> None:
+    table = read_table(tmp_path, "drawn", write_drawn(tmp_path, 300))
     assert table.weights == ("a", "b", "c") and table.measured
     assert drawn_predictions(50).equals(drawn_predictions(50)) and not table.predictions_for("a")[
         "error"
