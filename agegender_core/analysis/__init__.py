@@ -1,3 +1,3 @@
-"""What a network gets wrong, for whom, and why: from the prediction tables in ``reports/``, without
-the network and without its images.
+"""Error analysis: what a model gets wrong, for whom, and why, from the prediction tables in
+``reports/``, without the model and without images.
 """

@@ -1,5 +1,5 @@
-"""Which images a gallery shows, in which order: a filter that fits into a web address, and sort
-keys. All of it on whole columns.
+"""Which images a gallery shows, in which order: a filter that fits into a URL, and sort keys. Works
+on whole columns.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ VALUES: dict[str, tuple[str, ...]] = {
     "having": tuple(CONDITIONS),
     "lacking": tuple(CONDITIONS),
 }
-"""What the choices of a ``Filter`` may be, in order."""
+"""Values that the fields of a ``Filter`` may have, in order."""
 VERDICTS = {"right": 1.0, "wrong": 0.0}
 TASKS = ("age", "gender", "race")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Images to keep; every field that is set narrows the choice, an empty one does not.
+    """Images to select; every field that is set narrows the selection, an empty one does not.
 
     ``age``, ``gender``, ``race``: any of these labels, «unlabelled» among them. ``having``: all of
-    these conditions hold; ``lacking``: none of these does. ``age_is``, ``gender_is``, ``race_is``:
-    «right» or «wrong», see ``table.derive``; images without label or answer are neither. ``least``,
-    ``most``: bounds of the absolute error in years, both inclusive. ``file``: part of the file's
-    name, in any case.
+    these conditions apply; ``lacking``: none of these does. ``age_is``, ``gender_is``, ``race_is``:
+    «right» or «wrong», see ``prediction_table.derive``; images without label or prediction are
+    neither. ``least``, ``most``: bounds of the absolute error in years, both inclusive. ``file``:
+    part of the file's name, in any case.
     """
 
     age: tuple[str, ...] = ()
@@ -61,22 +61,22 @@ class Filter:
     file: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ``ConfigError`` for an impossible choice; puts choices into their natural order,
-        so that equal filters are equal.
+        """Raises ``ConfigError`` for an impossible value; sorts values in natural order, so that
+        equivalent filters are equal.
         """
         for name, known in VALUES.items():
             object.__setattr__(self, name, _choices(name, getattr(self, name), known))
         for task in TASKS:
             if (verdict := getattr(self, f"{task}_is")) not in ("", *VERDICTS):
-                raise ConfigError(f"{task}_is={verdict!r}: give right or wrong")
+                raise ConfigError(f"{task}_is={verdict!r}: use right or wrong")
         for name in ("least", "most"):
             bound = getattr(self, name)
             if bound is not None and not (math.isfinite(bound) and bound >= 0):
-                raise ConfigError(f"{name}={bound}: give a number of years from 0")
+                raise ConfigError(f"{name}={bound}: use a number of years from 0")
             object.__setattr__(self, name, None if bound is None else float(bound))
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ConfigError(
-                f"least={self.least:g} is more than most={self.most:g}: no error lies between them"
+                f"least={self.least:g} is more than most={self.most:g}: no error is in between"
             )
         if both := set(self.having) & set(self.lacking):
             raise ConfigError(
@@ -84,7 +84,7 @@ class Filter:
             )
 
     def query(self) -> dict[str, str]:
-        """Parameters of a web address, decoded, with nothing for fields that are not set.
+        """Decoded query parameters, none for fields that are not set.
         ``read_filter`` reads them.
         """
         found: dict[str, str] = {}
@@ -95,7 +95,7 @@ class Filter:
         return found
 
     def mask(self, table: ErrorTable, weights: str) -> np.ndarray:
-        """(N,) bool: which images stay, by the answers of ``weights``."""
+        """(N,) bool: which images are selected, by the predictions of ``weights``."""
         keep = np.ones(len(table), bool)
         for dimension in DIMENSIONS:
             if chosen := getattr(self, dimension):
@@ -120,8 +120,8 @@ class Filter:
 
 
 def read_filter(parameters: Mapping[str, str], others: Collection[str] = ()) -> Filter:
-    """Filter of a web address's decoded ``parameters``; ``others``: parameters of the page that are
-    none of the filter's business.
+    """Filter of decoded query ``parameters``; ``others``: parameters of the page that do not belong
+    to the filter.
 
     Strict: raises ``ConfigError`` for an unknown parameter or value, an empty one, or one given
     twice.
@@ -138,14 +138,14 @@ def read_filter(parameters: Mapping[str, str], others: Collection[str] = ()) -> 
 
 def _read_value(name: str, text: str) -> object:
     if not text.strip():
-        raise ConfigError(f"{name} is empty: leave it out or give it a value")
+        raise ConfigError(f"{name} is empty: omit it or set a value")
     if name in VALUES:
         return tuple(text.split(","))
     if name in ("least", "most"):
         try:
             return float(text)
         except ValueError as error:
-            raise ConfigError(f"{name}={text!r}: give a number of years from 0") from error
+            raise ConfigError(f"{name}={text!r}: use a number of years from 0") from error
     return text
 
 
@@ -155,7 +155,7 @@ def _choices(name: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> tupl
             f"{name}: unknown value {', '.join(map(repr, unknown))}; known: {', '.join(known)}"
         )
     if len(set(chosen)) < len(chosen):
-        raise ConfigError(f"{name}: a value is given twice in {','.join(chosen)}")
+        raise ConfigError(f"{name}: a value is repeated in {','.join(chosen)}")
     return tuple(value for value in known if value in chosen)
 
 
@@ -178,8 +178,8 @@ def _codes(categories: pd.Index, chosen: tuple[str, ...]) -> list[tuple[int, str
 
 @dataclass(frozen=True)
 class Sort:
-    """An order of tiles. ``key``: table, weights and other weights to (N,) numbers, the first
-    tile's the largest; NaN comes last.
+    """An order of tiles. ``key``: table, weights and other weights to (N,) numbers, descending; NaN
+    comes last.
 
     ``two``: whether it needs the other weights.
     """
@@ -208,8 +208,8 @@ def _gender_disagreement(table: ErrorTable, weights: str, other: str) -> np.ndar
 
 
 def male_share(answers: pd.DataFrame) -> np.ndarray:
-    """(N,) probability a network gives «Male»; 1 or 0 where it gives none; NaN without an
-    answer.
+    """(N,) probability of «Male»; 1 or 0 for models without probabilities; NaN without a
+    prediction.
     """
     sure = answers["gender_probability"].fillna(1.0)
     return (
@@ -229,8 +229,8 @@ SORTS: dict[str, Sort] = {
                 table.predictions_for(weights)["error"].abs().to_numpy(float)
             ),
         ),
-        Sort("too_old", "guessed too old", _column("error")),
-        Sort("too_young", "guessed too young", _column("error", -1)),
+        Sort("too_old", "estimated too old", _column("error")),
+        Sort("too_young", "estimated too young", _column("error", -1)),
         Sort("outside", "farthest outside the interval", _column("outside")),
         Sort("widest", "least sure of the age: widest interval", _column("width")),
         Sort("narrowest", "surest of the age: narrowest interval", _column("width", -1)),
@@ -248,7 +248,7 @@ SORTS: dict[str, Sort] = {
         ),
         Sort(
             "file",
-            "as in the set",
+            "as in the dataset",
             lambda table, weights, other: -np.arange(len(table), dtype=float),
         ),
     )
@@ -263,10 +263,10 @@ def order(
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """(M,) positions of the images in ``mask`` (N,) bool, default all, in the order ``sort``; ties
-    stay in the order of the dataset.
+    are in the order of the dataset.
 
-    Raises ``ConfigError`` for an unknown order or one that needs ``other`` weights where none are
-    given.
+    Raises ``ConfigError`` for an unknown order or one that needs ``other`` weights if there are
+    none.
     """
     if sort not in SORTS:
         raise ConfigError(f"unknown order {sort!r}; known: {', '.join(SORTS)}")
@@ -278,11 +278,11 @@ def order(
 
 
 def page(rows: np.ndarray, number: int, size: int) -> tuple[np.ndarray, int]:
-    """Positions on page ``number``, counted from 1 and kept within what there is, and the number of
-    pages, at least 1.
+    """Positions on page ``number``, counted from 1 and clamped to the pages there are, and the
+    number of pages, at least 1.
     """
     if size < 1:
-        raise ConfigError(f"a page of {size} tiles: give 1 or more")
+        raise ConfigError(f"a page of {size} tiles: use 1 or more")
     pages = max(1, -(-len(rows) // size))
     start = (min(max(number, 1), pages) - 1) * size
     return rows[start : start + size], pages

@@ -1,7 +1,6 @@
-"""Image conditions, as numbers: sharpness, exposure, colour, size and pose of the one face that
-counts.
+"""Image conditions as numbers: sharpness, exposure, colour, size and pose of the main face.
 
-All but size and pose are measured on the crop that networks see, aligned by ``alignment``, at
+All but size and pose are measured on the crop that networks get, aligned by ``alignment``, at
 ``CROP``: a face of any size in any image is measured at the same scale. Pixel values run from 0 to
 255.
 """
@@ -23,24 +22,24 @@ CROP = InputSpec()
 """64 px a side with a margin of a tenth: the face itself is 53 px wide."""
 LUMA = np.array([0.299, 0.587, 0.114])
 DARKEST, BRIGHTEST = 4, 251
-"""A pixel at most, or at least, so bright shows nothing any more."""
+"""Pixels at most, or at least, this bright have no detail left."""
 NOSE = 0.45
-"""How far the tip of a nose stands before the plane of eyes and mouth, in mean widths of these two;
-a rough average of people.
+"""How far the tip of a nose is in front of the plane of eyes and mouth, in mean widths of these
+two; a rough average over people.
 """
 ROUNDING = 20.0
-"""Added to the coarse detail: what is below it, in squared steps of 256, is rounding and no detail
-of a face.
+"""Added to the coarse detail: what is below it, in squared steps of 256, is rounding and not
+detail of a face.
 """
 
 MEASURES = ("sharpness", "luminance", "crushed", "blown", "chroma", "face_side", "yaw", "roll")
 """``sharpness``: variance of the Laplacian at ``CROP`` against that at half the size.
-``luminance``: mean luma, 0 to 1; it follows skin as well as light, so compare it within a group of
-people. ``crushed``, ``blown``: shares of pixels at the dark and the bright end. ``chroma``: spread
-of the colours around their mean against the mean luma; toned black and white images have next to
-none. ``face_side``: side of the face in pixels of the image as it is stored. ``yaw``: degrees the
-head is turned, positive where the nose points to the image's right;
-``roll``: degrees it is tilted clockwise. Both are NaN without landmarks.
+``luminance``: mean luma, 0 to 1; it depends on skin as well as light, so compare it within a group
+of people. ``crushed``, ``blown``: shares of pixels at the dark and the bright end. ``chroma``:
+spread of the colours around their mean against the mean luma; toned black-and-white images have
+almost none. ``face_side``: side of the face in pixels of the image as it is stored. ``yaw``:
+degrees the head is turned, positive where the nose points to the image's right; ``roll``: degrees
+it is tilted clockwise. Both are NaN without landmarks.
 """
 
 COLUMNS = ("file", "readable", "face_found", *MEASURES)
@@ -49,20 +48,20 @@ COLUMNS = ("file", "readable", "face_found", *MEASURES)
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that may be the matter with an image. ``holds``: table of ``COLUMNS`` to (N,) bool;
-    what is not measured holds not.
+    """A possible problem of an image. ``applies``: table of ``COLUMNS`` to (N,) bool; False where
+    it was not measured.
     """
 
     name: str
     title: str
     rule: str
-    holds: Callable[[pd.DataFrame], pd.Series]
+    applies: Callable[[pd.DataFrame], pd.Series]
 
 
 BLURRED, DARK, BRIGHT, CLIPPED, GREY, SMALL, PROFILE = 0.18, 0.2, 0.7, 0.2, 0.03, 48.0, 45.0
-"""Thresholds of the conditions below, in the units of ``MEASURES``, set by looking at FairFace's
-images in order of each measure. A face below ``SMALL`` is enlarged before the networks with the
-smallest input see it.
+"""Thresholds of the conditions below, in the units of ``MEASURES``, chosen by viewing FairFace's
+images sorted by each measure. A face below ``SMALL`` is enlarged even for the networks with the
+smallest input.
 """
 
 CONDITIONS: dict[str, Condition] = {
@@ -126,9 +125,9 @@ def measure(image: Image.Image, face: Face) -> dict[str, float]:
 
 
 def sharpness(luma: np.ndarray) -> float:
-    """Variance of the Laplacian of (H, W) luma against its variance at half the size: how much of
-    the detail is fine. Contrast drops out, and so does what is no detail, such as the edge of a
-    face before a bright wall. Blur by a pixel or more leaves little.
+    """Variance of the Laplacian of (H, W) luma against its variance at half the size: the share
+    of fine detail. Contrast cancels out, and so do large edges, such as that of a face before a
+    bright wall. Blur of a pixel or more leaves little.
     """
     half = (luma[::2, ::2] + luma[1::2, ::2] + luma[::2, 1::2] + luma[1::2, 1::2]) / 4
     return float(laplacian(luma).var() / (laplacian(half).var() + ROUNDING))
@@ -153,9 +152,9 @@ def chroma(pixels: np.ndarray) -> float:
 def pose(face: Face) -> dict[str, float]:
     """``face_side``, ``yaw`` and ``roll`` of ``MEASURES``.
 
-    Yaw: how far the nose lies beside the line from the middle of the eyes to the middle of the
-    mouth, against the width of both. Under a turn by t the width shrinks by cos t and the nose
-    moves by ``NOSE`` sin t. Five points give no more than a rough angle.
+    Yaw: how far the nose is from the line between the middle of the eyes and the middle of the
+    mouth, relative to the width of both. If the head turns by t, the width shrinks by cos t and the
+    nose moves by ``NOSE`` sin t. Five points give only a rough angle.
     """
     frame = face_frame(face)
     side = math.hypot(frame[0, 0], frame[1, 0])
@@ -175,10 +174,10 @@ def pose(face: Face) -> dict[str, float]:
     }
 
 
-def held(table: pd.DataFrame) -> pd.DataFrame:
-    """(N, conditions) bool of a table of ``COLUMNS``: which of ``CONDITIONS`` hold."""
+def conditions_met(table: pd.DataFrame) -> pd.DataFrame:
+    """(N, conditions) bool of a table of ``COLUMNS``: which of ``CONDITIONS`` apply."""
     return pd.DataFrame(
-        {name: item.holds(table).fillna(False).astype(bool) for name, item in CONDITIONS.items()},
+        {name: item.applies(table).fillna(False).astype(bool) for name, item in CONDITIONS.items()},
         index=table.index,
     )
 

@@ -14,7 +14,7 @@ from agegender_core.analysis.image_quality import COLUMNS, MEASURES, empty_row, 
 from agegender_core.analysis.parquet_io import read_optional_parquet
 from agegender_core.datasets import FaceRecord, iter_images, read_records
 from agegender_core.datasets.crop_cache import chip_face
-from agegender_core.datasets.readers import LoadedSet, load_set
+from agegender_core.datasets.readers import LoadedDataset, load_dataset
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError, DatasetError, DetectorError, InvalidImageError
 from agegender_core.types import Face
@@ -22,43 +22,48 @@ from agegender_core.vision.image_io import load_image
 
 Progress = Callable[[int, int], None]
 FindFace = Callable[[Image.Image, FaceRecord], tuple[Face | None, bool]]
-"""Image and label to the face to measure, None for none, and whether it was found."""
+"""Image and label to the face to measure, None for none, and whether it was detected."""
 
 
-def conditions_path(reports: Path, set_name: str) -> Path:
-    """Where the conditions of ``set_name`` are kept."""
-    return reports / "conditions" / f"{set_name}.parquet"
+def conditions_path(reports: Path, dataset_name: str) -> Path:
+    """Path of the conditions of ``dataset_name``."""
+    return reports / "conditions" / f"{dataset_name}.parquet"
 
 
-def read_conditions(reports: Path, set_name: str) -> pd.DataFrame | None:
-    """Table of ``COLUMNS``, or None where nobody has measured the dataset. Raises ``DatasetError``
-    for a file of another make.
+def read_conditions(reports: Path, dataset_name: str) -> pd.DataFrame | None:
+    """Table of ``COLUMNS``, or None if the dataset has not been measured. Raises ``DatasetError``
+    for a file in another format.
     """
     return read_optional_parquet(
-        conditions_path(reports, set_name), COLUMNS, f"write it again with «conditions {set_name}»"
+        conditions_path(reports, dataset_name),
+        COLUMNS,
+        f"write it again with «conditions {dataset_name}»",
     )
 
 
 def write_conditions(
-    set_name: str, reports: Path, data: str | Path | None = None, progress: Progress | None = None
+    dataset_name: str,
+    reports: Path,
+    data: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Measure every image of the test split of ``set_name``, write the table and return it.
+    """Measure every image of the test split of ``dataset_name``, write the table and return it.
 
-    ``data``: where the dataset lies in another layout (a folder, Parquet, hub:owner/name); then all
-    its images are measured. An image that is missing or damaged has a row that says so. Raises
+    ``data``: path of the dataset in another layout (a folder, Parquet, hub:owner/name); then all
+    its images are measured. Missing or damaged images are marked in their rows. Raises
     ``ConfigError`` for a dataset without a test split, ``DatasetError`` for an absent one.
     """
     if data is None:
-        if set_name not in TEST_SPLITS:
-            raise ConfigError(f"unknown set {set_name!r}; known: {', '.join(TEST_SPLITS)}")
-        records = read_records(set_name, TEST_SPLITS[set_name])
-        encoded = _own_images(set_name, records)
+        if dataset_name not in TEST_SPLITS:
+            raise ConfigError(f"unknown dataset {dataset_name!r}; known: {', '.join(TEST_SPLITS)}")
+        records = read_records(dataset_name, TEST_SPLITS[dataset_name])
+        encoded = _own_images(dataset_name, records)
     else:
-        loaded = load_set(data)
+        loaded = load_dataset(data)
         records = list(loaded.records)
         encoded = ((record, _layout_image(loaded, record)) for record in records)
     table = measure_records(records, encoded, progress)
-    path = conditions_path(reports, set_name)
+    path = conditions_path(reports, dataset_name)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_parquet(path, index=False, compression="zstd")
     return table
@@ -96,13 +101,17 @@ def measure_records(
     return table.round(digits).astype(dict.fromkeys(MEASURES, "float32"))
 
 
-def _own_images(set_name: str, records: Sequence[FaceRecord]) -> Iterator[tuple[FaceRecord, bytes]]:
-    places = {record.row: record for record in records}
-    return ((places[row], content or b"") for row, content in iter_images(set_name, list(places)))
+def _own_images(
+    dataset_name: str, records: Sequence[FaceRecord]
+) -> Iterator[tuple[FaceRecord, bytes]]:
+    by_row = {record.row: record for record in records}
+    return (
+        (by_row[row], content or b"") for row, content in iter_images(dataset_name, list(by_row))
+    )
 
 
-def _layout_image(loaded: LoadedSet, record: FaceRecord) -> bytes:
-    """The encoded image, or nothing where it is missing: one bad image does not stop a batch."""
+def _layout_image(loaded: LoadedDataset, record: FaceRecord) -> bytes:
+    """The encoded image, or nothing if it is missing: one bad image does not stop a batch."""
     try:
         return loaded.image_bytes(record)
     except DatasetError:
@@ -123,8 +132,8 @@ def _row(record: FaceRecord, content: bytes, find: FindFace) -> dict[str, object
 
 
 def _labelled_face(image: Image.Image, record: FaceRecord) -> tuple[Face | None, bool]:
-    """A chip without landmarks shows no face to the detector, yet networks see all of it: so is it
-    measured.
+    """The detector sees no face in a chip without landmarks, yet networks use the whole chip, so it
+    is measured.
     """
     return chip_face(image, record), record.landmarks is not None
 

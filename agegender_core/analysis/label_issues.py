@@ -1,9 +1,9 @@
 """Labels that may be wrong: several networks agree against them, or near-duplicates have different
 ones.
 
-Networks trained on the same images make the same mistakes, so agreement is a reason to look and no
-proof. Networks also guess old people too young and so on: what counts is an error beyond the one
-usual for that label.
+Networks trained on the same images make the same mistakes, so agreement is a reason to check, not a
+proof. Networks also tend to estimate old people too young and so on: only an error beyond the usual
+one at that label counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agegender_core.analysis.filters import TASKS, male_share
 from agegender_core.analysis.parquet_io import read_optional_parquet
 from agegender_core.analysis.prediction_table import ErrorTable
 from agegender_core.datasets.near_duplicates import (
-    FAIRFACE_TWINS,
+    FAIRFACE_DUPLICATE_CORRELATION,
     grey_thumbnails,
     near_duplicate_pairs,
 )
@@ -27,9 +27,9 @@ from agegender_core.errors import ConfigError
 from agegender_core.labels import GENDERS
 
 WINDOW = 201
-"""The usual error at a label is the median over so many images with labels around it."""
-LEAST_YEARS = 10.0
-TWIN_COLUMNS = (
+"""The usual error at a label is the median over this many images with the nearest labels."""
+MIN_YEARS = 10.0
+DUPLICATE_COLUMNS = (
     "file",
     "other_file",
     "correlation",
@@ -45,18 +45,18 @@ TWIN_COLUMNS = (
 )
 
 
-def label_suspects(
+def find_label_issues(
     table: ErrorTable, task: str, weights: Sequence[str] | None = None, agreeing: int | None = None
 ) -> pd.DataFrame:
     """Images whose label of ``task`` («age», «gender», «race») at least ``agreeing`` of ``weights``
-    contradict alike, default all.
+    contradict in the same way, default all.
 
-    Columns: ``row``, the position in the table, ``file``, ``label``, ``answers`` in words by
-    weights, ``agree``, how many contradict the label alike, and ``score``, by which rows are
-    sorted. Age: ``years`` is how far the agreeing are off at least, on one side, beyond the error
-    usual at that label, ``LEAST_YEARS`` or more; the score is the same in usual spreads at that
-    label. Gender: the score is the mean probability they give against the label, a half where none
-    gives any. Race: the number that agree on another.
+    Columns: ``row``, the position in the table, ``file``, ``label``, ``answers`` as text by
+    weights, ``agree``, how many contradict the label in the same way, and ``score``, by which rows
+    are sorted. Age: ``years`` is the least error of those that agree, on one side, beyond the error
+    usual at that label, at least ``MIN_YEARS``; the score is the same in usual spreads at that
+    label. Gender: the score is their mean probability against the label, a half without
+    probabilities. Race: the number that agree on another.
 
     Raises ``ConfigError`` for an unknown task, fewer than two networks, or more agreeing than there
     are.
@@ -69,8 +69,8 @@ def label_suspects(
         raise ConfigError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
     if not 2 <= agreeing <= len(set(weights)):
         raise ConfigError(
-            f"{agreeing} agreeing of {len(set(weights))} networks: one alone proves nothing, give"
-            " at least two of more"
+            f"{agreeing} agreeing of {len(set(weights))} networks: one alone proves nothing, use at"
+            " least two"
         )
     score, agree, extra, keep = {"age": _age, "gender": _gender, "race": _race}[task](
         table, weights, agreeing
@@ -90,7 +90,7 @@ def label_suspects(
         "file": table.labels["file"].to_numpy()[rows],
         "label": label.astype(object).to_numpy()[rows],
     }
-    answers = [_in_words(table, task, weights, row) for row in rows.tolist()]
+    answers = [_answers_text(table, task, weights, row) for row in rows.tolist()]
     columns = {
         "agree": agree[rows],
         **{name: values[rows] for name, values in extra.items()},
@@ -100,19 +100,22 @@ def label_suspects(
 
 
 def disputed_tasks(table: ErrorTable) -> list[str]:
-    """(N,) the labels of each image that more than half of all models contradict alike: «age»,
-    «gender», «age, gender» or nothing.
+    """(N,) the labels of each image that more than half of all models contradict in the same way:
+    «age», «gender», «age, gender» or nothing.
 
-    The rules are those of ``label_suspects``; a task that fewer than two models answer is never
-    disputed.
+    The rules are those of ``find_label_issues``; a task of fewer than two models is never disputed.
     """
     found = [""] * len(table)
     for task in ("age", "gender"):
         right = "error" if task == "age" else f"{task}_right"
-        able = [name for name in table.weights if table.predictions_for(name)[right].notna().any()]
-        if len(able) < 2:
+        models = [
+            name for name in table.weights if table.predictions_for(name)[right].notna().any()
+        ]
+        if len(models) < 2:
             continue
-        *_, keep = {"age": _age, "gender": _gender}[task](table, able, max(2, len(able) // 2 + 1))
+        *_, keep = {"age": _age, "gender": _gender}[task](
+            table, models, max(2, len(models) // 2 + 1)
+        )
         for row in np.flatnonzero(keep):
             found[row] = f"{found[row]}, {task}" if found[row] else task
     return found
@@ -122,7 +125,7 @@ def usual_error(
     label_years: np.ndarray, error: np.ndarray, window: int = WINDOW
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) median error and (N,) spread around it, at least one year, over the ``window`` images
-    with the nearest labels; NaN without both.
+    with the nearest labels; NaN without label or error.
 
     The spread is the median absolute deviation, scaled to be a standard deviation for normal
     errors.
@@ -142,17 +145,17 @@ def usual_error(
 
 def conflicting_duplicates(records: Sequence[FaceRecord], pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs of ``near_duplicate_pairs`` whose labels differ, farthest apart first:
-    ``TWIN_COLUMNS``.
+    ``DUPLICATE_COLUMNS``.
 
     ``age`` is a year or a range in words; ``years_apart`` between ages or nearest ends of ranges, 0
-    where they meet, NaN where one is unknown. Labels that only one of the two has are no conflict.
+    where they meet, NaN where one is unknown. A label that only one of the two has is no conflict.
     """
     columns = (pairs[name].tolist() for name in ("one", "other", "correlation"))
     rows = [
-        _twins(records[one], records[other], correlation)
+        _labels_of_pair(records[one], records[other], correlation)
         for one, other, correlation in zip(*columns, strict=True)
     ]
-    found = pd.DataFrame(rows, columns=list(TWIN_COLUMNS))
+    found = pd.DataFrame(rows, columns=list(DUPLICATE_COLUMNS))
     differ = found["years_apart"] > 0
     for name in ("gender", "race"):
         differ |= (
@@ -167,47 +170,51 @@ def conflicting_duplicates(records: Sequence[FaceRecord], pairs: pd.DataFrame) -
     )
 
 
-def write_twins(set_name: str, reports: Path) -> pd.DataFrame:
-    """Find near-duplicates with different labels among all splits of ``set_name``, write them
+def write_conflicting_duplicates(dataset_name: str, reports: Path) -> pd.DataFrame:
+    """Find near-duplicates with different labels among all splits of ``dataset_name``, write them
     beside the conditions and return them.
 
-    Test splits alone hold none: they keep one image of each group of near-duplicates. Raises
+    Test splits alone contain none: they have one image of each group of near-duplicates. Raises
     ``DatasetError`` where the images are absent.
     """
     from agegender_core.datasets import read_records
     from agegender_core.datasets.crop_cache import load_crops
-    from agegender_core.datasets.near_duplicates import THUMBNAIL, TWINS
+    from agegender_core.datasets.near_duplicates import DUPLICATE_CORRELATION, THUMBNAIL
 
-    records = read_records(set_name)
+    records = read_records(dataset_name)
     thumbnails = grey_thumbnails(load_crops(records, THUMBNAIL))
     found = conflicting_duplicates(
         records,
-        near_duplicate_pairs(thumbnails, FAIRFACE_TWINS if set_name == "fairface" else TWINS),
+        near_duplicate_pairs(
+            thumbnails,
+            FAIRFACE_DUPLICATE_CORRELATION if dataset_name == "fairface" else DUPLICATE_CORRELATION,
+        ),
     )
-    path = twins_path(reports, set_name)
+    path = duplicates_path(reports, dataset_name)
     path.parent.mkdir(parents=True, exist_ok=True)
     found.astype({"age": str, "other_age": str}).to_parquet(path, index=False, compression="zstd")
     return found
 
 
-def read_twins(reports: Path, set_name: str) -> pd.DataFrame | None:
-    """What ``write_twins`` wrote, ages as words, or None. Raises ``DatasetError`` for a file of
-    another make.
+def read_conflicting_duplicates(reports: Path, dataset_name: str) -> pd.DataFrame | None:
+    """What ``write_conflicting_duplicates`` wrote, ages as words, or None. Raises ``DatasetError``
+    for a file in
+    another format.
     """
     return read_optional_parquet(
-        twins_path(reports, set_name),
-        TWIN_COLUMNS,
-        f"write it again with «conditions --twins {set_name}»",
+        duplicates_path(reports, dataset_name),
+        DUPLICATE_COLUMNS,
+        f"write it again with «conditions --twins {dataset_name}»",
     )
 
 
-def twins_path(reports: Path, set_name: str) -> Path:
-    """Where near-duplicates with different labels are kept."""
-    return reports / "conditions" / "twins" / f"{set_name}.parquet"
+def duplicates_path(reports: Path, dataset_name: str) -> Path:
+    """Path of the near-duplicates with different labels."""
+    return reports / "conditions" / "twins" / f"{dataset_name}.parquet"
 
 
 Found = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]
-"""Score (N,), how many agree (N,), further columns, and which images are suspect (N,) bool."""
+"""Score (N,), how many agree (N,), further columns, and which images are issues (N,) bool."""
 
 
 def _age(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
@@ -222,9 +229,9 @@ def _age(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
     years, score = np.stack(beyond, axis=1), np.stack(in_spreads, axis=1)  # (N, K)
     older, younger = (_nth_largest(sign * years, agreeing) for sign in (1, -1))
     sign = np.where(older >= younger, 1, -1)[:, None]
-    agree = (sign * years >= LEAST_YEARS).sum(axis=1)
+    agree = (sign * years >= MIN_YEARS).sum(axis=1)
     least = np.maximum(older, younger)
-    return _nth_largest(sign * score, agreeing), agree, {"years": least}, least >= LEAST_YEARS
+    return _nth_largest(sign * score, agreeing), agree, {"years": least}, least >= MIN_YEARS
 
 
 def _gender(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
@@ -260,11 +267,11 @@ def _race(table: ErrorTable, weights: Sequence[str], agreeing: int) -> Found:
 
 
 def _nth_largest(values: np.ndarray, n: int) -> np.ndarray:
-    """(N, K) to (N,): the ``n`` th largest of each row."""
+    """(N, K) to (N,): the ``n``-th largest of each row."""
     return -np.partition(-values, n - 1, axis=1)[:, n - 1]
 
 
-def _in_words(table: ErrorTable, task: str, weights: Sequence[str], row: int) -> str:
+def _answers_text(table: ErrorTable, task: str, weights: Sequence[str], row: int) -> str:
     parts = []
     for name in weights:
         answers = table.predictions_for(name)
@@ -282,7 +289,7 @@ def _in_words(table: ErrorTable, task: str, weights: Sequence[str], row: int) ->
     return "; ".join(parts)
 
 
-def _twins(one: FaceRecord, other: FaceRecord, correlation: float) -> tuple[object, ...]:
+def _labels_of_pair(one: FaceRecord, other: FaceRecord, correlation: float) -> tuple[object, ...]:
     spans = [
         (record.age, record.age) if record.age is not None else record.age_range
         for record in (one, other)

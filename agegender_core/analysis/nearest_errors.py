@@ -1,8 +1,8 @@
-"""Look-alikes in error: images on which networks go wrong in the same way, whatever they show.
+"""Similar mistakes: images on which networks go wrong in the same way, whatever they show.
 
-An image is a point: each network's error and interval width, what it gives the labelled gender, and
-the labelled age. Each coordinate is centred and scaled by the middle half of the images, so that
-none rules by its unit.
+An image is a point: each network's error and interval width, its probability of the labelled
+gender, and the labelled age. Each coordinate is centred and scaled by the interquartile range, so
+that units do not matter.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from agegender_core.analysis.prediction_table import ErrorTable
 from agegender_core.errors import ConfigError
 
 FARTHEST = 6.0
-"""Coordinates are clipped to so many scales: beyond, far is far."""
+"""Coordinates are clipped to this many scales: beyond, distance means nothing."""
 AGE_WEIGHT = 0.5
-"""Same errors count more than same ages."""
+"""Equal errors count more than equal ages."""
 SHARED = 0.5
-"""Two images are compared where they share at least so much of what is known of the first."""
+"""Two images are compared if they share at least this much of the known coordinates of the first.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorSpace:
-    """``points``: (N, D) float32 coordinates, NaN where unknown; ``names``: what each of them
-    is.
+    """``points``: (N, D) float32 coordinates, NaN where unknown; ``names`` of the
+    coordinates.
     """
 
     points: np.ndarray
@@ -44,24 +45,24 @@ def error_space(table: ErrorTable, weights: Sequence[str] | None = None) -> Erro
             columns[f"{name} {what}"] = answers[what].to_numpy(float)
     columns["labelled age"] = (table.labels["age_lo"] + table.labels["age_hi"]).to_numpy(float) / 2
     scaled = {name: _scaled(values) for name, values in columns.items()}
-    kept = {name: values for name, values in scaled.items() if values is not None}
-    if "labelled age" in kept:
-        kept["labelled age"] = AGE_WEIGHT * kept["labelled age"]
+    usable = {name: values for name, values in scaled.items() if values is not None}
+    if "labelled age" in usable:
+        usable["labelled age"] = AGE_WEIGHT * usable["labelled age"]
     points = (
-        np.stack(list(kept.values()), axis=1).astype(np.float32)
-        if kept
+        np.stack(list(usable.values()), axis=1).astype(np.float32)
+        if usable
         else np.empty((len(table), 0), np.float32)
     )
-    return ErrorSpace(points, tuple(kept))
+    return ErrorSpace(points, tuple(usable))
 
 
-def lookalikes(
+def nearest_errors(
     space: ErrorSpace, row: int, count: int = 12, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(M,) positions of the at most ``count`` images nearest to ``row`` and their (M,) distances, a
-    root mean square over what both know.
+    root mean square over the coordinates both have.
 
-    ``mask``: (N,) bool, images to choose from. Raises ``ConfigError`` for a row that is not there.
+    ``mask``: (N,) bool, images to search. Raises ``ConfigError`` for a row that does not exist.
     """
     if not 0 <= row < len(space.points):
         raise ConfigError(
@@ -71,16 +72,16 @@ def lookalikes(
     shared = (~np.isnan(apart)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.sqrt(np.nansum(apart**2, axis=1) / shared)
-    able = (shared > 0) & (shared >= SHARED * (~np.isnan(space.points[row])).sum())
-    able[row] = False
-    rows = np.flatnonzero(able if mask is None else able & mask)
+    candidates = (shared > 0) & (shared >= SHARED * (~np.isnan(space.points[row])).sum())
+    candidates[row] = False
+    rows = np.flatnonzero(candidates if mask is None else candidates & mask)
     near = rows[np.argsort(distance[rows], kind="stable")[:count]]
     return near, distance[near]
 
 
 def _scaled(values: np.ndarray) -> np.ndarray | None:
-    """Centred and scaled by the middle half, or by the standard deviation where that half is one
-    number; None where all are.
+    """Centred and scaled by the interquartile range, or by the standard deviation if that is 0;
+    None if all values are equal.
     """
     if np.isnan(values).all():
         return None

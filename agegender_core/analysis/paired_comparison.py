@@ -1,8 +1,8 @@
-"""Two networks on the same images: the difference image by image, with an interval, and who is
-right where the other is wrong.
+"""Two networks on the same images: the difference image by image, with an interval, and which one
+is right where the other is wrong.
 
-The same images are hard for both, so their errors move together and the difference of a pair is
-known far better than two intervals side by side suggest.
+The same images are hard for both, so their errors are correlated and the paired difference is known
+far more precisely than two separate intervals suggest.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import scipy  # its statistics are loaded at their first use: a gallery has none
 from agegender_core.analysis.prediction_table import ErrorTable
 from agegender_core.analysis.slices import SMALL, TESTED, WORSE, slices_of
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.metrics import METRICS, RESAMPLES, Estimate, bootstrap_mean
+from agegender_core.evaluation.metrics import METRICS, RESAMPLES, bootstrap_mean
+from agegender_core.evaluation.report_types import Estimate
 from agegender_core.evaluation.statistics import LEVEL, holm
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
 CLASSES = tuple(name for name, metric in METRIC_FORMATS.items() if metric.unit == "%")
 """Metrics that are right or wrong for each image."""
 DIRECTED = tuple(name for name, metric in METRIC_FORMATS.items() if metric.ranks)
-"""Metrics of which more, or less, is simply better."""
+"""Metrics by which one network is better than another."""
 
 
 @dataclass(frozen=True)
 class McNemar:
     """Images that only the first, only the second, both or neither gets right, and the exact
-    two-sided ``p`` that neither is right oftener.
+    two-sided ``p`` that both are right equally often.
 
     The p takes images as independent: several of one person make it too small.
     """
@@ -44,9 +45,9 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Paired:
-    """``metric`` of two networks over the images that count for both. ``difference``: second less
+    """``metric`` of two networks over the images that count for both. ``difference``: second minus
     first, with a 95 % bootstrap interval of pairs, drawn by person where all are known. ``better``:
-    «first» or «second» where that interval excludes 0, else empty. ``first_wins``, ``second_wins``,
+    «first» or «second» if that interval excludes 0, else empty. ``first_wins``, ``second_wins``,
     ``ties``: on how many images which is better. ``mcnemar``: for classes, else None.
     """
 
@@ -78,8 +79,8 @@ def compare(
         one, other = _pair(table, first, second, metric, mask)
         if len(one) == 0:
             continue
-        kept = _kept(table, first, second, metric, mask)
-        people = None if table.people is None else table.people[kept]
+        counted = _counted(table, first, second, metric, mask)
+        people = None if table.people is None else table.people[counted]
         difference = _bootstrap(other - one, people, resamples, seed)
         gain = -WORSE[metric] * (other - one) if metric in DIRECTED else np.zeros(len(one))
         wins = int((gain < 0).sum()), int((gain > 0).sum())
@@ -93,8 +94,8 @@ def compare(
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact test of two (N,) columns of 0 and 1 over the same images (McNemar 1947): a binomial one
-    of the images that differ.
+    """Exact test of two (N,) columns of 0 and 1 over the same images (McNemar 1947): a binomial
+    test of the images that differ.
     """
     one, other = np.asarray(first) == 1, np.asarray(second) == 1
     counts = int((one & ~other).sum()), int((other & ~one).sum())
@@ -103,8 +104,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 
 def exact_sign(heads: np.ndarray, tosses: np.ndarray) -> np.ndarray:
-    """(K,) two-sided p that a fair coin falls so unevenly: twice the smaller tail of ``heads`` (K,)
-    in ``tosses`` (K,), 1 for none.
+    """(K,) two-sided p of a result as uneven under a fair coin: twice the smaller tail of ``heads``
+    (K,) in ``tosses`` (K,), 1 for none.
     """
     return np.minimum(1, 2 * scipy.stats.binom.cdf(np.minimum(heads, tosses - heads), tosses, 0.5))
 
@@ -118,9 +119,9 @@ def right_and_wrong(
     Raises ``ConfigError`` for a metric that is not right or wrong.
     """
     if metric not in CLASSES:
-        raise ConfigError(f"{metric!r} is not right or wrong; choose one of {', '.join(CLASSES)}")
+        raise ConfigError(f"{metric!r} is not right or wrong; use one of {', '.join(CLASSES)}")
     one, other = _pair(table, first, second, metric, mask)
-    rows = np.flatnonzero(_kept(table, first, second, metric, mask))
+    rows = np.flatnonzero(_counted(table, first, second, metric, mask))
     right = {"only_first": (1, 0), "only_second": (0, 1), "both": (1, 1), "neither": (0, 0)}
     return {
         name: rows[(one == left) & (other == other_is)] for name, (left, other_is) in right.items()
@@ -131,7 +132,7 @@ def biggest_gains(
     table: ErrorTable, first: str, second: str, mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Positions where the second network's age error is smaller than the first's, the biggest gain
-    first; swap the two for the reverse.
+    first; swap the two for the opposite.
     """
     gain = table.predictions_for(first)["error"].abs().to_numpy(float) - table.predictions_for(
         second
@@ -148,21 +149,19 @@ def slice_wins(
     depth: int = 1,
     mask: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """For each slice: ``n``, ``first``, ``second``, ``difference`` second less first with ``low``
+    """For each slice: ``n``, ``first``, ``second``, ``difference`` second minus first with ``low``
     and ``high``, ``p`` that there is none, ``p_holm`` among all slices tested, ``wins`` («first»,
     «second» or empty, by p_holm) and ``small``.
 
     Intervals and p are Student's, of the pairs' differences, by person where all are known; without
-    people, classes have McNemar's exact p. Raises ``ConfigError`` for a metric of which neither
-    more nor less is better.
+    people, classes have McNemar's exact p. Raises ``ConfigError`` for a metric that does not
+    rank networks.
     """
     if metric not in DIRECTED:
-        raise ConfigError(
-            f"of {metric!r} neither more nor less is better; choose one of {', '.join(DIRECTED)}"
-        )
-    kept = _kept(table, first, second, metric, mask)
+        raise ConfigError(f"{metric!r} does not rank networks; use one of {', '.join(DIRECTED)}")
+    counted = _counted(table, first, second, metric, mask)
     one, other = (
-        np.where(kept, table.values[name][metric].to_numpy(float), np.nan)
+        np.where(counted, table.values[name][metric].to_numpy(float), np.nan)
         for name in (first, second)
     )
     found = slices_of(
@@ -196,7 +195,7 @@ def slice_wins(
             / 2
             / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
         )
-        p = _p_of_none(found["value"].to_numpy(float), spread, draws)
+        p = _p_no_difference(found["value"].to_numpy(float), spread, draws)
     adjusted = holm(np.where(draws >= TESTED, p, np.nan))
     gain = -WORSE[metric] * found["value"].to_numpy(float)
     wins = np.where(~(adjusted <= 1 - LEVEL), "", np.where(gain > 0, "second", "first"))
@@ -211,7 +210,7 @@ def slice_wins(
     return labels.assign(**columns, p=p, p_holm=adjusted, wins=wins, small=found["n"] < SMALL)
 
 
-def _kept(
+def _counted(
     table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None
 ) -> np.ndarray:
     if metric not in METRICS:
@@ -228,8 +227,8 @@ def _kept(
 def _pair(
     table: ErrorTable, first: str, second: str, metric: str, mask: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    kept = _kept(table, first, second, metric, mask)
-    one, other = (table.values[name][metric].to_numpy(float)[kept] for name in (first, second))
+    counted = _counted(table, first, second, metric, mask)
+    one, other = (table.values[name][metric].to_numpy(float)[counted] for name in (first, second))
     return one, other
 
 
@@ -242,7 +241,7 @@ def _bootstrap(
     return found
 
 
-def _p_of_none(value: np.ndarray, spread: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def _p_no_difference(value: np.ndarray, spread: np.ndarray, draws: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * scipy.stats.t.sf(np.abs(value) / spread, np.maximum(draws - 1, 1))
     return np.where(

@@ -1,6 +1,4 @@
-"""Tables that lie in ``reports/``: one way to read them, and one complaint where they cannot be
-read.
-"""
+"""Reads the Parquet tables in ``reports/``; one message for all that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ from agegender_core.errors import DatasetError
 
 
 def read_optional_parquet(path: Path, columns: Collection[str], remedy: str) -> pd.DataFrame | None:
-    """The Parquet table at ``path``, or None where there is none.
+    """The Parquet table at ``path``, or None if there is none.
 
-    Raises ``DatasetError`` that ends with ``remedy``, what to do, where the file is damaged or
-    lacks one of ``columns``.
+    Raises ``DatasetError`` that ends with ``remedy``, what to do, if the file is damaged or lacks
+    one of ``columns``.
     """
     if not path.is_file():
         return None

@@ -1,9 +1,8 @@
 """The numbers behind the plots. Each function takes a table, the weights, and a (N,) bool mask of
-the images to look at, default all.
+the images to use, default all.
 
-Edges and shares are arrays, so that any drawing library can show them; nothing here knows of one.
-Shares have Wilson's interval, means Student's; both are by image, or by person where all people are
-known (see ``intervals``).
+Edges and shares are arrays, independent of any plotting library. Shares have Wilson's interval,
+means Student's; both are by image, or by person where all people are known (see ``statistics``).
 """
 
 from __future__ import annotations
@@ -70,9 +69,9 @@ class Binned:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """``counts``: (G, G) images, a row a true label of ``names``, a column an answer. ``left_out``:
-    images whose label or answer is in no group. ``by_years``: answers are the groups nearest to the
-    predicted years, for networks that name no such group.
+    """``counts``: (G, G) images, a row a true label of ``names``, a column a prediction.
+    ``left_out``: images whose label or prediction is in no group. ``by_years``: predictions are the
+    groups nearest to the predicted years, for networks that do not predict such groups.
     """
 
     names: tuple[str, ...]
@@ -147,12 +146,12 @@ def error_by_age(
 def group_codes(
     table: ErrorTable, weights: str, grouping: str
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(N,) codes of the true and of the answered group of a grouping of ``GROUPINGS``, -1 for none,
-    and whether the network names groups.
+    """(N,) codes of the true and of the predicted group of a grouping of ``GROUPINGS``, -1 for
+    none, and whether the network predicts groups.
 
-    Adience's groups leave gaps: a true age in one has no group. The answer is the group the network
-    names; where it names none, the group nearest to its years. A dataset that labels ranges has
-    true groups in its own ranges only. Raises ``ConfigError`` for an unknown grouping.
+    Adience's groups have gaps: a true age in one has no group. The prediction is the network's own
+    group, otherwise the group nearest to its years. A dataset that labels ranges has true groups
+    for its own ranges only. Raises ``ConfigError`` for an unknown grouping.
     """
     if grouping not in GROUPINGS:
         raise ConfigError(f"unknown grouping {grouping!r}; known: {', '.join(GROUPINGS)}")
@@ -196,8 +195,8 @@ def gender_confusion(table: ErrorTable, weights: str, mask: np.ndarray | None = 
 
 def gender_by_band(table: ErrorTable, weights: str, mask: np.ndarray | None = None) -> pd.DataFrame:
     """A row an age band and labelled gender that occur: ``band``, ``gender``, ``n``, ``other``, the
-    share taken for the other gender, with ``low`` and ``high``. The band is FairFace's range where
-    that is what the dataset labels.
+    share predicted as the other gender, with ``low`` and ``high``. The band is FairFace's range if
+    the dataset labels those.
     """
     ages, bands = (
         table.groups["age"].cat.codes.to_numpy(np.int64),
@@ -216,8 +215,8 @@ def gender_by_band(table: ErrorTable, weights: str, mask: np.ndarray | None = No
 def gender_reliability(
     table: ErrorTable, weights: str, mask: np.ndarray | None = None, bins: int = 10
 ) -> Reliability:
-    """How often the gender answered is the labelled one, by the probability given to it, in even
-    bins from 0.5 to 1.
+    """How often the predicted gender is the labelled one, by its probability, in even bins from 0.5
+    to 1.
     """
     answers = table.predictions_for(weights)
     return reliability(
@@ -237,9 +236,9 @@ def reliability(
     keep = ~np.isnan(probability) & ~np.isnan(outcome)
     probability, outcome = probability[keep], outcome[keep]
     edges = np.linspace(start, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)
+    bin_of = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)
     right, mean = (
-        group_means(sums(values, place, bins), share)
+        group_means(sums(values, bin_of, bins), share)
         for values, share in ((outcome, True), (probability, False))
     )
     filled = right.n > 0
@@ -257,11 +256,11 @@ def reliability(
 def interval_coverage(
     table: ErrorTable, weights: str, mask: np.ndarray | None = None, parts: int = 5
 ) -> pd.DataFrame:
-    """How often the interval holds the exact age. Rows: all images, each age band, and ``parts``
+    """How often the interval contains the exact age. Rows: all images, each age band, and ``parts``
     even parts by width of the interval.
 
     Columns: ``by`` («all», «age», «width»), ``name``, ``n``, ``covered`` with ``low`` and ``high``,
-    ``width``, the mean width in years. No rows where a network gives no interval or a dataset no
+    ``width``, the mean width in years. No rows for a network without intervals or a dataset without
     ages.
     """
     covered = _masked(table.values[weights]["interval_coverage"].to_numpy(float), mask)
@@ -333,13 +332,13 @@ def cs_curve(
 
 
 def group_of_age(ages: np.ndarray, groups: tuple[AgeGroup, ...]) -> np.ndarray:
-    """(N,) index of the group that holds each age in whole years; -1 in gaps and for NaN. Ages
+    """(N,) index of the group that contains each age in whole years; -1 in gaps and for NaN. Ages
     above 100 count as 100.
     """
-    places = np.full(MAX_AGE + 2, -1)
+    group_at = np.full(MAX_AGE + 2, -1)
     for index, group in enumerate(groups):
-        places[group.lo : min(group.hi, MAX_AGE) + 1] = index
-    return places[np.where(np.isnan(ages), MAX_AGE + 1, np.clip(ages, 0, MAX_AGE)).astype(int)]
+        group_at[group.lo : min(group.hi, MAX_AGE) + 1] = index
+    return group_at[np.where(np.isnan(ages), MAX_AGE + 1, np.clip(ages, 0, MAX_AGE)).astype(int)]
 
 
 def nearest_group(years: np.ndarray, groups: tuple[AgeGroup, ...]) -> np.ndarray:

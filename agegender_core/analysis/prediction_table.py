@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agegender_core.analysis.image_quality import MEASURES, held
+from agegender_core.analysis.image_quality import MEASURES, conditions_met
 from agegender_core.analysis.image_quality_run import read_conditions
 from agegender_core.analysis.parquet_io import read_optional_parquet
 from agegender_core.datasets.registry import TEST_SPLITS
@@ -84,17 +84,17 @@ class LazyTables(Mapping[str, pd.DataFrame]):
 
 @dataclass(frozen=True, eq=False)
 class ErrorTable:
-    """N images of ``set`` and what each of ``weights`` made of them.
+    """N images of ``dataset`` and what each of ``weights`` predicts.
 
-    ``labels``: ``LABELS`` and ``age_lo``, ``age_hi``, the years the label stands for. ``groups``:
-    the age band, gender and race of each image as categories of labelled values in natural order,
+    ``labels``: ``LABELS`` and ``age_lo``, ``age_hi``, the years the label covers. ``groups``: the
+    age band, gender and race of each image as categories of labelled values in natural order,
     missing where unlabelled. ``conditions``: a bool column a condition that was measured, all False
-    where none was. ``measures``: ``conditions.MEASURES``, NaN where not measured. ``answers``: by
-    weights, ``ANSWERS`` and ``derive``'s columns. ``values``: by weights, a column a metric, see
+    where none was. ``measures``: ``image_quality.MEASURES``, NaN where not measured. ``answers``:
+    by weights, ``ANSWERS`` and ``derive``'s columns. ``values``: by weights, a column a metric, see
     ``metrics.value_columns``.
     """
 
-    set: str
+    dataset: str
     weights: tuple[str, ...]
     labels: pd.DataFrame
     groups: pd.DataFrame
@@ -108,7 +108,7 @@ class ErrorTable:
 
     @property
     def measured(self) -> bool:
-        """Whether anybody has measured this dataset's image conditions."""
+        """Whether this dataset's image conditions have been measured."""
         return bool(self.measures["luminance"].notna().any())
 
     @property
@@ -124,15 +124,15 @@ class ErrorTable:
         """Answers of ``weights``. Raises ``ConfigError`` for weights that are not in the table."""
         if weights not in self.answers:
             raise ConfigError(
-                f"no predictions of {weights!r} on {self.set} here; there are"
+                f"no predictions of {weights!r} on {self.dataset} here; there are"
                 f" {', '.join(self.weights)}"
             )
         return self.answers[weights]
 
 
 def available(reports: Path) -> dict[str, list[str]]:
-    """Set to the weights with predictions on it, sets in the order of ``TEST_SPLITS`` and weights
-    by name.
+    """Dataset to the weights with predictions on it, datasets in the order of ``TEST_SPLITS`` and
+    weights by name.
     """
     found: dict[str, list[str]] = {}
     for path in sorted(reports.glob("*/*/predictions.parquet")):
@@ -146,29 +146,36 @@ def available(reports: Path) -> dict[str, list[str]]:
     )
 
 
-def read_table(reports: Path, set_name: str, weights: Sequence[str]) -> ErrorTable:
-    """What ``evaluate`` and ``conditions`` left in ``reports`` of ``weights`` on ``set_name``.
+def read_table(reports: Path, dataset_name: str, weights: Sequence[str]) -> ErrorTable:
+    """What ``evaluate`` and ``conditions`` wrote into ``reports`` for ``weights`` on
+    ``dataset_name``.
 
     Raises ``ConfigError`` for no weights or some named twice, ``DatasetError`` for predictions that
-    are absent, of another make, or about other images or labels than those of the first weights.
+    are absent, in another format, or about other images or labels than those of the first weights.
     """
-    tables = {name: _read_predictions(reports, set_name, name) for name in weights}
+    tables = {name: _read_predictions(reports, dataset_name, name) for name in weights}
     if not weights or len(tables) != len(weights):
-        raise ConfigError(f"give one or more different weights, got {', '.join(weights) or 'none'}")
-    return make_table(set_name, tables, read_conditions(reports, set_name))
+        raise ConfigError(
+            f"one or more different weights expected, got {', '.join(weights) or 'none'}"
+        )
+    return make_table(dataset_name, tables, read_conditions(reports, dataset_name))
 
 
 def make_table(
-    set_name: str, predictions: Mapping[str, pd.DataFrame], conditions: pd.DataFrame | None = None
+    dataset_name: str,
+    predictions: Mapping[str, pd.DataFrame],
+    conditions: pd.DataFrame | None = None,
 ) -> ErrorTable:
     """Table of ``predictions`` by weights, in the order of the first. Raises ``DatasetError`` as
     ``read_table`` does.
     """
     first, *_ = predictions
-    tables = {name: _checked(table, f"{name} on {set_name}") for name, table in predictions.items()}
+    tables = {
+        name: _checked(table, f"{name} on {dataset_name}") for name, table in predictions.items()
+    }
     labels = tables[first][list(LABELS)]
-    given = {
-        name: _aligned(table, labels, f"{name} on {set_name}", f"{first} on {set_name}")[
+    answers = {
+        name: _aligned(table, labels, f"{name} on {dataset_name}", f"{first} on {dataset_name}")[
             list(ANSWERS)
         ]
         for name, table in tables.items()
@@ -176,15 +183,15 @@ def make_table(
     labels = labels.assign(**_label_years(labels))
     measured = _conditions_of(labels, conditions)
     return ErrorTable(
-        set=set_name,
+        dataset=dataset_name,
         weights=tuple(tables),
         labels=labels,
         groups=_groups(labels),
-        conditions=held(measured),
+        conditions=conditions_met(measured),
         measures=measured[list(MEASURES)],
-        answers=LazyTables(list(given), lambda name: derive(labels, given[name])),
+        answers=LazyTables(list(answers), lambda name: derive(labels, answers[name])),
         values=LazyTables(
-            list(given), lambda name: value_columns(pd.concat([labels, given[name]], axis=1))
+            list(answers), lambda name: value_columns(pd.concat([labels, answers[name]], axis=1))
         ),
     )
 
@@ -192,11 +199,11 @@ def make_table(
 def derive(labels: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """``answers`` and what follows from them and ``labels`` with ``age_lo`` and ``age_hi``.
 
-    ``error``: signed years, positive where guessed too old. ``outside``: years between the label
-    and the network's interval, 0 where it holds the label. ``width`` of the interval.
+    ``error``: signed years, positive if estimated too old. ``outside``: years between the label
+    and the network's interval, 0 if it contains the label. ``width`` of the interval.
     ``age_right``, ``gender_right``, ``race_right``: 1, 0 or NaN. An exact age is right within
-    ``CLOSE`` years; a range where the network names it, or, where it names none, where its years
-    lie inside. ``label_probability``: what the network gives the labelled gender.
+    ``CLOSE`` years; a range if the network predicts it, or, for one without ranges, if its years
+    are inside. ``label_probability``: the network's probability of the labelled gender.
     """
     low, high, age = labels["age_lo"], labels["age_hi"], answers["age_pred"]
     exact = labels["age_true"].notna()
@@ -229,7 +236,7 @@ def _right(true: pd.Series, predicted: pd.Series) -> pd.Series:
 
 
 def _label_years(labels: pd.DataFrame) -> dict[str, pd.Series]:
-    """First and last year a label stands for; the open last range ends with the support."""
+    """First and last year a label covers; the open last range ends with the support."""
     by_name = {group.name: group for group in FAIRFACE_GROUPS}
     exact, ranges = labels["age_true"], labels["age_range_true"]
     low = ranges.map({name: group.lo - 0.5 for name, group in by_name.items()}).astype(float)
@@ -250,8 +257,8 @@ def _groups(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _conditions_of(labels: pd.DataFrame, conditions: pd.DataFrame | None) -> pd.DataFrame:
-    """Conditions in the order of ``labels``. Of images that were not measured only what detection
-    said in ``evaluate`` is known.
+    """Conditions in the order of ``labels``. For images that were not measured, only whether
+    ``evaluate`` detected a face is known.
     """
     if conditions is None:
         conditions = pd.DataFrame(columns=["file", "face_found", *MEASURES])
@@ -267,10 +274,10 @@ def _conditions_of(labels: pd.DataFrame, conditions: pd.DataFrame | None) -> pd.
     return found.assign(face_found=seen.astype(bool)).astype(dict.fromkeys(MEASURES, float))
 
 
-def _read_predictions(reports: Path, set_name: str, weights: str) -> pd.DataFrame:
+def _read_predictions(reports: Path, dataset_name: str, weights: str) -> pd.DataFrame:
     path, remedy = (
-        reports / weights / set_name / "predictions.parquet",
-        f"run «evaluate --weights {weights} --set {set_name}»",
+        reports / weights / dataset_name / "predictions.parquet",
+        f"run «evaluate --weights {weights} --set {dataset_name}»",
     )
     table = read_optional_parquet(path, (), f"{remedy} again")
     if table is None:
@@ -293,13 +300,13 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
 def _aligned(table: pd.DataFrame, labels: pd.DataFrame, where: str, first: str) -> pd.DataFrame:
     """``table`` in the order of ``labels``, whose labels must be its own."""
     if not table["file"].equals(labels["file"]):
-        places = pd.Index(table["file"]).get_indexer(labels["file"])
-        if len(table) != len(labels) or (places < 0).any():
+        positions = pd.Index(table["file"]).get_indexer(labels["file"])
+        if len(table) != len(labels) or (positions < 0).any():
             raise DatasetError(
                 f"the predictions of {where} and of {first} are about different images: run"
                 " «evaluate» for both"
             )
-        table = table.iloc[places].reset_index(drop=True)
+        table = table.iloc[positions].reset_index(drop=True)
     for column in ("age_true", "age_range_true", "gender_true", "race_true"):
         one, other = table[column], labels[column]
         if not ((one == other) | (one.isna() & other.isna())).all():

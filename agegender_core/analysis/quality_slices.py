@@ -1,9 +1,9 @@
-"""What an image's condition costs: images that are blurred, dark or seen from the side against
-those that are not.
+"""The effect of image conditions: images that are blurred, dark or seen from the side against those
+that are not.
 
-Old photographs are grey and show other people than new ones, so the plain difference mixes the
-image with whom it shows. Beside it stands the difference within age bands: each image of the
-condition is compared with those of its own band that are free of it.
+Old photographs are grey and show other people than new ones, so the plain difference confounds the
+condition with the people. The difference within age bands is reported too: each image with the
+condition is compared with those of its own band without it.
 """
 
 from __future__ import annotations
@@ -41,18 +41,20 @@ def condition_table(
     bands = table.groups["age"].cat.codes.to_numpy(np.int64)[known] + 1
     rows = []
     for name in CONDITIONS:
-        holds = table.conditions[name].to_numpy(bool)[known]
-        if holds.any() and not holds.all():
-            plain = _against_rest(values[known], holds, people, METRIC_FORMATS[metric].unit == "%")
-            inside = _against_rest(
-                _beside_band(values[known], holds, bands), holds, people, share=False
+        applies = table.conditions[name].to_numpy(bool)[known]
+        if applies.any() and not applies.all():
+            plain = _against_rest(
+                values[known], applies, people, METRIC_FORMATS[metric].unit == "%"
             )
-            draws = holds.sum() if people is None else len(np.unique(people[holds]))
+            inside = _against_rest(
+                _beside_band(values[known], applies, bands), applies, people, share=False
+            )
+            draws = applies.sum() if people is None else len(np.unique(people[applies]))
             row = {
                 "condition": name,
-                "n": int(holds.sum()),
+                "n": int(applies.sum()),
                 "draws": draws,
-                "value": float(values[known][holds].mean()),
+                "value": float(values[known][applies].mean()),
             }
             rows.append(row | _numbers(plain, inside))
     found = pd.DataFrame(rows, columns=["condition", "n", "draws", "value", *NUMBERS])
@@ -82,11 +84,11 @@ def _numbers(plain: Differences, inside: Differences) -> dict[str, float]:
     return {name: float(part[0]) for name, part in zip(NUMBERS, parts, strict=True)}
 
 
-def _beside_band(values: np.ndarray, holds: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """(M,) values less the mean of their band's images without the condition; NaN where a band has
+def _beside_band(values: np.ndarray, applies: np.ndarray, bands: np.ndarray) -> np.ndarray:
+    """(M,) values minus the mean of their band's images without the condition; NaN where a band has
     none of these.
     """
-    free = ~holds
+    free = ~applies
     with np.errstate(invalid="ignore"):
         means = np.bincount(bands[free], values[free], bands.max() + 1) / np.bincount(
             bands[free], minlength=bands.max() + 1
@@ -95,11 +97,11 @@ def _beside_band(values: np.ndarray, holds: np.ndarray, bands: np.ndarray) -> np
 
 
 def _against_rest(
-    values: np.ndarray, holds: np.ndarray, people: np.ndarray | None, share: bool
+    values: np.ndarray, applies: np.ndarray, people: np.ndarray | None, share: bool
 ) -> Differences:
     known = ~np.isnan(values)
     whose = None if people is None else people[known]
-    found = sums(values[known], np.where(holds[known], 0, -1), 1, whose)
+    found = sums(values[known], np.where(applies[known], 0, -1), 1, whose)
     return differences(
         found, sums(values[known], np.zeros(int(known.sum()), np.int64), 1, whose), share
     )

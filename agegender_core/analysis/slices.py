@@ -1,10 +1,10 @@
 """Slices: for whom and in which conditions a network errs more than elsewhere. Age band x gender x
 race x image condition.
 
-Each slice is compared with the rest of the images (see ``intervals.differences``). A slice of fewer
-than ``TESTED`` draws is shown but not tested; the p of all others are adjusted together by Holm, so
-that among all marks «worse» and «better» of one table a single false one has a chance of at most 5
-%. Which slices are tested depends on their sizes alone, never on their errors.
+Each slice is compared with the rest of the images (see ``statistics.differences``). A slice of
+fewer than ``TESTED`` draws is shown but not tested; the p of all others are adjusted together by
+Holm, so that the chance of any false mark «worse» or «better» in a table is at most 5 %. Which
+slices are tested depends on their sizes alone, never on their errors.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ LABELS = (*DIMENSIONS, CONDITION)
 TESTED = 10
 """Draws are people where they are known, else images."""
 SMALL = 30
-"""Slices below this size carry a warning: their intervals lean on the bell curve more than the
-images allow.
+"""Slices below this size have a warning: they are too small for the normal approximation of their
+intervals.
 """
 WORSE: dict[str, int] = {name: metric.worse for name, metric in METRIC_FORMATS.items()}
-"""Which sign of slice less rest is worse; 0: either, the farther from nought the worse."""
+"""Which sign of slice minus rest is worse; 0: either, the farther from 0 the worse."""
 ALPHA = 1 - LEVEL
 
 
@@ -95,7 +95,7 @@ def slice_table(
     with ``difference_low`` and ``difference_high``, ``from_whole``, the difference from all images,
     ``p``, ``p_holm``, ``mark`` («worse», «better» or empty; for the bias «older» or «younger») and
     ``small``.
-    ``mask``: (N,) bool, images to look at. Raises ``ConfigError`` for an unknown metric or a depth
+    ``mask``: (N,) bool, images to use. Raises ``ConfigError`` for an unknown metric or a depth
     below 1.
     """
     values, people = _values(table, weights, metric, mask)
@@ -118,12 +118,12 @@ def slices_of(
     """``slice_table`` of any (N,) ``values``; ``share``: they are 0 and 1; ``worse``: as in
     ``WORSE``.
 
-    ``searched`` adds ``searched_low`` and ``searched_high``: bounds of the difference that hold for
-    all rows at once (Bonferroni).
-    ``test``: False leaves the tests against the rest out.
+    ``searched`` adds ``searched_low`` and ``searched_high``: bounds of the difference that are
+    valid for all rows simultaneously (Bonferroni).
+    ``test``: False skips the tests against the rest.
     """
     if depth < 1:
-        raise ConfigError(f"slices {depth} labels deep: give 1 or more")
+        raise ConfigError(f"slices {depth} labels deep: use 1 or more")
     known = ~np.isnan(values)
     values, people = values[known], None if people is None else people[known]
     whole = sums(values, np.zeros(len(values), np.int64), 1, people)
@@ -161,15 +161,14 @@ def worst_slices(
     limit: int = 10,
     mask: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """At most ``limit`` slices of at least ``min_size`` images that are surely worse than their
-    rest, the surest harm first.
+    """At most ``limit`` slices of at least ``min_size`` images that are significantly worse than
+    their rest, the largest certain harm first.
 
-    Rows as of ``slice_table``. Slices are ranked by the end of their difference's interval that is
-    nearer to none, at a level that allows for all slices searched (Bonferroni; ``searched_low``,
-    ``searched_high``): the worst of many looks worse than it is, and so its plain interval would be
-    too narrow. A slice within one already listed is left out unless its own interval lies beyond
-    that one's value.
-    ``found.attrs["searched"]``: how many slices were looked at.
+    Rows as in ``slice_table``. Slices are ranked by the end of their difference's interval that is
+    nearer to 0, at a level corrected for all slices searched (Bonferroni; ``searched_low``,
+    ``searched_high``): the worst of many looks worse than it is, so its plain interval would be too
+    narrow. A slice within one already listed is left out unless its own interval is beyond that
+    one's value. ``found.attrs["searched"]``: how many slices were searched.
     """
     values, people = _values(table, weights, metric, mask)
     share, worse = METRIC_FORMATS[metric].unit == "%", WORSE[metric]
@@ -185,22 +184,6 @@ def worst_slices(
     kept = _without_echoes(found, worse, limit)
     kept.attrs["searched"] = searched
     return kept.reset_index(drop=True)
-
-
-def slice_mask(table: ErrorTable, row: pd.Series) -> np.ndarray:
-    """(N,) bool: the images of one row of a slice table."""
-    keep = np.ones(len(table), bool)
-    for dimension in DIMENSIONS:
-        if isinstance(row[dimension], str):
-            keep &= (table.groups[dimension] == row[dimension]).to_numpy(bool)
-    if isinstance(row[CONDITION], str):
-        keep &= table.conditions[row[CONDITION]].to_numpy(bool)
-    return keep
-
-
-def slice_name(row: pd.Series) -> str:
-    """A slice in words: «70+, Female, blurred»."""
-    return ", ".join(row[name] for name in LABELS if isinstance(row[name], str))
 
 
 def _values(
@@ -245,9 +228,11 @@ def _collect(
         found = sums(values, cut.codes[known], cut.size, people)
         rows = np.flatnonzero(found.n >= min_size)
         products = list(itertools.product(*cut.names))
-        places = [cut.dimensions.index(name) if name in cut.dimensions else None for name in LABELS]
+        columns = [
+            cut.dimensions.index(name) if name in cut.dimensions else None for name in LABELS
+        ]
         names += [
-            tuple(None if place is None else products[row][place] for place in places)
+            tuple(None if column is None else products[row][column] for column in columns)
             for row in rows
         ]
         batches.append(found.take(rows))
@@ -300,7 +285,7 @@ def _marks(found: pd.DataFrame, worse: int) -> np.ndarray:
 
 
 def _least_harm(found: pd.DataFrame, worse: int) -> pd.Series:
-    """How much worse than its rest a slice is at least; at most 0 where that is not sure."""
+    """How much worse than its rest a slice is at least; at most 0 if not significant."""
     above, below = found["searched_low"], -found["searched_high"]
     harm = above.combine(below, np.maximum) if worse == 0 else above if worse > 0 else below
     return harm.fillna(-np.inf)

@@ -1,5 +1,5 @@
-"""A visitor's own labelled images: checked, run through networks one image at a time, and kept in
-memory only. No web framework.
+"""A visitor's own labelled images: checked, run through networks one image at a time, and stored in
+memory only. Independent of any web framework.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SET = "own"
 
 
 @dataclass
-class OwnSet:
-    """What was given. ``contents``: encoded images by file. ``bad``: what cannot be used, and why.
+class UserDataset:
+    """Uploaded images. ``contents``: encoded images by file. ``bad``: what cannot be used, and why.
     ``predictions``: by weights. ``name``: no other dataset has it.
     """
 
@@ -37,19 +37,19 @@ class OwnSet:
     name: str = field(default_factory=lambda: f"own-{uuid.uuid4().hex}")
 
     def table(self) -> ErrorTable:
-        """All networks' answers so far. Raises ``DatasetError`` without any."""
+        """All networks' predictions so far. Raises ``DatasetError`` without any."""
         if not self.predictions:
-            raise DatasetError("no network has looked at this set yet: choose one and start it")
+            raise DatasetError("no model has run on this dataset yet: choose one and start it")
         return make_table(SET, self.predictions, pd.DataFrame(list(self.conditions.values())))
 
 
 @dataclass
 class Job:
-    """One network on its way through a dataset. Images that turn out to be none are taken out of
+    """A run of one network over a dataset. Files that turn out not to be images are removed from
     the dataset.
     """
 
-    own: OwnSet
+    own: UserDataset
     weights: str
     done: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -61,12 +61,12 @@ class Job:
 
     @property
     def left(self) -> bool:
-        """Whether any is still to be looked at."""
+        """Whether any image is still to be processed."""
         return self.done < self.total
 
     def step(self, predictor: Any) -> None:
-        """The next image. One that cannot be read or searched is listed as bad. Raises errors of
-        the network.
+        """Process the next image. One that cannot be read is listed as bad. Raises errors of the
+        network.
         """
         record = self.own.records[self.done]
         content, known = self.own.contents[record.file], record.file in self.own.faces
@@ -95,23 +95,23 @@ class Job:
         self.done += 1
 
     def finish(self) -> bool:
-        """Put the answers so far into the dataset; True where any were put in. A first model that
-        was stopped leaves the dataset with the images it answered; a later one that was stopped
-        leaves nothing.
+        """Add the predictions so far to the dataset; True if any were added. If the first model was
+        stopped, the dataset is reduced to the images it processed; if a later one was stopped, its
+        predictions are discarded.
         """
         if not self.rows or (self.left and self.own.predictions):
             return False
         self.own.records = self.own.records[: self.done]
-        kept = {record.file for record in self.own.records}
+        files = {record.file for record in self.own.records}
         self.own.predictions = {
-            name: table[table["file"].isin(kept)] for name, table in self.own.predictions.items()
+            name: table[table["file"].isin(files)] for name, table in self.own.predictions.items()
         }
         self.own.predictions[self.weights] = pd.DataFrame(self.rows)
         return True
 
 
 def row_of(record: FaceRecord, found: Prediction | None) -> dict[str, Any]:
-    """A row as in ``predictions.parquet``. Race is not asked of uploads."""
+    """A row as in ``predictions.parquet``. Race is not estimated for uploads."""
     labels = {
         "file": record.file,
         "subject": record.subject,
@@ -143,7 +143,7 @@ def _answers(found: Prediction | None) -> dict[str, Any]:
 
 
 def _group(age: AgeEstimate | None, groups: tuple[AgeGroup, ...]) -> str | None:
-    """Likeliest of ``groups``, where the network's answer tells."""
+    """Likeliest of ``groups``, if the prediction determines it."""
     if age is None:
         return None
     if age.probs is not None:

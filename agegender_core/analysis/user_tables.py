@@ -1,9 +1,9 @@
-"""The table beside a visitor's own images: its bytes to rows, and rows to the images they mean.
-Bounded, and no web framework.
+"""The table of a visitor's own images: from bytes to rows, and from rows to images. Bounded in
+size, and independent of any web framework.
 
-Read as people save it: UTF-8, UTF-16 and Windows' code page, with or without a mark at the start,
+Accepts what people save: UTF-8, UTF-16 and Windows' code page, with or without a byte-order mark,
 commas, semicolons or tabs, a first line «sep=;», names with backslashes, in another case, with
-other folders before them, or with accents written in the other Unicode form.
+other folders before them, or with accents in the other Unicode form.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from agegender_core.errors import DatasetError
 Row = dict[str, str | None]
 
 MAX_TABLE, MAX_LINE, MAX_COLUMNS, MAX_ROWS = 8 * 2**20, 20_000, 200, 100_000
-"""Bytes of a table, characters of one line, columns and rows. 200 columns and 100,000 rows hold
-every official table.
+"""Bytes of a table, characters of one line, columns and rows. 200 columns and 100,000 rows are
+enough for every official table.
 """
 MAX_NAME, MAX_PARTS = 1000, 32
-"""Characters of a name, and how many folders may stand in it. Names beyond that mean no image."""
+"""Characters and folders of a name. Longer names match no image."""
 COLUMNS = ("file", "age", "age_group", "gender", "sex", "race", "subject", "split")
-"""Columns that are read; the others are not kept."""
+"""Columns that are read; the others are dropped."""
 FILE_COLUMNS = ("file", "filename", "file_name", "file name", "image", "path")
-"""What the column of file names may be called; the first of these counts."""
+"""Possible names of the column of file names; the first of these counts."""
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -37,7 +37,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""Marks at the start; the one of UTF-32 begins as that of UTF-16 does, so it comes first."""
+"""Byte-order marks; UTF-32's begins like UTF-16's, so it comes first."""
 NO_TEXT = (
     (b"PK", "an Excel or zip file"),
     (b"\xd0\xcf\x11\xe0", "an Excel file"),
@@ -49,7 +49,7 @@ SAVE = "save it as CSV with the columns file, age, gender"
 
 def read_rows(name: str, table: bytes) -> list[Row]:
     """Rows of a CSV by the columns in ``COLUMNS``, stripped, None where empty. Raises
-    ``DatasetError`` that says what to do.
+    ``DatasetError`` with a remedy.
     """
     if len(table) > MAX_TABLE:
         raise DatasetError(
@@ -60,15 +60,15 @@ def read_rows(name: str, table: bytes) -> list[Row]:
     reader = csv.reader(_lines(name, text), delimiter=delimiter)
     try:
         heads = [_head(cell) for cell in next(reader, [])]
-        places = _columns(name, heads)
-        rows = [row for row in _rows(name, reader, places) if any(row.values())]
+        positions = _columns(name, heads)
+        rows = [row for row in _rows(name, reader, positions) if any(row.values())]
     except csv.Error as error:
         raise DatasetError(f"{name} cannot be read as a CSV ({error}): {SAVE}") from error
     return rows
 
 
 def decoded(name: str, table: bytes) -> str:
-    """The text, whatever it was saved in. Raises ``DatasetError`` for what is no text."""
+    """The text in any usual encoding. Raises ``DatasetError`` for what is not text."""
     for start, kind in NO_TEXT:
         if table.startswith(start):
             raise DatasetError(f"{name} is {kind}, not text: {SAVE}")
@@ -87,8 +87,8 @@ def decoded(name: str, table: bytes) -> str:
 
 
 def _delimited(text: str) -> tuple[str, str]:
-    """The text from its header on, and what divides its columns: as the line «sep=» says, else what
-    the header has most of.
+    """The text from its header on, and its delimiter: that of the line «sep=», else the most
+    frequent one in the header.
     """
     if declared := re.match(r'\s*"?sep=(\t|[^\s"])"?[\s,;]*?(\r\n|\r|\n|$)', text, re.IGNORECASE):
         return text[declared.end() :], declared[1]
@@ -109,7 +109,7 @@ def _head(cell: str) -> str:
 
 
 def _columns(name: str, heads: Sequence[str]) -> dict[str, int]:
-    """Column to its place. Raises ``DatasetError`` where no column holds file names."""
+    """Column to its position. Raises ``DatasetError`` if no column has file names."""
     if len(heads) > MAX_COLUMNS:
         raise DatasetError(f"{name} has {len(heads):,} columns, more than {MAX_COLUMNS}: {SAVE}")
     file = next((head for head in FILE_COLUMNS if head in heads), None)
@@ -125,13 +125,13 @@ def _columns(name: str, heads: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _rows(name: str, reader: Iterable[list[str]], places: dict[str, int]) -> Iterator[Row]:
+def _rows(name: str, reader: Iterable[list[str]], positions: dict[str, int]) -> Iterator[Row]:
     for number, cells in enumerate(reader):
         if number >= MAX_ROWS:
             raise DatasetError(f"{name} has more than {MAX_ROWS:,} rows: keep those of your images")
         found = {
-            column: cells[place].strip() or None if place < len(cells) else None
-            for column, place in places.items()
+            column: cells[position].strip() or None if position < len(cells) else None
+            for column, position in positions.items()
         }
         yield {
             column: None if value is None else short(value, MAX_NAME if column == "file" else 100)
@@ -140,7 +140,7 @@ def _rows(name: str, reader: Iterable[list[str]], places: dict[str, int]) -> Ite
 
 
 def short(text: str, most: int = 100) -> str:
-    """``text``, cut where it is longer than any label or name worth showing."""
+    """``text``, truncated to ``most`` characters."""
     return text if len(text) <= most else text[:most] + "…"
 
 
@@ -152,12 +152,12 @@ def tidy(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def matched(names: Sequence[str], files: Iterable[str]) -> list[tuple[str | None, str]]:
-    """For each name in a table the file it means, or None and why not.
+def match_names(names: Sequence[str], files: Iterable[str]) -> list[tuple[str | None, str]]:
+    """For each name in a table the file it refers to, or None and why not.
 
-    A name means a file where one is the end of the other, whole parts, case as written or else any.
-    A name with other folders before the same last part means it only where neither the table nor
-    the images have that last part twice. ``files`` are tidy.
+    A name matches a file if one is the end of the other, in whole parts, by case or else ignoring
+    it. A name with other folders before the same last part matches only if that last part is unique
+    both in the table and among the images. ``files`` are tidy.
     """
     files = list(files)
     exact, folded = _endings(files), _endings(files, fold=True)
@@ -170,9 +170,9 @@ def matched(names: Sequence[str], files: Iterable[str]) -> list[tuple[str | None
             (
                 file,
                 (
-                    "several images have this name: give it with its folder"
+                    "several images have this name: add its folder"
                     if shared
-                    else "names an image that was not given"
+                    else "names an image that was not uploaded"
                 ),
             )
         )
@@ -181,7 +181,7 @@ def matched(names: Sequence[str], files: Iterable[str]) -> list[tuple[str | None
 
 
 def _endings(files: Iterable[str], fold: bool = False) -> dict[str, str | None]:
-    """All endings of the files, whole parts, to the file; None for one that several have."""
+    """All endings of the files, in whole parts, to the file; None for one that several share."""
     found: dict[str, str | None] = {}
     whole: dict[str, str | None] = {}
     for file in files:
@@ -194,8 +194,8 @@ def _endings(files: Iterable[str], fold: bool = False) -> dict[str, str | None]:
 
 
 def _look_up(name: str, endings: dict[str, str | None]) -> tuple[str | None, bool]:
-    """The file that ``name`` means, and whether several may be meant. Its own endings count where
-    they are a file's whole name.
+    """The file that ``name`` refers to, and whether there are several candidates. Its own endings
+    count if they are a file's whole name.
     """
     if name in endings:
         return endings[name], endings[name] is None
@@ -211,7 +211,7 @@ def _look_up(name: str, endings: dict[str, str | None]) -> tuple[str | None, boo
 def _by_last_part(
     names: Sequence[str], folded: dict[str, str | None], found: list[tuple[str | None, str]]
 ) -> None:
-    """Fill in, where nothing fits better, the one file with the same last part."""
+    """Fill in, where nothing matches better, the only file with the same last part."""
     lasts = [tidy(name).casefold().rpartition("/")[2] for name in names]
     counts, taken = Counter(lasts), {file for file, _ in found if file is not None}
     for index, last in enumerate(lasts):
@@ -223,14 +223,14 @@ def _by_last_part(
 def _without_rivals(
     names: Sequence[str], found: list[tuple[str | None, str]]
 ) -> list[tuple[str | None, str]]:
-    """Where rows of different names mean one file, that of just its name has it; without such a one
-    none has.
+    """If rows with different names match one file, the row with exactly its name gets it; without
+    such a row none does.
     """
     rivals: dict[str, set[str]] = {}
     for name, (file, _) in zip(names, found, strict=True):
         if file is not None:
             rivals.setdefault(file, set()).add(tidy(name))
-    why = "several names in the CSV may mean one image: give the images in their folders"
+    why = "several names in the CSV match one image: upload the images in their folders"
     return [
         (
             (file, reason)

@@ -1,5 +1,5 @@
-"""A visitor's own labelled images, taken out of what was uploaded: zips, images, a CSV. In memory
-only, and no web framework.
+"""A visitor's own labelled images from uploaded files: zips, images, a CSV. In memory only, and
+independent of any web framework.
 """
 
 from __future__ import annotations
@@ -11,33 +11,32 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from agegender_core.analysis.user_set import SET, OwnSet
+from agegender_core.analysis.user_set import SET, UserDataset
 from agegender_core.analysis.user_tables import (
     MAX_NAME,
     MAX_PARTS,
     MAX_TABLE,
     Row,
-    matched,
+    match_names,
     read_rows,
     tidy,
 )
-from agegender_core.datasets.readers.base import Collector, Skip, is_picture
+from agegender_core.datasets.readers.base import Collector, Skip, is_image_file
 from agegender_core.datasets.readers.label_columns import take_rows
 from agegender_core.datasets.readers.utkface import CODED_GENDERS, NAME, OLDEST
 from agegender_core.errors import DatasetError
 from agegender_core.labels import UTKFACE_RACES
 from agegender_core.vision.image_io import MAX_BYTES
 
-MAX_PICTURES, MAX_MEMBERS, MAX_ENTRIES = 2000, 3 * 2000, 20_000
-"""Images of a dataset, files of a zip that are looked at, and entries of a zip that is opened at
-all.
+MAX_IMAGES, MAX_MEMBERS, MAX_ENTRIES = 2000, 3 * 2000, 20_000
+"""Images of a dataset, files read from a zip, and entries a zip may have to be opened at all.
 """
 MAX_TOTAL = 160 * 1024 * 1024
-"""Bytes of all images, unpacked; what turns out damaged while it is unpacked counts as well."""
+"""Bytes of all images, unpacked; files that turn out to be damaged count as well."""
 MAX_REMARKS = 2000
-"""Remarks that are kept one by one."""
+"""Remarks that are listed one by one."""
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
-"""Ways to pack that are unpacked. LZMA lets an archive name the memory its reader must take."""
+"""Accepted compressions. LZMA lets an archive dictate how much memory its reader allocates."""
 TABLES, SPREADSHEETS = (".csv", ".tsv"), (".xlsx", ".xls", ".ods", ".numbers")
 JUNK = ("thumbs.db", "desktop.ini")
 HOW = (
@@ -48,8 +47,8 @@ HOW = (
 
 @dataclass
 class Remarks:
-    """What was left out and why, one by one up to ``MAX_REMARKS``. ``hidden``: files that systems
-    lay beside one's own.
+    """What was left out and why, one by one up to ``MAX_REMARKS``. ``hidden``: files that operating
+    systems add.
     """
 
     listed: list[Skip] = field(default_factory=list)
@@ -57,7 +56,7 @@ class Remarks:
     more: int = 0
 
     def add(self, file: str, reason: str) -> None:
-        """One more."""
+        """Add a remark."""
         if len(self.listed) < MAX_REMARKS:
             self.listed.append(Skip(file or "(no name)", reason))
         else:
@@ -67,16 +66,14 @@ class Remarks:
         """Everything, hidden files in one line."""
         found = list(self.listed)
         if self.hidden:
-            others = (
-                f", and {len(self.hidden) - 1:,} more of the kind" if len(self.hidden) > 1 else ""
-            )
+            others = f", and {len(self.hidden) - 1:,} more like it" if len(self.hidden) > 1 else ""
             found.append(Skip(self.hidden[0], f"a hidden file of the system, not read{others}"))
         if self.more:
             found.append(Skip("…", f"{self.more:,} more remarks"))
         return found
 
 
-def read_own(files: Iterable[tuple[str, bytes]]) -> OwnSet:
+def read_user_dataset(files: Iterable[tuple[str, bytes]]) -> UserDataset:
     """A dataset of uploaded files: zips, images and at most one CSV. Bad rows are listed, not
     fatal.
 
@@ -95,14 +92,14 @@ def read_own(files: Iterable[tuple[str, bytes]]) -> OwnSet:
     bad = remarks.all()
     if not records:
         why = f" ({bad[0].file}: {bad[0].reason})" if bad else ""
-        raise DatasetError(f"no labelled image was found{why}: give {HOW}")
-    return OwnSet(records, {record.file: contents[record.file] for record in records}, bad)
+        raise DatasetError(f"no labelled image was found{why}: upload {HOW}")
+    return UserDataset(records, {record.file: contents[record.file] for record in records}, bad)
 
 
 @dataclass(frozen=True)
-class Given:
-    """A file that was given, itself or in a zip. ``size``: its bytes unpacked, as it says; ``read``
-    may raise anything. ``trouble``: why it is not read at all.
+class UploadedFile:
+    """A file that was uploaded, by itself or in a zip. ``size``: its declared bytes unpacked;
+    ``read`` may raise anything. ``trouble``: why it is not read at all.
     """
 
     name: str
@@ -114,39 +111,39 @@ class Given:
 def _unpacked(
     files: Iterable[tuple[str, bytes]], remarks: Remarks
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Images and tables by their tidy name, zips opened in memory. What is too much is not unpacked
-    at all.
+    """Images and tables by their tidy name, zips opened in memory. Files beyond the limits are not
+    unpacked at all.
     """
     contents: dict[str, bytes] = {}
     tables: dict[str, bytes] = {}
     room = MAX_TOTAL
-    for given in _members(files, remarks):
-        table = given.name.lower().endswith(TABLES)
-        if _hidden(given.name):
-            remarks.hidden.append(given.name)
+    for upload in _members(files, remarks):
+        table = upload.name.lower().endswith(TABLES)
+        if _hidden(upload.name):
+            remarks.hidden.append(upload.name)
             continue
-        reason = given.trouble or _unusable(given, table)
-        if not reason and (given.name in contents or given.name in tables):
+        reason = upload.trouble or _unusable(upload, table)
+        if not reason and (upload.name in contents or upload.name in tables):
             reason = "a file of this name came before"
-        if not reason and (given.size > room or len(contents) >= MAX_PICTURES):
+        if not reason and (upload.size > room or len(contents) >= MAX_IMAGES):
             reason = (
-                f"beyond {MAX_PICTURES:,} images or {MAX_TOTAL // 1024 // 1024} MB: give a part of"
-                " the set"
+                f"beyond {MAX_IMAGES:,} images or {MAX_TOTAL // 1024 // 1024} MB: upload a part of"
+                " the dataset"
             )
         if not reason:
-            room -= given.size
+            room -= upload.size
             try:
-                (tables if table else contents)[given.name] = given.read()
+                (tables if table else contents)[upload.name] = upload.read()
                 continue
             except Exception:
                 # Zipfile and its decoders raise a dozen types, and not always the same ones.
                 reason = "cannot be unpacked: the zip is damaged there"
-        remarks.add(given.name, reason)
+        remarks.add(upload.name, reason)
     return contents, tables
 
 
 def _hidden(name: str) -> bool:
-    """Whether a system laid this file beside one's own: «._labels.csv», «__MACOSX/…»,
+    """Whether an operating system added this file: «._labels.csv», «__MACOSX/…»,
     «Thumbs.db».
     """
     parts = name.split("/")
@@ -157,33 +154,35 @@ def _hidden(name: str) -> bool:
     )
 
 
-def _unusable(given: Given, table: bool) -> str:
-    """Why a file is not read, by its name and size; nothing for one that is."""
-    lower, parts = given.name.lower(), given.name.split("/")
-    if len(given.name) > MAX_NAME or len(parts) > MAX_PARTS:
+def _unusable(upload: UploadedFile, table: bool) -> str:
+    """Why a file is not read, by its name and size; empty if it is."""
+    lower, parts = upload.name.lower(), upload.name.split("/")
+    if len(upload.name) > MAX_NAME or len(parts) > MAX_PARTS:
         return f"its name has more than {MAX_NAME:,} characters or {MAX_PARTS} folders"
     if lower.endswith(".zip"):
         return "a zip in a zip is not opened: unpack it first"
     if lower.endswith(SPREADSHEETS):
         return "a spreadsheet: save it as CSV"
-    if not (table or is_picture(parts[-1])):
+    if not (table or is_image_file(parts[-1])):
         return "neither an image nor a CSV"
     most = MAX_TABLE if table else MAX_BYTES
-    return f"larger than {most // 1024 // 1024} MB" if given.size > most else ""
+    return f"larger than {most // 1024 // 1024} MB" if upload.size > most else ""
 
 
-def _members(files: Iterable[tuple[str, bytes]], remarks: Remarks) -> Iterator[Given]:
+def _members(files: Iterable[tuple[str, bytes]], remarks: Remarks) -> Iterator[UploadedFile]:
     for name, content in files:
         if not name.lower().endswith(".zip"):
-            yield Given(tidy(name), len(content), partial(bytes, content))
+            yield UploadedFile(tidy(name), len(content), partial(bytes, content))
         elif content.count(b"PK\x01\x02") > MAX_ENTRIES:
             # Before the list of them is read: a million take a gigabyte.
-            remarks.add(name, f"holds more than {MAX_ENTRIES:,} files: give a part of the set")
+            remarks.add(
+                name, f"contains more than {MAX_ENTRIES:,} files: upload a part of the dataset"
+            )
         else:
             yield from _zipped(name, content, remarks)
 
 
-def _zipped(name: str, content: bytes, remarks: Remarks) -> Iterator[Given]:
+def _zipped(name: str, content: bytes, remarks: Remarks) -> Iterator[UploadedFile]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except Exception:
@@ -193,17 +192,17 @@ def _zipped(name: str, content: bytes, remarks: Remarks) -> Iterator[Given]:
     if not members:
         remarks.add(name, "an empty zip")
     if len(members) > MAX_MEMBERS:
-        remarks.add(name, f"holds more than {MAX_MEMBERS:,} files: the first of them are read")
+        remarks.add(name, f"contains more than {MAX_MEMBERS:,} files: the first of them are read")
     for member in members[:MAX_MEMBERS]:
         shown = tidy(_decoded(member))
         if not member.filename.endswith(("/", "\\")):
             trouble = _locked(member) if shown else f"a file without a name in {name}"
-            yield Given(shown, member.file_size, partial(_member, archive, member), trouble)
+            yield UploadedFile(shown, member.file_size, partial(_member, archive, member), trouble)
 
 
 def _decoded(member: zipfile.ZipInfo) -> str:
-    """A member's name. Macs write UTF-8 and do not say so; without a word ``zipfile`` takes it for
-    code page 437.
+    """A member's name. Macs write UTF-8 without the flag for it, and ``zipfile`` then assumes code
+    page 437.
     """
     if not member.flag_bits & 0x800:
         try:
@@ -214,7 +213,7 @@ def _decoded(member: zipfile.ZipInfo) -> str:
 
 
 def _locked(member: zipfile.ZipInfo) -> str:
-    """Why a member cannot be unpacked here, told before it is tried."""
+    """Why a member cannot be unpacked here, checked before trying."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "a link to another file, not an image"
     if member.flag_bits & 0x41:
@@ -227,7 +226,7 @@ def _locked(member: zipfile.ZipInfo) -> str:
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """The whole member and no more than it says, whatever the archive holds."""
+    """The whole member, and no more than its declared size, whatever the archive contains."""
     with archive.open(member) as handle:
         return handle.read(member.file_size)
 
@@ -246,7 +245,7 @@ def _from_names(collector: Collector, contents: dict[str, bytes]) -> None:
             UTKFACE_RACES[int(codes[1])] if len(codes) == 2 and codes[1] in tuple("01234") else None
         )
         missing = [
-            f"the name tells no {label}: left unknown"
+            f"the name has no {label}: left unknown"
             for label, value in (("gender", gender), ("race", race))
             if value is None
         ]
@@ -276,19 +275,19 @@ def _first_table(tables: dict[str, bytes], remarks: Remarks) -> list[Row]:
             first = first or error
             remarks.add(name, str(error))
     if found is None:
-        raise first or DatasetError(f"there is no table: give {HOW}")
+        raise first or DatasetError(f"there is no table: upload {HOW}")
     return found
 
 
 def _from_table(collector: Collector, rows: list[Row], contents: dict[str, bytes]) -> None:
     """Rows of the CSV whose image is there; images it does not name are listed."""
-    kept, files = [], matched([row["file"] or "" for row in rows], contents)
+    used_rows, files = [], match_names([row["file"] or "" for row in rows], contents)
     for row, (file, reason) in zip(rows, files, strict=True):
         if file is None:
             collector.skip(row["file"] or "(no file name)", reason)
         else:
-            kept.append(row | {"file": file})
-    take_rows(collector, kept)
-    used = {row["file"] for row in kept}
+            used_rows.append(row | {"file": file})
+    take_rows(collector, used_rows)
+    used = {row["file"] for row in used_rows}
     for file in sorted(set(contents) - used):
         collector.skip(file, "the CSV does not name it")

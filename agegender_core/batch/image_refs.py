@@ -16,7 +16,7 @@ from agegender_core.errors import DatasetError, InvalidImageError
 from agegender_core.vision.image_io import DEFAULT_LIMITS, ImageLimits
 
 if TYPE_CHECKING:
-    from agegender_core.datasets.readers.base import Pictures
+    from agegender_core.datasets.readers.base import ImageSource
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of a zip's member: signature, then the lengths of its name and of its extra field."""
@@ -224,7 +224,7 @@ class _Rows:
 
 
 @lru_cache(maxsize=2)
-def _hub_images(source: str) -> Pictures:
+def _hub_images(source: str) -> ImageSource:
     from agegender_core.datasets.readers.parquet_or_hub import read_hub
 
-    return read_hub(source).pictures
+    return read_hub(source).source

@@ -172,10 +172,10 @@ def _fixed_part(path: str) -> str:
 
 
 def _hub_items(source: str) -> Iterator[Item]:
-    from agegender_core.datasets.readers.parquet_or_hub import HubPictures, read_hub
+    from agegender_core.datasets.readers.parquet_or_hub import HubImages, read_hub
 
     loaded = read_hub(source)
     names = {record.row: record.file for record in loaded.records}
-    assert isinstance(loaded.pictures, HubPictures)
-    for row in range(sum(len(part) for part in loaded.pictures.parts)):
+    assert isinstance(loaded.source, HubImages)
+    for row in range(sum(len(part) for part in loaded.source.parts)):
         yield Item(f"{source}#{row}", names.get(row, f"row {row}"), HubPlace(source, row))

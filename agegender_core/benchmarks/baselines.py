@@ -1,23 +1,22 @@
-"""Table III of the multi-task CNN's paper run again: parameters and time a face of the networks it
-compares itself with.
+"""Table III of the multi-task CNN's paper, measured again: parameters and time a face of the
+networks it is compared with.
 
 All in one process, on the same threads, one face at a time, each at its own input size. Weights are
-random, because how long a multiplication takes does not depend on the numbers. Repeats go round
-robin: whatever else the machine does hits all networks alike. Batch norm is folded into the
+random, because the time of a multiplication does not depend on the numbers. Repeats are round
+robin, so that other load on the machine affects all networks alike. Batch norm is folded into the
 convolutions, for the rivals as for ours.
 
-What is claimed is the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are
+Claims are the paper's: seconds on a 3.6 GHz CPU and on a phone; its mobile times are
 shorter than its desktop times, as printed.
 
 * AdienceNet (Levi and Hassner, «Age and Gender Classification using Convolutional Neural Networks»,
-  2015) is one network for age and one for gender, and both have to run. Their text gives maps of
-  28x28 and 14x14, which come from poolings that round up, as Caffe's do: 11.4M parameters. Table
-  III's 9M come out where they round down, as in most other frameworks. Rounded down is what runs
-  here.
+  2015) is one network for age and one for gender, and both must run. Their text states maps of
+  28x28 and 14x14, which result from pooling that rounds up, as Caffe's does: 11.4M parameters.
+  Table III's 9M result from rounding down, as in most other frameworks. It is rounded down here.
 * CaffeNet is Krizhevsky's network in one column with grouped convolutions. Its 61M, VGG-16's 138M
   and GoogLeNet's count include 1,000 classes of ImageNet; here the last layer has 8 age groups and
   2 genders.
-* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not laid out in anything at
+* «Best from [18]» (Zhu et al. 2016) and CNN-ELM (Duan et al. 2018) are not described in anything at
   hand and are not run.
 """
 
@@ -29,17 +28,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from agegender_core.benchmarks.error_analysis import median_ms, p90_ms
 from agegender_core.benchmarks.networks import processor
 from agegender_core.evaluation.published_results import OURS
+from agegender_core.evaluation.report_types import RivalRow, RivalsReport
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 
 AGES, GENDERS = 8, 2
 """Outputs: Adience's age groups and genders."""
@@ -50,7 +51,7 @@ Job = Callable[[], object]
 
 class AdienceNet(nn.Sequential):
     """Levi and Hassner's network: (N, 3, 227, 227) to (N, ``classes``) logits. ``round_up``: pool
-    as Caffe does, see above.
+    as Caffe does (see above).
     """
 
     def __init__(self, classes: int, round_up: bool = False) -> None:
@@ -138,8 +139,8 @@ def multitask_cnn() -> nn.Module:
 
 @dataclass(frozen=True)
 class Rival:
-    """One row of Table III. ``build``: makes the networks one face goes through, none where it is
-    not run; ``side``: pixels of the input.
+    """One row of Table III. ``build``: makes the networks that one face needs, none if it is not
+    run; ``side``: pixels of the input.
 
     ``parameters``, ``desktop``, ``mobile``: as claimed, in values and seconds, None where the table
     has none.
@@ -197,8 +198,8 @@ def run_rivals(
     threads: int | None = None,
     reports: Path | None = None,
     rivals: Sequence[Rival] = RIVALS,
-) -> dict[str, Any]:
-    """Count and time ``rivals``; write ``rivals.json`` into ``reports`` where given.
+) -> RivalsReport:
+    """Count and time ``rivals``; write ``rivals.json`` into ``reports`` unless None.
 
     Times are milliseconds a face. Rows that are not run have None for what would be measured.
     ``threads``: of torch, for the process.
@@ -213,17 +214,17 @@ def run_rivals(
             jobs[rival.name] = _job(networks, rival)
     times = time_in_turn(jobs, repeats)
     ours = statistics.median(times[OURS]) if OURS in times else None
-    result = {
-        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "repeats": repeats,
-        "rows": [
+    result = RivalsReport(
+        machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        repeats=repeats,
+        rows=tuple(
             _row(rival, counts.get(rival.name), times.get(rival.name), ours) for rival in rivals
-        ],
-    }
+        ),
+    )
     if reports is not None:
-        write_json(reports / "rivals.json", result)
+        write_json(reports / "rivals.json", to_json(result))
     return result
 
 
@@ -241,7 +242,7 @@ def ready(network: nn.Module) -> nn.Module:
 
 
 def _job(networks: Sequence[nn.Module], rival: Rival) -> Job:
-    """What one face costs: every network once on one image of the rival's own size."""
+    """The work for one face: every network once on one image of the rival's own size."""
     assert rival.side is not None
     prepared = [ready(network) for network in networks]
     face = torch.randn(1, 3, rival.side, rival.side, generator=torch.Generator().manual_seed(0))
@@ -262,17 +263,17 @@ def time_in_turn(jobs: Mapping[str, Job], repeats: int) -> dict[str, list[float]
 
 def _row(
     rival: Rival, count: int | None, times: list[float] | None, ours: float | None
-) -> dict[str, Any]:
+) -> RivalRow:
     median = statistics.median(times) if times else None
-    return {
-        "name": rival.name,
-        "parameters": count,
-        "input": f"{rival.side}x{rival.side}" if rival.side else None,
-        "median_ms": None if median is None else round(median, 2),
-        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2) if times else None,
-        "ratio_to_ours": None if median is None or ours is None else round(median / ours, 2),
-        "claimed_parameters": rival.parameters,
-        "claimed_desktop_s": rival.desktop,
-        "claimed_mobile_s": rival.mobile,
-        "note": rival.note,
-    }
+    return RivalRow(
+        name=rival.name,
+        parameters=count,
+        input=f"{rival.side}x{rival.side}" if rival.side else None,
+        median_ms=median_ms(times) if times else None,
+        p90_ms=p90_ms(times) if times else None,
+        ratio_to_ours=None if median is None or ours is None else round(median / ours, 2),
+        claimed_parameters=rival.parameters,
+        claimed_desktop_s=rival.desktop,
+        claimed_mobile_s=rival.mobile,
+        note=rival.note,
+    )

@@ -9,45 +9,42 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageEnhance
 
 from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.evaluation.report_types import BatchBench, BatchRow
 
-PICTURES = 400
+IMAGES = 400
 SIZE = (640, 480)
 
 
-def run_batch_bench(pictures: int = PICTURES, workers: int = 2) -> dict[str, Any]:
-    """Rows {engine, images, workers, seconds, pictures_a_second}: the whole command, its start
-    included. «ray» where it is installed.
-    """
+def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
+    """A row an engine: the whole command, its start included. «ray» where it is installed."""
     rows = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "pictures"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "images"
         folder.mkdir()
-        _draw(folder, pictures)
+        _draw(folder, images)
         for engine in ("local", "ray"):
-            if engine == "local" or _ray_is_there():
-                rows.append(_row(folder, Path(place) / engine, engine, pictures, workers))
-    return {"rows": rows, "picture": f"{SIZE[0]}x{SIZE[1]} JPEG with one face"}
+            if engine == "local" or _ray_is_installed():
+                rows.append(_row(folder, Path(temporary) / engine, engine, images, workers))
+    return BatchBench(tuple(rows), f"{SIZE[0]}x{SIZE[1]} JPEG with one face")
 
 
-def batch_bench_table(bench: dict[str, Any]) -> str:
+def batch_bench_table(bench: BatchBench) -> str:
     """Markdown."""
     lines = [
         "| engine | images | workers | seconds, start included | images a second |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for row in bench["rows"]:
+    for row in bench.rows:
         numbers = (
-            f"{row['pictures']} | {row['workers']} | {row['seconds']:.1f} |"
-            f" {row['pictures_a_second']:.1f}"
+            f"{row.pictures} | {row.workers} | {row.seconds:.1f} | {row.pictures_a_second:.1f}"
         )
-        lines.append(f"| {row['engine']} | {numbers} |")
+        lines.append(f"| {row.engine} | {numbers} |")
     return "\n".join(
-        [*lines, "", f"Each a {bench['picture']}; both engines in one run, one after the other."]
+        [*lines, "", f"Each a {bench.picture}; both engines in one run, one after the other."]
     )
 
 
@@ -60,7 +57,7 @@ def _draw(folder: Path, count: int) -> None:
         )
 
 
-def _ray_is_there() -> bool:
+def _ray_is_installed() -> bool:
     from agegender_core.batch.ray_engine import require_ray
     from agegender_core.errors import ConfigError
 
@@ -71,7 +68,7 @@ def _ray_is_there() -> bool:
     return True
 
 
-def _row(folder: Path, out: Path, engine: str, pictures: int, workers: int) -> dict[str, Any]:
+def _row(folder: Path, out: Path, engine: str, images: int, workers: int) -> BatchRow:
     options = ["--engine", engine, "--workers", str(workers), "--quiet"]
     started = time.perf_counter()
     subprocess.run(
@@ -80,10 +77,4 @@ def _row(folder: Path, out: Path, engine: str, pictures: int, workers: int) -> d
         capture_output=True,
     )
     seconds = time.perf_counter() - started
-    return {
-        "engine": engine,
-        "pictures": pictures,
-        "workers": workers,
-        "seconds": round(seconds, 1),
-        "pictures_a_second": round(pictures / seconds, 1),
-    }
+    return BatchRow(engine, images, workers, round(seconds, 1), round(images / seconds, 1))

@@ -1,7 +1,7 @@
-"""The detector's own loop against facenet-pytorch's: the same faces, and in what time.
+"""The detector's own loop against facenet-pytorch's: whether the faces are the same, and times.
 
 ``python -m agegender_core.benchmarks.detection`` writes ``reports/detection.json``. Both detectors
-are timed in turns in one process, so that a busy machine slows both; what counts are the ratios.
+are timed alternately in one process, so that a busy machine slows both; the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +25,8 @@ from PIL import Image
 
 from agegender_core.benchmarks.networks import processor
 from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from agegender_core.types import TURNS, Face
 from agegender_core.vision._torchvision_nms import ensure_torchvision
 from agegender_core.vision.cascade import THRESHOLDS, Detections
@@ -31,7 +35,70 @@ from agegender_core.vision.image_io import load_image
 
 NOTHING = Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
 SAME_IOU = 0.9
-"""Boxes that overlap by so much are the same."""
+"""Boxes that overlap by at least this are the same."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Wall clock and processor time in ms, least and median of several calls."""
+
+    wall_least_ms: float
+    wall_median_ms: float
+    processor_least_ms: float
+    processor_median_ms: float
+
+
+@dataclass(frozen=True)
+class SceneSpeed:
+    """One scene: facenet-pytorch's loop (``before``), ours on one thread (``now``) and on two, and
+    how many ``times_as_fast`` ours is on one thread.
+    """
+
+    scene: str
+    before: Times
+    now: Times
+    now_two_threads: Times
+    times_as_fast: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two answers to one image are apart: ``faces`` of the first, how many have the
+    ``same`` box in the second, how many of the second are ``new``; the least ``iou`` of same ones,
+    and the largest distance of their ``landmarks`` in pixels.
+    """
+
+    faces: int
+    same: int
+    new: int
+    iou: float
+    landmarks: float
+
+
+@dataclass(frozen=True)
+class Equality:
+    """``Difference`` summed over ``images``."""
+
+    images: int
+    faces: int
+    same_percent: float
+    missing: int
+    new: int
+    least_iou: float
+    farthest_landmark_px: float
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """``detection.json``. ``load_at_start``: what else the machine was doing, as the system reports
+    it. ``bytes_to_answer``: the whole way, before and now. ``equality``: by kind of image.
+    """
+
+    machine: str
+    load_at_start: float
+    speed: tuple[SceneSpeed, ...]
+    bytes_to_answer: dict[str, Times]
+    equality: dict[str, Equality]
 
 
 def load_networks() -> SimpleNamespace:
@@ -56,7 +123,7 @@ def original(nets: SimpleNamespace) -> Detect:
                 pixels, min_face, nets.pnet, nets.rnet, nets.onet, list(THRESHOLDS), 0.709, device
             )
         except (RuntimeError, ValueError) as error:
-            if "non-empty" in str(error):  # it cannot say that nothing survived the first network
+            if "non-empty" in str(error):  # its way to report that nothing passed the first network
                 return NOTHING
             raise
         boxes, points = (np.asarray(one[0], dtype=np.float32) for one in found)
@@ -70,7 +137,7 @@ def original(nets: SimpleNamespace) -> Detect:
 
 
 class OriginalDetector(MTCNNDetector):
-    """The detector as it is, with facenet-pytorch's loop in place of ours."""
+    """Our detector with facenet-pytorch's loop in place of our own."""
 
     def _networks(self) -> Detect:
         with self._lock:
@@ -103,8 +170,8 @@ def scenes() -> dict[str, Image.Image]:
     }
 
 
-def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """Wall clock and processor time in ms of each, least and median; called in turns."""
+def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
+    """Times of each, called alternately."""
     wall: dict[str, list[float]] = {name: [] for name in callables}
     used: dict[str, list[float]] = {name: [] for name in callables}
     for turn in range(repeats + 1):
@@ -115,20 +182,18 @@ def timed(callables: dict[str, Callable[[], Any]], repeats: int) -> dict[str, di
                 wall[name].append(1000 * (time.perf_counter() - started))
                 used[name].append(1000 * (time.process_time() - before))
     return {
-        name: {
-            "wall_least_ms": round(min(wall[name]), 1),
-            "wall_median_ms": round(statistics.median(wall[name]), 1),
-            "processor_least_ms": round(min(used[name]), 1),
-            "processor_median_ms": round(statistics.median(used[name]), 1),
-        }
+        name: Times(
+            wall_least_ms=round(min(wall[name]), 1),
+            wall_median_ms=round(statistics.median(wall[name]), 1),
+            processor_least_ms=round(min(used[name]), 1),
+            processor_median_ms=round(statistics.median(used[name]), 1),
+        )
         for name in callables
     }
 
 
-def speed(repeats: int = 15) -> list[dict[str, Any]]:
-    """A row a scene: facenet-pytorch's loop, ours on one thread, ours on two, and ratios to the
-    first.
-    """
+def speed(repeats: int = 15) -> list[SceneSpeed]:
+    """Every scene, timed."""
     before, now, rows = OriginalDetector(), MTCNNDetector(), []
     threads = torch.get_num_threads()
 
@@ -139,19 +204,19 @@ def speed(repeats: int = 15) -> list[dict[str, Any]]:
     try:
         for name, image in scenes().items():
             calls: dict[str, Callable[[], Any]] = {
-                "before": lambda image=image: search(before, image, 1),
-                "now": lambda image=image: search(now, image, 1),
-                "now_two_threads": lambda image=image: search(now, image, 2),
+                "before": partial(search, before, image, 1),
+                "now": partial(search, now, image, 1),
+                "now_two_threads": partial(search, now, image, 2),
             }
             times = timed(calls, repeats)
-            ratio = times["before"]["processor_median_ms"] / times["now"]["processor_median_ms"]
-            rows.append({"scene": name, **times, "times_as_fast": round(ratio, 2)})
+            ratio = times["before"].processor_median_ms / times["now"].processor_median_ms
+            rows.append(SceneSpeed(name, **times, times_as_fast=round(ratio, 2)))
     finally:
         torch.set_num_threads(threads)
     return rows
 
 
-def whole_way(repeats: int = 15) -> dict[str, dict[str, float]]:
+def bytes_to_answer(repeats: int = 15) -> dict[str, Times]:
     """From the bytes of a 640x480 JPEG with one face to its answer, with the default network."""
     from agegender_core.inference.predictor import Predictor, load_predictor
 
@@ -163,11 +228,8 @@ def whole_way(repeats: int = 15) -> dict[str, dict[str, float]]:
     return timed({"before": lambda: before.run(data), "now": lambda: now.run(data)}, repeats)
 
 
-def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
-    """How far two answers to one image are apart: ``faces`` of the first, how many have the
-    ``same`` box in the second, how many are ``missing`` there or ``new``; the least ``iou`` of same
-    ones, and the largest distance of their ``landmarks`` in pixels.
-    """
+def difference(one: Sequence[Face], other: Sequence[Face]) -> Difference:
+    """Compare two answers to one image."""
     left, same, least, apart = list(other), 0, 1.0, 0.0
     for face in one:
         best = max(left, key=lambda candidate: iou(face, candidate), default=None)
@@ -176,15 +238,9 @@ def difference(one: Sequence[Face], other: Sequence[Face]) -> dict[str, Any]:
         left.remove(best)
         same += 1
         least = min(least, iou(face, best))
-        apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
-    return {
-        "faces": len(one),
-        "same": same,
-        "missing": len(one) - same,
-        "new": len(left),
-        "iou": least,
-        "landmarks": apart,
-    }
+        if face.landmarks is not None and best.landmarks is not None:
+            apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
+    return Difference(len(one), same, len(left), least, apart)
 
 
 def iou(one: Face, other: Face) -> float:
@@ -194,21 +250,19 @@ def iou(one: Face, other: Face) -> float:
     return float(overlap / max(one.width * one.height + other.width * other.height - overlap, 1e-9))
 
 
-def summary(differences: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sums over images."""
-    faces = sum(one["faces"] for one in differences)
-    same = sum(one["same"] for one in differences)
-    return {
-        "images": len(differences),
-        "faces": faces,
-        "same_percent": round(100 * same / max(faces, 1), 3),
-        "missing": faces - same,
-        "new": sum(one["new"] for one in differences),
-        "least_iou": round(min((one["iou"] for one in differences), default=1.0), 5),
-        "farthest_landmark_px": round(
-            max((one["landmarks"] for one in differences), default=0.0), 4
-        ),
-    }
+def summary(differences: Sequence[Difference]) -> Equality:
+    """Differences summed over images."""
+    faces = sum(one.faces for one in differences)
+    same = sum(one.same for one in differences)
+    return Equality(
+        images=len(differences),
+        faces=faces,
+        same_percent=round(100 * same / max(faces, 1), 3),
+        missing=faces - same,
+        new=sum(one.new for one in differences),
+        least_iou=round(min((one.iou for one in differences), default=1.0), 5),
+        farthest_landmark_px=round(max((one.landmarks for one in differences), default=0.0), 4),
+    )
 
 
 def drawn_images(count: int) -> Iterator[Image.Image]:
@@ -249,7 +303,7 @@ def photographs(count: int) -> Iterator[Image.Image]:
         yield from (image.transpose(turn) for turn in TURNS.values())
 
 
-def equality(images: Iterator[Image.Image]) -> list[dict[str, Any]]:
+def equality(images: Iterator[Image.Image]) -> list[Difference]:
     """One entry an image: the answers of facenet-pytorch's loop and of ours, upright only: every
     position is an image of its own.
     """
@@ -257,21 +311,21 @@ def equality(images: Iterator[Image.Image]) -> list[dict[str, Any]]:
     return [difference(before.search_upright(image), now.search_upright(image)) for image in images]
 
 
-def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> dict[str, Any]:
+def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> DetectionReport:
     """Measure all of it and write ``detection.json``."""
-    report = {
-        "machine": f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "load_at_start": round(os.getloadavg()[0], 1),
-        "speed": speed(repeats),
-        "bytes_to_answer": whole_way(repeats),
-        "equality": {
+    report = DetectionReport(
+        machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        load_at_start=round(os.getloadavg()[0], 1),
+        speed=tuple(speed(repeats)),
+        bytes_to_answer=bytes_to_answer(repeats),
+        equality={
             "drawn": summary(equality(drawn_images(drawn))),
             "fgnet_in_four_positions": summary(equality(photographs(real))),
         },
-    }
-    (folder / "detection.json").write_text(json.dumps(report, indent=1) + "\n")
+    )
+    write_json(folder / "detection.json", to_json(report))
     return report
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(Path("reports")), indent=1))
+    print(json.dumps(to_json(run(Path("reports"))), indent=1))

@@ -1,5 +1,5 @@
-"""How long the questions of a gallery take, on a drawn table of any size. Measured, never asserted:
-machines are noisy.
+"""How long the queries of a gallery take, on a synthetic table of any size. Measured, never
+asserted: machines are noisy.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from agegender_core.analysis.filters import SORTS, Filter, order, page
 from agegender_core.analysis.image_quality import COLUMNS
-from agegender_core.analysis.label_issues import label_suspects
-from agegender_core.analysis.nearest_errors import error_space, lookalikes
+from agegender_core.analysis.label_issues import find_label_issues
+from agegender_core.analysis.nearest_errors import error_space, nearest_errors
 from agegender_core.analysis.paired_comparison import compare, slice_wins
 from agegender_core.analysis.plot_data import (
     age_density,
@@ -33,10 +32,11 @@ from agegender_core.analysis.plot_data import (
     gender_reliability,
     interval_coverage,
 )
-from agegender_core.analysis.prediction_table import ErrorTable, make_table, read_table
+from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.analysis.slices import slice_table, worst_slices
 from agegender_core.errors import AgeGenderError
+from agegender_core.evaluation.report_types import ErrorBench, Timing
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     FAIRFACE_GROUPS,
@@ -44,6 +44,7 @@ from agegender_core.labels import (
     GENDERS,
     group_names,
 )
+from agegender_core.output.json_records import from_json, to_json
 from agegender_core.output.markdown import markdown_row
 from agegender_core.settings import PACKAGE
 
@@ -54,11 +55,11 @@ ROWS = 20_000
 def drawn_predictions(
     rows: int, seed: int = 0, answers_seed: int = 1, noise: float = 6.0
 ) -> pd.DataFrame:
-    """A made-up prediction table: errors in years are normal with standard deviation ``noise``, one
-    gender in twelve is wrong.
+    """A synthetic prediction table: errors in years are normal with standard deviation ``noise``,
+    one gender in twelve is wrong.
 
-    ``seed`` draws the labels, ``answers_seed`` the answers: tables of one ``seed`` are about the
-    same images.
+    ``seed`` is for the labels, ``answers_seed`` for the estimates: tables with the same ``seed``
+    are about the same images.
     """
     rng, own = np.random.default_rng(seed), np.random.default_rng(answers_seed)
     age = np.clip(rng.normal(35, 20, rows), 0, 100).round()
@@ -98,7 +99,7 @@ def drawn_predictions(
 
 
 def drawn_conditions(rows: int, seed: int = 2) -> pd.DataFrame:
-    """Made-up image conditions of ``drawn_predictions``."""
+    """Synthetic image conditions of ``drawn_predictions``."""
     rng = np.random.default_rng(seed)
     columns = {
         "file": [f"{index:06d}.jpg" for index in range(rows)],
@@ -123,19 +124,9 @@ def _drawn(rows: int, weights: int) -> dict[str, pd.DataFrame]:
     }
 
 
-def drawn_table(rows: int, weights: int = 3) -> ErrorTable:
-    """A made-up table of ``rows`` images and some ``weights``, named a, b, c and so on, each a
-    little worse than the one before.
-    """
-    return make_table("drawn", _drawn(rows, weights), drawn_conditions(rows))
-
-
-def run_error_bench(rows: int = ROWS, repeats: int = 15) -> dict[str, Any]:
-    """Times of the questions about ``rows`` images and three networks, from a fresh process, so
-    that ``peak_memory_mb`` is theirs alone.
-
-    ``rows``: a dict a question, with ``what``, ``median_ms`` and ``p90_ms``, as
-    ``evaluation.bench`` has them; ``images``: how many.
+def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:
+    """Times of the queries on ``rows`` images and three networks, in a fresh process, so that
+    ``peak_memory_mb`` is theirs alone.
     """
     command = [
         sys.executable,
@@ -149,43 +140,43 @@ def run_error_bench(rows: int = ROWS, repeats: int = 15) -> dict[str, Any]:
         raise AgeGenderError(
             f"the bench of the error galleries failed: {done.stderr.strip()[-500:]}"
         )
-    return json.loads(done.stdout)
+    return from_json(ErrorBench, json.loads(done.stdout))
 
 
-def error_bench_table(bench: Mapping[str, Any]) -> str:
-    """Markdown: what ``run_error_bench`` found."""
+def error_bench_table(bench: ErrorBench) -> str:
+    """Markdown of ``run_error_bench``."""
     lines = [markdown_row(["question", "median", "90th percentile"]), markdown_row(["---"] * 3)]
     lines += [
-        markdown_row([row["what"], f"{row['median_ms']:.1f} ms", f"{row['p90_ms']:.1f} ms"])
-        for row in bench["rows"]
+        markdown_row([row.what, f"{row.median_ms:.1f} ms", f"{row.p90_ms:.1f} ms"])
+        for row in bench.rows
     ]
     memory = (
-        f"Drawn answers of three networks on {bench['pictures']:,} images. Peak memory of the"
-        f" process: {bench['peak_memory_mb']:,} MB."
+        f"Drawn answers of three networks on {bench.pictures:,} images. Peak memory of the"
+        f" process: {bench.peak_memory_mb:,} MB."
     )
     return "\n".join([*lines, "", memory])
 
 
-def error_bench_words(bench: Mapping[str, Any]) -> str:
-    """One sentence of what ``run_error_bench`` found: the slowest of each kind."""
+def error_bench_words(bench: ErrorBench) -> str:
+    """``run_error_bench`` in one sentence: the slowest of each kind."""
     slowest = {
         kind: max(
-            (row["median_ms"] for row in bench["rows"] if row["what"].startswith(start)),
+            (row.median_ms for row in bench.rows if row.what.startswith(start)),
             default=0.0,
         )
         for kind, start in (("filter", "filter"), ("order", "sort"), ("plot", "plot"))
     }
-    reading, longest = bench["rows"][0], max(bench["rows"], key=lambda row: row["median_ms"])
+    reading, longest = bench.rows[0], max(bench.rows, key=lambda row: row.median_ms)
     return (
-        f"The error galleries, on drawn answers of three networks on {bench['pictures']:,} images:"
-        f" {reading['what']} {reading['median_ms']:.0f} ms; at most {slowest['filter']:.0f} ms for"
+        f"The error galleries, on drawn answers of three networks on {bench.pictures:,} images:"
+        f" {reading.what} {reading.median_ms:.0f} ms; at most {slowest['filter']:.0f} ms for"
         f" a filter, {slowest['order']:.0f} ms for an order, {slowest['plot']:.0f} ms for a plot's"
-        f" numbers; the longest question ({longest['what']}) {longest['median_ms']:.0f} ms; peak"
-        f" memory {bench['peak_memory_mb']:,} MB."
+        f" numbers; the longest question ({longest.what}) {longest.median_ms:.0f} ms; peak"
+        f" memory {bench.peak_memory_mb:,} MB."
     )
 
 
-def measure(rows: int, repeats: int) -> dict[str, Any]:
+def measure(rows: int, repeats: int) -> ErrorBench:
     """``run_error_bench`` in this process."""
     with tempfile.TemporaryDirectory() as folder:
         reports = Path(folder)
@@ -198,13 +189,13 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             )
         }
         jobs |= _jobs(table)
-        timed = [{"what": what, **_time(job, repeats)} for what, job in jobs.items()]
-    return {"pictures": rows, "rows": timed, "peak_memory_mb": peak_memory_mb()}
+        timed = tuple(_timed(what, job, repeats) for what, job in jobs.items())
+    return ErrorBench(rows, timed, peak_memory_mb())
 
 
 def write_drawn(reports: Path, rows: int, weights: int = 3) -> tuple[str, ...]:
-    """What ``evaluate`` and ``conditions`` would leave in ``reports`` of a made-up set «drawn»;
-    names of the weights.
+    """Write into ``reports`` what ``evaluate`` and ``conditions`` would for a synthetic dataset
+    «drawn»; names of the weights.
     """
     made = _drawn(rows, weights)
     for name, predictions in made.items():
@@ -256,8 +247,8 @@ def _jobs(table: ErrorTable) -> dict[str, Callable[[], object]]:
         "slices, two labels deep": lambda: slice_table(table, first, "mae"),
         "worst slices, three deep": lambda: worst_slices(table, first, "gender_accuracy", depth=3),
         "image conditions": lambda: condition_table(table, first, "mae"),
-        "label suspects": lambda: label_suspects(table, "age"),
-        "look-alikes in error": lambda: lookalikes(space, 17),
+        "label suspects": lambda: find_label_issues(table, "age"),
+        "look-alikes in error": lambda: nearest_errors(space, 17),
         "comparison of one metric": lambda: compare(table, first, second, ("mae",)),
         "wins by slice": lambda: slice_wins(table, first, second, "mae"),
     }
@@ -274,22 +265,29 @@ def _tiles(table: ErrorTable, sort: str, mask: np.ndarray | None) -> pd.DataFram
     return pd.concat([table.labels.iloc[rows], table.predictions_for(first).iloc[rows]], axis=1)
 
 
-def _time(job: Callable[[], object], repeats: int) -> dict[str, float]:
+def _timed(what: str, job: Callable[[], object], repeats: int) -> Timing:
     job()
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
         job()
         times.append(1000 * (time.perf_counter() - started))
-    return {
-        "median_ms": round(statistics.median(times), 2),
-        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2),
-    }
+    return Timing(what, median_ms(times), p90_ms(times))
+
+
+def median_ms(times: Sequence[float]) -> float:
+    """Median of milliseconds, as reports store it."""
+    return round(statistics.median(times), 2)
+
+
+def p90_ms(times: Sequence[float]) -> float:
+    """90th percentile of milliseconds, as reports store it."""
+    return round(sorted(times)[int(0.9 * len(times))], 2)
 
 
 def peak_memory_mb() -> int:
-    """Most memory this process has held. Linux's own figure where there is one: ``getrusage``
-    counts what the parent held before it started the process.
+    """Peak memory of this process. Linux's own figure if there is one: ``getrusage`` includes what
+    the parent used before it started the process.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -300,4 +298,4 @@ def peak_memory_mb() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(*map(int, sys.argv[1:]))))
+    print(json.dumps(to_json(measure(*map(int, sys.argv[1:])))))

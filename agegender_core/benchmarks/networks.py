@@ -4,32 +4,38 @@ noisy.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 
 from agegender_core.benchmarks.batch import run_batch_bench
-from agegender_core.benchmarks.error_analysis import peak_memory_mb, run_error_bench
+from agegender_core.benchmarks.error_analysis import (
+    median_ms,
+    p90_ms,
+    peak_memory_mb,
+    run_error_bench,
+)
 from agegender_core.benchmarks.video import run_live_bench
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation.report_store import read_bench
+from agegender_core.evaluation.report_types import BenchReport, ModelTiming
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, list_weights
 from agegender_core.inference.predictor import load_predictor
 from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
 PARTS = ("networks", "errors", "live", "batch")
-"""What can be measured: networks and a whole photo; error galleries; videos of one to three faces;
-big folders on both engines.
+"""Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
+faces; big folders on both engines.
 """
 
 
@@ -38,43 +44,41 @@ def run_bench(
     threads: int | None = None,
     reports: Path | None = None,
     parts: Sequence[str] = PARTS,
-) -> dict[str, Any]:
-    """Time every installed set of weights on the bundled portrait, the error galleries on drawn
-    answers, drawn videos and a drawn folder.
+) -> BenchReport:
+    """Time every installed set of weights on the bundled portrait, the error galleries on
+    synthetic predictions, synthetic videos and a synthetic folder.
 
-    ``bench.json`` is written into ``reports`` where given; parts that are not measured now keep
+    ``bench.json`` is written into ``reports`` unless None; parts that are not measured now retain
     their numbers there. Raises ``ConfigError`` for an unknown part.
     """
     if unknown := sorted(set(parts) - set(PARTS)):
-        raise ConfigError(f"nothing is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(PARTS)}")
     if threads:
         torch.set_num_threads(threads)
-    path = None if reports is None else reports / "bench.json"
-    result: dict[str, Any] = (
-        json.loads(path.read_text()) if path is not None and path.is_file() else {}
-    )
+    result = (read_bench(reports) if reports is not None else None) or BenchReport()
     machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
     if "networks" in parts:
-        result["rows"] = [
-            row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)
-        ]
-        result |= {
-            "threads": torch.get_num_threads(),
-            "machine": machine,
-            "peak_memory_mb": peak_memory_mb(),
-        }
+        result = replace(
+            result,
+            rows=tuple(
+                row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)
+            ),
+            threads=torch.get_num_threads(),
+            machine=machine,
+            peak_memory_mb=peak_memory_mb(),
+        )
     if "errors" in parts:
-        result["errors"] = run_error_bench()
+        result = replace(result, errors=run_error_bench())
     if "live" in parts:
-        result["live"] = run_live_bench() | {"machine": machine}
+        result = replace(result, live=replace(run_live_bench(), machine=machine))
     if "batch" in parts:
-        result["batch"] = run_batch_bench() | {"machine": machine}
-    if path is not None:
-        write_json(path, result)
+        result = replace(result, batch=replace(run_batch_bench(), machine=machine))
+    if reports is not None:
+        write_json(reports / "bench.json", to_json(result))
     return result
 
 
-def _rows(entry: ModelInfo, repeats: int) -> list[dict[str, Any]]:
+def _rows(entry: ModelInfo, repeats: int) -> list[ModelTiming]:
     predictor = load_predictor(entry.name)
     portrait = sample_portrait()
     photo = Image.new("RGB", (640, 480), (96, 96, 96))
@@ -94,12 +98,14 @@ def _rows(entry: ModelInfo, repeats: int) -> list[dict[str, Any]]:
         ("whole photo 640x480, one face", lambda: predictor.run(photo), 1),
     ]
     return [
-        {"weights": entry.name, "what": what, **_time(job, repeats, share)}
+        _timed(entry.name, what, job, repeats, share)
         for what, job, share in dict((job[0], job) for job in jobs).values()
     ]
 
 
-def _time(job: Callable[[], object], repeats: int, share: int) -> dict[str, float]:
+def _timed(
+    weights: str, what: str, job: Callable[[], object], repeats: int, share: int
+) -> ModelTiming:
     for _ in range(5):
         job()
     times = []
@@ -107,10 +113,7 @@ def _time(job: Callable[[], object], repeats: int, share: int) -> dict[str, floa
         started = time.perf_counter()
         job()
         times.append(1000 * (time.perf_counter() - started) / share)
-    return {
-        "median_ms": round(statistics.median(times), 2),
-        "p90_ms": round(sorted(times)[int(0.9 * len(times))], 2),
-    }
+    return ModelTiming(weights, what, median_ms(times), p90_ms(times))
 
 
 def processor() -> str:

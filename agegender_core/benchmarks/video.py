@@ -1,4 +1,4 @@
-"""How many frames a second a video gets and how much the ages shown jump. Measured, never asserted:
+"""Frames a second of a live video and how much the displayed ages jump. Measured, never asserted:
 machines are noisy.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageOps
 
 from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.evaluation.report_types import LiveBench, LiveRow
 from agegender_core.types import Face, Prediction
 from agegender_core.video.analyzer import LiveAnalyser
 from agegender_core.video.types import LiveFrame
@@ -28,11 +29,11 @@ SIDES = (330, 240, 190)
 """
 
 
-def film(
+def drawn_video(
     faces: int, seconds: float = LOOP_SECONDS, fps: int = LOOP_FPS, noise: float = 6.0
 ) -> list[Image.Image]:
-    """A loop of 640x480 frames in which ``faces`` portraits sway, come nearer and tilt, under
-    changing light and a sensor's noise.
+    """A loop of 640x480 frames in which ``faces`` portraits move sideways, come closer and
+    tilt, under changing light and with sensor noise.
     """
     people = _people(faces)
     rng = np.random.default_rng(7)
@@ -53,8 +54,8 @@ def film(
 
 
 def _people(faces: int) -> list[Image.Image]:
-    """The portrait, it mirrored and redder, it brighter and bluer: as different as one image can be
-    made.
+    """The portrait; mirrored and redder; with less contrast and bluer: as different as one image
+    can be made.
     """
     portrait = sample_portrait().crop((96, 0, 352, 256))
     tints = ((255, 255, 255), (255, 205, 185), (190, 215, 255))
@@ -79,9 +80,7 @@ def _paste(canvas: Image.Image, person: Image.Image, number: int, faces: int, tu
 
 @dataclass(eq=False)
 class AnswerRecorder:
-    """A predictor whose single answers are remembered: what would be shown if nothing were
-    smoothed.
-    """
+    """A predictor that records its single estimates: what would be shown without smoothing."""
 
     predictor: Any
     answers: list[tuple[Face, float]] = field(default_factory=list)
@@ -98,47 +97,44 @@ class AnswerRecorder:
         return predictions
 
 
-def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> dict[str, Any]:
-    """Watch videos of one, two and three faces for ``seconds`` each."""
+def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> LiveBench:
+    """Analyse videos of one, two and three faces for ``seconds`` each."""
     from agegender_core.inference.predictor import load_predictor
 
     predictor = load_predictor(weights)
-    return {
-        "rows": [watch(predictor, faces, seconds) for faces in (1, 2, 3)],
-        "weights": predictor.card.name,
-        "film_fps": LOOP_FPS,
-    }
+    rows = tuple(watch(predictor, faces, seconds) for faces in (1, 2, 3))
+    return LiveBench(rows, predictor.card.name, LOOP_FPS)
 
 
-def live_bench_table(bench: dict[str, Any]) -> str:
+def live_bench_table(bench: LiveBench) -> str:
     """Markdown."""
     jumps = ("age from look to look: shown", "unsmoothed", "largest step: shown", "unsmoothed")
     head = ("faces", "frames a second", "could be", "slowest frame", *jumps)
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
-    for row in bench["rows"]:
+    for row in bench.rows:
         cells = (
-            str(row["faces"]),
-            f"{row['fps']:.0f} of {bench['film_fps']}",
-            f"{row['fps_possible']:.0f}",
-            f"{row['slowest_frame_ms']} ms",
-            f"{row['age_jump_shown']:.2f} years",
-            f"{row['age_jump_single_looks']:.2f}",
-            f"{row['largest_jump_shown']:.1f} years",
-            f"{row['largest_jump_single_looks']:.1f}",
+            str(row.faces),
+            f"{row.fps:.0f} of {bench.film_fps}",
+            f"{row.fps_possible:.0f}",
+            f"{row.slowest_frame_ms} ms",
+            f"{row.age_jump_shown:.2f} years",
+            f"{row.age_jump_single_looks:.2f}",
+            f"{row.largest_jump_shown:.1f} years",
+            f"{row.largest_jump_single_looks:.1f}",
         )
         lines.append("| " + " | ".join(cells) + " |")
     words = (
-        f"Drawn videos of {SIZE[0]}x{SIZE[1]}, answered by `{bench['weights']}`, frames analysed"
+        f"Drawn videos of {SIZE[0]}x{SIZE[1]}, answered by `{bench.weights}`, frames analysed"
         " and drawn, without browser and network."
     )
     return "\n".join([*lines, "", words])
 
 
-def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
-    """A row: frames a second of a video of ``LOOP_FPS``, analysed and drawn, and what was shown
-    meanwhile. Frames that come while one is at work are dropped, as a camera's are.
+def watch(predictor: Any, faces: int, seconds: float) -> LiveRow:
+    """Analyse and draw a video of ``LOOP_FPS`` for ``seconds``. Frames that arrive while another is
+    being analysed are dropped, as with a camera.
     """
-    frames = film(faces)
+    frames = drawn_video(faces)
     recorder = AnswerRecorder(predictor)
     analyser = LiveAnalyser(recorder)
     analyser.warm()
@@ -158,21 +154,19 @@ def watch(predictor: Any, faces: int, seconds: float) -> dict[str, Any]:
         _note(frame, recorder.answers, shown, single)
         frames_out.append(replace(frame, image=Image.new("RGB", (1, 1))))
     took = time.perf_counter() - started
-    return {
-        "faces": faces,
-        "fps": round(len(frames_out) / took, 1),
-        "fps_possible": round(len(frames_out) / busy, 1),
-        "slowest_frame_ms": round(max(frame.timing.total_ms for frame in frames_out)),
-        "median_frame_ms": round(
-            statistics.median(frame.timing.total_ms for frame in frames_out), 1
-        ),
-        "detected_share": round(statistics.mean(frame.detected for frame in frames_out), 3),
-        "identities": len({track.id for frame in frames_out for track in frame.tracks}),
-        "age_jump_shown": _jump(shown.values()),
-        "age_jump_single_looks": _jump(single.values()),
-        "largest_jump_shown": _largest(shown.values()),
-        "largest_jump_single_looks": _largest(single.values()),
-    }
+    return LiveRow(
+        faces=faces,
+        fps=round(len(frames_out) / took, 1),
+        fps_possible=round(len(frames_out) / busy, 1),
+        slowest_frame_ms=round(max(frame.timing.total_ms for frame in frames_out)),
+        median_frame_ms=round(statistics.median(frame.timing.total_ms for frame in frames_out), 1),
+        detected_share=round(statistics.mean(frame.detected for frame in frames_out), 3),
+        identities=len({track.id for frame in frames_out for track in frame.tracks}),
+        age_jump_shown=_jump(shown.values()),
+        age_jump_single_looks=_jump(single.values()),
+        largest_jump_shown=_largest(shown.values()),
+        largest_jump_single_looks=_largest(single.values()),
+    )
 
 
 def _note(
@@ -181,9 +175,7 @@ def _note(
     shown: dict[int, list[float]],
     single: dict[int, list[float]],
 ) -> None:
-    """For every look of this frame: its own estimate in years, and the years shown on that face
-    then.
-    """
+    """For every single estimate in this frame: its years, and the years shown on that face."""
     for face, years in answers:
         middle = (face.box_xyxy[0] + face.box_xyxy[2]) / 2
         track = min(
@@ -196,12 +188,12 @@ def _note(
             single.setdefault(track.id, []).append(years)
 
 
-def _jump(series: Any) -> float:
-    """Mean absolute change of the age from one look to the next, in years."""
+def _jump(series: Iterable[Sequence[float]]) -> float:
+    """Mean absolute change of the age from one estimate to the next, in years."""
     steps = [abs(after - before) for years in series for before, after in pairwise(years)]
     return round(statistics.mean(steps), 2) if steps else 0.0
 
 
-def _largest(series: Any) -> float:
+def _largest(series: Iterable[Sequence[float]]) -> float:
     steps = [abs(after - before) for years in series for before, after in pairwise(years)]
     return round(max(steps, default=0.0), 1)

@@ -14,8 +14,8 @@ from agegender_core.cli.research import fail
 from agegender_core.errors import AgeGenderError
 
 if TYPE_CHECKING:
-    from agegender_core.datasets.readers import LoadedSet, Skip
-    from agegender_core.datasets.readers.validation import PictureCheck
+    from agegender_core.datasets.readers import LoadedDataset, Skip
+    from agegender_core.datasets.readers.validation import ImageCheck
 
 SHOWN = 3
 """How many files are named for each reason."""
@@ -48,13 +48,13 @@ def check_command(
 
     Exit code 1 where the dataset cannot be read, is empty, or has images missing or damaged.
     """
-    from agegender_core.datasets.readers import find_layout, layout_named, load_set
-    from agegender_core.datasets.readers.validation import check_pictures, summarise
+    from agegender_core.datasets.readers import find_layout, layout_named, load_dataset
+    from agegender_core.datasets.readers.validation import check_images, summarise
 
     try:
         layout, confidence = (layout_named(name), None) if name else find_layout(path)
-        loaded = load_set(path, layout.name)
-        images = check_pictures(loaded, deep=deep)
+        loaded = load_dataset(path, layout.name)
+        images = check_images(loaded, deep=deep)
     except AgeGenderError as error:
         raise fail(error) from error
     report = {
@@ -75,7 +75,7 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _details(loaded: LoadedSet, images: PictureCheck) -> dict[str, Any]:
+def _details(loaded: LoadedDataset, images: ImageCheck) -> dict[str, Any]:
     return {
         "notes": list(loaded.notes),
         "skipped": [skip._asdict() for skip in loaded.skipped],
@@ -109,7 +109,7 @@ def _head(report: dict[str, Any]) -> list[str]:
     return lines + [f"  {name:10} {text or 'none'}" for name, text in labels.items()]
 
 
-def _problems(loaded: LoadedSet, images: PictureCheck) -> list[str]:
+def _problems(loaded: LoadedDataset, images: ImageCheck) -> list[str]:
     from agegender_core.datasets.readers.base import Skip
 
     missing = [Skip(file, "no such file") for file in images.missing]

@@ -41,10 +41,10 @@ def conditions(
     """
     from tqdm import tqdm
 
-    from agegender_core.analysis.image_quality import CONDITIONS, held
+    from agegender_core.analysis.image_quality import CONDITIONS, conditions_met
     from agegender_core.analysis.image_quality_run import write_conditions
-    from agegender_core.analysis.label_issues import write_twins
-    from agegender_core.datasets.parquet_store import installed_sets
+    from agegender_core.analysis.label_issues import write_conflicting_duplicates
+    from agegender_core.datasets.parquet_store import installed_datasets
     from agegender_core.datasets.registry import TEST_SPLITS
 
     reports = reports or reports_dir()
@@ -60,12 +60,10 @@ def conditions(
             )
         if twins and data is not None:
             raise ConfigError("--twins reads our own datasets: leave --data out")
-        for name in sets or installed_sets(TEST_SPLITS):
+        for name in sets or installed_datasets(TEST_SPLITS):
             if twins:
-                typer.echo(
-                    f"{name}: {len(write_twins(name, reports))} pairs of near-duplicates have"
-                    " different labels"
-                )
+                pairs = write_conflicting_duplicates(name, reports)
+                typer.echo(f"{name}: {len(pairs)} pairs of near-duplicates have different labels")
                 continue
             with tqdm(desc=name, unit="image") as bar:
 
@@ -74,7 +72,7 @@ def conditions(
                     bar.update(done - bar.n)
 
                 table = write_conditions(name, reports, data, tick)
-            counts = held(table).sum()
+            counts = conditions_met(table).sum()
             typer.echo(
                 f"{name} (n {len(table)}): "
                 + "  ".join(

@@ -137,7 +137,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
-    from agegender_core.datasets.parquet_store import installed_sets
+    from agegender_core.datasets.parquet_store import installed_datasets
     from agegender_core.datasets.registry import TEST_SPLITS
     from agegender_core.inference.model_zoo import find_weights, list_weights
 
@@ -156,7 +156,7 @@ def evaluate(
             for entry in entries:
                 _recompute(entry, sets or list(TEST_SPLITS), reports)
         else:
-            for name in sets or installed_sets(TEST_SPLITS):
+            for name in sets or installed_datasets(TEST_SPLITS):
                 _evaluate_on(name, entries, reports)
     except AgeGenderError as error:
         raise fail(error) from error
@@ -176,10 +176,10 @@ def _evaluate_on(name: str, entries: list[ModelInfo], reports: Path) -> None:
     """Measure ``entries`` on the test split of one dataset."""
     from tqdm import tqdm
 
-    from agegender_core.datasets.parquet_store import set_path
+    from agegender_core.datasets.parquet_store import dataset_path
     from agegender_core.evaluation.evaluate import evaluate as run_evaluation
 
-    set_path(name)  # raises where the dataset is absent
+    dataset_path(name)  # raises where the dataset is absent
     for entry in entries:
         with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
 
@@ -188,9 +188,9 @@ def _evaluate_on(name: str, entries: list[ModelInfo], reports: Path) -> None:
                 bar.update(done - bar.n)
 
             report = run_evaluation(entry, name, reports, tick)
-        metrics = report["metrics"]
-        numbers = "  ".join(f"{key} {metrics[key]['value']:.3f}" for key in SHOWN if key in metrics)
-        typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
+        metrics = report.metrics
+        numbers = "  ".join(f"{key} {metrics[key].value:.3f}" for key in SHOWN if key in metrics)
+        typer.echo(f"{entry.name} on {name} {report.split} (n {report.n}): {numbers}")
 
 
 def report(
@@ -248,9 +248,9 @@ def bench(
         raise fail(error) from error
     tables = {
         "networks": lambda: speed_table(result),
-        "errors": lambda: error_bench_table(result["errors"]),
-        "live": lambda: live_bench_table(result["live"]),
-        "batch": lambda: batch_bench_table(result["batch"]),
+        "errors": lambda: error_bench_table(result.errors) if result.errors else "",
+        "live": lambda: live_bench_table(result.live) if result.live else "",
+        "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
     }
     typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
 

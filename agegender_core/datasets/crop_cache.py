@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from agegender_core.datasets.parquet_store import iter_images, set_path
+from agegender_core.datasets.parquet_store import dataset_path, iter_images
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.output.files import atomic_file
 from agegender_core.settings import path_setting
@@ -46,11 +46,11 @@ def load_crops(
     records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None = None
 ) -> np.ndarray:
     """(N, H, W, 3) uint8 crops of ``records`` of one dataset, in their order, read from the cache
-    when they were made before.
+    if it has them.
     """
     names = {record.dataset for record in records}
     if len(names) != 1:
-        raise ValueError(f"records of one set expected, got {sorted(names)}")
+        raise ValueError(f"records of one dataset expected, got {sorted(names)}")
     (name,) = names
     path = cache_dir() / f"{name}-{_cache_key(name, records, spec)}.npy"
     if path.is_file():
@@ -66,14 +66,14 @@ def _make_crops(
     name: str, records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None
 ) -> np.ndarray:
     crops = np.empty((len(records), spec.size, spec.size, 3), np.uint8)
-    places = {record.row: index for index, record in enumerate(records)}
+    positions = {record.row: index for index, record in enumerate(records)}
 
     def make(item: tuple[int, bytes]) -> None:
-        index = places[item[0]]
+        index = positions[item[0]]
         crops[index] = np.asarray(chip_crop(item[1], records[index], spec))
 
     done = 0
-    encoded = iter_images(name, list(places))
+    encoded = iter_images(name, list(positions))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := list(itertools.islice(encoded, 512)):
             done += sum(1 for _ in pool.map(make, batch))
@@ -83,7 +83,7 @@ def _make_crops(
 
 
 def _cache_key(name: str, records: Sequence[FaceRecord], spec: InputSpec) -> str:
-    stat = set_path(name).stat()
+    stat = dataset_path(name).stat()
     code = Path(alignment.__file__).read_bytes()
     parts = (
         stat.st_size,

@@ -11,7 +11,7 @@ from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.types import InputSpec
 
-TWINS = 0.96
+DUPLICATE_CORRELATION = 0.96
 
 THUMBNAIL = InputSpec(size=24, margin=0.0)
 
@@ -23,28 +23,21 @@ def has_near_duplicate(records: Sequence[FaceRecord], others: Sequence[FaceRecor
     one, many = _thumbnails(records), _thumbnails(others)
     return np.concatenate(
         [
-            (part @ many.T).max(axis=1) > TWINS
+            (part @ many.T).max(axis=1) > DUPLICATE_CORRELATION
             for part in np.array_split(one, max(1, len(one) // 512))
         ]
     )
 
 
 def _thumbnails(records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N, 576) grey thumbnails of mean 0 and length 1, so that a product is a correlation."""
-    grey = (
-        np.asarray(load_crops(records, THUMBNAIL), np.float32)
-        .mean(axis=3)
-        .reshape(len(records), -1)
-    )
-    grey -= grey.mean(axis=1, keepdims=True)
-    return grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
+    return grey_thumbnails(load_crops(records, THUMBNAIL))
 
 
 BLOCK = 1024
 
-FAIRFACE_TWINS = 0.97
-"""FairFace's chips are tighter and more alike than the other datasets': its near-duplicates were
-cut at a higher correlation.
+FAIRFACE_DUPLICATE_CORRELATION = 0.97
+"""FairFace's chips are tighter and more alike than the other datasets': its near-duplicates need a
+higher correlation.
 """
 
 
@@ -59,7 +52,7 @@ def grey_thumbnails(crops: np.ndarray) -> np.ndarray:
 
 def near_duplicate_pairs(thumbnails: np.ndarray, threshold: float) -> pd.DataFrame:
     """All pairs of (N, F) ``thumbnails`` that correlate above ``threshold``: ``one`` < ``other``,
-    ``correlation``. A block in memory at a time.
+    ``correlation``. One block in memory at a time.
     """
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     one, other, correlation = (

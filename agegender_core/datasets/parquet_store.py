@@ -1,7 +1,7 @@
 """Face datasets as Parquet in the Hugging Face ``datasets`` image format (column ``image``: {bytes,
 path}).
 
-The folder is found by the environment variable ``AGEGENDER_DATA``, else ``../shared/data`` beside
+The folder is that of the environment variable ``AGEGENDER_DATA``, else ``../shared/data`` beside
 the working directory or the repository.
 """
 
@@ -22,7 +22,7 @@ RACE_SCHEMES = {"utkface": "utkface5", "fairface": "fairface7"}
 
 
 def data_dir() -> Path:
-    """Folder that holds the Parquet files. Raises ``DatasetError`` where there is none."""
+    """Folder of the Parquet files. Raises ``DatasetError`` where there is none."""
     named = path_setting("data")
     candidates = (
         [Path(named)]
@@ -34,36 +34,36 @@ def data_dir() -> Path:
             return candidate
     raise DatasetError(
         f"no data folder at {', '.join(map(str, candidates))}: set AGEGENDER_DATA to the folder"
-        " with utkface.parquet and the other sets"
+        " with utkface.parquet and the other datasets"
     )
 
 
-def set_path(name: str) -> Path:
+def dataset_path(name: str) -> Path:
     """File of the dataset ``name``. Raises ``DatasetError`` where it is absent."""
     path = data_dir() / f"{name}.parquet"
     if not path.is_file():
-        raise DatasetError(f"{path} is missing: the set {name!r} is not installed")
+        raise DatasetError(f"{path} is missing: the dataset {name!r} is not installed")
     return path
 
 
-def installed_sets(names: Iterable[str]) -> list[str]:
+def installed_datasets(names: Iterable[str]) -> list[str]:
     """Which of ``names`` are here. Raises ``DatasetError`` where none is."""
     folder = data_dir()
     found = [name for name in names if (folder / f"{name}.parquet").is_file()]
     if not found:
         raise DatasetError(
-            f"{folder} holds none of the sets: no file NAME.parquet for {', '.join(names)}"
+            f"{folder} contains none of the datasets: no file NAME.parquet for {', '.join(names)}"
         )
     return found
 
 
 def read_records(name: str, split: str | None = None) -> list[FaceRecord]:
-    """Labels of the dataset ``name``, without its images; ``split`` keeps one split.
+    """Labels of the dataset ``name``, without its images; ``split``: of this split only.
 
-    Raises ``DatasetError`` where the file is absent, lacks a needed column, or holds a label the
-    dataset does not have.
+    Raises ``DatasetError`` where the file is absent, lacks a needed column, or contains a label
+    the dataset does not define.
     """
-    path = set_path(name)
+    path = dataset_path(name)
     columns = [column for column in pq.read_schema(path).names if column != "image"]
     if "file" not in columns or not {"age", "age_group"} & set(columns):
         raise DatasetError(
@@ -84,7 +84,7 @@ def read_row(name: str, row: int) -> tuple[FaceRecord, bytes]:
     records = read_records(name)
     if not 0 <= row < len(records):
         raise DatasetError(
-            f"the set {name!r} has rows 0 to {len(records) - 1:,}: there is no row {row:,}"
+            f"the dataset {name!r} has rows 0 to {len(records) - 1:,}: there is no row {row:,}"
         )
     ((_, encoded),) = iter_images(name, [row])
     return records[row], encoded
@@ -116,7 +116,7 @@ def iter_images(name: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     time.
     """
     wanted = np.unique(np.asarray(rows, dtype=np.int64))
-    file = pq.ParquetFile(set_path(name))
+    file = pq.ParquetFile(dataset_path(name))
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows

@@ -1,12 +1,12 @@
-"""How a dataset is divided for training and measuring, as code: pure functions from records to
-folds of indices, checked for leaks.
+"""How a dataset is split for training and evaluation: pure functions from records to folds of
+indices, checked for leaks.
 
 * ``leave_one_person_out``: FG-NET's protocol, one fold a person.
 * ``five_folds``: Adience's five official folds.
 * ``stratified_age_bins``: section 2 of «Age Estimation & Gender Classification with Convolutional
   Neural Networks», the project's third paper: 5,000 images of UTKFace, stratified by equal-sized
   age bins into 4,500 / 250 / 250. The bins its table shows, (0.99, 5], (5, 20], (20, 25] to (61,
-  116], are ten with equally many images. Nothing keeps near-duplicates together: UTKFace has about
+  116], are ten with equally many images. Near-duplicates are not kept together: UTKFace has about
   1,100 such pairs.
 * ``official_train_val``: the datasets' own train and val, as FairFace's tables have them.
 * ``our_splits``: the leak-free splits of the Parquet files in ../shared/data.
@@ -32,7 +32,7 @@ PAPER_COUNT = 5000
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One way to divide a dataset. ``parts``: «train», «val» and «test» to ascending indices into
+    """One way to split a dataset. ``parts``: «train», «val» and «test» to ascending indices into
     the records; a protocol may have no «val».
     """
 
@@ -51,20 +51,20 @@ class Leak(NamedTuple):
 
 
 def leak_check(records: Sequence[FaceRecord], fold: Fold) -> list[Leak]:
-    """Every image, file and person that is in more than one part of ``fold``; empty where all is
-    well. Images of unknown people are compared by file only.
+    """Every image, file and person that is in more than one part of ``fold``; empty without
+    leaks. Images of unknown people are compared by file only.
     """
-    homes: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    parts_by_item: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for part, indices in fold.parts.items():
         for index in indices:
             record = records[index]
-            homes["picture", "", str(index)].add(part)
-            homes["file", record.dataset, record.file].add(part)
+            parts_by_item["image", "", str(index)].add(part)
+            parts_by_item["file", record.dataset, record.file].add(part)
             if record.subject is not None:
-                homes["subject", record.dataset, record.subject].add(part)
+                parts_by_item["subject", record.dataset, record.subject].add(part)
     return [
         Leak(kind, value, tuple(sorted(parts)))
-        for (kind, _, value), parts in homes.items()
+        for (kind, _, value), parts in parts_by_item.items()
         if len(parts) > 1
     ]
 
@@ -85,7 +85,7 @@ def leave_one_person_out(records: Sequence[FaceRecord]) -> list[Fold]:
     if len(names) < 2:
         raise DatasetError(f"leave-one-person-out needs two people or more, found {len(names)}")
     return [
-        _sound(records, Fold(str(name), _parts(train=people != name, test=people == name)))
+        _leak_free(records, Fold(str(name), _parts(train=people != name, test=people == name)))
         for name in names
     ]
 
@@ -95,7 +95,7 @@ def five_folds(records: Sequence[FaceRecord], validation: bool = False) -> list[
     training.
 
     ``validation`` takes the fold after the test (after the last comes the first) out of training,
-    so that tuning need not look at the test. Raises ``DatasetError`` where a fold is missing or an
+    so that tuning need not use the test. Raises ``DatasetError`` where a fold is missing or an
     image belongs to none.
     """
     splits = np.array([record.split for record in records], dtype=str)
@@ -108,7 +108,7 @@ def five_folds(records: Sequence[FaceRecord], validation: bool = False) -> list[
             if validation
             else _parts(train=~test, test=test)
         )
-        folds.append(_sound(records, Fold(name, parts)))
+        folds.append(_leak_free(records, Fold(name, parts)))
     return folds
 
 
@@ -149,16 +149,18 @@ def stratified_age_bins(
     aged = np.flatnonzero(~np.isnan(ages))
     if count is not None:
         if count > len(aged):
-            raise DatasetError(f"{count:,} images are asked for, {len(aged):,} have an exact age")
+            raise DatasetError(
+                f"{count:,} images are needed, but only {len(aged):,} have an exact age"
+            )
         aged = np.sort(np.random.default_rng(seed).choice(aged, count, replace=False))
     try:
         strata = equal_frequency_bins(ages[aged], bins)
         sizes = [round(len(aged) * share) for share in shares[1:]]
-        train, held = train_test_split(
+        train, others = train_test_split(
             np.arange(len(aged)), test_size=sum(sizes), stratify=strata, random_state=seed
         )
         val, test = train_test_split(
-            held, test_size=sizes[1], stratify=strata[held], random_state=seed
+            others, test_size=sizes[1], stratify=strata[others], random_state=seed
         )
     except ValueError as error:
         raise DatasetError(
@@ -168,7 +170,7 @@ def stratified_age_bins(
         name: np.sort(aged[chosen])
         for name, chosen in (("train", train), ("val", val), ("test", test))
     }
-    return [_sound(records, Fold(f"seed_{seed}", parts))]
+    return [_leak_free(records, Fold(f"seed_{seed}", parts))]
 
 
 def official_train_val(records: Sequence[FaceRecord]) -> list[Fold]:
@@ -184,7 +186,9 @@ def official_train_val(records: Sequence[FaceRecord]) -> list[Fold]:
     ]
     splits = np.array(chosen, dtype=str)
     _require_splits(splits, ("train", "val"), "an official train and val")
-    return [_sound(records, Fold("official", _parts(train=splits == "train", val=splits == "val")))]
+    return [
+        _leak_free(records, Fold("official", _parts(train=splits == "train", val=splits == "val")))
+    ]
 
 
 def our_splits(records: Sequence[FaceRecord]) -> list[Fold]:
@@ -196,7 +200,7 @@ def our_splits(records: Sequence[FaceRecord]) -> list[Fold]:
     splits = np.array([record.split for record in records], dtype=str)
     _require_splits(splits, ("train", "val", "test"), "splits train, val and test")
     return [
-        _sound(
+        _leak_free(
             records,
             Fold(
                 "ours", _parts(train=splits == "train", val=splits == "val", test=splits == "test")
@@ -227,8 +231,8 @@ def _require_splits(splits: np.ndarray, wanted: Sequence[str], what: str) -> Non
         )
 
 
-def _sound(records: Sequence[FaceRecord], fold: Fold) -> Fold:
-    """``fold`` itself, where no two parts share anything. Raises ``DatasetError``."""
+def _leak_free(records: Sequence[FaceRecord], fold: Fold) -> Fold:
+    """``fold`` itself. Raises ``DatasetError`` if two parts share anything."""
     leaks = leak_check(records, fold)
     if leaks:
         first = "; ".join(

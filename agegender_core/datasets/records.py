@@ -1,4 +1,4 @@
-"""One labelled image, whatever set it comes from, and the arrays a loss needs."""
+"""One labelled image of any dataset, and the arrays a loss needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FaceRecord:
 
     ``row``: position in the dataset's table. ``age``: whole years. ``age_range``: (low, high)
     years, both inclusive, for datasets that give a range. ``race`` in the dataset's own words and
-    ``race_scheme`` («fairface7», «utkface5») that says whose words.
+    ``race_scheme`` («fairface7», «utkface5»), whose words these are.
     ``landmarks``: (5, 2) as fractions of the image's side.
     """
 

@@ -9,37 +9,39 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class SetTerms:
-    """``title``: for people. ``terms``: the owners' conditions in short. ``source``: whom to
-    cite.
-    """
+class DatasetTerms:
+    """``title``: for people. ``terms``: the owners' conditions in brief. ``source``: to cite."""
 
     title: str
     terms: str
     source: str
 
 
-TERMS: dict[str, SetTerms] = {
-    "utkface": SetTerms("UTKFace", "non-commercial research only", "Zhang, Song and Qi, CVPR 2017"),
-    "all_age_faces": SetTerms(
+TERMS: dict[str, DatasetTerms] = {
+    "utkface": DatasetTerms(
+        "UTKFace", "non-commercial research only", "Zhang, Song and Qi, CVPR 2017"
+    ),
+    "all_age_faces": DatasetTerms(
         "All-Age-Faces", "no licence stated, asks for citation", "Cheng et al., ICIP 2019"
     ),
-    "fairface": SetTerms("FairFace", "CC BY 4.0", "Karkkainen and Joo, WACV 2021"),
-    "fgnet": SetTerms("FG-NET", "research only", "Lanitis, FG-NET consortium, 2002"),
-    "adience": SetTerms(
+    "fairface": DatasetTerms("FairFace", "CC BY 4.0", "Karkkainen and Joo, WACV 2021"),
+    "fgnet": DatasetTerms("FG-NET", "research only", "Lanitis, FG-NET consortium, 2002"),
+    "adience": DatasetTerms(
         "Adience",
         "research only, by agreement with its owners",
         "Eidinger, Enbar and Hassner, TIFS 2014",
     ),
-    "afad": SetTerms("AFAD", "academic research only", "Niu et al., CVPR 2016"),
-    "wiki": SetTerms(
+    "afad": DatasetTerms("AFAD", "academic research only", "Niu et al., CVPR 2016"),
+    "wiki": DatasetTerms(
         "IMDB-WIKI", "academic research only", "Rothe, Timofte and Van Gool, IJCV 2018"
     ),
 }
 
 
 TEST_SPLITS = {"utkface": "test", "all_age_faces": "test", "fairface": "test", "fgnet": "all"}
-"""What a report is about. FG-NET is never trained on, so all of it is a test."""
+"""Datasets that are evaluated, and their test split. FG-NET is never trained on, so all of it is a
+test.
+"""
 
 
 def terms_of(sets: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from PIL import Image
 from agegender_core.settings import PACKAGE
 
 SAMPLE_NAME = "eileen_collins.png"
-"""Its file, which every front end shows and answers: the same bytes, so that the answers are the
-same to the last digit.
+"""Its file, which every front end shows and estimates: the same bytes, so that the results agree
+to the last digit.
 """
 HOPPER_NAME = "grace_hopper.jpg"
 """The second portrait: a woman of 77."""
@@ -25,7 +25,7 @@ def sample_portrait() -> Image.Image:
 
 
 def sample_file(turn: Image.Transpose | None = None) -> bytes:
-    """The portrait as a PNG file, which keeps every pixel; ``turn``: turned so."""
+    """The portrait as a lossless PNG file; ``turn``: how to rotate it first."""
     if turn is None:
         return (PACKAGE / "assets" / SAMPLE_NAME).read_bytes()
     buffer = io.BytesIO()

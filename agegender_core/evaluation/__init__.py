@@ -1,1 +1,1 @@
-"""Measuring: metrics with intervals, slices, calibration on validation splits, reports."""
+"""Evaluation: metrics with intervals, slices, calibration on validation splits, reports."""

@@ -1,12 +1,12 @@
 """Fit how logits are read, on validation splits only: temperatures, the point estimate, the
 interval.
 
-The interval is split-conformal within bands of the answered age (Romano, Patterson and Candès,
-«Conformalized Quantile Regression», NeurIPS 2019; Mondrian bands: Vovk et al. 2005): whatever the
-network's own quantiles are worth, in every band each end is moved so far that the validation
-split's true ages lie beyond it as seldom as they should. That holds for other images of the same
-kind, by band of the *answered* age; by band of the true age, or on another kind of image, it need
-not.
+The interval is split-conformal within bands of the estimated age (Romano, Patterson and Candès,
+«Conformalized Quantile Regression», NeurIPS 2019; Mondrian bands: Vovk et al. 2005): however
+good the network's own quantiles are, each end is moved in every band until no more of the
+validation split's true ages lie beyond it than should. This is guaranteed for other images of the
+same kind, by band of the *estimated* age; not by band of the true age, nor for other kinds of
+images.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from agegender_core.inference.decoding import (
 from agegender_core.labels import AGE_BANDS, AGE_GROUP_SETS, group_index
 
 COVERAGE = 0.8
-LEAST = 50
-"""A band of answered ages has at least so many validation images: fewer say too little of its
+MIN_BAND_IMAGES = 50
+"""Minimum of validation images in a band of estimated ages: fewer say too little about its
 tails.
 """
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
@@ -48,9 +48,8 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    spec = dataclasses.replace(
-        spec, coverage=COVERAGE, half_width=None, margins=(), **_class_temperatures(validation)
-    )
+    spec = dataclasses.replace(spec, coverage=COVERAGE, half_width=None, margins=())
+    spec = _fit_class_temperatures(spec, validation)
     if spec.kind == "distribution":
         spec = _fit_distribution(spec, validation)
     if spec.kind == "groups":
@@ -59,8 +58,8 @@ def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
 
 
 def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
-    """Temperature of a head of age groups; images whose age, or the start of their range, lies in
-    no group are left out.
+    """Temperature of a head of age groups. Images whose age, or the start of whose range, is in no
+    group are left out.
     """
     groups = AGE_GROUP_SETS[spec.groups]
     found = [
@@ -70,18 +69,17 @@ def _group_temperature(spec: DecodingSpec, validation: Validation) -> float:
     return fit_temperature(validation.logits["age"], np.array(found, dtype=np.int64))
 
 
-def _class_temperatures(validation: Validation) -> dict[str, float]:
-    targets, found = validation.targets, {}
+def _fit_class_temperatures(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
+    targets = validation.targets
     if "gender" in validation.logits:
-        found["gender_temperature"] = fit_temperature(
-            two_class(validation.logits["gender"]), targets.gender
-        )
+        temperature = fit_temperature(two_class(validation.logits["gender"]), targets.gender)
+        spec = dataclasses.replace(spec, gender_temperature=temperature)
     if "race" in validation.logits:
         single = targets.race.sum(axis=1) == 1
-        found["race_temperature"] = fit_temperature(
-            validation.logits["race"], np.where(single, targets.race.argmax(axis=1), -1)
-        )
-    return found
+        labels = np.where(single, targets.race.argmax(axis=1), -1)
+        temperature = fit_temperature(validation.logits["race"], labels)
+        spec = dataclasses.replace(spec, race_temperature=temperature)
+    return spec
 
 
 def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
@@ -111,24 +109,24 @@ def _fit_distribution(spec: DecodingSpec, validation: Validation) -> DecodingSpe
 
 
 def fit_interval_temperature(logits: torch.Tensor, age: np.ndarray, coverage: float) -> float:
-    """Temperature at which the central interval of ``coverage`` holds that share of the true ages
-    (N,), for (N, 101) logits.
+    """Temperature at which the central interval of ``coverage`` contains that share of the true
+    ages (N,), for (N, 101) logits.
     """
     tail = (1 - coverage) / 2
 
-    def held(temperature: float) -> float:
+    def covered(temperature: float) -> float:
         probs = softmax(logits, temperature)
         return float(
             ((age >= age_quantile(probs, tail)) & (age <= age_quantile(probs, 1 - tail))).mean()
         )
 
-    gaps = [abs(held(float(t)) - coverage) for t in TEMPERATURES]
+    gaps = [abs(covered(float(t)) - coverage) for t in TEMPERATURES]
     return round(float(TEMPERATURES[int(np.argmin(gaps))]), 4)
 
 
 def _fit_margins(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
-    """``spec`` with the margins of its interval; sets that give only ranges have no errors in
-    years, and no interval.
+    """``spec`` with the margins of its interval. Datasets labelled with ranges only have no errors
+    in years, and so no interval.
     """
     targets = validation.targets
     exact = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi)
@@ -145,8 +143,8 @@ def _fit_margins(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
 def conformal_margins(
     years: np.ndarray, below: np.ndarray, above: np.ndarray, coverage: float
 ) -> tuple[tuple[float, float, float], ...]:
-    """Margins as ``DecodingSpec`` has them. ``years``: (N,) answered ages. ``below``, ``above``:
-    (N,) years by which the true age lies under the interval's lower end and over its upper one,
+    """Margins as ``DecodingSpec`` has them. ``years``: (N,) estimated ages. ``below``, ``above``:
+    (N,) years by which the true age lies below the interval's lower end and above its upper one,
     negative inside.
     """
     tail = (1 - coverage) / 2
@@ -160,14 +158,14 @@ def conformal_margins(
 
 
 def bands_of(years: np.ndarray) -> list[tuple[float, float]]:
-    """Bands of answered ages, decades at first; one with fewer than ``LEAST`` of ``years`` joins
-    its smaller neighbour.
+    """Bands of estimated ages, decades at first; one with fewer than ``MIN_BAND_IMAGES`` of
+    ``years`` is merged with its smaller neighbour.
     """
     edges = [*(float(band.lo) for band in AGE_BANDS), float("inf")]
     while len(edges) > 2:
         counts, _ = np.histogram(years, np.array([-1.0, *edges[1:-1], 1e9]))
         worst = int(counts.argmin())
-        if counts[worst] >= LEAST:
+        if counts[worst] >= MIN_BAND_IMAGES:
             break
         before = counts[worst - 1] if worst else np.inf
         after = counts[worst + 1] if worst + 1 < len(counts) else np.inf
@@ -176,10 +174,10 @@ def bands_of(years: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _upper_quantile(scores: np.ndarray, tail: float) -> float:
-    """The score that a new one passes with a probability of at most ``tail``: of rank (n + 1)(1 -
+    """The score that a new one exceeds with a probability of at most ``tail``: of rank (n + 1)(1 -
     tail), rounded up.
     """
-    if not len(scores):  # answers that are no numbers lie in no band
+    if not len(scores):  # an estimate of NaN is in no band
         return 0.0
     rank = min(int(np.ceil((len(scores) + 1) * (1 - tail))), len(scores))
     return round(float(np.sort(scores)[rank - 1]), 2)

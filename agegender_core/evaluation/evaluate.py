@@ -1,9 +1,10 @@
-"""Weights against a labelled set: one row an image."""
+"""Measures a model on a labelled dataset: one row an image."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit
-from agegender_core.evaluation.faces_cache import keep_faces, read_faces
+from agegender_core.evaluation.faces_cache import read_faces, write_faces
 from agegender_core.evaluation.metrics import estimates, persons, sliced, value_columns
+from agegender_core.evaluation.report_types import DecadeDigit, Estimates, EvaluationReport
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.decoding import (
     AgeKind,
@@ -39,6 +41,8 @@ from agegender_core.labels import (
     UTKFACE_RACES,
     group_names,
 )
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import from_json, to_json
 from agegender_core.types import Face, InputSpec
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
@@ -66,20 +70,20 @@ PREDICTION_COLUMNS = (
     "gender_probability",
     "race_pred",
 )
-"""Columns of ``predictions.parquet``: labels «…_true» in the set's own words, answers, and None
-where there is none.
+"""Columns of ``predictions.parquet``: labels «…_true» in the dataset's own words, estimates,
+and None where there is none.
 """
 
 
 def evaluate(
-    entry: ModelInfo, set_name: str, reports: Path, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Measure ``entry`` on the test split of ``set_name``; write ``metrics.json`` and
-    ``predictions.parquet``; return the metrics.
+    entry: ModelInfo, dataset_name: str, reports: Path, progress: Progress | None = None
+) -> EvaluationReport:
+    """Measure ``entry`` on the test split of ``dataset_name``; write ``metrics.json`` and
+    ``predictions.parquet``; return the report.
     """
-    split = TEST_SPLITS[set_name]
-    records = read_records(set_name, split)
-    if set_name == "fgnet":
+    split = TEST_SPLITS[dataset_name]
+    records = read_records(dataset_name, split)
+    if dataset_name == "fgnet":
         table, how = (
             predict_photos(entry, records, progress),
             "whole photographs through detection, the largest face",
@@ -89,61 +93,72 @@ def evaluate(
             predict_chips(entry, records, progress),
             "face chips aligned by the set's landmarks",
         )
-    report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
-        "set": set_name,
-        "split": split,
-        "n": len(table),
-        "no_face": int((~table["face_found"]).sum()),
-        "how": how,
-        "decoding": decoding_dict(entry.decoding),
-        **numbers(table, entry.decoding.kind),
-    }
-    if gates := getattr(load_network(entry), "gates", None):
-        report["gates"] = {name: round(gate, 4) for name, gate in gates.items()}
-    folder = reports / entry.name / set_name
+    gates = getattr(load_network(entry), "gates", None)
+    numbers = measured_numbers(table, entry.decoding.kind)
+    report = EvaluationReport(
+        weights=entry.name,
+        weights_sha256=entry.sha256,
+        set=dataset_name,
+        split=split,
+        n=len(table),
+        no_face=int((~table["face_found"]).sum()),
+        how=how,
+        decoding=decoding_dict(entry.decoding),
+        intervals=numbers.intervals,
+        metrics=numbers.metrics,
+        slices=numbers.slices,
+        decade_digit=numbers.decade_digit,
+        gates={name: round(gate, 4) for name, gate in gates.items()} if gates else None,
+    )
+    folder = reports / entry.name / dataset_name
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / "predictions.parquet", index=False)
-    (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(folder / "metrics.json", to_json(report))
     return report
 
 
-def numbers(table: pd.DataFrame, kind: AgeKind) -> dict[str, Any]:
-    """What a report says of a prediction table: «intervals» (how they were drawn), «metrics»,
-    «slices» and, where an age is put together of two parts, «decade_digit».
-    """
+@dataclass(frozen=True)
+class Numbers:
+    """The part of an ``EvaluationReport`` that follows from a prediction table."""
+
+    intervals: str
+    metrics: Estimates
+    slices: dict[str, dict[str, Estimates]]
+    decade_digit: DecadeDigit | None = None
+
+
+def measured_numbers(table: pd.DataFrame, kind: AgeKind) -> Numbers:
+    """All numbers of a prediction table; ``kind`` of the model's ages."""
     values, who = value_columns(table), persons(table)
-    found = {
-        "intervals": (
-            "95 % bootstrap, "
-            + ("images drawn" if who is None else f"{len(set(who))} people drawn")
-        ),
-        "metrics": estimates(values, who) | summaries(table, who),
-        "slices": sliced(table, values, who),
-    }
-    parts = decade_digit(table) if kind == "decade_digit" else {}
-    return found | ({"decade_digit": parts} if parts else {})
+    drawn = "images drawn" if who is None else f"{len(set(who))} people drawn"
+    return Numbers(
+        intervals=f"95 % bootstrap, {drawn}",
+        metrics=estimates(values, who) | summaries(table, who),
+        slices=sliced(table, values, who),
+        decade_digit=decade_digit(table) if kind == "decade_digit" else None,
+    )
 
 
-def count_again(entry: ModelInfo, set_name: str, reports: Path) -> dict[str, Any] | None:
-    """Work the numbers of a report out anew from the prediction table that is kept beside it; no
-    network is run.
+def count_again(entry: ModelInfo, dataset_name: str, reports: Path) -> EvaluationReport | None:
+    """Compute the numbers of a report again from the prediction table saved beside it; no network
+    is run.
 
-    None where nothing is kept. Raises ``ConfigError`` for a table made with other weights than
+    None where nothing is saved. Raises ``ConfigError`` for a table made with other weights than
     ``entry``'s.
     """
-    path = reports / entry.name / set_name / "metrics.json"
+    path = reports / entry.name / dataset_name / "metrics.json"
     if not (path.is_file() and path.with_name("predictions.parquet").is_file()):
         return None
-    report = json.loads(path.read_text())
-    if report["weights_sha256"] != entry.sha256:
+    stored = json.loads(path.read_text())
+    if stored["weights_sha256"] != entry.sha256:
         raise ConfigError(
-            f"{path} is of other weights than the manifest's {entry.name}: run «evaluate» without"
-            " --again"
+            f"{path} was made with other weights than the manifest's {entry.name}: run"
+            " «evaluate» without --again"
         )
-    report |= numbers(pd.read_parquet(path.with_name("predictions.parquet")), entry.decoding.kind)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    table = pd.read_parquet(path.with_name("predictions.parquet"))
+    stored |= to_json(measured_numbers(table, entry.decoding.kind))
+    report = from_json(EvaluationReport, stored)
+    write_json(path, stored)
     return report
 
 
@@ -163,7 +178,7 @@ def chip_logits(
     progress: Progress | None = None,
     batch: int = 128,
 ) -> dict[str, torch.Tensor]:
-    """Logits by head, (N, K) each, of the chips of one set."""
+    """Logits by head, (N, K) each, of the chips of one dataset."""
     return crop_logits(
         network, load_crops(records, entry.input), entry.input, entry.flip, progress, batch
     )
@@ -190,8 +205,8 @@ def crop_logits(
 def predict_photos(
     entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Prediction table of whole photographs of one person: the app's own way from bytes to answer,
-    the largest face counts.
+    """Prediction table of whole photographs of one person, processed as the app does it; the
+    largest face counts.
     """
     rows = tuple(record.row for record in records)
     faces = largest_faces(records[0].dataset, rows, progress)
@@ -208,29 +223,31 @@ def predict_photos(
     return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)
 
 
-_FOUND: dict[tuple[str, tuple[int, ...]], dict[int, Face]] = {}
+_LARGEST_FACES: dict[tuple[str, tuple[int, ...]], dict[int, Face]] = {}
 
 
 def largest_faces(
-    set_name: str, rows: tuple[int, ...], progress: Progress | None = None
+    dataset_name: str, rows: tuple[int, ...], progress: Progress | None = None
 ) -> dict[int, Face]:
-    """Largest face by row of a set's photographs; rows without a face are left out. Found once,
-    whatever weights are measured.
+    """Largest face by row of a dataset's photographs; rows without a face are left out. Detected
+    once for all models.
     """
-    if (set_name, rows) not in _FOUND and (kept := read_faces(set_name, rows)) is not None:
-        _FOUND[set_name, rows] = kept
-    if (set_name, rows) not in _FOUND:
+    if (dataset_name, rows) not in _LARGEST_FACES and (
+        stored := read_faces(dataset_name, rows)
+    ) is not None:
+        _LARGEST_FACES[dataset_name, rows] = stored
+    if (dataset_name, rows) not in _LARGEST_FACES:
         detector = MTCNNDetector()
         found: dict[int, Face] = {}
-        for done, (row, encoded) in enumerate(iter_images(set_name, rows), start=1):
+        for done, (row, encoded) in enumerate(iter_images(dataset_name, rows), start=1):
             faces = detector.detect(load_image(encoded))
             if faces:
                 found[row] = faces[0]
             if progress:
                 progress(done, len(rows))
-        _FOUND[set_name, rows] = found
-        keep_faces(set_name, rows, found)
-    return _FOUND[set_name, rows]
+        _LARGEST_FACES[dataset_name, rows] = found
+        write_faces(dataset_name, rows, found)
+    return _LARGEST_FACES[dataset_name, rows]
 
 
 def _table(
@@ -298,7 +315,9 @@ def _answer_columns(answers: Answers, spec: DecodingSpec, race_scheme: str | Non
 
 
 def _race_names(probs: np.ndarray, scheme: str | None) -> list[str] | None:
-    """Likeliest race in the words of the set: UTKFace's categories gather several of FairFace's."""
+    """Likeliest race in the dataset's own words: a category of UTKFace may combine several of
+    FairFace's.
+    """
     if scheme == "utkface5":
         gathered = [
             [FAIRFACE_RACES.index(part) for part in UTKFACE_RACE_AS_FAIRFACE[name]]

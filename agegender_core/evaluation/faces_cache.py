@@ -1,5 +1,5 @@
-"""Faces found in a dataset's photographs, kept from one process to the next outside the repository:
-boxes and landmarks, no images.
+"""Faces detected in a dataset's photographs, cached between processes outside the repository: boxes
+and landmarks, no images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agegender_core.datasets.crop_cache import cache_dir
-from agegender_core.datasets.parquet_store import set_path
+from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.types import Face
 from agegender_core.vision import alignment, face_detector, image_io
 
@@ -21,35 +21,35 @@ Faces = dict[int, Face]
 """By row of the dataset."""
 
 
-def read_faces(set_name: str, rows: tuple[int, ...]) -> Faces | None:
-    """What ``keep_faces`` kept for these rows, found by the same code in the same file; None where
-    there is nothing of the kind.
+def read_faces(dataset_name: str, rows: tuple[int, ...]) -> Faces | None:
+    """What ``write_faces`` stored for these rows, from the same code and the same file; None if
+    there is nothing.
     """
     try:
-        kept = json.loads(_path(set_name, rows).read_text())
+        stored = json.loads(_path(dataset_name, rows).read_text())
     except (OSError, ValueError):
         return None
-    return {int(row): _face(found) for row, found in kept.items()}
+    return {int(row): _face(found) for row, found in stored.items()}
 
 
-def keep_faces(set_name: str, rows: tuple[int, ...], faces: Faces) -> None:
+def write_faces(dataset_name: str, rows: tuple[int, ...], faces: Faces) -> None:
     """Write ``faces``, atomically."""
-    path = _path(set_name, rows)
+    path = _path(dataset_name, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     partial.write_text(json.dumps({str(row): _plain(face) for row, face in faces.items()}))
     partial.replace(path)
 
 
-def _path(set_name: str, rows: tuple[int, ...]) -> Path:
-    stat = set_path(set_name).stat()
+def _path(dataset_name: str, rows: tuple[int, ...]) -> Path:
+    stat = dataset_path(dataset_name).stat()
     digest = hashlib.sha256(
         repr((stat.st_size, stat.st_mtime_ns, rows, face_detector.DetectorConfig())).encode()
     )
     for module in (face_detector, image_io, alignment):
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(importlib.metadata.version("facenet-pytorch").encode())
-    return cache_dir() / f"{set_name}-faces-{digest.hexdigest()[:16]}.json"
+    return cache_dir() / f"{dataset_name}-faces-{digest.hexdigest()[:16]}.json"
 
 
 def _plain(face: Face) -> dict[str, object]:

@@ -1,20 +1,19 @@
 """The papers' protocols with a frozen network: its features once for every image, then light models
 refitted fold by fold.
 
-Training a network for each of FG-NET's 82 people or Adience's five folds is not for a small
-machine. On frozen features a ridge regression for age, a logistic regression for gender and a
-multinomial one for age groups are: each is fitted on a fold's training part alone, its features
-standardised and its strength chosen in there as well, and judged on the fold's test. The network's
-own read-out, refitted to nothing, stands beside it on the same images. What a protocol sets aside
-for tuning («val» beside a «test») is not used.
+Training a network for each of FG-NET's 82 people or each of Adience's five folds is too much for a
+small machine. Instead, a ridge regression for age, a logistic regression for gender and a
+multinomial one for age groups are fitted on frozen features: each on a fold's training part alone,
+with features standardised and regularisation chosen there as well, and scored on the fold's test.
+The network's own read-out, without any fitting, is reported beside it on the same images. What a
+protocol reserves for tuning («val» beside a «test») is not used.
 
-Features are what the last linear layer of every head takes in, averaged over the crop and its
+Features are the inputs of the last linear layer of every head, averaged over the crop and its
 mirror image. A protocol is refused where the network was trained on images that it tests.
 """
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,22 +29,25 @@ from torch import Tensor, nn
 
 from agegender_core.datasets import FaceRecord, labelled_targets
 from agegender_core.datasets.protocols import PROTOCOLS, Fold
-from agegender_core.datasets.readers import LoadedSet
-from agegender_core.datasets.readers.base import FolderPictures
+from agegender_core.datasets.readers import LoadedDataset
+from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import bootstrap_mean, value_columns
 from agegender_core.evaluation.protocol_images import (
     Progress,
     loaded_crops,
-    read_set,
+    read_dataset,
     refuse_seen,
     seen_in_training,
     shared_crops,
     test_part,
 )
+from agegender_core.evaluation.report_types import FoldedEstimate, LeftOut, ProtocolReport
 from agegender_core.inference.decoding import Answers, DecodingSpec, group_probs, read_out
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec
 from agegender_core.vision.preprocessing import normalise
 
@@ -77,144 +79,135 @@ LOGISTIC_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 INNER_FOLDS = 4
 
 SHOWN = 5
-"""How many images left out are named on the screen; reports name all."""
+"""How many excluded images are named on the screen; reports name all."""
 OFFICIAL_COUNTS = {"fairface": {"train": 86_744, "val": 10_954}}
 
 
 def run_protocol(
     entry: ModelInfo,
     protocol: str,
-    set_name: str,
+    dataset_name: str,
     data: str | Path | None = None,
     reports: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run ``protocol`` of ``PROTOCOLS`` on a set; write
-    ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` where given.
+) -> ProtocolReport:
+    """Run ``protocol`` of ``PROTOCOLS`` on a dataset; write
+    ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` unless None.
 
-    ``data``: an official layout of the set on disk, or ``hub:owner/name``; None: the shared
-    Parquet. In the result «metrics» are of the refitted models, «own_readout» of the network as it
-    is; «fitted_on_seen» counts training images that the network was trained on too. Raises
-    ``ConfigError`` for an unknown protocol and where tested images were trained on,
-    ``DatasetError`` where the set is absent or does not suit the protocol, and ``WeightsError``.
+    ``data``: an official layout of the dataset on disk, or ``hub:owner/name``; None: the shared
+    Parquet. Raises ``ConfigError`` for an unknown protocol and where tested images were trained on,
+    ``DatasetError`` where the dataset is absent or does not suit the protocol, and
+    ``WeightsError``.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     network = load_network(entry)
-    records, loaded = read_set(set_name, data)
+    records, loaded = read_dataset(dataset_name, data)
     folds = PROTOCOLS[protocol](records)
-    seen = seen_in_training(entry, set_name, records)
-    refuse_seen(entry, protocol, set_name, folds, seen)
+    seen = seen_in_training(entry, dataset_name, records)
+    refuse_seen(entry, protocol, dataset_name, folds, seen)
     crops = (
-        loaded_crops(loaded, set_name, entry.input, progress)
+        loaded_crops(loaded, dataset_name, entry.input, progress)
         if loaded
         else shared_crops(records, entry.input, progress)
     )
-    parts = usable_parts(folds, crops.kept)
+    parts = usable_parts(folds, crops.usable)
     if not parts:
         raise DatasetError(
-            f"{set_name}: no test image of {protocol} could be used; {len(crops.left_out):,} were"
-            " left out"
+            f"{dataset_name}: no test image of {protocol} could be used;"
+            f" {len(crops.left_out):,} were left out"
         )
     features, logits = frozen_features(network, crops.pixels, entry.input, entry.flip, progress)
-    labels = Labels.of([records[index] for index in np.flatnonzero(crops.kept)])
+    labels = Labels.of([records[index] for index in np.flatnonzero(crops.usable)])
     refitted, strengths = refit(features, labels, parts, progress)
     metrics = score(labels, refitted, parts)
     own = score(
         labels, own_guesses(read_out(logits, entry.decoding), entry.decoding, labels.scheme), parts
     )
-    report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
-        "protocol": protocol,
-        "set": set_name,
-        "n": sum(len(part.test) for part in parts),
-        "folds": len(parts),
-        "method": (
+    fitted_on = np.unique(np.concatenate([fold.parts["train"] for fold in folds]))
+    report = ProtocolReport(
+        weights=entry.name,
+        weights_sha256=entry.sha256,
+        protocol=protocol,
+        set=dataset_name,
+        n=sum(len(part.test) for part in parts),
+        folds=len(parts),
+        method=(
             f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted"
             f" {REFITTED[protocol]}"
         ),
-        "pictures": crops.how,
-        "features": features.shape[1],
-        "resampled": "persons" if labels.people_known else "pictures",
-        "fitted_on_seen": int(
-            seen[np.unique(np.concatenate([fold.parts["train"] for fold in folds]))].sum()
-        ),
-        "notes": _notes(protocol, set_name, folds, loaded),
-        "left_out": [skip._asdict() for skip in crops.left_out],
-        "metrics": metrics,
-        "own_readout": {name: value for name, value in own.items() if name in metrics},
-        "strengths": strengths,
-        "by_fold": by_fold(labels, refitted, parts),
-    }
+        pictures=crops.how,
+        features=features.shape[1],
+        resampled="persons" if labels.people_known else "pictures",
+        fitted_on_seen=int(seen[fitted_on].sum()),
+        notes=tuple(_notes(protocol, dataset_name, folds, loaded)),
+        left_out=tuple(LeftOut(skip.file, skip.reason) for skip in crops.left_out),
+        metrics=metrics,
+        own_readout={name: value for name, value in own.items() if name in metrics},
+        strengths=strengths,
+        by_fold=tuple(by_fold(labels, refitted, parts)),
+    )
     if reports is not None:
-        folder = reports / entry.name / "protocols"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{protocol}_{set_name}.json").write_text(json.dumps(report, indent=1) + "\n")
+        path = reports / entry.name / "protocols" / f"{protocol}_{dataset_name}.json"
+        write_json(path, to_json(report))
     return report
 
 
-def protocol_text(report: dict[str, Any]) -> str:
-    """What ``run_protocol`` gave in a few lines for the screen: shares in [0, 1], errors in
-    years.
-    """
+def protocol_text(report: ProtocolReport) -> str:
+    """A few lines for the screen: shares in [0, 1], errors in years."""
     lines = [
         (
-            f"{report['weights']} on {report['set']}, {report['protocol']}: {report['folds']:,}"
-            f" folds, n {report['n']:,}"
+            f"{report.weights} on {report.set}, {report.protocol}: {report.folds:,} folds, n"
+            f" {report.n:,}"
         ),
-        report["method"],
-        report["pictures"],
+        report.method,
+        report.pictures,
     ]
-    for name, found in report["metrics"].items():
-        own = report["own_readout"].get(name)
+    for name, found in report.metrics.items():
+        own = report.own_readout.get(name)
         spread = (
-            ""
-            if found["fold_sd"] is None
-            else f", folds {found['fold_mean']:.3f} ± {found['fold_sd']:.3f}"
+            "" if found.fold_sd is None else f", folds {found.fold_mean:.3f} ± {found.fold_sd:.3f}"
         )
         beside = (
             ""
             if own is None
-            else f"; its own read-out {own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
+            else f"; its own read-out {own.value:.3f} ({own.low:.3f} to {own.high:.3f})"
         )
         lines.append(
-            f"{name} {found['value']:.3f} ({found['low']:.3f} to"
-            f" {found['high']:.3f}){spread}{beside}"
+            f"{name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f}){spread}{beside}"
         )
-    lines += [f"note: {note}" for note in report["notes"]]
-    if report["fitted_on_seen"]:
+    lines += [f"note: {note}" for note in report.notes]
+    if report.fitted_on_seen:
         lines.append(
-            "note: of the images fitted on, the network was trained on"
-            f" {report['fitted_on_seen']:,}"
+            f"note: of the images fitted on, the network was trained on {report.fitted_on_seen:,}"
         )
-    if missed := report["left_out"]:
+    if missed := report.left_out:
         more = f" and {len(missed) - SHOWN:,} more" if len(missed) > SHOWN else ""
-        named = ", ".join(f"{item['file']} ({item['reason']})" for item in missed[:SHOWN])
+        named = ", ".join(f"{item.file} ({item.reason})" for item in missed[:SHOWN])
         lines.append(f"left out: {named}{more}")
     return "\n".join(lines)
 
 
 def _notes(
-    protocol: str, set_name: str, folds: Sequence[Fold], loaded: LoadedSet | None
+    protocol: str, dataset_name: str, folds: Sequence[Fold], loaded: LoadedDataset | None
 ) -> list[str]:
-    """What a reader has to know to compare the numbers with published ones."""
+    """What a reader must know to compare the numbers with published ones."""
     notes = []
-    if protocol == "official_train_val" and set_name in OFFICIAL_COUNTS:
+    if protocol == "official_train_val" and dataset_name in OFFICIAL_COUNTS:
         counts = [
             (part, len(folds[0].parts[part]), official)
-            for part, official in OFFICIAL_COUNTS[set_name].items()
+            for part, official in OFFICIAL_COUNTS[dataset_name].items()
         ]
         short = [
             f"{here:,} of {official:,} {part}"
             for part, here, official in counts
             if here != official
         ]
-        notes += [f"only part of the official set is here: {', '.join(short)}"] if short else []
-    if loaded and not isinstance(loaded.pictures, FolderPictures):
+        notes += [f"only part of the official dataset is here: {', '.join(short)}"] if short else []
+    if loaded and not isinstance(loaded.source, FolderImages):
         notes.append(
-            f"that this is {set_name}, and so what the weights have seen of it, rests on the word"
-            " of whoever ran it"
+            f"that this is {dataset_name}, and so which of its images the weights have seen, is the"
+            " claim of whoever ran it"
         )
     return notes
 
@@ -239,8 +232,8 @@ def head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
     ]
     if not heads or not all(layers):
         raise ConfigError(
-            f"{type(network).__name__} has no heads that end in a linear layer: features cannot be"
-            " taken"
+            f"{type(network).__name__} has no heads that end in a linear layer: there are no"
+            " features to use"
         )
 
     def take(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -300,8 +293,8 @@ class Labels:
     """Labels of N images. ``age``: (N,) years, NaN where not exact. ``gender``, ``group``: (N,)
     index, -1 where unknown.
 
-    ``scheme``: key of ``AGE_GROUP_SETS`` the set's own ranges belong to, None for sets without.
-    ``person``: (N,) who it is, every unknown one somebody else.
+    ``scheme``: key of ``AGE_GROUP_SETS`` the dataset's own ranges belong to, None without ranges.
+    ``person``: (N,) who it is; unknown people count as different.
     """
 
     age: np.ndarray
@@ -316,7 +309,7 @@ class Labels:
         """Arrays of ``records``."""
         ranges = [record.age_range for record in records]
         scheme = _scheme({pair for pair in ranges if pair})
-        places = (
+        positions = (
             {}
             if scheme is None
             else {(group.lo, group.hi): index for index, group in enumerate(AGE_GROUP_SETS[scheme])}
@@ -326,7 +319,9 @@ class Labels:
                 [np.nan if record.age is None else record.age for record in records], float
             ),
             gender=labelled_targets(records).gender,
-            group=np.array([places.get(pair, -1) for pair in ranges], np.int64),
+            group=np.array(
+                [-1 if pair is None else positions.get(pair, -1) for pair in ranges], np.int64
+            ),
             scheme=scheme,
             person=np.array(
                 [
@@ -339,7 +334,7 @@ class Labels:
 
 
 def _scheme(ranges: set[tuple[int, int]]) -> str | None:
-    """Which age groups a set's ranges are."""
+    """Which age groups a dataset's ranges are."""
     fitting = [
         name
         for name, groups in AGE_GROUP_SETS.items()
@@ -350,22 +345,22 @@ def _scheme(ranges: set[tuple[int, int]]) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A fold of the images that could be used: rows of the features to fit on and to score on."""
+    """A fold of the usable images: rows of the features to fit and to score on."""
 
     name: str
     train: np.ndarray
     test: np.ndarray
 
 
-def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
-    """``folds`` of all records as rows of those ``kept``, (N,) bool; folds with nothing left to
-    test are left out.
+def usable_parts(folds: Sequence[Fold], usable: np.ndarray) -> list[Part]:
+    """``folds`` of all records as rows of the ``usable`` ones, (N,) bool; folds with nothing left
+    to test are left out.
     """
-    places = np.cumsum(kept) - 1
+    positions = np.cumsum(usable) - 1
     parts = [
         Part(
             fold.name,
-            *(places[rows[kept[rows]]] for rows in (fold.parts["train"], test_part(fold))),
+            *(positions[rows[usable[rows]]] for rows in (fold.parts["train"], test_part(fold))),
         )
         for fold in folds
     ]
@@ -374,7 +369,7 @@ def usable_parts(folds: Sequence[Fold], kept: np.ndarray) -> list[Part]:
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """Answers for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``:
+    """Estimates for N images. ``age``: (N,) years, NaN where there is none. ``gender``, ``group``:
     (N,) index, -1 where there is none.
     """
 
@@ -387,7 +382,7 @@ def refit(
     features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
     """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
-    a label in the set are left out.
+    a label in the dataset are left out.
 
     Raises ``DatasetError`` where a fold has no label to learn a task from.
     """
@@ -491,16 +486,13 @@ def own_guesses(answers: Answers, spec: DecodingSpec, scheme: str | None) -> Gue
     return Guesses(answers.years, answers.gender, group)
 
 
-def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """By metric: ``value`` over all tested images, its interval ``low`` to ``high``, ``n``, and
-    mean and standard deviation of the folds.
-
-    The interval resamples persons where all are known, else images. ``fold_sd`` is None for a
-    single fold.
+def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, FoldedEstimate]:
+    """By metric: the estimate over all tested images, with mean and standard deviation of the
+    folds. The interval resamples persons where all are known, else images.
     """
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, FoldedEstimate] = {}
     for name in METRICS:
         column = values[name].to_numpy(float)
         estimate = bootstrap_mean(
@@ -514,27 +506,30 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
                     if not np.isnan(column[part.test]).all()
                 ]
             )
-            spread = round(float(means.std(ddof=1)), 5) if len(means) > 1 else None
-            found[name] = {
-                **estimate.as_dict(),
-                "fold_mean": round(float(means.mean()), 5),
-                "fold_sd": spread,
-            }
+            whole = estimate.rounded()
+            found[name] = FoldedEstimate(
+                value=whole.value,
+                low=whole.low,
+                high=whole.high,
+                n=whole.n,
+                fold_mean=round(float(means.mean()), 5),
+                fold_sd=round(float(means.std(ddof=1)), 5) if len(means) > 1 else None,
+            )
     return found
 
 
 def by_fold(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Name, images fitted on and tested, and metrics of every fold."""
     values = _values(labels, guesses)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for part in parts:
-        means = values.iloc[part.test].mean()
+        means = values.iloc[part.test].mean().dropna().round(5)
         rows.append(
             {
                 "fold": part.name,
                 "train": len(part.train),
                 "n": len(part.test),
-                **means.dropna().round(5).to_dict(),
+                **{str(name): value for name, value in means.items()},
             }
         )
     return rows
@@ -542,7 +537,9 @@ def by_fold(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> list[dic
 
 def _values(labels: Labels, guesses: Guesses) -> pd.DataFrame:
     """One column a metric, one row an image, NaN where a label or an answer is missing."""
-    names = {f"{scheme}_pred": None for scheme in AGE_GROUP_SETS}
+    names: dict[str, list[str | None] | None] = {
+        f"{scheme}_pred": None for scheme in AGE_GROUP_SETS
+    }
     groups = None if labels.scheme is None else group_names(AGE_GROUP_SETS[labels.scheme])
     if groups:
         names[f"{labels.scheme}_pred"] = _words(guesses.group, groups)

@@ -1,17 +1,17 @@
 """Metrics, each the mean of one value an image, with a bootstrap interval.
 
-A metric is a column of per-picture values; images without the label it needs hold NaN and do not
+A metric is a column with one value an image; images without the label it needs are NaN and do not
 count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from agegender_core.evaluation.report_types import Estimate, Estimates
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     AGE_BANDS,
@@ -35,28 +35,9 @@ METRICS = (
     "interval_coverage",
     "interval_width",
 )
-"""In years: mae (mean absolute error), bias (mean signed error, positive: guessed too old),
+"""In years: mae (mean absolute error), bias (mean signed error, positive: estimated too old),
 interval_width. Shares in [0, 1]: the rest.
 """
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` images."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def as_dict(self) -> dict[str, float]:
-        """JSON-ready mapping, rounded to 5 digits."""
-        return {
-            "value": round(self.value, 5),
-            "low": round(self.low, 5),
-            "high": round(self.high, 5),
-            "n": self.n,
-        }
 
 
 def bootstrap_mean(
@@ -65,8 +46,8 @@ def bootstrap_mean(
     """Mean of ``values`` (n,) with a 95 % percentile interval; NaN left out; None where nothing is
     left.
 
-    ``who``: (n,) person of each image. Images of one person are alike, and drawing them one by one
-    would make the interval too narrow: where it is given, whole persons are drawn.
+    ``who``: (n,) person in each image. Images of one person are alike, and drawing them one by one
+    would make the interval too narrow: with ``who``, whole persons are drawn.
     """
     values = np.asarray(values, dtype=float)
     known = ~np.isnan(values)
@@ -80,8 +61,9 @@ def bootstrap_mean(
 def bootstrap_draws(
     values: np.ndarray, who: np.ndarray | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> np.ndarray:
-    """(``resamples``,) means of ``values`` (n,), n > 0 and no NaN, drawn anew with replacement; by
-    person where ``who`` (n,) is given."""
+    """(``resamples``,) means of ``values`` (n,), n > 0 and no NaN, resampled with replacement; by
+    person if ``who`` (n,) is not None.
+    """
     if who is None:
         sums, counts = values, None
     else:
@@ -101,7 +83,7 @@ def bootstrap_draws(
 
 def value_columns(table: pd.DataFrame) -> pd.DataFrame:
     """One column a metric of ``METRICS``, one row an image of a prediction table (see
-    ``runner.PREDICTION_COLUMNS``).
+    ``evaluate.PREDICTION_COLUMNS``).
     """
     error = table["age_pred"] - table["age_true"]
     columns = {
@@ -124,14 +106,14 @@ def value_columns(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)[list(METRICS)]
 
 
-def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
-    """Every metric that has at least one image, JSON-ready. ``who``: as in ``bootstrap_mean``."""
+def estimates(values: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
+    """Every metric that has at least one image, rounded. ``who``: as in ``bootstrap_mean``."""
     found = {name: bootstrap_mean(values[name].to_numpy(float), who=who) for name in values.columns}
-    return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
+    return {name: estimate.rounded() for name, estimate in found.items() if estimate is not None}
 
 
 def persons(table: pd.DataFrame) -> np.ndarray | None:
-    """(n,) who is in each image, where a set tells it of every one and someone is in several; else
+    """(n,) who is in each image, if the dataset labels all of them and someone is in several; else
     None.
     """
     known = table["subject"].notna().all() and table["subject"].duplicated().any()
@@ -152,7 +134,7 @@ def slice_labels(table: pd.DataFrame) -> Mapping[str, pd.Series]:
 
 
 def band_name(age: float) -> str | None:
-    """Name of the age band that holds ``age`` years, None for NaN."""
+    """Name of the age band that contains ``age`` years, None for NaN."""
     if age is None or np.isnan(age):
         return None
     return next(band.name for band in AGE_BANDS if band.lo <= int(age) <= band.hi)
@@ -160,14 +142,14 @@ def band_name(age: float) -> str | None:
 
 def sliced(
     table: pd.DataFrame, values: pd.DataFrame, who: np.ndarray | None = None
-) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+) -> dict[str, dict[str, Estimates]]:
     """{slicing: {slice: {metric: estimate}}}, slices in natural order: those of ``slice_labels``,
-    and «age_answered», the band of the age that was answered, by which intervals are fitted.
+    and «age_answered», the band of the estimated age, by which intervals are fitted.
     """
     start = {group.name: group.lo for group in (*AGE_BANDS, *FAIRFACE_GROUPS)}
     answered = table["age_pred"].astype(float).map(band_name).astype(object)
     answered = answered.where(table["age_true"].notna(), None)
-    result: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    result: dict[str, dict[str, Estimates]] = {}
     for slicing, labels in {**slice_labels(table), "age_answered": answered}.items():
         names = sorted(labels.dropna().unique(), key=lambda name: (start.get(name, 0), name))
         if names:
@@ -188,8 +170,8 @@ def _match(true: pd.Series, predicted: pd.Series) -> pd.Series:
 
 
 def _true_group(table: pd.DataFrame, groups: tuple[AgeGroup, ...]) -> pd.Series:
-    """Position of the true group: by exact age, or by the set's own ranges where these are
-    ``groups`` (one shared name is not enough).
+    """Position of the true group: by exact age, or by the dataset's own ranges where these
+    are ``groups`` (one shared name is not enough).
     """
     ages = table["age_true"].astype(float)
     exact = ages.map({age: group_index(age, groups) for age in ages.dropna().unique()}).astype(

@@ -1,5 +1,5 @@
-"""What the papers claim, word for word as numbers, and what we make of it. Never mixed with what
-was measured here.
+"""The papers' claims as published, and our verdict on them. Never mixed with what was measured
+here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class System:
 
 @dataclass(frozen=True)
 class Claim:
-    """One number of a paper. ``system``: key of ``SYSTEMS``. ``set``: key of the set. ``protocol``:
-    how the paper says it divided the set.
+    """One number of a paper. ``system``: key of ``SYSTEMS``. ``set``: key of the dataset.
+    ``protocol``: how the paper says it split the dataset.
 
     ``metric``: as in ``metrics.json``; ``value``: years or a share in [0, 1]. ``source``: table or
-    section. ``parameters`` of the paper's network stand in the architectures.
+    section. The paper's number of parameters is in the architecture's registration.
     """
 
     system: str
@@ -135,7 +135,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("residual_cnn", "fairface", "official validation", "race_accuracy", 0.584, "Table 1"),
 )
 
-SET_TITLES = {
+DATASET_TITLES = {
     "utkface": "UTKFace",
     "all_age_faces": "All-Age-Faces",
     "fairface": "FairFace",
@@ -144,14 +144,14 @@ SET_TITLES = {
     "wiki": "Wikipedia (IMDB-WIKI)",
     "adience": "Adience",
 }
-"""Sets a claim or a measurement may be about, in the order of the tables."""
+"""Datasets a claim or a measurement may be about, in the order of the tables."""
 
 OURS = "Multi-task CNN (ours)"
 """The multi-task CNN's row of its paper's Table III."""
 
 NOT_HERE = {"afad", "wiki", "adience"}
-"""Sets whose images are not here: adapters and protocols for them are tested on drawn copies of
-their layout.
+"""Datasets whose images are not here: their readers and protocols are tested on drawn copies of
+the layout.
 """
 
 COMPARISONS: dict[str, dict[str, float]] = {
@@ -160,7 +160,7 @@ COMPARISONS: dict[str, dict[str, float]] = {
     "UTKFace, gender, %": {"with gates": 99.2, "residual attention network": 97.5},
 }
 """GRA_Net against the residual attention network without gates, as claimed in its Tables 6 to 8.
-For mask kinds it claims nothing.
+It claims nothing about kinds of masks.
 """
 
 

@@ -1,55 +1,53 @@
-"""What ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` left in ``reports/``.
-Reads only; imports nothing heavy.
+"""Reads what ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` wrote into
+``reports/``. Imports nothing heavy. A damaged file raises ``DatasetError``.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agegender_core.datasets.registry import TEST_SPLITS
+from agegender_core.errors import DatasetError
+from agegender_core.evaluation.report_types import (
+    BenchReport,
+    EvaluationReport,
+    LeakageReport,
+    PagesReport,
+    ProtocolReport,
+    RivalsReport,
+)
+from agegender_core.output.json_records import from_json
 
 if TYPE_CHECKING:
     import numpy as np
 
 ALL_BLOCKS = "all"
-"""What an attention report calls all blocks of a network at once."""
+"""Name in attention reports for all blocks of a network at once."""
 EDGE = 0.02
-"""A mask's value closer than this to 0 or 1 is saturated: hardly anything moves it any more."""
+"""A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
 Report = dict[str, Any]
+T = TypeVar("T")
 
 
-def read_reports(folder: Path) -> list[Report]:
+def read_reports(folder: Path) -> list[EvaluationReport]:
     """Every ``metrics.json`` under ``folder``, by weights and by the order of ``TEST_SPLITS``."""
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/metrics.json"))]
+    found = [_parsed(path, EvaluationReport) for path in sorted(folder.glob("*/*/metrics.json"))]
     order = list(TEST_SPLITS)
     return sorted(
         found,
         key=lambda report: (
-            report["weights"],
-            order.index(report["set"]) if report["set"] in order else len(order),
+            report.weights,
+            order.index(report.set) if report.set in order else len(order),
         ),
     )
 
 
-def read_protocols(folder: Path) -> list[Report]:
-    """What every run of a published protocol wrote, without what concerns single folds and images,
-    by weights, protocol and set.
-    """
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/protocols/*.json"))]
-    left = [
-        {
-            key: value
-            for key, value in report.items()
-            if key not in ("by_fold", "left_out", "strengths")
-        }
-        for report in found
-    ]
-    rows = [
-        {**row, "no_face": len(report["left_out"])} for row, report in zip(left, found, strict=True)
-    ]
-    return sorted(rows, key=lambda row: (row["weights"], row["protocol"], row["set"]))
+def read_protocols(folder: Path) -> list[ProtocolReport]:
+    """What every run of a published protocol wrote, by weights, protocol and dataset."""
+    found = [_parsed(path, ProtocolReport) for path in sorted(folder.glob("*/protocols/*.json"))]
+    return sorted(found, key=lambda row: (row.weights, row.protocol, row.set))
 
 
 def read_curves(folder: Path) -> dict[str, Report]:
@@ -60,31 +58,31 @@ def read_curves(folder: Path) -> dict[str, Report]:
     }
 
 
-def read_bench(folder: Path) -> Report | None:
+def read_bench(folder: Path) -> BenchReport | None:
     """What ``bench`` wrote, or None."""
-    return _read(folder / "bench.json")
+    return _read(folder / "bench.json", BenchReport)
 
 
-def read_pages(folder: Path) -> Report | None:
+def read_pages(folder: Path) -> PagesReport | None:
     """What the bench of the pages in a browser wrote, or None."""
-    return _read(folder / "pages.json")
+    return _read(folder / "pages.json", PagesReport)
 
 
-def read_leakage(folder: Path) -> Report | None:
+def read_leakage(folder: Path) -> LeakageReport | None:
     """What ``leakage`` wrote, or None."""
-    return _read(folder / "leakage.json")
+    return _read(folder / "leakage.json", LeakageReport)
 
 
-def read_rivals(folder: Path) -> Report | None:
+def read_rivals(folder: Path) -> RivalsReport | None:
     """What ``rivals`` wrote, or None."""
-    return _read(folder / "rivals.json")
+    return _read(folder / "rivals.json", RivalsReport)
 
 
 def read_attention(
     reports: Path, weights: str, set: str
 ) -> tuple[Report, dict[str, np.ndarray]] | None:
-    """What ``attention-report`` wrote for ``weights`` on ``set``, and its arrays by name (see
-    ``attention_report``), or None.
+    """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
+    name (see ``attention_report``), or None.
     """
     import numpy as np
 
@@ -100,5 +98,13 @@ def read_attentions(reports: Path) -> list[Report]:
     return [json.loads(path.read_text()) for path in sorted(reports.glob("*/attention/*.json"))]
 
 
-def _read(path: Path) -> Report | None:
-    return json.loads(path.read_text()) if path.is_file() else None
+def _read(path: Path, kind: type[T]) -> T | None:
+    return _parsed(path, kind) if path.is_file() else None
+
+
+def _parsed(path: Path, kind: type[T]) -> T:
+    """Raises ``DatasetError`` that names the file."""
+    try:
+        return from_json(kind, json.loads(path.read_text()))
+    except (ValueError, DatasetError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error

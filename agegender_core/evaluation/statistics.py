@@ -1,11 +1,11 @@
-"""Intervals and tests in closed form, for many groups of images at once: a page that filters cannot
+"""Intervals and tests in closed form, for many groups of images at once: a page with filters cannot
 wait for a bootstrap of each slice.
 
 Means in years have Student's t interval, shares Wilson's. Shares of slice and rest are compared by
-Fisher's exact test, means by two tests of which the larger p counts: Welch's, which allows for a
-slice whose errors spread more or less than the rest, and a permutation test, which allows for small
-slices of skewed errors, where Welch's small p are far too small. The permutation distribution is
-taken as a Pearson type III of its own exact mean, variance and skewness (Mielke and Berry 2007).
+Fisher's exact test, means by the larger p of two tests: Welch's, which allows for a slice whose
+errors vary more or less than the rest, and a permutation test, which allows for small slices with
+skewed errors, where Welch's small p are far too small. The permutation distribution is approximated
+by a Pearson type III of its exact mean, variance and skewness (Mielke and Berry 2007).
 Where persons are known, images of one person count as one draw: variances are summed by person
 (cluster-robust, linearised) and differences have a t test.
 """
@@ -35,7 +35,7 @@ class Means:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """Of K groups, (K,) each: mean of the ``rest``, ``value`` group less rest with ``low`` and
+    """Of K groups, (K,) each: mean of the ``rest``, ``value``: group minus rest, with ``low`` and
     ``high``, and the two-sided ``p``.
     """
 
@@ -48,7 +48,7 @@ class Differences:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What images add up to in K groups. ``n``, ``total``, ``squares``, ``cubes``: (K,).
+    """Sums over the images of K groups. ``n``, ``total``, ``squares``, ``cubes``: (K,).
 
     ``by_person``: (K, P) images and (K, P) totals of each person in each group, or None where they
     are unknown.
@@ -67,17 +67,20 @@ class Sums:
 
     def take(self, rows: np.ndarray) -> Sums:
         """The groups at positions ``rows`` alone."""
-        people = None if self.by_person is None else tuple(part[rows] for part in self.by_person)
+        people = None
+        if self.by_person is not None:
+            counts, totals = self.by_person
+            people = counts[rows], totals[rows]
         return Sums(self.n[rows], self.total[rows], self.squares[rows], self.cubes[rows], people)
 
 
 def stacked(parts: Sequence[Sums]) -> Sums:
     """Groups of several sums without people, one after the other."""
     return Sums(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("n", "total", "squares", "cubes")
-        )
+        n=np.concatenate([part.n for part in parts]),
+        total=np.concatenate([part.total for part in parts]),
+        squares=np.concatenate([part.squares for part in parts]),
+        cubes=np.concatenate([part.cubes for part in parts]),
     )
 
 
@@ -93,12 +96,16 @@ def sums(
     if people is not None:
         width = int(people.max(initial=0)) + 1
         cells = codes * width + people[keep]
-        by_person = tuple(
-            np.bincount(cells, weight, groups * width).reshape(groups, width)
-            for weight in (None, values)
-        )
-    n = np.bincount(codes, minlength=groups).astype(float)
-    return Sums(n, *(np.bincount(codes, values**power, groups) for power in (1, 2, 3)), by_person)
+        counts = np.bincount(cells, minlength=groups * width).reshape(groups, width)
+        totals = np.bincount(cells, values, groups * width).reshape(groups, width)
+        by_person = counts, totals
+    return Sums(
+        n=np.bincount(codes, minlength=groups).astype(float),
+        total=np.bincount(codes, values, groups),
+        squares=np.bincount(codes, values**2, groups),
+        cubes=np.bincount(codes, values**3, groups),
+        by_person=by_person,
+    )
 
 
 def group_means(found: Sums, share: bool, level: float = LEVEL) -> Means:
@@ -132,23 +139,23 @@ def wilson(share: np.ndarray, n: np.ndarray, level: float = LEVEL) -> tuple[np.n
 def differences(
     found: Sums, whole: Sums, share: bool, level: float = LEVEL, test: bool = True
 ) -> Differences:
-    """Each group against the rest of the whole; ``whole``: sums of a single group that holds all of
-    them. ``test``: False leaves the tests of images out, the slow part; p is then NaN.
+    """Each group against the rest of the whole; ``whole``: sums of a single group that contains all
+    of them. ``test``: False skips the tests of images, the slow part; p is then NaN.
 
-    The rest, not the whole: the group is no part of it, so the two are independent, and a large
+    The rest, not the whole: the group is not part of it, so the two are independent, and a large
     group is not compared with itself.
     """
     rest = Sums(
-        *(
-            getattr(whole, name) - getattr(found, name)
-            for name in ("n", "total", "squares", "cubes")
-        ),
-        _rest_people(found, whole),
+        n=whole.n - found.n,
+        total=whole.total - found.total,
+        squares=whole.squares - found.squares,
+        cubes=whole.cubes - found.cubes,
+        by_person=_rest_people(found, whole),
     )
     one, other = group_means(found, share, level), group_means(rest, share, level)
     value = one.value - other.value
     with np.errstate(divide="ignore", invalid="ignore"):
-        if found.by_person is not None:
+        if found.by_person is not None and rest.by_person is not None:
             low, high, p = _by_person(found, rest, one, other, level)
         elif share:
             low = value - np.hypot(one.value - one.low, other.high - other.value)
@@ -188,9 +195,9 @@ def permutation(found: Sums, whole: Sums) -> np.ndarray:
     variance = second * (size - n) / (n * (size - 1))
     skew = third * (size - n) * (size - 2 * n) / (n**2 * (size - 1) * (size - 2)) / variance**1.5
     drawn = scipy.stats.pearson3(np.nan_to_num(skew))
-    place = (found.total / n - mean) / np.sqrt(variance)
+    score = (found.total / n - mean) / np.sqrt(variance)
     return np.where(
-        variance > 0, np.minimum(1, 2 * np.minimum(drawn.cdf(place), drawn.sf(place))), 1.0
+        variance > 0, np.minimum(1, 2 * np.minimum(drawn.cdf(score), drawn.sf(score))), 1.0
     )
 
 
@@ -198,9 +205,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     """Holm's (1979) adjusted p of (K,) p; NaN, a group that was not tested, stays and does not
     count.
 
-    It holds the chance of a single false alarm among all, however the tests depend on one another.
-    Slices overlap, and a slice and its rest pull apart, so the positive dependence that Benjamini
-    and Hochberg's false discovery rate asks for is not given.
+    It bounds the chance of a single false alarm among all, however the tests depend on one another.
+    Slices overlap, and a slice and its rest move in opposite directions, so the positive dependence
+    that Benjamini and Hochberg's false discovery rate requires does not apply.
     """
     p = np.asarray(p, float)
     tested = np.flatnonzero(~np.isnan(p))
@@ -225,7 +232,8 @@ def _variance_of_mean(found: Sums, value: np.ndarray) -> np.ndarray:
 
 
 def _influence(found: Sums, value: np.ndarray) -> np.ndarray:
-    """(K, P) what each person moves the mean of each group by."""
+    """(K, P) how far each person moves the mean of each group."""
+    assert found.by_person is not None
     count, total = found.by_person
     moved = (total - value[:, None] * count) / found.n[:, None]
     return np.where(count > 0, moved, 0.0)
@@ -236,7 +244,7 @@ def _correction(draws: np.ndarray) -> np.ndarray:
 
 
 def _effective(found: Sums, value: np.ndarray) -> np.ndarray:
-    """Images worth as much as those of the people: never more than there are, never fewer than
+    """Effective number of independent images: at most the number of images, at least the number of
     people.
     """
     plain = value * (1 - value)
@@ -247,7 +255,8 @@ def _effective(found: Sums, value: np.ndarray) -> np.ndarray:
 def _rest_people(found: Sums, whole: Sums) -> tuple[np.ndarray, np.ndarray] | None:
     if found.by_person is None or whole.by_person is None:
         return None
-    return tuple(all_of - own for all_of, own in zip(whole.by_person, found.by_person, strict=True))
+    (all_counts, all_totals), (counts, totals) = whole.by_person, found.by_person
+    return all_counts - counts, all_totals - totals
 
 
 def _welch(
@@ -267,6 +276,8 @@ def _by_person(
     """A person may have images in the group and in the rest: the influence on the difference is
     summed before it is squared.
     """
+    assert found.by_person is not None
+    assert rest.by_person is not None
     moved = _influence(found, one.value) - _influence(rest, other.value)
     everybody = ((found.by_person[0] + rest.by_person[0]) > 0).sum(axis=1)
     spread = np.sqrt((moved**2).sum(axis=1) * _correction(everybody))
@@ -281,8 +292,8 @@ def _by_person(
 def _student(
     value: np.ndarray, spread: np.ndarray, freedom: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interval and two-sided p by Student's t; without any spread equal means are no difference and
-    unequal ones a sure one.
+    """Interval and two-sided p by Student's t; without any spread equal means have p 1 and
+    unequal ones p 0.
     """
     half = scipy.stats.t.ppf((1 + level) / 2, freedom) * spread
     p = np.where(

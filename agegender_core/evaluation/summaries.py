@@ -1,5 +1,5 @@
-"""Numbers of a whole set that are no mean over images: error balanced over ages, the gap between
-genders, how far probabilities are from what happens. Each with a 95 % bootstrap interval.
+"""Numbers of a whole dataset that are not means over images: error balanced over ages, the gap
+between genders, calibration of probabilities. Each with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from agegender_core.evaluation.metrics import RESAMPLES, Estimate, band_name, bootstrap_draws
+from agegender_core.evaluation.metrics import RESAMPLES, band_name, bootstrap_draws
+from agegender_core.evaluation.report_types import Estimate, Estimates
 from agegender_core.labels import GENDERS
 
 SUMMARIES = ("balanced_mae", "gender_gap", "gender_ece")
 """``balanced_mae``: mean over age bands of the band's mean absolute error, years. ``gender_gap``:
-share of women whose gender is right less that of men, in [-1, 1]. ``gender_ece``: expected
+share of women whose gender is correct minus that of men, in [-1, 1]. ``gender_ece``: expected
 calibration error of the named gender's probability, in [0, 1].
 """
 
-LEAST = 20
-"""A band with fewer images has no say in ``balanced_mae``."""
+MIN_BAND_IMAGES = 20
+"""A band with fewer images does not count in ``balanced_mae``."""
 BINS = 10
 """Even bins of the named gender's probability, from 0.5 to 1."""
 
 
-def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, dict[str, float]]:
-    """What ``SUMMARIES`` names, JSON-ready, of a prediction table; what a set does not tell is left
-    out.
+def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
+    """What ``SUMMARIES`` names, rounded, of a prediction table; what the dataset's labels do not
+    allow is left out.
 
     ``who``: (n,) person of each image where images of one person are alike: whole persons are drawn
     for the interval.
@@ -36,24 +37,24 @@ def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> dict[str, d
         "gender_gap": gender_gap(table, who),
         "gender_ece": gender_ece(table),
     }
-    return {name: estimate.as_dict() for name, estimate in found.items() if estimate is not None}
+    return {name: estimate.rounded() for name, estimate in found.items() if estimate is not None}
 
 
 def balanced_mae(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate | None:
-    """Mean absolute error in years, every age band counting alike; None without exact ages."""
+    """Mean absolute error in years, every age band weighted equally; None without exact ages."""
     error = (table["age_pred"] - table["age_true"]).abs().to_numpy(float)
     bands = np.array([band_name(age) or "" for age in table["age_true"].astype(float)])
     names, counts = np.unique(bands[~np.isnan(error)], return_counts=True)
     members = [
         (bands == name) & ~np.isnan(error)
         for name, count in zip(names, counts, strict=True)
-        if count >= LEAST
+        if count >= MIN_BAND_IMAGES
     ]
     return _contrast(error, members, [1 / len(members)] * len(members), who) if members else None
 
 
 def gender_gap(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate | None:
-    """Share of right genders among women less that among men; None where either has none."""
+    """Share of correct genders among women minus that among men; None where either has none."""
     known = table["gender_true"].notna() & table["gender_pred"].notna()
     right = (table["gender_true"] == table["gender_pred"]).to_numpy(float)
     members = [(known & (table["gender_true"] == gender)).to_numpy(bool) for gender in GENDERS]
@@ -70,11 +71,10 @@ def _contrast(
     weights: Sequence[float],
     who: np.ndarray | None,
 ) -> Estimate:
-    """Weighted sum of the means of ``values`` (n,) over ``members``, (n,) bool each and apart from
-    each other.
+    """Weighted sum of the means of ``values`` (n,) over ``members``, (n,) bool each, disjoint.
 
-    Groups are drawn one by one. Images of one person may lie in several: then whole persons are
-    drawn in each, which takes the groups as independent.
+    Groups are resampled one by one. Images of one person may be in several: whole persons are then
+    drawn within each, which treats the groups as independent.
     """
     value, drawn = 0.0, np.zeros(RESAMPLES)
     for seed, (member, weight) in enumerate(zip(members, weights, strict=True)):
@@ -87,9 +87,9 @@ def _contrast(
 
 
 def gender_ece(table: pd.DataFrame) -> Estimate | None:
-    """Mean distance, over images, between the probability of the named gender and the share that is
-    right in its bin (Guo et al. 2017); None without probabilities. Chance alone makes it positive:
-    with few images a perfect network's is not 0.
+    """Mean distance, over images, between the probability of the predicted gender and the share
+    that is correct in its bin (Guo et al. 2017); None without probabilities. Chance alone makes it
+    positive: with few images even a perfectly calibrated model is not at 0.
     """
     known = (table["gender_true"].notna() & table["gender_probability"].notna()).to_numpy(bool)
     if not known.any():

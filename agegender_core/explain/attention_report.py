@@ -28,7 +28,8 @@ from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.evaluate import largest_faces
-from agegender_core.evaluation.metrics import Estimate, band_name, bootstrap_mean
+from agegender_core.evaluation.metrics import band_name, bootstrap_mean
+from agegender_core.evaluation.report_types import Estimate
 from agegender_core.explain.faithfulness import KINDS, STEPS, YEARS, Kind, area, curves, random_map
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.explain.saliency import METHODS, Target, saliency_map

@@ -1,10 +1,9 @@
-"""The one home of writing CSV: every table the package, the pages or the API give away as CSV goes
-through here.
+"""Writes CSV: every table that the package, the pages or the API export as CSV goes through here.
 
-A spreadsheet runs a cell that begins with = + - @ as a formula, and names of files come from
-outside: «=HYPERLINK(…).jpg» in a table of answers would run on the machine of whoever opens it.
-Text cells that begin so are given a leading apostrophe, as OWASP advises
-(https://owasp.org/www-community/attacks/CSV_Injection); numbers are left as they are.
+A spreadsheet runs a cell that begins with = + - @ as a formula, and file names come from users:
+«=HYPERLINK(…).jpg» in a table of results would run on the machine of whoever opens it. Such text
+cells get a leading apostrophe, as OWASP advises
+(https://owasp.org/www-community/attacks/CSV_Injection); numbers are unchanged.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _AT_START = re.compile(rf"[\t\r\n]|\s*[{_SIGNS}]")
 """Text that begins as a formula; full-width forms of the four signs count."""
 _INSIDE = re.compile(rf"([;\t\r\n] *)(?=[{_SIGNS}])")
-"""Programs set up for a language with decimal commas split a line at semicolons, whatever is quoted
-in it: a formula may begin there."""
+"""Programs with a locale of decimal commas split a line at semicolons, even inside quotes: a
+formula may begin there.
+"""
 
 
 def safe_cell(value: Any) -> Any:
     """``value`` as a spreadsheet may show it: text that would run as a formula with an apostrophe
-    before it, numbers, booleans and None unchanged, and whatever else there is as text."""
+    before it; numbers, booleans and None unchanged; anything else as text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     # The csv module does not quote a lone CR, which ends a row.
@@ -45,8 +45,7 @@ class CsvWriter:
         self._writer.writerow({name: safe_cell(name) for name in self._writer.fieldnames})
 
     def writerows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write ``rows``. Raises ``ValueError`` for a row with a column that is not among those
-        given."""
+        """Write ``rows``. Raises ``ValueError`` for a row with an unknown column."""
         self._writer.writerows(
             {name: safe_cell(value) for name, value in row.items()} for row in rows
         )
@@ -55,10 +54,10 @@ class CsvWriter:
 def frame_csv(frame: pd.DataFrame) -> str:
     """A data frame as CSV text, its index left out."""
     safe = frame.rename(columns=safe_cell)
-    for place, kind in enumerate(frame.dtypes):
+    for position, kind in enumerate(frame.dtypes):
         if kind.kind not in "biufMm":  # numbers and dates cannot be formulas
-            column = frame.iloc[:, place].astype(object)
+            column = frame.iloc[:, position].astype(object)
             safe.isetitem(
-                place, column.where(column.isna(), column.map(safe_cell)).to_numpy(object)
+                position, column.where(column.isna(), column.map(safe_cell)).to_numpy(object)
             )
     return safe.to_csv(index=False, lineterminator="\n")

@@ -9,8 +9,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from agegender_core.types import Analysis, Prediction
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito's colours, told apart by colour-blind people too; face number n has ``PALETTE[(n -
-1) % 7]``.
+"""Okabe and Ito's colours, distinguishable for colour-blind people too; face number n has
+``PALETTE[(n - 1) % 7]``.
 """
 
 Box = tuple[int, int, int, int]
@@ -30,20 +30,19 @@ def annotate(analysis: Analysis) -> Image.Image:
     every face.
 
     It is as large as the image, and turned by ``analysis.turned`` so that the faces stand upright.
-    Lines and letters grow with the image. Labels lie inside the image and keep off each other where
-    there is room; where the whole label does not fit across a small image it is shortened, down to
-    the number.
+    Lines and letters grow with the image. Labels are inside the image and avoid each other if there
+    is room; a label too wide for a small image is shortened, at most to the number.
     """
     analysis = analysis.upright()
-    picture = (
+    annotated = (
         analysis.image.convert("RGB") if analysis.image.mode != "RGB" else analysis.image.copy()
     )
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(annotated)
     boxes = [
-        _clamped(prediction.face.box_xyxy, picture.size) for prediction in analysis.predictions
+        _clamped(prediction.face.box_xyxy, annotated.size) for prediction in analysis.predictions
     ]
-    font = label_font(_font_size(picture.size, boxes))
-    line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
+    font = label_font(_font_size(annotated.size, boxes))
+    line = max(1, round((annotated.width * annotated.height) ** 0.5 / 300))
     for number, box in enumerate(boxes, 1):
         draw.rectangle(
             [box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline="black", width=line + 2
@@ -51,13 +50,13 @@ def annotate(analysis: Analysis) -> Image.Image:
         draw.rectangle(box, outline=colour_of(number), width=line)
     taken: list[Box] = []
     for number, prediction in enumerate(analysis.predictions, 1):
-        text = _fitting(label_texts(number, prediction), draw, font, picture.width)
+        text = _fitting(label_texts(number, prediction), draw, font, annotated.width)
         taken.append(_draw_label(draw, text, font, number, boxes, taken))
-    return picture
+    return annotated
 
 
 def label_texts(number: int, prediction: Prediction) -> list[str]:
-    """What to write on a face, from the whole to the shortest form."""
+    """Label of a face, from the full to the shortest form."""
     age, gender = prediction.age, prediction.gender
     years = f"{age.years:.0f}"
     interval = "" if age.interval is None else f"{age.interval[0]:.0f}-{age.interval[1]:.0f}"
@@ -121,35 +120,37 @@ def _draw_label(
     padding = _padding(font)
     ascent, descent = font.getmetrics()
     size = (int(draw.textlength(text, font=font)) + 1 + 2 * padding, ascent + descent + padding)
-    place = _label_place(size, draw.im.size, boxes[number - 1], boxes, taken)
-    draw.rectangle(place, fill=colour_of(number))
+    position = _label_position(size, draw.im.size, boxes[number - 1], boxes, taken)
+    draw.rectangle(position, fill=colour_of(number))
     draw.text(
-        (place[0] + padding, place[1] + padding // 2),
+        (position[0] + padding, position[1] + padding // 2),
         text,
         font=font,
         fill=text_colour(colour_of(number)),
     )
-    return place
+    return position
 
 
-def _label_place(
-    size: tuple[int, int], picture: tuple[int, int], box: Box, boxes: list[Box], taken: list[Box]
+def _label_position(
+    size: tuple[int, int], image: tuple[int, int], box: Box, boxes: list[Box], taken: list[Box]
 ) -> Box:
     """Rectangle of ``size`` inside the image: above ``box``, below or within it, whichever hides
     least of other labels, then of faces.
     """
-    left = min(box[0], max(picture[0] - size[0], 0))
-    lowest = max(picture[1] - size[1], 0)
+    left = min(box[0], max(image[0] - size[0], 0))
+    lowest = max(image[1] - size[1], 0)
     tops = (
         min(max(top, 0), lowest) for top in (box[1] - size[1], box[3] + 1, box[3] - size[1], box[1])
     )
-    places = [(left, top, left + size[0] - 1, top + size[1] - 1) for top in tops]
-    return min(places, key=lambda place: (_covered(place, taken), _covered(place, boxes)))
+    positions = [(left, top, left + size[0] - 1, top + size[1] - 1) for top in tops]
+    return min(
+        positions, key=lambda position: (_covered(position, taken), _covered(position, boxes))
+    )
 
 
-def _covered(place: Box, others: list[Box]) -> int:
-    """Pixels of ``place`` on ``others``."""
-    return sum(_overlap(place, other) for other in others)
+def _covered(position: Box, others: list[Box]) -> int:
+    """Pixels of ``position`` on ``others``."""
+    return sum(_overlap(position, other) for other in others)
 
 
 def _overlap(a: Box, b: Box) -> int:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the one way a JSON report is written."""
+"""Files written completely or not at all, and JSON reports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that replaces ``path`` at the end of the block: whole or not at all, even after
-    a power cut. An exception leaves ``path`` as it was. Raises ``OSError`` where the folder cannot
-    be written.
+    """A binary file that replaces ``path`` at the end of the block: complete or not at all, even
+    after a power failure. An exception leaves ``path`` as it was. Raises ``OSError`` where the
+    folder cannot be written.
     """
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
@@ -37,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, ascii_only: bool = True) -> None:
-    """Write a report: indented by one space, with a line break at its end, atomically. Raises
+    """Write a report: indented by one space, with a final line break, atomically. Raises
     ``OSError``, and ``TypeError`` for what JSON cannot hold. ``ascii_only``: other characters as
     escapes.
     """

@@ -1,11 +1,10 @@
-"""The metrics: name, unit, direction, words and format of each, for reports, tables and pages."""
+"""The metrics: name, unit, direction, title and format of each, for reports, tables and pages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Unit = Literal["years", "%"]
 
@@ -14,11 +13,11 @@ Unit = Literal["years", "%"]
 class Metric:
     """One metric.
 
-    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: words for a
+    ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: for a
     heading and for a narrow column, both without unit. ``unit``: of a value as shown; shares are
-    stored in [0, 1] and shown in per cent. ``worse``: 1 where larger values are worse, -1 where
-    smaller ones are, 0 where either side of zero is. ``ranks``: whether a difference between two
-    models says which of them is better.
+    stored in [0, 1] and shown in per cent. ``worse``: 1 if larger values are worse, -1 if smaller
+    ones are, 0 if either side of zero is. ``ranks``: whether a difference between two models shows
+    which of them is better.
     ``note``: what a heading adds in brackets.
     """
 
@@ -149,19 +148,31 @@ state.
 """
 
 
-def shown_estimate(estimate: Mapping[str, float] | None, metric: str) -> str:
-    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash where
-    there is nothing. ``estimate``: a report's «value», «low» and «high».
+class Interval(Protocol):
+    """A value with the bounds of its interval, such as an estimate of a report."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def shown_estimate(estimate: Interval | None, metric: str) -> str:
+    """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash for
+    None.
     """
     if estimate is None:
         return "–"
     value, low, high = (
-        METRIC_FORMATS[metric].number(estimate[key]) for key in ("value", "low", "high")
+        METRIC_FORMATS[metric].number(number)
+        for number in (estimate.value, estimate.low, estimate.high)
     )
     return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}–{high})"
 
 
-def shown_measured(estimate: Mapping[str, float], metric: str) -> str:
+def shown_measured(estimate: Interval, metric: str) -> str:
     """``shown_estimate`` with its unit: «5.04 years (4.90–5.20)», «93.5 % (92.6–94.4)»."""
     value, rest = shown_estimate(estimate, metric).split(" ", 1)
     return f"{value} {METRIC_FORMATS[metric].unit} {rest}"

@@ -1,7 +1,7 @@
-"""What leaves the house: table rows, JSON and annotated images of an ``Analysis``.
+"""Results for users: table rows and JSON of an ``Analysis``.
 
-A table has one row a face. An image without faces and a file that failed have one row each, so no
-file vanishes from a table.
+A table has one row a face. An image without faces and a file that failed have one row each, so
+every file is in the table.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RACE_COLUMNS = ("race", "race_probability")
 
 
 def describe_attributes(race: bool) -> str:
-    """What is describe_attributes, in words for those who are asked to agree."""
+    """The estimated attributes, in words for people who are asked for consent."""
     return "age, gender and, for an audit, race category" if race else "age and gender"
 
 
@@ -74,15 +74,13 @@ def face_rows(file: str, analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def error_row(file: str, error: Exception) -> dict[str, Any]:
-    """The row of a file that failed: same columns, all empty but the file's name and what was
-    wrong.
-    """
+    """The row of a file that failed: same columns, all empty but the file's name and the error."""
     return _row(file=file, error=error_message(error))
 
 
 def error_message(error: Exception) -> str:
     """Our own errors' message as it is; foreign errors with their class name before it. Always
-    valid Unicode: a message may hold the name of a file that is not.
+    valid Unicode: a message may contain a file name that is not.
     """
     message = (
         str(error)
@@ -93,7 +91,7 @@ def error_message(error: Exception) -> str:
 
 
 def analysis_json(file: str, analysis: Analysis) -> dict[str, Any]:
-    """JSON-ready mapping of one image's answer."""
+    """JSON-ready mapping of one image's result."""
     return {"file": file, **analysis.as_dict()}
 
 

@@ -1,5 +1,5 @@
-"""What the attention reports say of masks, in a table: do they matter, and do they tell what an
-answer hangs on?
+"""Tables from the attention reports: do masks matter, and do they show what an estimate depends
+on?
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.output.markdown import markdown_row
 from agegender_core.publishing.comparison_tables import flattened
@@ -22,13 +22,13 @@ FAITHFUL = (
 
 
 def faithful_rows(attentions: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """A row for each attention report: mask values that stand still, what flat masks cost, which
-    maps are faithful. In words.
+    """A row for each attention report, as text: saturated mask values, what flat masks cost, which
+    maps are faithful.
     """
     return [
         {
             "weights": report["weights"],
-            "set, split": f"{SET_TITLES[report['set']]}, {report['split']}",
+            "set, split": f"{DATASET_TITLES[report['set']]}, {report['split']}",
             f"mask values within {EDGE:g} of 0 or 1": _saturated(report),
             "error of age with flat masks": cost_words(report),
             "faithful for age": faithful(report, "age"),
@@ -50,7 +50,7 @@ def faithful_table(attentions: Sequence[Mapping[str, Any]]) -> str:
 
 
 def cost_words(report: Mapping[str, Any]) -> str:
-    """«+0.65 (+0.34 to +0.96) years, n 1,000»: what flat masks do to the error of age; a dash where
+    """«+0.65 (+0.34 to +0.96) years, n 1,000»: what flat masks do to the error of age; a dash if
     that was not measured.
     """
     found = next((item["mae"] for item in report.get("changes", []) if flattened(item)), None)
@@ -80,7 +80,7 @@ def faithful(report: Mapping[str, Any], target: str) -> str:
 
 
 def _saturated(report: Mapping[str, Any]) -> str:
-    """«0.1 %, 12 %, 38 %» by block; a dash where that was not measured."""
+    """«0.1 %, 12 %, 38 %» by block; a dash if that was not measured."""
     found = [100 * block["saturated"] for block in report.get("activity", {}).values()]
     return (
         ", ".join(f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %" for share in found) or "–"

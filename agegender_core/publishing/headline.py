@@ -1,12 +1,9 @@
-"""The README's five headline numbers, made from ``reports/`` and ``bench.json`` and from nothing
-else.
-"""
+"""The README's five headline numbers, made only from ``reports/``."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from agegender_core.datasets.registry import TERMS
+from agegender_core.evaluation.report_types import BenchReport, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.markdown import markdown_row
 from agegender_core.output.metric_formats import shown_measured
@@ -21,13 +18,13 @@ NUMBERS = (
         "age, mean absolute error; family photos, mostly of children, never trained on",
     ),
 )
-"""Dataset, metric and words of each number that comes from a test split."""
+"""Dataset, metric and title of each number from a test split."""
 PHOTO = "whole photo"
-"""How the benchmark's row about detection and model together begins."""
+"""How the benchmark's row about detection and model together starts."""
 
 
 def headline_table(
-    entries: list[ModelInfo], reports: list[dict[str, Any]], bench: dict[str, Any] | None
+    entries: list[ModelInfo], reports: list[EvaluationReport], bench: BenchReport | None
 ) -> str:
     """Markdown: five numbers of the default model, the first of ``entries``, each with dataset,
     split, n and 95 % interval.
@@ -37,33 +34,31 @@ def headline_table(
     if not entries:
         return ""
     entry = entries[0]
-    found = {report["set"]: report for report in reports if report["weights"] == entry.name}
+    found = {report.set: report for report in reports if report.weights == entry.name}
     lines = [
         markdown_row([f"default model, `{entry.name}`", "dataset, split, n", "measured here"]),
         markdown_row(["---"] * 3),
     ]
     for dataset, metric, words in NUMBERS:
         report = found.get(dataset)
-        if report is not None and metric in report["metrics"]:
-            where = f"{TERMS[dataset].title}, {report['split']}, {report['n']:,}"
+        if report is not None and metric in report.metrics:
+            where = f"{TERMS[dataset].title}, {report.split}, {report.n:,}"
             lines.append(
-                markdown_row([words, where, shown_measured(report["metrics"][metric], metric)])
+                markdown_row([words, where, shown_measured(report.metrics[metric], metric)])
             )
-    for row in (bench or {}).get("rows", []):
-        if row["weights"] == entry.name and row["what"].startswith(PHOTO):
-            words = row["what"].removeprefix(f"{PHOTO} ")
-            lines.append(
-                markdown_row(
-                    [
-                        "time of a whole photo",
-                        f"{words}, {_machine(bench)}",
-                        f"{row['median_ms']:.0f} ms",
-                    ]
-                )
-            )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_photo_rows(entry.name, bench) if bench else [])])
 
 
-def _machine(bench: dict[str, Any] | None) -> str:
-    """«AMD EPYC, 2 cores»: the machine without the versions of its software."""
-    return ", ".join((bench or {})["machine"].split(", ")[:2])
+def _photo_rows(weights: str, bench: BenchReport) -> list[str]:
+    machine = ", ".join(bench.machine.split(", ")[:2])  # without the versions of its software
+    return [
+        markdown_row(
+            [
+                "time of a whole photo",
+                f"{row.what.removeprefix(f'{PHOTO} ')}, {machine}",
+                f"{row.median_ms:.0f} ms",
+            ]
+        )
+        for row in bench.rows
+        if row.weights == weights and row.what.startswith(PHOTO)
+    ]

@@ -1,5 +1,5 @@
-"""A finished run becomes an entry of the manifest: calibrated on the validation split, checked to
-be no worse than what it replaces.
+"""Publishes a finished run in the manifest: calibrated on the validation split, and checked to be
+no worse than what it replaces.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from agegender_core.training.config import DataConfig, LossConfig, Recipe, recip
 from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
 
-DEAREST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
-"""What storing compactly may cost on the validation split: years, and shares of right answers. A
+MAX_STORAGE_COST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
+"""What compact storage may cost on the validation split: years, and shares of correct estimates. A
 single image is always allowed.
 """
 
@@ -61,11 +61,11 @@ def publish(
     """Copy ``run``'s weights into the weights folder and write its manifest entry, fitted on the
     validation split.
 
-    ``clean``: only a run of a commit, without changes on top: else nobody can tell later what made
-    these weights.
+    ``clean``: accept only a run of a commit without uncommitted changes; otherwise these weights
+    could not be reproduced.
 
     Raises ``ConfigError`` where the run is unfinished, not ``clean``, worse on the validation split
-    than the weights it would replace, or loses more by its way of storing than ``DEAREST``
+    than the weights it would replace, or loses more by compact storage than ``MAX_STORAGE_COST``
     (``force`` overrides the last three).
     """
     folder = folder or weights_dir()
@@ -83,13 +83,13 @@ def publish(
     recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
     if recipe.data.resplit:
         raise ConfigError(
-            f"{run} was trained on a division of its own ({recipe.data.resplit}), for a"
+            f"{run} was trained on a split of its own ({recipe.data.resplit}), for a"
             " measurement: not to be published"
         )
     tensors = load_file(run / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
-        stored = _settled(recipe, pack(unpack(tensors), recipe.card.storage))
+        stored = _with_batchnorm_recomputed(recipe, pack(unpack(tensors), recipe.card.storage))
         files = save_parts(stored, Path(fresh), recipe.name)
         entry = _fitted(
             recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force
@@ -111,10 +111,10 @@ def publish(
 
 
 def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
-    """Fit anew, on the validation splits of its own sets, how the installed weights ``name`` are
-    read; rewrite the manifest.
+    """Fit again, on the validation splits of its own datasets, how the logits of the installed
+    weights ``name`` are decoded; rewrite the manifest.
 
-    The weights stay as they are; reports made with the old reading are refused by ``report``
+    The weights are unchanged; reports made with the old decoding are refused by ``report``
     afterwards. Raises ``WeightsError``.
     """
     folder = folder or weights_dir()
@@ -136,10 +136,10 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
 
 
 def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Every stage of training behind these weights, the last one this run's: earlier ones where it
-    started from published weights.
+    """Every training stage of these weights. The last one is this run's; earlier ones are of the
+    published weights it started from, if any.
     """
-    stage = {
+    stage: dict[str, Any] = {
         key: details[key]
         for key in ("start", "minutes", "pictures", "pictures_seen", "commit")
         if key in details
@@ -154,12 +154,14 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     ]
 
 
-def _settled(recipe: Recipe, stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _with_batchnorm_recomputed(
+    recipe: Recipe, stored: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """``stored`` with batch norm's statistics measured again where values were rounded to fewer
     than 8 bits.
 
-    Rounding moves what reaches each norm; the statistics, kept in single precision anyway, take
-    much of that back.
+    Rounding shifts the input of each norm; the statistics, which are in single precision anyway,
+    compensate much of that.
     """
     if recipe.card.storage not in COARSE:
         return stored
@@ -176,7 +178,7 @@ def _fitted(
     folder: Path,
     force: bool,
 ) -> ModelInfo:
-    """The entry for the ``stored`` weights in the files ``fresh``, measured as they are stored."""
+    """The manifest entry of the ``stored`` weights in the files ``fresh``, measured as stored."""
     model = _network(recipe, stored)
     entry = _new_entry(recipe, fresh, folder, count_parameters(model))
     validation = _validation(optimize_for_inference(model), entry, recipe)
@@ -203,8 +205,8 @@ def _fitted(
 
 
 def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -> dict[str, float]:
-    """What storing costs on the validation split: rise of the mean absolute error in years, fall of
-    accuracies as shares (the nine ranges' where labels are ranges).
+    """Cost of storage on the validation split: increase of the mean absolute error in years,
+    decrease of accuracies as shares (of the nine ranges where labels are ranges).
     """
     targets = original.targets
     exact, known = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi), targets.gender >= 0
@@ -234,7 +236,7 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
 def _refuse_costly(
     recipe: Recipe, cost: dict[str, float], validation: Validation, force: bool
 ) -> None:
-    """``cost``: of ``storage_cost``; what is not a number counts as too much."""
+    """``cost``: of ``storage_cost``; NaN counts as too much."""
     targets = validation.targets
     single = {
         "gender_accuracy": 1 / max((targets.gender >= 0).sum(), 1),
@@ -243,7 +245,7 @@ def _refuse_costly(
         ),
     }
     allowed = {
-        name: max(limit, single.get(name, 0.0)) + 1e-5 for name, limit in DEAREST.items()
+        name: max(limit, single.get(name, 0.0)) + 1e-5 for name, limit in MAX_STORAGE_COST.items()
     }  # costs are rounded to five places
     beyond = [
         f"{name} {value:+.4f} (at most {allowed[name]:.4f})"
@@ -258,7 +260,7 @@ def _refuse_costly(
 
 
 def _ranges(answers: Answers, spec: DecodingSpec) -> np.ndarray | None:
-    """(N,) index of FairFace's range, or None for a model that gives no ranges."""
+    """(N,) index of FairFace's range, or None for a model without ranges."""
     if answers.age_probs is not None:
         return group_probs(answers.age_probs, FAIRFACE_GROUPS).argmax(axis=1)
     return answers.group if spec.groups == "fairface9" else None
@@ -275,8 +277,8 @@ def _read_run(run: Path) -> dict[str, Any]:
         return json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{run} holds no finished run ({error}): train first, «python -m agegender_core train"
-            " configs/….toml»"
+            f"{run} contains no finished run ({error}): train first, «python -m agegender_core"
+            " train configs/….toml»"
         ) from error
 
 
@@ -328,5 +330,5 @@ def _refuse_worse(name: str, loss: float, folder: Path, force: bool) -> None:
         if old.name == name and before is not None and loss > before and not force:
             raise ConfigError(
                 f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {name!r} it"
-                " would replace; --force replaces them all the same"
+                " would replace; --force replaces them anyway"
             )

@@ -1,10 +1,11 @@
-"""Tables for people, made from ``reports/`` and the manifest and from nothing else. Claims never
-stand among measured numbers.
+"""Tables of README, docs and model cards, made only from ``reports/`` and the manifest. Claims
+never mix with measured numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from agegender_core.benchmarks.video import live_bench_table
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit_words
-from agegender_core.evaluation.published_results import NOT_HERE, SET_TITLES, SYSTEMS, claims_of
+from agegender_core.evaluation.published_results import DATASET_TITLES, NOT_HERE, SYSTEMS, claims_of
 from agegender_core.evaluation.report_store import (
     read_attentions,
     read_bench,
@@ -24,9 +25,11 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
+from agegender_core.evaluation.report_types import BenchReport, EvaluationReport, PagesReport
 from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
 from agegender_core.output.files import write_json, write_text
+from agegender_core.output.json_records import to_json
 from agegender_core.output.markdown import markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
@@ -58,25 +61,23 @@ COLUMNS = (
     ("gender_ece", "gender, calibration error"),
 )
 
-Report = dict[str, Any]
 
-
-def measured_table(entries: list[ModelInfo], reports: list[Report]) -> str:
+def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) -> str:
     """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap
     interval.
     """
     head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
     for entry in entries:
-        for report in (item for item in reports if item["weights"] == entry.name):
-            missed = f", no face in {report['no_face']}" if report["no_face"] else ""
-            where = f"{TERMS[report['set']].title}, {report['split']}, {report['n']:,}{missed}"
+        for report in (item for item in reports if item.weights == entry.name):
+            missed = f", no face in {report.no_face}" if report.no_face else ""
+            where = f"{TERMS[report.set].title}, {report.split}, {report.n:,}{missed}"
             lines.append(
                 markdown_row(
                     [
                         f"`{entry.name}`",
                         where,
-                        *(shown_estimate(report["metrics"].get(key), key) for key, _ in COLUMNS),
+                        *(shown_estimate(report.metrics.get(key), key) for key, _ in COLUMNS),
                     ]
                 )
             )
@@ -95,7 +96,7 @@ def claims_table(entry: ModelInfo) -> str:
             if claim.set in NOT_HERE
             else "above, where it was run, by our split"
         )
-        where = f"{SET_TITLES[claim.set]}, {claim.protocol}"
+        where = f"{DATASET_TITLES[claim.set]}, {claim.protocol}"
         lines.append(
             markdown_row(
                 [where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]
@@ -104,48 +105,48 @@ def claims_table(entry: ModelInfo) -> str:
     return "\n".join(lines)
 
 
-def speed_table(bench: Report) -> str:
-    """Markdown: what ``bench`` wrote."""
+def speed_table(bench: BenchReport) -> str:
+    """Markdown of ``bench.json``."""
     lines = [
         markdown_row(["weights", "what", "median", "90th percentile"]),
         markdown_row(["---"] * 4),
     ]
-    for item in bench["rows"]:
+    for item in bench.rows:
         lines.append(
             markdown_row(
                 [
-                    f"`{item['weights']}`",
-                    item["what"],
-                    f"{item['median_ms']:.1f} ms",
-                    f"{item['p90_ms']:.1f} ms",
+                    f"`{item.weights}`",
+                    item.what,
+                    f"{item.median_ms:.1f} ms",
+                    f"{item.p90_ms:.1f} ms",
                 ]
             )
         )
     memory = (
-        f"Peak memory of the process: {bench['peak_memory_mb']:,} MB. Machine: {bench['machine']},"
-        f" {bench['threads']} threads."
+        f"Peak memory of the process: {bench.peak_memory_mb:,} MB. Machine: {bench.machine},"
+        f" {bench.threads} threads."
     )
     return "\n".join([*lines, "", memory])
 
 
-def pages_table(pages: Report) -> str:
-    """Markdown: what the bench of the pages wrote."""
+def pages_table(pages: PagesReport) -> str:
+    """Markdown of ``pages.json``."""
     lines = [
         markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]),
         markdown_row(["---"] * 4),
     ]
     lines += [
-        markdown_row([row["what"], f"{row['median_ms']} ms", f"{row['most_ms']} ms", str(row["n"])])
-        for row in pages["rows"]
+        markdown_row([row.what, f"{row.median_ms} ms", f"{row.most_ms} ms", str(row.n)])
+        for row in pages.rows
     ]
     return "\n".join(
-        [*lines, "", f"Headless Chromium and the app on one machine: {pages['machine']}."]
+        [*lines, "", f"Headless Chromium and the app on one machine: {pages.machine}."]
     )
 
 
 def storage_table(entries: list[ModelInfo]) -> str:
-    """Markdown: how weights are stored and what that costs on the validation split; losses are
-    positive.
+    """Markdown: how weights are stored and what that costs on the validation split (positive:
+    worse).
     """
     head = (
         "weights",
@@ -205,16 +206,14 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
         "### Why the claims are not reached here, or not comparable",
         "\n".join(f"* **{system.title}.** {system.verdict}" for system in SYSTEMS.values()),
     ]
-    if apart := [report for report in reports if report.get("decade_digit")]:
-        parts += ["### Decade and digit apart", "\n".join(_apart(report) for report in apart)]
+    if apart := [_apart(report) for report in reports if report.decade_digit]:
+        parts += ["### Decade and digit apart", "\n".join(apart)]
     parts += ["### What the papers say of other methods", rival_claims_table()]
     if leakage := read_leakage(reports_folder):
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
     attentions = read_attentions(reports_folder)
     ablation = ablation_rows(entries, reports, attentions)
-    if ablation := [
-        row for row in ablation if row["set"] == "utkface"
-    ]:  # what they were trained on
+    if ablation := [row for row in ablation if row.set == "utkface"]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
@@ -225,12 +224,12 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
         ]
     if bench:
         parts += ["### Time, from `agegender bench`", speed_table(bench)]
-        if "errors" in bench:
-            parts.append(error_bench_words(bench["errors"]))
-        if "live" in bench:
-            parts += ["### Live video, from the same bench", live_bench_table(bench["live"])]
-        if "batch" in bench:
-            parts += ["### Big folders, from the same bench", batch_bench_table(bench["batch"])]
+        if bench.errors:
+            parts.append(error_bench_words(bench.errors))
+        if bench.live:
+            parts += ["### Live video, from the same bench", live_bench_table(bench.live)]
+        if bench.batch:
+            parts += ["### Big folders, from the same bench", batch_bench_table(bench.batch)]
     if pages := read_pages(reports_folder):
         parts += [
             "### Time in the browser, from `python -m tests.e2e.page_bench`",
@@ -240,14 +239,15 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def _apart(report: Report) -> str:
-    where = f"{TERMS[report['set']].title}, {report['split']}, n {report['metrics']['mae']['n']:,}"
-    return f"* `{report['weights']}`, {where}: {decade_digit_words(report['decade_digit'])}."
+def _apart(report: EvaluationReport) -> str:
+    assert report.decade_digit is not None
+    where = f"{TERMS[report.set].title}, {report.split}, n {report.metrics['mae'].n:,}"
+    return f"* `{report.weights}`, {where}: {decade_digit_words(report.decade_digit)}."
 
 
 def replace_section(text: str, section: str) -> str:
-    """``text`` with what stands between the markers replaced. Raises ``ConfigError`` where a marker
-    is missing.
+    """``text`` with the part between the markers replaced. Raises ``ConfigError`` if a marker is
+    missing.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ConfigError(
@@ -257,7 +257,7 @@ def replace_section(text: str, section: str) -> str:
     return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
 
 
-def model_card(entry: ModelInfo, reports: list[Report]) -> str:
+def model_card(entry: ModelInfo, reports: list[EvaluationReport]) -> str:
     """Markdown card of one entry."""
     training = entry.training
     facts = [
@@ -287,7 +287,7 @@ def model_card(entry: ModelInfo, reports: list[Report]) -> str:
         ("Terms of the training data", entry.terms),
         ("Before you use it", entry.caveats),
     ]
-    own = [report for report in reports if report["weights"] == entry.name]
+    own = [report for report in reports if report.weights == entry.name]
     lines = [
         f"# {entry.title}",
         "",
@@ -305,10 +305,10 @@ def model_card(entry: ModelInfo, reports: list[Report]) -> str:
 
 
 def stages_words(entry: ModelInfo) -> str:
-    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights came about,
-    stage by stage.
+    """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights were
+    trained, stage by stage.
     """
-    said = []
+    stages_text = []
     for number, stage in enumerate(stages := stages_of(entry), start=1):
         seen, whole = (
             stage.get("pictures_seen"),
@@ -324,19 +324,21 @@ def stages_words(entry: ModelInfo) -> str:
             f"taught by `{stage['teacher']}`" if stage.get("teacher") else "",
         ]
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
-        said.append(words if len(stages) == 1 else f"{number}. {words}")
-    return "; ".join(said) or "not kept"
+        stages_text.append(words if len(stages) == 1 else f"{number}. {words}")
+    return "; ".join(stages_text) or "not kept"
 
 
 def calibration_words(entry: ModelInfo) -> str:
     """What was fitted on the validation splits, with its numbers."""
     spec = entry.decoding
-    heats = {
+    temperatures = {
         "age": spec.age_temperature,
         "gender": spec.gender_temperature,
         "race": spec.race_temperature,
     }
-    shown = ", ".join(f"{name} {heats[name]:g}" for name in entry.heads if name in heats)
+    shown = ", ".join(
+        f"{name} {temperatures[name]:g}" for name in entry.heads if name in temperatures
+    )
     words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
     if spec.margins:
         parts = ", ".join(
@@ -356,25 +358,25 @@ def calibration_words(entry: ModelInfo) -> str:
     )
 
 
-def coverage_table(reports: list[Report]) -> str:
-    """Markdown: how often the 80 % interval holds, and how wide it is, by band of the answered age,
-    of the true age, and by gender; empty where no report tells.
+def coverage_table(reports: list[EvaluationReport]) -> str:
+    """Markdown: coverage and width of the 80 % interval by band of the estimated age, of the true
+    age, and by gender; empty if no report has them.
     """
     lines: list[str] = []
     for report in reports:
         for slicing, title in COVERED.items():
             parts = {
                 name: part
-                for name, part in report["slices"].get(slicing, {}).items()
+                for name, part in report.slices.get(slicing, {}).items()
                 if "interval_coverage" in part
             }
             shown = [
                 f"{name}: {shown_estimate(part['interval_coverage'], 'interval_coverage')}, "
-                f"{part['interval_width']['value']:.0f} years, n {part['interval_coverage']['n']:,}"
+                f"{part['interval_width'].value:.0f} years, n {part['interval_coverage'].n:,}"
                 for name, part in parts.items()
             ]
             if shown:
-                lines.append(markdown_row([TERMS[report["set"]].title, title, "<br>".join(shown)]))
+                lines.append(markdown_row([TERMS[report.set].title, title, "<br>".join(shown)]))
     head = [
         markdown_row(["set", "by", "80 % interval holds, %; mean width; n"]),
         markdown_row(["---"] * 3),
@@ -383,7 +385,7 @@ def coverage_table(reports: list[Report]) -> str:
 
 
 COVERED = {"age_answered": "answered age", "age": "true age", "gender": "gender"}
-"""Slices of reports in which intervals are looked at, in words."""
+"""Slices of reports for which coverage is shown, with their titles."""
 
 NOT_FOR = (
     "Decisions about people: hiring, policing, access, insurance, proof of age. The networks guess"
@@ -401,7 +403,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     Raises ``ConfigError`` where a report was made with other weights than the manifest's.
     """
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
-    _refuse_stale(entries, reports, "evaluate")
+    _refuse_stale(entries, [to_json(report) for report in reports], "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
     entries = [_refreshed(entry, reports) for entry in entries]
     write_manifest(sorted(entries, key=lambda entry: entry.name), weights_folder)
@@ -425,9 +427,9 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     return [*written, readme, results, comparison]
 
 
-def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[Report]:
-    """The first table of docs/results.md as flat rows, a metric each: what ``comparison.json``
-    holds.
+def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:
+    """The first table of docs/results.md as flat rows, a metric each: contents of
+    ``comparison.json``.
     """
     return long_rows(
         comparison_rows(
@@ -439,14 +441,16 @@ def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[Repo
     )
 
 
-def _refreshed(entry: ModelInfo, reports: list[Report]) -> ModelInfo:
-    """``entry`` with its measured numbers as in the reports and its claims as in ``claims``."""
+def _refreshed(entry: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
+    """``entry`` with its measured numbers from the reports and its claims from
+    ``published_results``.
+    """
     numbers: dict[str, Any] = {}
     for report in reports:
-        if report["weights"] == entry.name:
-            numbers[f"{report['set']} {report['split']}"] = {
-                "n": report["n"],
-                **{key: item["value"] for key, item in report["metrics"].items()},
+        if report.weights == entry.name:
+            numbers[f"{report.set} {report.split}"] = {
+                "n": report.n,
+                **{key: item.value for key, item in report.metrics.items()},
             }
     return dataclasses.replace(
         entry,
@@ -455,20 +459,22 @@ def _refreshed(entry: ModelInfo, reports: list[Report]) -> ModelInfo:
     )
 
 
-def _other_reading(report: Report, readings: dict[str, Any]) -> bool:
-    """Whether ``report`` says how it read answers, and not as the manifest does now."""
-    return "decoding" in report and report["decoding"] != readings.get(report["weights"])
+def _decoded_otherwise(report: Mapping[str, Any], decodings: dict[str, Any]) -> bool:
+    """Whether ``report`` states a decoding that differs from the manifest's."""
+    return "decoding" in report and report["decoding"] != decodings.get(report["weights"])
 
 
-def _refuse_stale(entries: list[ModelInfo], reports: list[Report], command: str) -> None:
+def _refuse_stale(
+    entries: list[ModelInfo], reports: Sequence[Mapping[str, Any]], command: str
+) -> None:
     digests = {entry.name: entry.sha256 for entry in entries}
-    readings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
+    decodings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
     stale = sorted(
         {
             f"{item['weights']} on {item['set']}"
             for item in reports
             if digests.get(item["weights"]) != item["weights_sha256"]
-            or _other_reading(item, readings)
+            or _decoded_otherwise(item, decodings)
         }
     )
     if stale:

@@ -1,13 +1,11 @@
-"""What the four papers say of other people's methods, word for word as numbers; nothing of it was
-measured here.
-"""
+"""The four papers' claims about other people's methods, as published; none was measured here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from agegender_core.evaluation.published_results import SET_TITLES, SYSTEMS
+from agegender_core.evaluation.published_results import DATASET_TITLES, SYSTEMS
 from agegender_core.output.markdown import markdown_row
 from agegender_core.output.metric_formats import shown_claim
 from agegender_core.publishing.comparison_tables import HEADLINES
@@ -138,7 +136,7 @@ RIVAL_TABLES = (
     ),
 )
 """The third paper compares itself with nobody. The multi-task CNN's Table III, sizes and times, was
-run here: see ``rivals``.
+measured here: see ``rivals``.
 """
 
 
@@ -153,7 +151,7 @@ def rival_rows() -> list[dict[str, Any]]:
             rows.append(
                 {
                     "paper": SYSTEMS[table.system].title,
-                    "set": SET_TITLES[table.set],
+                    "set": DATASET_TITLES[table.set],
                     "measure": HEADLINES[table.metric] + unit,
                     "method": method,
                     "claimed": round(factor * value, 2),
@@ -170,14 +168,16 @@ def rival_claims_table() -> str:
         markdown_row(["---"] * 4),
     ]
     for table in RIVAL_TABLES:
-        said = "; ".join(
+        values = "; ".join(
             f"{method} {shown_claim(value, table.metric).split(' ')[0]}"
             for method, value in table.rows
         )
         where = f"{SYSTEMS[table.system].title}, {table.source}"
         unit = "years" if table.metric == "mae" else "%"
         lines.append(
-            markdown_row((where, SET_TITLES[table.set], f"{HEADLINES[table.metric]}, {unit}", said))
+            markdown_row(
+                (where, DATASET_TITLES[table.set], f"{HEADLINES[table.metric]}, {unit}", values)
+            )
         )
     return "\n".join([*lines, "", NOTE])
 

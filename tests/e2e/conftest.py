@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from agegender_core.benchmarks.video import film
+from agegender_core.benchmarks.video import drawn_video
 from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import FLAGS, running_app, write_film
 
@@ -45,7 +45,9 @@ def portrait_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of two people who sway and come nearer, four seconds of 15 frames, as Y4M."""
-    return write_film(tmp_path_factory.mktemp("film") / "people.y4m", film(2, seconds=4, fps=15))
+    return write_film(
+        tmp_path_factory.mktemp("film") / "people.y4m", drawn_video(2, seconds=4, fps=15)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from agegender_core.benchmarks.video import film
+from agegender_core.benchmarks.video import drawn_video
 from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import (
     FLAGS,
@@ -187,7 +187,7 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
         sync_playwright() as driver,
         tempfile.TemporaryDirectory() as place,
     ):
-        people = write_film(Path(place) / "people.y4m", film(2, seconds=4, fps=15))
+        people = write_film(Path(place) / "people.y4m", drawn_video(2, seconds=4, fps=15))
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={people}"]
         browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
         views: dict[str, View] = {

@@ -28,10 +28,10 @@ REPORTS = read_reports(ROOT / "reports")
 
 
 def test_every_shipped_network_is_measured_on_every_set() -> None:
-    made = {(report["weights"], report["set"]) for report in REPORTS}
+    made = {(report.weights, report.set) for report in REPORTS}
     assert made == {(entry.name, name) for entry in ENTRIES for name in TEST_SPLITS}
     digests = {entry.name: entry.sha256 for entry in ENTRIES}
-    assert all(report["weights_sha256"] == digests[report["weights"]] for report in REPORTS)
+    assert all(report.weights_sha256 == digests[report.weights] for report in REPORTS)
 
 
 def test_tables_are_the_reports() -> None:
@@ -46,19 +46,15 @@ def test_cards_are_the_reports(entry) -> None:
     assert (ROOT / "weights" / f"{entry.name}.md").read_text() == model_card(entry, REPORTS)
 
 
-@pytest.mark.parametrize(
-    "report", REPORTS, ids=lambda report: f"{report['weights']}-{report['set']}"
-)
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: f"{report.weights}-{report.set}")
 def test_metrics_follow_from_the_prediction_tables(report) -> None:
-    table = pd.read_parquet(
-        ROOT / "reports" / report["weights"] / report["set"] / "predictions.parquet"
-    )
-    assert len(table) == report["n"] and int((~table["face_found"]).sum()) == report["no_face"]
+    table = pd.read_parquet(ROOT / "reports" / report.weights / report.set / "predictions.parquet")
+    assert len(table) == report.n and int((~table["face_found"]).sum()) == report.no_face
     who = persons(table)
-    assert (who is not None) == (report["set"] == "fgnet"), (
+    assert (who is not None) == (report.set == "fgnet"), (
         "only FG-NET shows the same people again and again"
     )
-    assert estimates(value_columns(table), who) | summaries(table, who) == report["metrics"]
+    assert estimates(value_columns(table), who) | summaries(table, who) == report.metrics
 
 
 def test_front_matter_is_for_a_docker_space() -> None:

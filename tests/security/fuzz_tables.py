@@ -17,7 +17,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 
-from agegender_core.analysis.user_upload import read_own
+from agegender_core.analysis.user_upload import read_user_dataset
 from agegender_core.errors import DatasetError
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(60)
@@ -202,7 +202,7 @@ def tried(
     for number in range(seed, seed + count):
         given, started = make(random.Random(number)), time.perf_counter()
         try:
-            own = read_own(given)
+            own = read_user_dataset(given)
             assert own.records and set(own.contents) == {record.file for record in own.records}
             assert all(file and reason and "\n" not in reason for file, reason in own.bad)
             found["used"] += 1

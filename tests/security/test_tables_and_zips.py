@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from agegender_core.analysis import user_tables, user_upload
-from agegender_core.analysis.user_tables import matched
-from agegender_core.analysis.user_upload import read_own
+from agegender_core.analysis.user_tables import match_names
+from agegender_core.analysis.user_upload import read_user_dataset
 from agegender_core.datasets.readers.base import Collector
 from agegender_core.datasets.readers.label_columns import take_rows
 from agegender_core.errors import DatasetError
@@ -42,7 +42,7 @@ def zipped(
 
 def labels(table: bytes, *files: str, name: str = "labels.csv") -> dict[str, Any]:
     """File to (age or range, gender) of a set of images with a table."""
-    own = read_own([(name, table), *((file, PICTURE) for file in files)])
+    own = read_user_dataset([(name, table), *((file, PICTURE) for file in files)])
     return {record.file: (record.age or record.age_range, record.gender) for record in own.records}
 
 
@@ -78,7 +78,7 @@ def test_tables_in_every_coding_people_save_them_in(coding: str, start: str) -> 
 )
 def test_names_are_matched_as_a_person_would(written: str, given: str) -> None:
     assert list(labels(f"file,age\n{written},25.0\n".encode(), given).values()) == [(25, None)]
-    own = read_own(
+    own = read_user_dataset(
         [("s.zip", zipped({given: PICTURE, "labels.csv": f"file,age\n{written},25.0\n".encode()}))]
     )
     assert [record.age for record in own.records] == [25]
@@ -87,14 +87,17 @@ def test_names_are_matched_as_a_person_would(written: str, given: str) -> None:
 def test_a_name_that_may_mean_several_pictures_means_none() -> None:
     files = ["train/7.jpg", "val/7.jpg"]
     assert [
-        file for file, _ in matched(["7.jpg", "val/7.jpg", "x/val/7.jpg", "test/7.jpg"], files)
+        file for file, _ in match_names(["7.jpg", "val/7.jpg", "x/val/7.jpg", "test/7.jpg"], files)
     ] == [None, "val/7.jpg", None, None]
-    assert [file for file, _ in matched(["train/7.jpg", "val/7.jpg"], ["7.jpg"])] == [None, None]
-    assert [file for file, _ in matched(["train/7.jpg", "val/7.jpg"], ["val/7.jpg"])] == [
+    assert [file for file, _ in match_names(["train/7.jpg", "val/7.jpg"], ["7.jpg"])] == [
+        None,
+        None,
+    ]
+    assert [file for file, _ in match_names(["train/7.jpg", "val/7.jpg"], ["val/7.jpg"])] == [
         None,
         "val/7.jpg",
     ]
-    assert [file for file, _ in matched(["A.jpg", "a.jpg"], ["A.jpg", "a.jpg"])] == [
+    assert [file for file, _ in match_names(["A.jpg", "a.jpg"], ["A.jpg", "a.jpg"])] == [
         "A.jpg",
         "a.jpg",
     ]
@@ -127,7 +130,7 @@ def test_hidden_files_are_no_tables_and_stand_in_one_line() -> None:
         "Thumbs.db": b"x",
     }
     for given in ([("s.zip", zipped(files))], list(files.items())):
-        own = read_own(given)
+        own = read_user_dataset(given)
         assert [(record.file, record.age) for record in own.records] == [("a.jpg", 30)]
         assert [(skip.file, "3 more" in skip.reason) for skip in own.bad] == [
             ("._labels.csv", True)
@@ -152,7 +155,7 @@ def test_what_is_in_a_zip_and_is_not_read_is_listed_with_its_reason() -> None:
         "x/" * 40 + NAME,
     )
     content = zipped({name: PICTURE for name in names}, odd)
-    own = read_own([("s.zip", content)])
+    own = read_user_dataset([("s.zip", content)])
     assert [record.file for record in own.records] == [NAME]
     reasons = {skip.file: skip.reason for skip in own.bad}
     for name, word in (
@@ -172,14 +175,14 @@ def test_a_locked_zip_is_told_so() -> None:
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
     with pytest.raises(DatasetError, match="password"):
-        read_own([("s.zip", bytes(content))])
+        read_user_dataset([("s.zip", bytes(content))])
 
 
 def test_names_macs_write_into_zips() -> None:
     """UTF-8 that is not marked as such."""
     name = "Jos\u00e9.jpg"
     content = zipped({"Jos##.jpg": PICTURE}).replace(b"Jos##", "Jos\u00e9".encode())
-    own = read_own([("s.zip", content), ("labels.csv", f"file,age\n{name},40\n".encode())])
+    own = read_user_dataset([("s.zip", content), ("labels.csv", f"file,age\n{name},40\n".encode())])
     assert [record.file for record in own.records] == [name]
 
 
@@ -201,7 +204,7 @@ def test_tables_are_bounded_before_they_are_read(table: bytes, word: str) -> Non
     tracemalloc.start()
     try:
         with pytest.raises(DatasetError, match=word) as told:
-            read_own([("labels.csv", table), ("a.jpg", PICTURE)])
+            read_user_dataset([("labels.csv", table), ("a.jpg", PICTURE)])
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
     finally:
         tracemalloc.stop()
@@ -224,23 +227,23 @@ def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda archive, item: read.append(item.file_size) or member(archive, item),
     )
     with pytest.raises(DatasetError):
-        read_own([("s.zip", bytes(damaged))])
+        read_user_dataset([("s.zip", bytes(damaged))])
     assert sum(read) <= 4 * 2**20, "what turns out damaged counts as well"
-    assert len(read_own([("s.zip", bomb)]).records) == 4
+    assert len(read_user_dataset([("s.zip", bomb)]).records) == 4
 
 
 def test_a_zip_of_a_million_entries_is_not_even_listed() -> None:
     entry = b"PK\x01\x02" + bytes(42)
     started = time.process_time()
     with pytest.raises(DatasetError, match="more than 20,000 files"):
-        read_own([("s.zip", entry * 1_000_000)])
+        read_user_dataset([("s.zip", entry * 1_000_000)])
     assert time.process_time() - started < 2
 
 
 def test_long_names_and_many_folders_cost_nothing() -> None:
     started = time.process_time()
     assert (
-        user_tables.matched(["a/" * 9000 + "b.jpg"] * 400, ["c.jpg", "d/" * 30 + "e.jpg"])[0][0]
+        user_tables.match_names(["a/" * 9000 + "b.jpg"] * 400, ["c.jpg", "d/" * 30 + "e.jpg"])[0][0]
         is None
     )
     assert time.process_time() - started < 2
@@ -248,7 +251,7 @@ def test_long_names_and_many_folders_cost_nothing() -> None:
 
 def test_remarks_are_bounded() -> None:
     table = b"file,age\na.jpg,3\n" + b"".join(b"%d.jpg,4\n" % number for number in range(5000))
-    own = read_own([("labels.csv", table), ("a.jpg", PICTURE)])
+    own = read_user_dataset([("labels.csv", table), ("a.jpg", PICTURE)])
     assert (
         len(own.bad) == user_upload.MAX_REMARKS + 1 and own.bad[-1].reason == "3,000 more remarks"
     )
@@ -260,6 +263,6 @@ def test_the_first_table_that_can_be_used_is_taken() -> None:
         ("labels.csv", b"file,age\na.jpg,3\n"),
         ("old.csv", b"file,age\na.jpg,9\n"),
     ]
-    own = read_own([*tables, ("a.jpg", PICTURE)])
+    own = read_user_dataset([*tables, ("a.jpg", PICTURE)])
     assert [record.age for record in own.records] == [3]
     assert {skip.file for skip in own.bad} == {"notes.csv", "old.csv"}

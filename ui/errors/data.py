@@ -53,12 +53,12 @@ class Scope:
     @property
     def title(self) -> str:
         """Name of the dataset for people."""
-        return set_title(self.table.set)
+        return set_title(self.table.dataset)
 
     @property
     def own(self) -> bool:
         """Whether this is the visitor's own dataset."""
-        return self.table.set == link.OWN
+        return self.table.dataset == link.OWN
 
     def space(self) -> ErrorSpace:
         """Where the look-alikes are found; once a table."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.nearest_errors import lookalikes
+from agegender_core.analysis.nearest_errors import nearest_errors
 from agegender_core.datasets import read_row
 from agegender_core.datasets.crop_cache import chip_face
 from agegender_core.datasets.registry import TEST_SPLITS
@@ -78,7 +78,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         "The models err here by as much, with the same confidence, at a similar age. The faces need"
         " not look alike."
     )
-    near, _ = lookalikes(scope.space(), row, NEAR)
+    near, _ = nearest_errors(scope.space(), row, NEAR)
     errors_gallery.tile_row(scope, image_source, near, "near")
     link.write(scope.filter)  # a step from image to image runs the dialog alone
 
@@ -199,7 +199,7 @@ def _span(labels: pd.Series, answers: pd.Series) -> str:
 
 def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
     """The way to the Attention page, for datasets it knows."""
-    if scope.table.set not in TEST_SPLITS:
+    if scope.table.dataset not in TEST_SPLITS:
         return
     place = image_source.row(str(scope.table.labels["file"].iloc[row]))
     if place is None:
@@ -207,7 +207,7 @@ def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
             "The attention explorer opens images of the dataset's own table, which is not here."
         )
         return
-    query = urlencode({"set": scope.table.set, "row": place, "weights": scope.weights})
+    query = urlencode({"set": scope.table.dataset, "row": place, "weights": scope.weights})
     st.link_button("Why this answer?", f"attention?{query}", icon=":material/visibility:")
 
 
@@ -308,8 +308,8 @@ def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
     """The age estimate of the chosen model for the face the dataset marks, or the largest one."""
     faces = None
     # FG-NET's are photographs, in which faces are detected.
-    if place is not None and scope.table.set != "fgnet":
-        record, _ = read_row(scope.table.set, place)
+    if place is not None and scope.table.dataset != "fgnet":
+        record, _ = read_row(scope.table.dataset, place)
         faces = (chip_face(load_image(content), record),)
     found = services.predictor(scope.weights, False).run(content, faces).predictions
     return found[0].age if found else None

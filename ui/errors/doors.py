@@ -241,7 +241,7 @@ def children(scope: Scope) -> Door | None:
 
 def two_labels(scope: Scope) -> Door | None:
     """Near-duplicates of the dataset whose labels differ."""
-    found = duplicates.read(scope.table.set)
+    found = duplicates.read(scope.table.dataset)
     if found is None or not len(found):
         return None
     apart = found["years_apart"]

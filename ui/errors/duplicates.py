@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from agegender_core.analysis.filters import TASKS, page
-from agegender_core.analysis.label_issues import read_twins, twins_path
+from agegender_core.analysis.label_issues import duplicates_path, read_conflicting_duplicates
 from ui.common.charts import with_en_dash
 from ui.common.messages import plain
 from ui.common.pager import pager
@@ -42,12 +42,12 @@ HEADS = {
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _read(reports: str, set_name: str, stamp: int) -> pd.DataFrame | None:
-    return read_twins(tables.REPORTS, set_name)
+    return read_conflicting_duplicates(tables.REPORTS, set_name)
 
 
 def read(set_name: str) -> pd.DataFrame | None:
     """Pairs of a dataset with different labels; None where it was not searched."""
-    path = twins_path(tables.REPORTS, set_name)
+    path = duplicates_path(tables.REPORTS, set_name)
     return _read(str(tables.REPORTS), set_name, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
@@ -59,11 +59,11 @@ def show(scope: Scope, image_source: ImageSource) -> None:
             "Near-duplicates are detected in whole datasets on the command line, not in uploads."
         )
         return
-    found = read(scope.table.set)
+    found = read(scope.table.dataset)
     if found is None:
         st.info(
             f"{plain(scope.title)} has not been searched for near-duplicates yet. Where its images"
-            f" are, run\n\n    python -m agegender_core conditions --twins {scope.table.set}",
+            f" are, run\n\n    python -m agegender_core conditions --twins {scope.table.dataset}",
             icon=":material/content_copy:",
         )
         return
@@ -75,7 +75,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         " ages are farthest apart come first. Test splits keep one image of each such group, so"
         " most of these are training images. Differing labels are underlined."
     )
-    _pairs(found, image_source, scope.table.set)
+    _pairs(found, image_source, scope.table.dataset)
     with st.expander("All pairs as a table", icon=":material/table:"):
         table = found.dropna(axis=1, how="all").rename(columns=HEADS)
         st.dataframe(

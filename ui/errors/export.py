@@ -51,7 +51,7 @@ small,figcaption{color:#4B5A5D}figure{margin:1rem 0 2rem}"""
 def show(scope: Scope, image_source: ImageSource) -> None:
     """The buttons. Files are made when their button is pressed."""
     rows = selection(scope)
-    name = f"{scope.table.set}-{scope.weights}"
+    name = f"{scope.table.dataset}-{scope.weights}"
     words = "; ".join(selection_words(scope)) or "all images"
     st.subheader("The current selection as a table", anchor=False)
     st.markdown(

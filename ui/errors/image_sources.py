@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 import streamlit as st
 
 from agegender_core.datasets import FaceRecord
-from agegender_core.datasets.readers import LoadedSet, load_set, parquet_or_hub
-from agegender_core.datasets.readers.base import FolderPictures
+from agegender_core.datasets.readers import LoadedDataset, load_dataset, parquet_or_hub
+from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.settings import path_setting
 from ui.common.messages import plain
@@ -39,7 +39,7 @@ class LayoutImages:
     where two files share one. ``own``: the dataset's own table, if it is here.
     """
 
-    loaded: LoadedSet
+    loaded: LoadedDataset
     places: dict[str, FaceRecord | None]
     own: ImageSource
     name: str
@@ -70,9 +70,9 @@ class LayoutImages:
         """Whether the image is a regular file below the source once all links are followed; what is
         in a table is.
         """
-        if not isinstance(self.loaded.pictures, FolderPictures):
+        if not isinstance(self.loaded.source, FolderImages):
             return True
-        root = self.loaded.pictures.root.resolve()
+        root = self.loaded.source.root.resolve()
         path = (root / record.file).resolve()
         return path.is_relative_to(root) and path.is_file()
 
@@ -116,8 +116,8 @@ def _ends(file: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the dataset …")
-def _loaded(source: str) -> tuple[LoadedSet, dict[str, FaceRecord | None]]:
-    loaded = load_set(source)
+def _loaded(source: str) -> tuple[LoadedDataset, dict[str, FaceRecord | None]]:
+    loaded = load_dataset(source)
     return loaded, endings(loaded.records)
 
 

@@ -16,7 +16,7 @@ import streamlit as st
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from agegender_core.datasets import iter_images
-from agegender_core.datasets.parquet_store import set_path
+from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError, InvalidImageError
 from agegender_core.vision.image_io import load_image
@@ -103,7 +103,7 @@ class TableImages:
 def local(set_name: str) -> ImageSource:
     """The dataset's own Parquet where it is here, else what to do."""
     try:
-        path = set_path(set_name)
+        path = dataset_path(set_name)
     except DatasetError:
         return NoImages(
             f"The images of {set_name} are not here: face datasets are not part of this app. Get"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.label_issues import LEAST_YEARS, label_suspects
+from agegender_core.analysis.label_issues import LEAST_YEARS, find_label_issues
 from agegender_core.output.csv_tables import frame_csv
 from ui.common.messages import plain
 from ui.errors import data, gallery
@@ -90,7 +90,11 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
             else 2
         )
     found = scope.result(
-        "suspects", lambda: label_suspects(scope.table, task, able, agreeing), task, agreeing, *able
+        "suspects",
+        lambda: find_label_issues(scope.table, task, able, agreeing),
+        task,
+        agreeing,
+        *able,
     )
     found = found[scope.mask[found["row"].to_numpy(int)]]
     st.subheader(f"{len(found):,} labels to check", anchor=False)
@@ -120,7 +124,7 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
         st.download_button(
             "Table as CSV",
             lambda: frame_csv(table),
-            f"{scope.table.set}-{task}-suspects.csv",
+            f"{scope.table.dataset}-{task}-suspects.csv",
             "text/csv",
             icon=":material/table:",
             key="errors-suspects-csv",

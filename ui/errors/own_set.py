@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.user_set import Job, OwnSet
-from agegender_core.analysis.user_upload import HOW, MAX_PICTURES, read_own
+from agegender_core.analysis.user_set import Job, UserDataset
+from agegender_core.analysis.user_upload import HOW, MAX_IMAGES, read_user_dataset
 from agegender_core.errors import AgeGenderError, DatasetError
 from ui.common import messages, services, uploads
 from ui.common.messages import plain
@@ -28,7 +28,7 @@ SHOWN = 500
 class UploadedImages:
     """The uploads behind a visitor's own dataset."""
 
-    own: OwnSet
+    own: UserDataset
     missing: str = ""
 
     @property
@@ -53,7 +53,7 @@ def image_source() -> UploadedImages:
 def show() -> None:
     """Upload, check, run."""
     st.markdown(
-        f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder,"
+        f"Upload up to {MAX_IMAGES:,} labelled images as a zip or a folder,"
         f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.limits().session_mb} MB"
         f" in all: {plain(HOW)}. They are read in memory, answered by the model you choose, and"
         " removed when you close the page; nothing is written to disk."
@@ -111,7 +111,7 @@ def _take(files: Sequence[object]) -> None:
     _forget()
     try:
         with st.spinner("Checking …"):
-            state.OWN_SET.set(read_own((file.name, file.getvalue()) for file in files))
+            state.OWN_SET.set(read_user_dataset((file.name, file.getvalue()) for file in files))
     except DatasetError as error:
         state.OWN_PROBLEM.set(str(error))
 
@@ -122,7 +122,7 @@ def _forget() -> None:
     state.forget_own_dataset()
 
 
-def _checked(own: OwnSet) -> None:
+def _checked(own: UserDataset) -> None:
     st.markdown(
         f"**{len(own.records):,}** labelled images can be used; notes on rows and files:"
         f" {len(own.bad):,}."

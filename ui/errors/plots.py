@@ -94,7 +94,7 @@ def _draw(scope: Scope, item: Drawn) -> None:
     chart = state.chart(item.name, scope.weights)
     image = {
         "format": state.PLOT_FORMAT.get(),
-        "filename": f"{scope.table.set}-{scope.weights}-{item.name}",
+        "filename": f"{scope.table.dataset}-{scope.weights}-{item.name}",
         "scale": 2,
     }
     buttons = ["toImage", "select2d"] if item.box else ["toImage"]

@@ -29,7 +29,7 @@ TYPED_SOURCES = Slot[dict[str, str]]("errors-typed-sources", dict)
 """Sources of images that the visitor typed, by dataset."""
 ASKED = Slot["dict[tuple[str, str, str], AgeEstimate | None]"]("errors-asked", dict)
 """Last answers of models that were run again, by table, file and model."""
-OWN_SET = Slot["OwnSet | None"]("errors-own-set")
+OWN_SET = Slot["UserDataset | None"]("errors-own-set")
 """The visitor's own dataset, with its images."""
 OWN_JOB = Slot["Job | None"]("errors-own-job")
 OWN_FILES = Slot["tuple[str, ...] | None"]("errors-own-files")

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 
-from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import read_bench, read_protocols
+from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
-from agegender_core.publishing.comparison_tables import comparison_rows
+from agegender_core.publishing.comparison_tables import ComparisonRow, comparison_rows
 from ui.models import tables
 
 CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
@@ -87,56 +87,54 @@ class Pair:
         return f"{'Not reached' if self.gap > 0 else 'Better than claimed'}: {size}"
 
 
-def rows(entries: Sequence[ModelInfo], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def rows(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> list[ComparisonRow]:
     """``comparison_rows`` of what lies in the reports folder."""
     return comparison_rows(
         entries, found, read_protocols(tables.REPORTS), read_bench(tables.REPORTS)
     )
 
 
-def pairs(entries: Sequence[ModelInfo], compared: Sequence[dict[str, Any]]) -> list[Pair]:
+def pairs(entries: Sequence[ModelInfo], compared: Sequence[ComparisonRow]) -> list[Pair]:
     """Every claim that was measured on the same dataset, by paper, the smallest gap of each first.
     ``compared``: ``rows``.
     """
     titles = {entry.name: entry.title for entry in entries}
     made = []
     for row in compared:
-        for metric, claim in row["claimed"].items():
-            item = row["measured"].get(metric)
-            if item is None:
+        for metric, claim in row.claimed.items():
+            item = row.measured.get(metric)
+            if item is None or row.weights is None or row.how is None:
                 continue
             factor = METRIC_FORMATS[metric].factor
-            refitted = f", {REFITTED}" if "refitted" in row["how"] else ""
-            numbers = {
-                name: factor * item[key]
-                for name, key in (("measured", "value"), ("low", "low"), ("high", "high"))
-            }
+            refitted = f", {REFITTED}" if "refitted" in row.how else ""
             made.append(
                 Pair(
-                    system=row["title"],
-                    model=titles.get(row["weights"], row["weights"]),
+                    system=row.title,
+                    model=titles.get(row.weights, row.weights),
                     metric=metric,
-                    dataset=SET_TITLES[row["set"]] + refitted,
-                    claimed=factor * claim["value"],
-                    n=item["n"],
-                    source=f"{claim['protocol']}; {claim['source']}",
-                    **numbers,
+                    dataset=DATASET_TITLES[row.set] + refitted,
+                    claimed=factor * claim.value,
+                    measured=factor * item.value,
+                    low=factor * item.low,
+                    high=factor * item.high,
+                    n=item.n,
+                    source=f"{claim.protocol}; {claim.source}",
                 )
             )
     papers = list(dict.fromkeys(pair.system for pair in made))
     return sorted(made, key=lambda pair: (papers.index(pair.system), pair.gap))
 
 
-def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
+def unmeasured(compared: Sequence[ComparisonRow]) -> list[str]:
     """Claims without any measurement here: «GRA_Net on AFAD: age 3.10 years»."""
     lines = []
     for row in compared:
-        if row["missing"] and row["claimed"]:
+        if row.missing and row.claimed:
             values = [
-                f"{METRIC_FORMATS[metric].label} {METRIC_FORMATS[metric].text(claim['value'])}"
-                for metric, claim in row["claimed"].items()
+                f"{METRIC_FORMATS[metric].label} {METRIC_FORMATS[metric].text(claim.value)}"
+                for metric, claim in row.claimed.items()
             ]
-            lines.append(f"{row['title']} on {SET_TITLES[row['set']]}: {', '.join(values)}")
+            lines.append(f"{row.title} on {DATASET_TITLES[row.set]}: {', '.join(values)}")
     return lines
 
 

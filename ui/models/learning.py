@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.training.curves import joined
 
@@ -66,7 +66,7 @@ def _lines(keys: set[str], measure: str) -> list[tuple[str, str, bool]]:
     lines = [
         (f"{part}{name}/{measure}", f"{title}, {words}", bool(part))
         for part, words in PARTS
-        for name, title in SET_TITLES.items()
+        for name, title in DATASET_TITLES.items()
     ]
     return [line for line in lines if line[0] in keys]
 

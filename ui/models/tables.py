@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from agegender_core.datasets.registry import TERMS
-from agegender_core.evaluation.published_results import SET_TITLES, SYSTEMS
+from agegender_core.evaluation.published_results import DATASET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import (
     EDGE,
     read_attentions,
@@ -23,6 +23,7 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
+from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
@@ -85,7 +86,7 @@ COSTS = ("gender_accuracy", "fairface9_accuracy")
 Report = dict[str, Any]
 
 
-def reports() -> list[Report]:
+def reports() -> list[EvaluationReport]:
     """What ``evaluate`` wrote; an empty list where there is nothing."""
     return read_reports(REPORTS)
 
@@ -96,7 +97,9 @@ def heading(measure: str) -> str:
     return metric.heading + (DIRECTIONS[metric.worse] if metric.ranks else "")
 
 
-def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) -> go.Figure:
+def chart(
+    entries: Sequence[ModelInfo], found: Sequence[EvaluationReport], metric: str
+) -> go.Figure:
     """A panel for each dataset, a line with point and interval for each model for use, the best on
     top.
     """
@@ -106,9 +109,9 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
         name: [
             report
             for report in found
-            if report["set"] == name and report["weights"] in used and metric in report["metrics"]
+            if report.set == name and report.weights in used and metric in report.metrics
         ]
-        for name in SET_TITLES
+        for name in DATASET_TITLES
     }
     panels = {
         name: sorted(rows, key=lambda row: _best_last(row, metric))
@@ -124,15 +127,15 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
         subplot_titles=[_panel_title(name, rows, metric) for name, rows in panels.items()],
     )
     for where, rows in enumerate(panels.values(), start=1):
-        estimates = [row["metrics"][metric] for row in rows]
+        estimates = [row.metrics[metric] for row in rows]
         figure.add_scatter(
-            x=[item["value"] * scale for item in estimates],
-            y=[used[row["weights"]] for row in rows],
+            x=[item.value * scale for item in estimates],
+            y=[used[row.weights] for row in rows],
             mode="markers",
             marker={"size": 9, "color": POINT},
             error_x={
-                "array": [(item["high"] - item["value"]) * scale for item in estimates],
-                "arrayminus": [(item["value"] - item["low"]) * scale for item in estimates],
+                "array": [(item.high - item.value) * scale for item in estimates],
+                "arrayminus": [(item.value - item.low) * scale for item in estimates],
                 "thickness": 2,
                 "color": POINT,
             },
@@ -153,9 +156,9 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
     return figure
 
 
-def _best_last(report: Report, metric: str) -> float:
+def _best_last(report: EvaluationReport, metric: str) -> float:
     """Sorts reports so that the best one stands on top of an axis that runs upwards."""
-    value = report["metrics"][metric]["value"]
+    value = report.metrics[metric].value
     return (
         -abs(value - AIM)
         if metric == "interval_coverage"
@@ -165,36 +168,36 @@ def _best_last(report: Report, metric: str) -> float:
     )
 
 
-def _panel_title(name: str, rows: Sequence[Report], metric: str) -> str:
-    counts = sorted({row["metrics"][metric]["n"] for row in rows})
+def _panel_title(name: str, rows: Sequence[EvaluationReport], metric: str) -> str:
+    counts = sorted({row.metrics[metric].n for row in rows})
     return (
-        f"{TERMS[name].title}, {rows[0]['split']}, n"
+        f"{TERMS[name].title}, {rows[0].split}, n"
         f" {' to '.join(f'{count:,}' for count in dict.fromkeys((counts[0], counts[-1])))}"
     )
 
 
-def table(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+def table(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
     """A row for each model and dataset; numbers with their interval as text, as in the README."""
     rows = []
     for entry in entries:
-        for report in (item for item in found if item["weights"] == entry.name):
+        for report in (item for item in found if item.weights == entry.name):
             row = {
                 "model": entry.title,
-                "dataset": TERMS[report["set"]].title,
-                "split": report["split"],
-                "n": report["n"],
+                "dataset": TERMS[report.set].title,
+                "split": report.split,
+                "n": report.n,
             }
             rows.append(
                 row
                 | {
-                    METRIC_FORMATS[name].column: shown_estimate(report["metrics"].get(name), name)
+                    METRIC_FORMATS[name].column: shown_estimate(report.metrics.get(name), name)
                     for name in MEASURES
                 }
             )
     return pd.DataFrame(rows)
 
 
-def comparison(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+def comparison(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
     """A row for each system, model, dataset and measure: what the paper claims and what was
     measured here, in columns of their own.
     """
@@ -245,21 +248,22 @@ def rival_claims() -> pd.DataFrame:
 def leakage() -> pd.DataFrame:
     """What near-duplicates across a split do; empty where it was not measured."""
     rows = []
-    for run in (read_leakage(REPORTS) or {"runs": []})["runs"]:
-        near_duplicates = run["mae_with_twin"]
+    found = read_leakage(REPORTS)
+    for run in found.runs if found else ():
+        duplicates = run.mae_with_twin
         rows.append(
             {
-                "split": SPLITS[run["split"]],
-                METRIC_FORMATS["mae"].column: shown_estimate(run["mae"], "mae"),
-                "n": run["mae"]["n"],
+                "split": SPLITS[run.split],
+                METRIC_FORMATS["mae"].column: shown_estimate(run.mae, "mae"),
+                "n": 0 if run.mae is None else run.mae.n,
                 "with a near-duplicate in training": (
-                    "none" if near_duplicates is None else shown_estimate(near_duplicates, "mae")
+                    "none" if duplicates is None else shown_estimate(duplicates, "mae")
                 ),
-                "n with one": 0 if near_duplicates is None else near_duplicates["n"],
-                "without": shown_estimate(run["mae_without_twin"], "mae"),
-                "recipe": run["recipe"],
-                "minutes": run["minutes"],
-                "images seen": run["pictures_seen"],
+                "n with one": 0 if duplicates is None else duplicates.n,
+                "without": shown_estimate(run.mae_without_twin, "mae"),
+                "recipe": run.recipe,
+                "minutes": run.minutes,
+                "images seen": run.pictures_seen,
             }
         )
     return pd.DataFrame(rows)
@@ -270,30 +274,30 @@ def faithful() -> pd.DataFrame:
     return pd.DataFrame(faithful_rows(read_attentions(REPORTS)))
 
 
-def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame:
+def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
     """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for
     it.
     """
     rows = []
     for row in ablation_rows(entries, found, read_attentions(REPORTS)):
         shown = {
-            METRIC_FORMATS[key].column: shown_estimate(row["measured"].get(key), key)
+            METRIC_FORMATS[key].column: shown_estimate(row.measured.get(key), key)
             for key in ("mae", "gender_accuracy")
         }
         rows.append(
             {
                 "mask": mask_words(row),
-                "gate": "gated" if row["gated"] else "none (residual attention network)",
-                "dataset": f"{SET_TITLES[row['set']]}, {row['split']}",
-                "n": row["n"],
+                "gate": "gated" if row.gated else "none (residual attention network)",
+                "dataset": f"{DATASET_TITLES[row.set]}, {row.split}",
+                "n": row.n,
                 **shown,
                 "learned gates, block 1 to 3": (
-                    ", ".join(f"{gate:.2f}" for gate in row["gates"].values()) or "–"
+                    ", ".join(f"{gate:.2f}" for gate in row.gates.values()) or "–"
                 ),
                 f"mask values within {EDGE:g} of 0 or 1": saturated_words(row),
                 "MAE with flat masks": flattened_words(row),
-                "minutes": row["minutes"],
-                "images seen": row["pictures_seen"],
+                "minutes": row.minutes,
+                "images seen": row.pictures_seen,
             }
         )
     return pd.DataFrame(rows)
@@ -308,22 +312,22 @@ def rivals() -> tuple[pd.DataFrame, str]:
         return pd.DataFrame(), ""
     rows = [
         {
-            "method": row["name"],
-            "parameters claimed, M": row["claimed_parameters"] / 1e6,
+            "method": row.name,
+            "parameters claimed, M": row.claimed_parameters / 1e6,
             "parameters here, M": (
-                None if row["parameters"] is None else round(row["parameters"] / 1e6, 2)
+                None if row.parameters is None else round(row.parameters / 1e6, 2)
             ),
-            "desktop claimed, s": row["claimed_desktop_s"],
-            "here, ms": row["median_ms"],
-            "times ours": row["ratio_to_ours"],
-            "phone claimed, s": row["claimed_mobile_s"],
-            "note": row["note"],
+            "desktop claimed, s": row.claimed_desktop_s,
+            "here, ms": row.median_ms,
+            "times ours": row.ratio_to_ours,
+            "phone claimed, s": row.claimed_mobile_s,
+            "note": row.note,
         }
-        for row in found["rows"]
+        for row in found.rows
     ]
     return (
         pd.DataFrame(rows),
-        f"One face at a time, {found['threads']} threads, {found['machine']}.",
+        f"One face at a time, {found.threads} threads, {found.machine}.",
     )
 
 

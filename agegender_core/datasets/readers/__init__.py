@@ -16,7 +16,7 @@ from agegender_core.datasets.readers import (
     utkface,
     wiki,
 )
-from agegender_core.datasets.readers.base import Layout, LoadedSet, Skip
+from agegender_core.datasets.readers.base import Layout, LoadedDataset, Skip
 from agegender_core.errors import ConfigError, DatasetError
 
 LAYOUTS: tuple[Layout, ...] = tuple(
@@ -24,24 +24,32 @@ LAYOUTS: tuple[Layout, ...] = tuple(
     for module in (fgnet, afad, wiki, utkface, adience, fairface, all_age_faces, parquet_or_hub)
 )
 LIKELY = 0.5
-"""Two layouts of at least this confidence in one folder are two datasets."""
+"""Two layouts with at least this confidence in one folder are two datasets."""
 
-__all__ = ["LAYOUTS", "Layout", "LoadedSet", "Skip", "find_layout", "layout_named", "load_set"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "LoadedDataset",
+    "Skip",
+    "find_layout",
+    "layout_named",
+    "load_dataset",
+]
 
 
 def layout_named(name: str) -> Layout:
-    """Layout by its name. Raises ``ConfigError`` for a name there is none of."""
+    """Layout by its name. Raises ``ConfigError`` for an unknown name."""
     for layout in LAYOUTS:
         if layout.name == name:
             return layout
     raise ConfigError(
-        f"unknown set {name!r}; known: {', '.join(layout.name for layout in LAYOUTS)}"
+        f"unknown dataset {name!r}; known: {', '.join(layout.name for layout in LAYOUTS)}"
     )
 
 
 def find_layout(source: str | Path) -> tuple[Layout, float]:
-    """Layout that ``source`` holds and the confidence in (0, 1]. Raises ``DatasetError`` where
-    there is none, or more than one.
+    """Layout of ``source`` and the confidence in (0, 1]. Raises ``DatasetError`` where there is
+    none, or more than one.
     """
     path = Path(source)
     if not str(path).startswith(parquet_or_hub.PREFIX) and not path.exists():
@@ -53,19 +61,20 @@ def find_layout(source: str | Path) -> tuple[Layout, float]:
     best = max(found.values())
     if best <= 0:
         known = "; ".join(layout.expects for layout in LAYOUTS)
-        raise DatasetError(f"{path} holds no layout known here. Known are: {known}")
+        raise DatasetError(f"{path} has no known layout. Known are: {known}")
     likely = [layout for layout, confidence in found.items() if confidence >= min(best, LIKELY)]
     if len(likely) > 1:
         names = ", ".join(f"{layout.title}: {layout.name}" for layout in likely)
         raise DatasetError(
-            f"{path} holds several sets ({names}): give the folder of one of them, or its name"
+            f"{path} contains several datasets ({names}): name the folder of"
+            " one of them, or its layout"
         )
     return likely[0], best
 
 
-def load_set(source: str | Path, name: str | None = None) -> LoadedSet:
-    """Read the dataset at ``source``: a folder, a table, or ``hub:owner/name``. ``name`` of a
-    layout where it shall not be guessed.
+def load_dataset(source: str | Path, name: str | None = None) -> LoadedDataset:
+    """Read the dataset at ``source``: a folder, a table, or ``hub:owner/name``. ``name``: of a
+    layout, which is detected if None.
 
     Raises ``DatasetError`` where there is no such dataset and ``ConfigError`` for an unknown
     ``name``.

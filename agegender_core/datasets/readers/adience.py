@@ -7,7 +7,7 @@ archive of unaligned faces ``faces/<user_id>/coarse_tilt_aligned_face.<face_id>.
 the official fold, «fold_0» to «fold_4».
 
 Age labels become one of the eight groups by ``labels.adience_group``; gender is m, f, u (not agreed
-on) or empty. A row that tells one of age and gender is kept for the task it serves, and rows that
+on) or empty. A row with only age or only gender is used for that task, and rows that
 repeat another are skipped: 17,492 faces with a gender remain. The table that papers print (19,487
 in all; 1427, 2162, 2294, 1653, 4897, 2350, 825, 869 by group) counts repeated rows, leaves out
 faces without a gender, and of the odd ages takes 13 and (38, 42) only.
@@ -22,7 +22,7 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
     require_root,
 )
@@ -41,7 +41,7 @@ def detect(path: Path) -> float:
     return best_root(path, _score, TABLE)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All rows with an age or a gender. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS, TABLE)
     prefix = (

@@ -9,9 +9,9 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
-    picture_files,
+    image_files_in,
     require_root,
     subfolders,
 )
@@ -26,11 +26,11 @@ def detect(path: Path) -> float:
     return best_root(path, _score)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All images with age and gender. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS)
     collector = Collector("afad")
-    for file in picture_files(root, root, depth=2):
+    for file in image_files_in(root, root, depth=2):
         parts = file.split("/")
         if len(parts) != 3:
             collector.skip(file, "the image is not in a folder age/gender")

@@ -14,10 +14,10 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
+    image_files_in,
     matching_share,
-    picture_files,
     require_root,
 )
 from agegender_core.labels import GENDERS
@@ -34,12 +34,12 @@ def detect(path: Path) -> float:
     return best_root(path, _score)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All images with age, gender and person. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS)
     listed = _listed(root)
     collector = Collector("all_age_faces")
-    for file in picture_files(root, _images(root)):
+    for file in image_files_in(root, _images(root)):
         named = NAME.match(Path(file).name)
         if named is None:
             collector.skip(file, "the name is not number, A, age, such as 00000A02.jpg")

@@ -1,5 +1,5 @@
-"""What every adapter takes and gives: a folder goes in, canonical records come out, with a reason
-for every row that does not.
+"""What all readers share: from a folder to canonical records, with a reason for every row that
+gives none.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from agegender_core.errors import DatasetError
 from agegender_core.vision.image_io import IMAGE_SUFFIXES
 
 DETECT_NAMES = 400
-"""How many names of a folder are looked at to recognise a layout."""
+"""How many names in a folder are examined to recognise a layout."""
 SUBFOLDER_WEIGHT = 0.9
-"""Confidence of a layout found one folder below the given one, relative to one found in it."""
+"""Confidence of a layout one folder below the path, relative to one at the path itself."""
 
 
 class Skip(NamedTuple):
-    """A row or file and what is wrong with it. Reasons name no single values, so that they can be
-    counted.
+    """A row or file and what is wrong with it. Reasons contain no single values, so that they can
+    be counted.
     """
 
     file: str
     reason: str
 
 
-class Pictures(Protocol):
-    """Where a dataset's images are. ``has`` is cheap; ``read`` gives the encoded image or raises
+class ImageSource(Protocol):
+    """Where a dataset's images are. ``has`` is cheap; ``read`` returns the encoded image or raises
     ``DatasetError``.
     """
 
@@ -42,13 +42,13 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
-class FolderPictures:
+class FolderImages:
     """Images in files: ``record.file`` below ``root``."""
 
     root: Path
 
     def has(self, record: FaceRecord) -> bool:
-        """Whether the file is there; it may still be no image."""
+        """Whether the file exists; it may still not be an image."""
         return (self.root / record.file).is_file()
 
     def read(self, record: FaceRecord) -> bytes:
@@ -62,12 +62,12 @@ class FolderPictures:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedSet:
-    """A dataset as it was found.
+class LoadedDataset:
+    """A dataset as read from its layout.
 
     ``records``: labelled images; ``file`` is relative to ``root`` with forward slashes, ``row`` is
     unique. ``skipped``: rows and files that gave no record. ``incomplete``: records that lack a
-    label their set should have. ``notes``: sentences on the whole.
+    label their dataset should have. ``notes``: remarks on the whole. ``source``: of the images.
     """
 
     name: str
@@ -76,11 +76,11 @@ class LoadedSet:
     skipped: tuple[Skip, ...]
     incomplete: tuple[Skip, ...]
     notes: tuple[str, ...]
-    pictures: Pictures
+    source: ImageSource
 
     def image_bytes(self, record: FaceRecord) -> bytes:
         """The encoded image of ``record``. Raises ``DatasetError`` where it is missing."""
-        return self.pictures.read(record)
+        return self.source.read(record)
 
     def images(
         self, records: Sequence[FaceRecord] | None = None
@@ -96,8 +96,8 @@ class LoadedSet:
 class Layout:
     """One official way to lay a dataset out.
 
-    ``expects``: what must be in the folder, for messages. ``official``: size of the whole release.
-    ``detect``: confidence in [0, 1] that a path holds it. ``read``: all of it; raises
+    ``expects``: what the folder must contain, for messages. ``official``: size of the whole
+    release. ``detect``: confidence in [0, 1] that a path has it. ``read``: all of it; raises
     ``DatasetError``.
     """
 
@@ -106,13 +106,13 @@ class Layout:
     expects: str
     official: str
     detect: Callable[[Path], float]
-    read: Callable[[Path], LoadedSet]
+    read: Callable[[Path], LoadedDataset]
 
 
 @dataclass
 class Collector:
-    """Gathers a dataset row by row. A file that comes a second time, or whose name leads out of the
-    root, is skipped here for all adapters.
+    """Gathers a dataset row by row. A file that is listed twice, or whose name leads out of the
+    root, is skipped here for all readers.
     """
 
     name: str
@@ -131,8 +131,8 @@ class Collector:
         split: str = "all",
         **labels: Any,
     ) -> None:
-        """Take one image in; ``missing`` says which labels it lacks. ``row``: default is its place
-        among the records.
+        """Add one image; ``missing``: which labels it lacks. ``row``: default is its position among
+        the records.
         """
         path = PurePosixPath(file)
         if path.is_absolute() or ".." in path.parts:
@@ -152,21 +152,21 @@ class Collector:
         """Leave one row out."""
         self.skipped.append(Skip(file, reason))
 
-    def finish(self, root: Path | str, pictures: Pictures | None = None) -> LoadedSet:
-        """What was gathered; images are in files below ``root`` unless given."""
-        return LoadedSet(
+    def finish(self, root: Path | str, source: ImageSource | None = None) -> LoadedDataset:
+        """The dataset; images are files below ``root`` unless there is a ``source``."""
+        return LoadedDataset(
             self.name,
             str(root),
             tuple(self.records),
             tuple(self.skipped),
             tuple(self.incomplete),
             tuple(self.notes),
-            pictures or FolderPictures(Path(root)),
+            source or FolderImages(Path(root)),
         )
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file name is that of an image; hidden files are none."""
+def is_image_file(name: str) -> bool:
+    """Whether a file name is that of an image; hidden files are not."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
@@ -189,28 +189,28 @@ def matching_share(folder: Path, pattern: re.Pattern[str]) -> float:
         names = [
             entry.name
             for entry in itertools.islice(entries, DETECT_NAMES)
-            if is_picture(entry.name)
+            if is_image_file(entry.name)
         ]
     return sum(bool(pattern.match(name)) for name in names) / len(names) if names else 0.0
 
 
-def picture_files(root: Path, folder: Path, depth: int = 0) -> list[str]:
+def image_files_in(root: Path, folder: Path, depth: int = 0) -> list[str]:
     """Images in ``folder`` and ``depth`` levels below it, as sorted names relative to ``root`` with
     forward slashes.
     """
     found = [
         (folder / entry.name).relative_to(root).as_posix()
         for entry in os.scandir(folder)
-        if entry.is_file() and is_picture(entry.name)
+        if entry.is_file() and is_image_file(entry.name)
     ]
     found.sort()
     for child in subfolders(folder) if depth else []:
-        found += picture_files(root, child, depth - 1)
+        found += image_files_in(root, child, depth - 1)
     return found
 
 
 def best_root(path: Path, score: Callable[[Path], float], table: str = "") -> tuple[Path, float]:
-    """Folder that holds a layout and the confidence: ``path``, one of its subfolders, or the folder
+    """Folder of a layout and the confidence: ``path``, one of its subfolders, or the folder
     of ``path`` where that is a ``table`` (a regular expression) of the layout itself.
     """
     if path.is_file():
@@ -231,5 +231,5 @@ def require_root(path: Path, score: Callable[[Path], float], expects: str, table
     """Like ``best_root``, but raises ``DatasetError`` where nothing of the layout is found."""
     root, confidence = best_root(path, score, table)
     if confidence <= 0:
-        raise DatasetError(f"{path} does not hold {expects}")
+        raise DatasetError(f"{path} does not contain {expects}")
     return root

@@ -15,7 +15,7 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
     require_root,
     subfolders,
@@ -41,10 +41,10 @@ def detect(path: Path) -> float:
     return best_root(path, _score, TABLE)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All rows of both tables with an age or a gender. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS, TABLE)
-    folder = _picture_folder(root)
+    folder = _image_folder(root)
     collector = Collector("fairface")
     dates = 0
     for split in SPLITS:
@@ -108,7 +108,7 @@ def _rows(table: Path) -> list[dict[str, str]]:
     return list(reader)
 
 
-def _picture_folder(root: Path) -> str:
+def _image_folder(root: Path) -> str:
     """Where train/ and val/ are below ``root``: «» or a subfolder's name with a slash."""
     if any((root / split).is_dir() for split in SPLITS):
         return ""

@@ -1,7 +1,7 @@
 """FG-NET: ``images/001A02.JPG`` is person 001 at age 2; a letter tells images of one age apart
 (``001A43a.JPG``).
 
-``points/001a02.pts`` holds 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners
+``points/001a02.pts`` has 68 points in pixels in the XM2VTS order: pupils 31 and 36, mouth corners
 48 and 54, tip of the nose 67, counted from 0, left and right as seen in the image. The dataset has
 no gender labels.
 """
@@ -17,10 +17,10 @@ from PIL import Image
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
+    image_files_in,
     matching_share,
-    picture_files,
     require_root,
     subfolders,
 )
@@ -35,7 +35,7 @@ def detect(path: Path) -> float:
     return best_root(path, _score)[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All images with age, person and, where there are points, landmarks. Raises
     ``DatasetError``.
     """
@@ -48,7 +48,7 @@ def read(path: Path) -> LoadedSet:
         for file in folder.glob("*.pts")
     }
     collector = Collector("fgnet")
-    for file in picture_files(root, _images(root)):
+    for file in image_files_in(root, _images(root)):
         named = NAME.match(Path(file).name)
         if named is None:
             collector.skip(file, "the name is not person, A, age, such as 001A02.JPG")

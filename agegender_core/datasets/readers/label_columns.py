@@ -1,4 +1,4 @@
-"""Labels from the rows of a table whose columns are not fixed, as sets on the hub have them.
+"""Labels from the rows of a table whose columns are not fixed, as datasets on the hub have them.
 
 Columns understood: age or age_group (years, or a range of FairFace or Adience), gender or sex,
 race, subject, file, split, and landmarks (ten fractions of the side). Numbers that stand for names
@@ -28,7 +28,7 @@ GENDER_WORDS = {
 }
 RACES = {"utkface5": UTKFACE_RACES, "fairface7": FAIRFACE_RACES}
 OLDEST = 122
-"""The oldest age a person is known to have reached; anything above is a slip."""
+"""The oldest age a person is known to have reached; anything above is a mistake."""
 SHOWN = 40
 """Characters of a value that a reason names."""
 
@@ -36,7 +36,7 @@ Row = Mapping[str, Any]
 
 
 def take_rows(collector: Collector, rows: Sequence[Row]) -> None:
-    """Put all ``rows`` in; ``row`` of a record is its place in them. Rows without any label are
+    """Add all ``rows``; ``row`` of a record is its position in them. Rows without any label are
     skipped.
     """
     files = _file_names(rows)
@@ -55,7 +55,7 @@ def take_rows(collector: Collector, rows: Sequence[Row]) -> None:
 
 def _file_names(rows: Sequence[Row]) -> list[str]:
     """Column «file»; without it the path stored with the image, alone or after the split, if that
-    tells the rows apart; else the row.
+    is unique; else the row.
     """
     names = [
         str(row.get("file") or row.get("path") or f"row {index}") for index, row in enumerate(rows)
@@ -69,7 +69,7 @@ def _file_names(rows: Sequence[Row]) -> list[str]:
 
 
 def _labels(row: Row, scheme: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Labels of ``FaceRecord`` and what is wrong with those that could not be read."""
+    """Labels of ``FaceRecord``, and what is wrong with those that could not be read."""
     age, age_range = _age(_first(row, "age", "age_group"))
     labels = {
         "age": age,
@@ -79,19 +79,19 @@ def _labels(row: Row, scheme: str | None) -> tuple[dict[str, Any], list[str]]:
         "subject": None if row.get("subject") is None else str(row["subject"]),
         "landmarks": _landmarks(row.get("landmarks")),
     }
-    given = {
+    values = {
         "age": _first(row, "age", "age_group"),
         "gender": _first(row, "gender", "sex"),
         "race": row.get("race"),
     }
     unread = [
         name
-        for name, value in given.items()
+        for name, value in values.items()
         if labels[name] is None and not (name == "age" and age_range)
     ]
     columns = {"age": {"age", "age_group"}, "gender": {"gender", "sex"}, "race": {"race"}}
     missing = [
-        f"{name} {'empty' if given[name] is None else _shown(given[name])}"
+        f"{name} {'empty' if values[name] is None else _shown(values[name])}"
         for name in unread
         if columns[name] & set(row)
     ]
@@ -115,8 +115,8 @@ def _age(value: Any) -> tuple[int | None, tuple[int, int] | None]:
 
 
 def _shown(value: Any) -> str:
-    """A value as text, no longer than a label has any use for; numbers of thousands of digits,
-    which Python refuses to print, included.
+    """A value as text, cut to the length of a label; includes numbers of thousands of digits, which
+    Python refuses to print.
     """
     try:
         text = " ".join(str(value).split())

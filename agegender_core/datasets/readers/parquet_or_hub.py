@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agegender_core.datasets.readers.base import Collector, Layout, LoadedSet
+from agegender_core.datasets.readers.base import Collector, Layout, LoadedDataset
 from agegender_core.datasets.readers.label_columns import Row, take_rows, with_names, with_split
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import DatasetError
@@ -47,20 +47,20 @@ def detect(path: Path) -> float:
     if str(path).startswith(PREFIX):
         return 1.0
     files = [file for file in _files(path) if _has_images(file)]
-    return 0.0 if not files else 1.0 if _one_set(files) else 0.95
+    return 0.0 if not files else 1.0 if _one_dataset(files) else 0.95
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """All rows of one dataset. Raises ``DatasetError``."""
     if str(path).startswith(PREFIX):
         return read_hub(str(path))
     files = [file for file in _files(path) if _has_images(file)]
     if not files:
-        raise DatasetError(f"{path} does not hold {EXPECTS}")
-    if not _one_set(files):
+        raise DatasetError(f"{path} does not contain {EXPECTS}")
+    if not _one_dataset(files):
         raise DatasetError(
-            f"{path} holds several sets ({', '.join(file.name for file in files)}): give one of the"
-            " files"
+            f"{path} contains several datasets ({', '.join(file.name for file in files)}): name one"
+            " of the files"
         )
     name = path.stem if path.is_file() else path.resolve().name
     collector = Collector(name)
@@ -70,10 +70,10 @@ def read(path: Path) -> LoadedSet:
     if short := _missing_shards(files):
         collector.notes.append(short)
     starts = tuple(itertools.accumulate(counts[:-1], initial=0))
-    return collector.finish(path, ParquetPictures(tuple(files), starts))
+    return collector.finish(path, ParquetImages(tuple(files), starts))
 
 
-def read_hub(source: str) -> LoadedSet:
+def read_hub(source: str) -> LoadedDataset:
     """A dataset of the Hugging Face hub by ``hub:owner/name[:config][@revision]``, downloaded and
     cached by the ``datasets`` library.
 
@@ -92,7 +92,7 @@ def read_hub(source: str) -> LoadedSet:
     except ImportError as error:
         raise DatasetError(
             f"{source} needs the library that reads the hub: pip install datasets; or download its"
-            " Parquet files and give their folder"
+            " Parquet files and name their folder"
         ) from error
     try:
         loaded = datasets.load_dataset(named["repo"], named["config"], revision=named["revision"])
@@ -103,13 +103,13 @@ def read_hub(source: str) -> LoadedSet:
     except Exception as error:  # the library lets out whatever its network and file layers raise
         raise DatasetError(
             f"{source} cannot be loaded ({type(error).__name__}: {error}). Offline? Download its"
-            " Parquet files and give their folder. Several configurations? Name one:"
+            " Parquet files and name their folder. Several configurations? Name one:"
             " hub:owner/name:config"
         ) from error
-    return _hub_set(source, named["repo"].split("/")[1], parts)
+    return _hub_dataset(source, named["repo"].split("/")[1], parts)
 
 
-def _hub_set(source: str, name: str, parts: Mapping[str, Any]) -> LoadedSet:
+def _hub_dataset(source: str, name: str, parts: Mapping[str, Any]) -> LoadedDataset:
     collector = Collector(name)
     rows: list[Row] = []
     for split, part in parts.items():
@@ -130,14 +130,14 @@ def _hub_set(source: str, name: str, parts: Mapping[str, Any]) -> LoadedSet:
     starts = tuple(
         itertools.accumulate((len(part) for part in list(parts.values())[:-1]), initial=0)
     )
-    return collector.finish(source, HubPictures(tuple(parts.values()), starts))
+    return collector.finish(source, HubImages(tuple(parts.values()), starts))
 
 
 @dataclass(frozen=True)
-class ParquetPictures:
+class ParquetImages:
     """Images in the ``image`` column of ``files``; ``starts``: row at which each begins.
 
-    The row group read last is kept: going through the rows in order reads each group once.
+    The row group read last is cached: going through the rows in order reads each group once.
     """
 
     files: tuple[Path, ...]
@@ -159,7 +159,7 @@ class ParquetPictures:
 
 
 @dataclass(frozen=True, eq=False)
-class HubPictures:
+class HubImages:
     """Images in the parts of a dataset of the ``datasets`` library, undecoded."""
 
     parts: tuple[Any, ...]
@@ -245,12 +245,12 @@ def _has_images(file: Path) -> bool:
     )
 
 
-def _one_set(files: Sequence[Path]) -> bool:
+def _one_dataset(files: Sequence[Path]) -> bool:
     return len(files) == 1 or all(_split_of(file) for file in files)
 
 
 def _split_of(file: Path) -> str | None:
-    """Split by the name of a shard, None where the name tells none."""
+    """Split by the name of a shard, None if the name has none."""
     shard = SHARD.match(file.stem)
     return SPLIT_NAMES.get(shard["split"], shard["split"]) if shard else SPLIT_NAMES.get(file.stem)
 

@@ -2,7 +2,7 @@
 
 Genders are 0 man and 1 woman, races from 0 White, Black, Asian, Indian, Others. Three official
 files have one field too few (``61_1_20170109150557335.jpg.chip.jpg``). Which one is missing cannot
-be known, so gender and race are left unknown and the age is kept. Other oddities
+be known, so gender and race are left unknown and only the age is used. Other oddities
 («…357jpg.chip.jpg», a blank before «.jpg») do not touch the labels and are read as meant. Images
 may lie in subfolders (``part1`` to ``part3`` of the photographs in the wild); a name that comes
 twice is one image.
@@ -16,10 +16,10 @@ from pathlib import Path
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
+    image_files_in,
     matching_share,
-    picture_files,
     require_root,
     subfolders,
 )
@@ -36,14 +36,14 @@ def detect(path: Path) -> float:
     return best_root(path, _score)[1]
 
 
-def read(path: Path) -> LoadedSet:
-    """All images with age and, where the name holds them, gender and race. Raises
+def read(path: Path) -> LoadedDataset:
+    """All images with age and, where the name has them, gender and race. Raises
     ``DatasetError``.
     """
     root = require_root(path, _score, EXPECTS)
     collector = Collector("utkface")
     seen: set[str] = set()
-    for file in picture_files(root, root, depth=2):
+    for file in image_files_in(root, root, depth=2):
         name = Path(file).name
         parsed = NAME.match(name)
         if parsed is None or int(parsed[1]) > OLDEST:
@@ -76,7 +76,7 @@ def _gender_race(fields: str) -> tuple[str | None, str | None, list[str]]:
         gender,
         race,
         [
-            f"the {label} in the name is not one of the set's codes"
+            f"the {label} in the name is not one of the dataset's codes"
             for label, value in known.items()
             if value is None
         ],

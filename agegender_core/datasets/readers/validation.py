@@ -1,5 +1,5 @@
-"""What is in a loaded dataset and what is wrong with it: counts of labels, and images that are
-missing or that the app would refuse.
+"""What a dataset contains and what is wrong with it: counts of labels, and images that are missing
+or that the app would refuse.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agegender_core.datasets.readers.base import LoadedSet, Skip
+from agegender_core.datasets.readers.base import LoadedDataset, Skip
 from agegender_core.errors import DatasetError, InvalidImageError
 from agegender_core.vision.image_io import load_image
 
@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class PictureCheck:
+class ImageCheck:
     """``opened``: how many images were decoded. ``missing``: of all records. ``unreadable``: of the
     opened ones, with the reason.
     """
@@ -32,11 +32,11 @@ class PictureCheck:
     unreadable: tuple[Skip, ...]
 
 
-def check_pictures(
-    loaded: LoadedSet, *, deep: bool = False, progress: Progress | None = None
-) -> PictureCheck:
-    """Look for every image and open an even sample of 200 of them, or all with ``deep``."""
-    missing = tuple(record.file for record in loaded.records if not loaded.pictures.has(record))
+def check_images(
+    loaded: LoadedDataset, *, deep: bool = False, progress: Progress | None = None
+) -> ImageCheck:
+    """Check that every image exists and open an even sample of 200, or all with ``deep``."""
+    missing = tuple(record.file for record in loaded.records if not loaded.source.has(record))
     absent = set(missing)
     here = [record for record in loaded.records if record.file not in absent]
     chosen = (
@@ -52,10 +52,10 @@ def check_pictures(
             unreadable.append(Skip(record.file, str(error)))
         if progress:
             progress(done, len(chosen))
-    return PictureCheck(len(chosen), missing, tuple(unreadable))
+    return ImageCheck(len(chosen), missing, tuple(unreadable))
 
 
-def summarise(loaded: LoadedSet) -> dict[str, Any]:
+def summarise(loaded: LoadedDataset) -> dict[str, Any]:
     """Counts of records and labels, ready for JSON."""
     records = loaded.records
     ages = [record.age for record in records if record.age is not None]

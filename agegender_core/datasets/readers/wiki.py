@@ -19,7 +19,7 @@ import numpy as np
 from agegender_core.datasets.readers.base import (
     Collector,
     Layout,
-    LoadedSet,
+    LoadedDataset,
     best_root,
     require_root,
 )
@@ -38,7 +38,7 @@ def detect(path: Path) -> float:
     return best_root(path, _score, r"(wiki|imdb)\.mat")[1]
 
 
-def read(path: Path) -> LoadedSet:
+def read(path: Path) -> LoadedDataset:
     """Rows with one face, a gender and a possible age. Raises ``DatasetError``."""
     root = require_root(path, _score, EXPECTS, r"(wiki|imdb)\.mat")
     table = (

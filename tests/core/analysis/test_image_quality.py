@@ -20,7 +20,7 @@ from agegender_core.analysis.image_quality import (
     CONDITIONS,
     NOSE,
     chroma,
-    held,
+    conditions_met,
     laplacian,
     measure,
     pose,
@@ -34,7 +34,7 @@ from agegender_core.analysis.image_quality_run import (
 )
 from agegender_core.cli.application import app
 from agegender_core.datasets import FaceRecord
-from agegender_core.datasets.readers import load_set
+from agegender_core.datasets.readers import load_dataset
 from agegender_core.errors import ConfigError, DatasetError, DetectorError
 from agegender_core.types import Face
 from agegender_core.vision.alignment import TEMPLATE
@@ -81,7 +81,7 @@ def test_collapsed_profile_is_a_full_turn_and_not_a_division_by_nothing() -> Non
     assert math.isfinite(pose(Face((0.0, 0.0, 128.0, 128.0), 1.0, same))["yaw"])
 
 
-def test_size_is_that_of_the_face_and_not_of_the_picture(portrait: Image.Image) -> None:
+def test_size_is_that_of_the_face_and_not_of_the_image(portrait: Image.Image) -> None:
     small = Face((10.0, 10.0, 50.0, 50.0), 1.0, TEMPLATE * 40 + 10)
     assert pose(small)["face_side"] == pytest.approx(40) and pose(face(128))[
         "face_side"
@@ -123,9 +123,11 @@ def test_blurred_portrait_is_blurred(portrait: Image.Image) -> None:
             for r in (0, 5)
         ]
     )
-    assert held(table)["blurred"].tolist() == [False, True]
+    assert conditions_met(table)["blurred"].tolist() == [False, True]
     assert (
-        not held(table)[["dark", "bright", "clipped", "grey", "small_face", "profile", "no_face"]]
+        not conditions_met(table)[
+            ["dark", "bright", "clipped", "grey", "small_face", "profile", "no_face"]
+        ]
         .any()
         .any()
     )
@@ -149,7 +151,7 @@ def test_light_and_colour_by_hand() -> None:
     assert chroma(half) == pytest.approx(expected)
 
 
-def test_toned_picture_counts_as_black_and_white() -> None:
+def test_toned_image_counts_as_black_and_white() -> None:
     ramp = np.random.default_rng(2).uniform(60, 220, (64, 64, 1))
     sepia = np.clip(ramp * [1.0, 0.97, 0.93] + [4, 2, 0], 0, 255)
     assert chroma(sepia) < 0.03 < chroma(np.random.default_rng(3).uniform(60, 220, (64, 64, 3)))
@@ -180,10 +182,10 @@ def test_thresholds_are_where_they_say() -> None:
     }
     assert set(worse) == set(CONDITIONS)
     for name, change in worse.items():
-        found = held(pd.DataFrame([base, base | change]))
+        found = conditions_met(pd.DataFrame([base, base | change]))
         assert found[name].tolist() == [False, True] and found.sum().sum() == 1, name
-    unknown = held(pd.DataFrame([dict.fromkeys(base, math.nan) | {"face_found": True}]))
-    assert not unknown.any().any(), "what is not measured holds not"
+    unknown = conditions_met(pd.DataFrame([dict.fromkeys(base, math.nan) | {"face_found": True}]))
+    assert not unknown.any().any(), "what is not measured does not apply"
 
 
 def test_records_with_and_without_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,11 +223,11 @@ def test_records_with_and_without_landmarks(monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-def test_one_bad_picture_stops_no_batch(
+def test_one_bad_image_stops_no_batch(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = reader_samples.write_fairface(tmp_path / "set")
-    files = [record.file for record in load_set(folder).records]
+    files = [record.file for record in load_dataset(folder).records]
     (folder / files[0]).write_bytes(b"no image")
     (folder / files[-1]).unlink()
 
@@ -261,7 +263,7 @@ def test_writer_and_reader(drawn_sets: Path, tmp_path: Path) -> None:
     ) == set(COLUMNS)
     elsewhere = write_conditions("utkface", reports, drawn_sets / "utkface.parquet")
     assert len(elsewhere) == 96, "a set in another layout is measured whole"
-    with pytest.raises(ConfigError, match="unknown set"):
+    with pytest.raises(ConfigError, match="unknown dataset"):
         write_conditions("nonsense", reports)
     pd.DataFrame({"file": ["x"]}).to_parquet(conditions_path(reports, "utkface"))
     with pytest.raises(DatasetError, match="lacks readable"):

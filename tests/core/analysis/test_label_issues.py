@@ -12,13 +12,13 @@ import pytest
 
 from agegender_core.analysis.label_issues import (
     conflicting_duplicates,
-    label_suspects,
-    read_twins,
-    twins_path,
+    duplicates_path,
+    find_label_issues,
+    read_conflicting_duplicates,
     usual_error,
-    write_twins,
+    write_conflicting_duplicates,
 )
-from agegender_core.analysis.nearest_errors import error_space, lookalikes
+from agegender_core.analysis.nearest_errors import error_space, nearest_errors
 from agegender_core.analysis.prediction_table import make_table
 from agegender_core.benchmarks.error_analysis import drawn_predictions
 from agegender_core.datasets import FaceRecord
@@ -36,7 +36,7 @@ def test_age_suspects_are_the_labels_that_were_changed() -> None:
     truth = FRAMES["a"]["age_true"].copy()
     wrong = [17, 230, 411]
     truth[wrong] = (truth[wrong] + 45) % 90
-    found = label_suspects(
+    found = find_label_issues(
         make_table("s", {name: frame.assign(age_true=truth) for name, frame in FRAMES.items()}),
         "age",
     )
@@ -61,7 +61,7 @@ def test_a_bias_all_networks_share_is_no_suspicion() -> None:
         frames[name] = FRAMES["a"].assign(
             age_true=age, age_pred=np.where(age == 90, 70, 20) + rng.normal(0, 2, ROWS)
         )
-    assert label_suspects(make_table("s", frames), "age").empty
+    assert find_label_issues(make_table("s", frames), "age").empty
 
 
 def test_networks_that_disagree_with_each_other_are_no_suspicion() -> None:
@@ -71,13 +71,13 @@ def test_networks_that_disagree_with_each_other_are_no_suspicion() -> None:
         one.loc[5, "age_true"] - 30,
     )
     table = make_table("s", {"a": one, "b": other, "c": FRAMES["c"]})
-    assert 5 not in set(label_suspects(table, "age")["row"])
+    assert 5 not in set(find_label_issues(table, "age")["row"])
     other.loc[5, "age_pred"] = one.loc[5, "age_true"] + 25
     table = make_table("s", {"a": one, "b": other, "c": FRAMES["c"]})
-    assert 5 not in set(label_suspects(table, "age")["row"]), (
+    assert 5 not in set(find_label_issues(table, "age")["row"]), (
         "the third network finds the label right"
     )
-    two_of_three = label_suspects(table, "age", agreeing=2)
+    two_of_three = find_label_issues(table, "age", agreeing=2)
     assert 5 in set(two_of_three["row"]) and two_of_three.set_index("row").loc[5, "agree"] == 2
 
 
@@ -103,7 +103,7 @@ def test_gender_and_race_suspects_by_hand() -> None:
         two.assign(race_pred=["Black", "Black", "Black", None]),
     )
     table = make_table("s", {"a": one, "b": two})
-    gender = label_suspects(table, "gender")
+    gender = find_label_issues(table, "gender")
     assert gender["row"].tolist() == [3, 0, 1] and gender["score"].tolist() == pytest.approx(
         [0.99, 0.85, 0.825]
     )
@@ -115,8 +115,8 @@ def test_gender_and_race_suspects_by_hand() -> None:
         "s",
         {name: frame.assign(gender_probability=np.nan) for name, frame in (("a", one), ("b", two))},
     )
-    assert label_suspects(silent, "gender")["score"].tolist() == [0.5, 0.5, 0.5]
-    race = label_suspects(table, "race")
+    assert find_label_issues(silent, "gender")["score"].tolist() == [0.5, 0.5, 0.5]
+    race = find_label_issues(table, "race")
     assert race["row"].tolist() == [0] and race["agree"].tolist() == [2]
     unlabelled = make_table(
         "s",
@@ -125,7 +125,10 @@ def test_gender_and_race_suspects_by_hand() -> None:
             "b": two.assign(gender_true=None, race_true=None),
         },
     )
-    assert label_suspects(unlabelled, "gender").empty and label_suspects(unlabelled, "race").empty
+    assert (
+        find_label_issues(unlabelled, "gender").empty
+        and find_label_issues(unlabelled, "race").empty
+    )
 
 
 def test_impossible_questions_are_refused() -> None:
@@ -138,10 +141,12 @@ def test_impossible_questions_are_refused() -> None:
         ({"task": "age", "weights": ["a", "z"]}, "no predictions"),
     ):
         with pytest.raises(ConfigError, match=complaint):
-            label_suspects(table, **arguments)
+            find_label_issues(table, **arguments)
 
 
-def test_twins_are_found_across_blocks_and_each_pair_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_found_across_blocks_and_each_pair_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("agegender_core.datasets.near_duplicates.BLOCK", 7)
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (40, 24, 24, 3)).astype(np.uint8)
@@ -161,7 +166,7 @@ def test_twins_are_found_across_blocks_and_each_pair_once(monkeypatch: pytest.Mo
     )
 
 
-def test_conflicts_of_twins_by_hand() -> None:
+def test_conflicts_of_near_duplicates_by_hand() -> None:
     records = [
         FaceRecord("s", "0", 0, "train", age=20, gender="Male"),
         FaceRecord("s", "1", 1, "test", age=27, gender="Male"),
@@ -187,15 +192,15 @@ def test_conflicts_of_twins_by_hand() -> None:
     assert conflicting_duplicates(records, pairs.iloc[:0]).empty
 
 
-def test_twins_are_written_and_read(drawn_sets: Path, tmp_path: Path) -> None:
-    assert read_twins(tmp_path, "utkface") is None
-    written = write_twins("utkface", tmp_path)
-    saved = read_twins(tmp_path, "utkface")
+def test_near_duplicates_are_written_and_read(drawn_sets: Path, tmp_path: Path) -> None:
+    assert read_conflicting_duplicates(tmp_path, "utkface") is None
+    written = write_conflicting_duplicates("utkface", tmp_path)
+    saved = read_conflicting_duplicates(tmp_path, "utkface")
     assert len(saved) == len(written) > 0, "drawn faces differ in little but their age"
     assert saved["years_apart"].tolist() == written["years_apart"].tolist()
-    pd.DataFrame({"file": ["x"]}).to_parquet(twins_path(tmp_path, "utkface"))
+    pd.DataFrame({"file": ["x"]}).to_parquet(duplicates_path(tmp_path, "utkface"))
     with pytest.raises(DatasetError, match="--twins utkface"):
-        read_twins(tmp_path, "utkface")
+        read_conflicting_duplicates(tmp_path, "utkface")
 
 
 def test_lookalikes_err_alike() -> None:
@@ -206,7 +211,7 @@ def test_lookalikes_err_alike() -> None:
         frames[name].loc[alike, "gender_probability"] = 0.9
     table = make_table("s", frames)
     space = error_space(table)
-    rows, distances = lookalikes(space, 3, count=5)
+    rows, distances = nearest_errors(space, 3, count=5)
     assert (
         set(rows[:3]) == {50, 77, 400}
         and 3 not in rows
@@ -215,9 +220,9 @@ def test_lookalikes_err_alike() -> None:
     )
     mask = np.zeros(ROWS, bool)
     mask[[3, 77, 10]] = True
-    assert lookalikes(space, 3, mask=mask)[0].tolist() == [77, 10]
+    assert nearest_errors(space, 3, mask=mask)[0].tolist() == [77, 10]
     with pytest.raises(ConfigError, match="no image 600"):
-        lookalikes(space, ROWS)
+        nearest_errors(space, ROWS)
 
 
 def test_lookalikes_without_some_answers() -> None:
@@ -228,11 +233,11 @@ def test_lookalikes_without_some_answers() -> None:
     frames["b"].loc[:, ["age_low", "age_high", "gender_probability"]] = np.nan
     space = error_space(make_table("s", frames))
     assert not any(name.startswith("b ") and "error" not in name for name in space.names)
-    rows, distances = lookalikes(space, 9)
+    rows, distances = nearest_errors(space, 9)
     assert len(rows) == 12 and np.isfinite(distances).all()
     assert (
-        9 not in lookalikes(space, 0, count=ROWS)[0]
-        or len(lookalikes(space, 0, count=ROWS)[0]) == ROWS - 1
+        9 not in nearest_errors(space, 0, count=ROWS)[0]
+        or len(nearest_errors(space, 0, count=ROWS)[0]) == ROWS - 1
     )
     nothing = make_table(
         "s",
@@ -244,5 +249,5 @@ def test_lookalikes_without_some_answers() -> None:
     )
     assert (
         error_space(nothing).points.shape == (ROWS, 0)
-        and len(lookalikes(error_space(nothing), 0)[0]) == 0
+        and len(nearest_errors(error_space(nothing), 0)[0]) == 0
     )

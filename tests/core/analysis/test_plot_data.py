@@ -102,7 +102,7 @@ def test_confusion_of_ranges_and_of_networks_that_name_no_group() -> None:
         confusion(TABLE, "a", "weeks")
 
 
-def test_density_counts_every_picture_once() -> None:
+def test_density_counts_every_image_once() -> None:
     found = age_density(TABLE, "a", MALE)
     assert (
         found.counts.sum() == MALE.sum() == len(found.true)

@@ -27,9 +27,9 @@ from agegender_core.analysis.prediction_table import (
 from agegender_core.benchmarks.error_analysis import (
     drawn_conditions,
     drawn_predictions,
-    drawn_table,
     error_bench_table,
     run_error_bench,
+    write_drawn,
 )
 from agegender_core.errors import AgeGenderError, ConfigError, DatasetError
 
@@ -233,14 +233,14 @@ def test_filter_survives_the_address() -> None:
     [
         ({"sex": "Male"}, "unknown parameter sex"),
         ({"gender": "male"}, "unknown value 'male'"),
-        ({"gender": "Male,Male"}, "given twice"),
+        ({"gender": "Male,Male"}, "repeated"),
         ({"gender": ""}, "gender is empty"),
         ({"age": "20-29,"}, "unknown value ''"),
         ({"age_is": "maybe"}, "right or wrong"),
         ({"least": "ten"}, "number of years"),
         ({"least": "nan"}, "number of years"),
         ({"most": "-1"}, "number of years"),
-        ({"least": "5", "most": "4"}, "no error lies between"),
+        ({"least": "5", "most": "4"}, "no error is in between"),
         ({"having": "dark", "lacking": "dark"}, "cannot be both"),
     ],
 )
@@ -316,18 +316,18 @@ def test_pages_hold_every_row_once() -> None:
         page(rows, 1, 0)
 
 
-def test_drawn_tables_are_about_the_same_pictures_and_the_bench_runs() -> None:
-    table = drawn_table(300)
+def test_drawn_tables_are_about_the_same_images_and_the_bench_runs(tmp_path: Path) -> None:
+    table = read_table(tmp_path, "drawn", write_drawn(tmp_path, 300))
     assert table.weights == ("a", "b", "c") and table.measured
     assert drawn_predictions(50).equals(drawn_predictions(50)) and not table.predictions_for("a")[
         "error"
     ].equals(table.predictions_for("b")["error"])
     held = b"\1" * (700 << 20)  # of this process, so not of the one that is measured
     result = run_error_bench(rows=300, repeats=1)
-    assert result["pictures"] == 300 and 50 < result["peak_memory_mb"] < len(held) >> 20
-    whats = [row["what"] for row in result["rows"]]
+    assert result.pictures == 300 and 50 < result.peak_memory_mb < len(held) >> 20
+    whats = [row.what for row in result.rows]
     assert len(set(whats)) == len(whats) > 30 and all(
-        row["p90_ms"] >= row["median_ms"] > 0 for row in result["rows"]
+        row.p90_ms >= row.median_ms > 0 for row in result.rows
     )
     assert all(f"sort: {sort.title}" in whats for sort in SORTS.values())
     lines = error_bench_table(result).splitlines()

@@ -55,7 +55,7 @@ def test_by_hand() -> None:
     assert np.isnan(row["p_holm"]) and row["mark"] == "", "four images are not tested"
 
 
-def test_age_alone_is_no_cost_of_the_picture() -> None:
+def test_age_alone_is_no_cost_of_the_image() -> None:
     rng = np.random.default_rng(0)
     age = np.repeat([25.0, 65.0], 400)
     grey = rng.uniform(size=800) < np.where(age == 25, 0.05, 0.6)

@@ -11,8 +11,6 @@ from scipy import stats
 
 from agegender_core.analysis.prediction_table import ErrorTable, make_table
 from agegender_core.analysis.slices import (
-    slice_mask,
-    slice_name,
     slice_table,
     slices_of,
     worst_slices,
@@ -29,6 +27,7 @@ from agegender_core.evaluation.statistics import (
     sums,
     wilson,
 )
+from tests.support.slices import slice_mask, slice_name
 
 
 def drawn(rows: int = 1200, **columns: object) -> ErrorTable:

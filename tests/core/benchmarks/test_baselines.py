@@ -4,6 +4,8 @@ asserted: machines are noisy.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from agegender_core.benchmarks.baselines import (
 )
 from agegender_core.evaluation.published_results import OURS
 from agegender_core.evaluation.report_store import read_rivals
+from agegender_core.evaluation.report_types import RivalRow, RivalsReport
 from agegender_core.inference.forward import run_network
 from agegender_core.models import count_parameters
 from agegender_core.publishing.comparison_tables import rivals_table
@@ -129,26 +132,23 @@ def test_both_networks_of_adiencenet_are_run() -> None:
 def test_report_has_a_row_each_and_leaves_open_what_was_not_run(tmp_path: Path) -> None:
     result = run_rivals(2, reports=tmp_path / "reports", rivals=SMALL)
     assert read_rivals(tmp_path / "reports") == result and read_rivals(tmp_path) is None
-    assert {"machine", "threads", "torch", "repeats", "rows"} == set(result) and result[
-        "threads"
-    ] == torch.get_num_threads()
-    rows = {row["name"]: row for row in result["rows"]}
-    assert list(rows) == [rival.name for rival in SMALL] and all(
-        set(row) == KEYS for row in rows.values()
-    )
+    written = json.loads((tmp_path / "reports" / "rivals.json").read_text())
+    assert list(written) == ["machine", "threads", "torch", "repeats", "rows"]
+    assert all(set(row) == KEYS for row in written["rows"])
+    assert result.threads == torch.get_num_threads()
+    rows = {row.name: row for row in result.rows}
+    assert list(rows) == [rival.name for rival in SMALL]
     assert (
-        rows[OURS]["parameters"] == 864_418
-        and rows[OURS]["ratio_to_ours"] == 1
-        and rows[OURS]["input"] == "64x64"
+        rows[OURS].parameters == 864_418
+        and rows[OURS].ratio_to_ours == 1
+        and rows[OURS].input == "64x64"
     )
     for row in rows.values():
-        measured = [
-            row[key] for key in ("parameters", "input", "median_ms", "p90_ms", "ratio_to_ours")
-        ]
-        if row["name"] == "CNN-ELM":
-            assert measured == [None] * 5 and "not run" in row["note"]
+        measured = [row.parameters, row.input, row.median_ms, row.p90_ms, row.ratio_to_ours]
+        if row.name == "CNN-ELM":
+            assert measured == [None] * 5 and "not run" in row.note
         else:
-            assert all(measured) and row["median_ms"] > 0
+            assert all(measured) and row.median_ms > 0
 
 
 def test_every_row_of_table_three_is_there_with_its_claims() -> None:
@@ -165,27 +165,21 @@ def test_every_row_of_table_three_is_there_with_its_claims() -> None:
 
 
 def test_table_shows_claims_and_ours_in_columns_of_their_own() -> None:
-    row = {
-        "name": "AdienceNet",
-        "parameters": 8_859_144,
-        "input": "227x227",
-        "median_ms": 20.66,
-        "p90_ms": 25.0,
-        "ratio_to_ours": 6.52,
-        "claimed_parameters": 9e6,
-        "claimed_desktop_s": 0.64,
-        "claimed_mobile_s": 0.12,
-        "note": "both",
-    }
-    none = dict.fromkeys(KEYS) | {"name": "CNN-ELM", "claimed_parameters": 11e6, "note": "not run"}
-    ours = row | {"name": OURS, "ratio_to_ours": 1.0, "claimed_desktop_s": 0.08}
-    result = {
-        "machine": "a box",
-        "threads": 2,
-        "torch": "2",
-        "repeats": 9,
-        "rows": [row, none, ours],
-    }
+    row = RivalRow(
+        name="AdienceNet",
+        parameters=8_859_144,
+        input="227x227",
+        median_ms=20.66,
+        p90_ms=25.0,
+        ratio_to_ours=6.52,
+        claimed_parameters=9e6,
+        claimed_desktop_s=0.64,
+        claimed_mobile_s=0.12,
+        note="both",
+    )
+    none = RivalRow("CNN-ELM", None, None, None, None, None, 11e6, None, None, "not run")
+    ours = replace(row, name=OURS, ratio_to_ours=1.0, claimed_desktop_s=0.08)
+    result = RivalsReport("a box", 2, "2", 9, (row, none, ours))
     lines = rivals_table(result).splitlines()
     assert (
         lines[2]

@@ -48,11 +48,11 @@ def test_turns_are_those_that_bring_the_photograph_back() -> None:
 
 def test_shares_are_counted() -> None:
     found = measure({"a": EASY, "b": WEAK, "c": DOUBTFUL, "d": EASY}, 0.995)
-    assert found["recognised"] == {"90": 75.0, "270": 75.0, "180": 75.0}
+    assert found.recognised == {"90": 75.0, "270": 75.0, "180": 75.0}
     assert (
-        found["turned_wrongly"] == 1
-        and found["turned_wrongly_percent"] == 25.0
-        and found["paid_percent"] == 25.0
+        found.turned_wrongly == 1
+        and found.turned_wrongly_percent == 25.0
+        and found.paid_percent == 25.0
     )
 
 
@@ -77,4 +77,4 @@ def test_a_few_real_photographs() -> None:
         for row in (59, 431)
     }
     found = measure(photographs, 0.995)
-    assert np.mean(list(found["recognised"].values())) == 100 and found["turned_wrongly"] == 0
+    assert np.mean(list(found.recognised.values())) == 100 and found.turned_wrongly == 0

@@ -24,7 +24,7 @@ from agegender_core.datasets.protocols import (
     our_splits,
     stratified_age_bins,
 )
-from agegender_core.datasets.readers import load_set
+from agegender_core.datasets.readers import load_dataset
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import DatasetError
 from tests.support import reader_samples as samples
@@ -63,10 +63,10 @@ class TestLeaks:
             )
         )
 
-    def test_people_files_and_pictures_are_found(self) -> None:
+    def test_people_files_and_images_are_found(self) -> None:
         assert self.found(train=[0], test=[1]) == [("subject", "x")]
         assert self.found(train=[1], test=[2]) == [("file", "2.jpg")]
-        assert self.found(train=[2], val=[3], test=[2]) == [("file", "2.jpg"), ("picture", "2")]
+        assert self.found(train=[2], val=[3], test=[2]) == [("file", "2.jpg"), ("image", "2")]
 
     def test_names_of_other_sets_and_unknown_people_are_no_leak(self) -> None:
         assert self.found(train=[0], test=[2, 3]) == []
@@ -80,7 +80,7 @@ class TestLeaks:
 
 class TestLeaveOnePersonOut:
     def test_one_fold_a_person(self, tmp_path: Path) -> None:
-        records = load_set(samples.write_fgnet(tmp_path / "FGNET")).records
+        records = load_dataset(samples.write_fgnet(tmp_path / "FGNET")).records
         folds = leave_one_person_out(records)
         assert [fold.name for fold in folds] == ["001", "002", "082"]
         for fold in folds:
@@ -98,7 +98,7 @@ class TestLeaveOnePersonOut:
 
 class TestFiveFolds:
     def test_each_official_fold_is_the_test_once(self, tmp_path: Path) -> None:
-        records = load_set(samples.write_adience(tmp_path / "adience")).records
+        records = load_dataset(samples.write_adience(tmp_path / "adience")).records
         folds = five_folds(records)
         assert [fold.name for fold in folds] == [f"fold_{index}" for index in range(5)]
         for fold in folds:
@@ -107,7 +107,7 @@ class TestFiveFolds:
         assert sum(len(fold.parts["test"]) for fold in folds) == len(records)
 
     def test_validation_is_another_fold(self, tmp_path: Path) -> None:
-        records = load_set(samples.write_adience(tmp_path / "adience")).records
+        records = load_dataset(samples.write_adience(tmp_path / "adience")).records
         for fold in five_folds(records, validation=True):
             assert_divides(fold, range(len(records)))
             splits = {
@@ -121,7 +121,7 @@ class TestFiveFolds:
             )
 
     def test_a_missing_fold_and_a_leaking_person_are_refused(self, tmp_path: Path) -> None:
-        records = list(load_set(samples.write_adience(tmp_path / "adience")).records)
+        records = list(load_dataset(samples.write_adience(tmp_path / "adience")).records)
         with pytest.raises(DatasetError, match="five official folds"):
             five_folds([record for record in records if record.split != "fold_2"])
         records[-1] = replace(records[-1], subject=records[0].subject)
@@ -153,7 +153,7 @@ class TestAgeBins:
         assert any((first.parts[part] != other.parts[part]).any() for part in first.parts)
         assert (first.name, other.name) == ("seed_1", "seed_2")
 
-    def test_a_drawn_number_and_pictures_without_an_age(self) -> None:
+    def test_a_drawn_number_and_images_without_an_age(self) -> None:
         records = [*faces(2000), FaceRecord("drawn", "range.jpg", 2000, "all", age_range=(3, 9))]
         (fold,) = stratified_age_bins(records, count=1200)
         assert sum(map(len, fold.parts.values())) == 1200 and len(fold.parts["train"]) == 1080
@@ -165,7 +165,7 @@ class TestAgeBins:
             stratified_age_bins(faces(30))
         with pytest.raises(DatasetError, match="too few"):
             stratified_age_bins([])
-        with pytest.raises(DatasetError, match="5,000 images are asked for, 30"):
+        with pytest.raises(DatasetError, match="5,000 images are needed, but only 30"):
             stratified_age_bins(faces(30), count=PAPER_COUNT)
         with pytest.raises(ValueError, match="add up to 1"):
             stratified_age_bins(faces(30), shares=(0.9, 0.1, 0.1))
@@ -174,7 +174,7 @@ class TestAgeBins:
 class TestOfficialAndOurs:
     def test_fairfaces_tables_decide(self, tmp_path: Path) -> None:
         for folder in ("", "fairface-img-margin025-trainval"):
-            records = load_set(
+            records = load_dataset(
                 samples.write_fairface(tmp_path / f"f{folder}", subfolder=folder)
             ).records
             (fold,) = official_train_val(records)
@@ -200,7 +200,7 @@ class TestOfficialAndOurs:
             with pytest.raises(DatasetError, match="records have none"):
                 protocol([])
 
-    def test_a_picture_in_two_splits_is_refused(self) -> None:
+    def test_a_image_in_two_splits_is_refused(self) -> None:
         records = [
             replace(record, split=split, file="same.jpg")
             for record, split in zip(faces(3), ("train", "val", "test"), strict=True)
@@ -253,6 +253,6 @@ class TestRealSets:
         )
 
     def test_adiences_folds_share_nobody(self) -> None:
-        records = load_set(data_dir() / "adience_folds").records
+        records = load_dataset(data_dir() / "adience_folds").records
         sizes = [len(fold.parts["test"]) for fold in five_folds(records)]
         assert sizes == [4432, 3705, 3354, 3415, 3754]

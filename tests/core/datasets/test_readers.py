@@ -25,7 +25,7 @@ from typer.testing import CliRunner, Result
 
 from agegender_core.cli.datasets import datasets_app
 from agegender_core.datasets import data_dir, read_records
-from agegender_core.datasets.readers import LAYOUTS, LoadedSet, find_layout, load_set
+from agegender_core.datasets.readers import LAYOUTS, LoadedDataset, find_layout, load_dataset
 from agegender_core.datasets.readers.wiki import photo_age
 from agegender_core.datasets.records import FaceRecord, labelled_targets
 from agegender_core.errors import ConfigError, DatasetError
@@ -46,11 +46,11 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def by_file(loaded: LoadedSet) -> dict[str, FaceRecord]:
+def by_file(loaded: LoadedDataset) -> dict[str, FaceRecord]:
     return {record.file: record for record in loaded.records}
 
 
-def reasons(loaded: LoadedSet) -> dict[str, str]:
+def reasons(loaded: LoadedDataset) -> dict[str, str]:
     return dict(loaded.skipped)
 
 
@@ -64,16 +64,16 @@ class TestEveryLayout:
         assert found.name == name and confidence > 0.5
         if name != "parquet":
             assert find_layout(root.parent)[0].name == name
-            assert load_set(root.parent).records[0].file == load_set(root).records[0].file
+            assert load_dataset(root.parent).records[0].file == load_dataset(root).records[0].file
 
     def test_by_no_other_layout(self, name: str, tmp_path: Path) -> None:
         root = WRITERS[name](tmp_path / "set")
         assert [layout.name for layout in LAYOUTS if layout.detect(root)] == [name]
 
-    def test_records_have_unique_rows_usable_targets_and_their_own_pictures(
+    def test_records_have_unique_rows_usable_targets_and_their_own_images(
         self, name: str, tmp_path: Path
     ) -> None:
-        loaded = load_set(WRITERS[name](tmp_path / "set"))
+        loaded = load_dataset(WRITERS[name](tmp_path / "set"))
         assert loaded.records and len({record.row for record in loaded.records}) == len(
             loaded.records
         )
@@ -100,7 +100,7 @@ class TestEveryLayout:
             "all_age_faces": 6,
             "parquet": 21,
         }
-        loaded = load_set(WRITERS[name](tmp_path / "set"))
+        loaded = load_dataset(WRITERS[name](tmp_path / "set"))
         assert len(loaded.records) + len(loaded.skipped) == rows[name]
         assert all(file and reason for file, reason in (*loaded.skipped, *loaded.incomplete))
         assert {file for file, _ in loaded.incomplete} <= {record.file for record in loaded.records}
@@ -111,13 +111,13 @@ class TestEveryLayout:
             if name != "afad"
             else samples.write_utkface(tmp_path / "x")
         )
-        with pytest.raises(DatasetError, match="does not hold"):
-            load_set(other, name)
+        with pytest.raises(DatasetError, match="does not contain"):
+            load_dataset(other, name)
 
 
 class TestFgnet:
     def test_labels_come_from_the_names(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_fgnet(tmp_path / "FGNET"))
+        loaded = load_dataset(samples.write_fgnet(tmp_path / "FGNET"))
         found = {
             record.file: (record.age, record.subject, record.gender) for record in loaded.records
         }
@@ -133,7 +133,7 @@ class TestFgnet:
     def test_five_of_the_68_points_are_the_landmarks_and_bad_points_are_reported(
         self, tmp_path: Path
     ) -> None:
-        loaded = load_set(samples.write_fgnet(tmp_path / "FGNET"))
+        loaded = load_dataset(samples.write_fgnet(tmp_path / "FGNET"))
         found = by_file(loaded)
         assert np.allclose(found["images/001A02.JPG"].landmarks, TEMPLATE, atol=1e-4)
         assert sum(record.landmarks is not None for record in loaded.records) == 1
@@ -143,15 +143,15 @@ class TestFgnet:
         ], "too few points, eyes swapped"
         assert loaded.notes == ("3 images have no file in points/",)
 
-    def test_the_folder_of_pictures_may_be_given(self, tmp_path: Path) -> None:
+    def test_the_folder_of_images_may_be_given(self, tmp_path: Path) -> None:
         root = samples.write_fgnet(tmp_path / "FGNET")
-        assert by_file(load_set(root / "images"))["images/001A02.JPG"].landmarks is not None
+        assert by_file(load_dataset(root / "images"))["images/001A02.JPG"].landmarks is not None
         shutil.copytree(root / "images", tmp_path / "bare" / "photos")
-        assert load_set(tmp_path / "bare" / "photos").records[0].file == "001A02.JPG"
+        assert load_dataset(tmp_path / "bare" / "photos").records[0].file == "001A02.JPG"
 
 
 def test_afad_reads_age_and_gender_from_the_folders(tmp_path: Path) -> None:
-    loaded = load_set(samples.write_afad(tmp_path / "AFAD-Full"))
+    loaded = load_dataset(samples.write_afad(tmp_path / "AFAD-Full"))
     assert [(record.file, record.age, record.gender) for record in loaded.records] == [
         ("15/111/10-0.jpg", 15, "Male"),
         ("15/112/11-0.jpg", 15, "Female"),
@@ -162,8 +162,8 @@ def test_afad_reads_age_and_gender_from_the_folders(tmp_path: Path) -> None:
 
 
 class TestWiki:
-    def test_good_rows_are_kept_and_each_fault_is_named(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_wiki(tmp_path / "wiki_crop"))
+    def test_good_rows_are_stored_and_each_fault_is_named(self, tmp_path: Path) -> None:
+        loaded = load_dataset(samples.write_wiki(tmp_path / "wiki_crop"))
         assert [(record.age, record.gender, record.subject) for record in loaded.records] == [
             (30, "Male", "100"),
             (29, "Female", "101"),
@@ -182,7 +182,7 @@ class TestWiki:
 
     def test_imdb_and_whole_photographs(self, tmp_path: Path) -> None:
         root = samples.write_wiki(tmp_path / "imdb", "imdb")
-        loaded = load_set(root / "imdb.mat")
+        loaded = load_dataset(root / "imdb.mat")
         assert loaded.name == "imdb" and len(loaded.records) == 2 and "imdb_crop" in loaded.notes[0]
 
     @pytest.mark.parametrize(
@@ -208,15 +208,15 @@ class TestWiki:
 
         (tmp_path / "wiki.mat").write_bytes(b"nothing of the sort")
         with pytest.raises(DatasetError, match="damaged"):
-            load_set(tmp_path)
+            load_dataset(tmp_path)
         savemat(tmp_path / "wiki.mat", {"wiki": {"dob": [1.0, 2.0]}})
         with pytest.raises(DatasetError, match="photo_taken"):
-            load_set(tmp_path)
+            load_dataset(tmp_path)
 
 
 class TestUtkface:
     def test_labels_come_from_the_names(self, tmp_path: Path) -> None:
-        found = by_file(load_set(samples.write_utkface(tmp_path / "UTKFace")))
+        found = by_file(load_dataset(samples.write_utkface(tmp_path / "UTKFace")))
         labels = {
             name: (record.age, record.gender, record.race, record.race_scheme)
             for name, record in found.items()
@@ -238,7 +238,7 @@ class TestUtkface:
         assert labels["55_0_3_20170116232725357jpg.chip.jpg"] == (55, "Male", "Indian", "utkface5")
 
     def test_misnamed_files_keep_what_they_say(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_utkface(tmp_path / "UTKFace"))
+        loaded = load_dataset(samples.write_utkface(tmp_path / "UTKFace"))
         labels = {
             name: (record.age, record.gender, record.race)
             for name, record in by_file(loaded).items()
@@ -248,7 +248,7 @@ class TestUtkface:
         assert labels["30_3_1_20170116184028386.jpg.chip.jpg"] == (30, None, "Black")
         assert Counter(reason for _, reason in loaded.incomplete) == {
             "the name lacks gender or race: both left unknown": 3,
-            "the gender in the name is not one of the set's codes": 2,
+            "the gender in the name is not one of the dataset's codes": 2,
         }
         assert set(reasons(loaded)) == {"portrait.jpg", "200_0_0_20170116184028387.jpg.chip.jpg"}
 
@@ -256,7 +256,7 @@ class TestUtkface:
         samples.put(tmp_path / "wild", "part1/26_1_2_20170117154554862.jpg")
         samples.put(tmp_path / "wild", "part2/27_1_2_20170117154554863.jpg")
         samples.put(tmp_path / "wild", "part2/26_1_2_20170117154554862.jpg")
-        loaded = load_set(tmp_path / "wild")
+        loaded = load_dataset(tmp_path / "wild")
         assert [record.file for record in loaded.records] == [
             "part1/26_1_2_20170117154554862.jpg",
             "part2/27_1_2_20170117154554863.jpg",
@@ -268,7 +268,7 @@ class TestUtkface:
 
 class TestAdience:
     def test_odd_labels_go_to_the_customary_group_or_are_named(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_adience(tmp_path / "adience"))
+        loaded = load_dataset(samples.write_adience(tmp_path / "adience"))
         first = [record for record in loaded.records if record.split == "fold_0"]
         ranges = {int(record.subject): record.age_range for record in first}
         assert [ranges[index] for index in range(9)] == [
@@ -302,7 +302,7 @@ class TestAdience:
         ]
 
     def test_folds_people_and_files(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_adience(tmp_path / "adience"))
+        loaded = load_dataset(samples.write_adience(tmp_path / "adience"))
         assert Counter(record.split for record in loaded.records) == {
             "fold_0": 12,
             **{f"fold_{index}": 2 for index in range(1, 5)},
@@ -313,7 +313,7 @@ class TestAdience:
     def test_unaligned_faces_and_missing_folds(self, tmp_path: Path) -> None:
         root = samples.write_adience(tmp_path / "adience", "faces")
         (root / "fold_3_data.txt").unlink()
-        loaded = load_set(root)
+        loaded = load_dataset(root)
         assert loaded.records[
             0
         ].file == "faces/0@N00/coarse_tilt_aligned_face.0.0_o.jpg" and loaded.image_bytes(
@@ -326,13 +326,13 @@ class TestAdience:
             tmp_path / "fold_0_data.txt",
             [("../..", "x.jpg", "1", "(0, 2)", "f"), ("a", "x.jpg", "2", "(0, 2)", "f")],
         )
-        loaded = load_set(tmp_path)
+        loaded = load_dataset(tmp_path)
         assert len(loaded.records) == 1 and "leads out" in loaded.skipped[0].reason
 
     def test_foreign_tables_are_named(self, tmp_path: Path) -> None:
         (tmp_path / "fold_0_data.txt").write_text("a\tb\n1\t2\n")
         with pytest.raises(DatasetError, match="face_id"):
-            load_set(tmp_path)
+            load_dataset(tmp_path)
 
     def test_every_group_and_every_odd_label(self) -> None:
         official = [
@@ -382,7 +382,7 @@ class TestAdience:
 
 class TestFairface:
     def test_labels_and_official_splits(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_fairface(tmp_path / "fairface"))
+        loaded = load_dataset(samples.write_fairface(tmp_path / "fairface"))
         found = {
             record.file: (record.split, record.age_range, record.gender, record.race)
             for record in loaded.records
@@ -400,8 +400,8 @@ class TestFairface:
         assert reasons(loaded) == {"train/5.jpg": "age empty, gender empty"} and not loaded.notes
 
     def test_a_spreadsheets_dates_semicolons_and_byte_order_mark(self, tmp_path: Path) -> None:
-        plain = load_set(samples.write_fairface(tmp_path / "plain"))
-        excel = load_set(samples.write_fairface(tmp_path / "excel", excel=True))
+        plain = load_dataset(samples.write_fairface(tmp_path / "plain"))
+        excel = load_dataset(samples.write_fairface(tmp_path / "excel", excel=True))
         assert [astuple(record) for record in excel.records] == [
             astuple(record) for record in plain.records
         ]
@@ -415,8 +415,8 @@ class TestFairface:
             assert fairface_group(label).name == "3-9"
         assert fairface_group("Oct-19").name == fairface_group("19-Oct").name == "10-19"
 
-    def test_pictures_in_the_archives_folder(self, tmp_path: Path) -> None:
-        loaded = load_set(
+    def test_images_in_the_archives_folder(self, tmp_path: Path) -> None:
+        loaded = load_dataset(
             samples.write_fairface(
                 tmp_path / "fairface", subfolder="fairface-img-margin025-trainval"
             )
@@ -430,15 +430,15 @@ class TestFairface:
     def test_one_table_alone_and_foreign_columns(self, tmp_path: Path) -> None:
         root = samples.write_fairface(tmp_path / "fairface")
         (root / "fairface_label_train.csv").unlink()
-        assert load_set(root).notes == ("fairface_label_train.csv is missing",)
+        assert load_dataset(root).notes == ("fairface_label_train.csv is missing",)
         (root / "fairface_label_val.csv").write_text("name,years\n1,2\n")
         with pytest.raises(DatasetError, match="gender"):
-            load_set(root)
+            load_dataset(root)
 
 
 class TestAllAgeFaces:
     def test_gender_by_number_and_split_by_list(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_all_age_faces(tmp_path / "AAF"))
+        loaded = load_dataset(samples.write_all_age_faces(tmp_path / "AAF"))
         found = {
             record.file.split("/")[1]: (record.age, record.gender, record.split, record.subject)
             for record in loaded.records
@@ -457,11 +457,11 @@ class TestAllAgeFaces:
 
     def test_aligned_faces_by_their_misspelt_folder(self, tmp_path: Path) -> None:
         root = samples.write_all_age_faces(tmp_path / "AAF", "aglined faces")
-        loaded = load_set(root)
+        loaded = load_dataset(root)
         assert (
             loaded.records[0].file == "aglined faces/00000A02.jpg" and "aglined" in loaded.notes[0]
         )
-        direct = load_set(root / "aglined faces")
+        direct = load_dataset(root / "aglined faces")
         assert (
             direct.records[0].file == "00000A02.jpg"
             and direct.records[0].split == "train"
@@ -508,7 +508,7 @@ def fake_datasets(monkeypatch: pytest.MonkeyPatch, load: Callable) -> None:
 
 class TestHub:
     def test_class_numbers_become_words_and_shards_splits(self, tmp_path: Path) -> None:
-        loaded = load_set(samples.write_hub(tmp_path / "FairFace"))
+        loaded = load_dataset(samples.write_hub(tmp_path / "FairFace"))
         assert Counter(record.split for record in loaded.records) == {"train": 14, "val": 7}
         first = loaded.records[0]
         assert (first.dataset, first.file, first.age_range, first.gender) == (
@@ -524,8 +524,8 @@ class TestHub:
 
     def test_words_and_names_are_taken_as_they_are(self, tmp_path: Path) -> None:
         numbered, named = (
-            load_set(samples.write_hub(tmp_path / "a" / "faces")),
-            load_set(samples.write_hub(tmp_path / "faces", named=True)),
+            load_dataset(samples.write_hub(tmp_path / "a" / "faces")),
+            load_dataset(samples.write_hub(tmp_path / "faces", named=True)),
         )
         assert named.records[20].file == "validation-00000-of-00001/6"
         for one, other in zip(numbered.records, named.records, strict=True):
@@ -540,10 +540,10 @@ class TestHub:
         root = samples.write_hub(tmp_path / "faces")
         (root / "data" / "train-00001-of-00002.parquet").rename(root / "other.parquet")
         (root / "other.parquet").rename(root / "data" / "other.parquet")
-        with pytest.raises(DatasetError, match="give one of the files"):
-            load_set(root)
+        with pytest.raises(DatasetError, match="name one of the files"):
+            load_dataset(root)
         (root / "data" / "other.parquet").unlink()
-        assert load_set(root).notes == ("only 1 of 2 shards of train are here",)
+        assert load_dataset(root).notes == ("only 1 of 2 shards of train are here",)
 
     def test_odd_values(self, tmp_path: Path) -> None:
         image = {"bytes": samples.encoded(), "path": None}
@@ -582,7 +582,7 @@ class TestHub:
             },
         ]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "utkface.parquet")
-        loaded = load_set(tmp_path / "utkface.parquet")
+        loaded = load_dataset(tmp_path / "utkface.parquet")
         labels = [
             (record.row, record.age, record.gender, record.race, record.subject)
             for record in loaded.records
@@ -604,7 +604,7 @@ class TestHub:
 
     def test_the_projects_own_files_read_as_ever(self, drawn_sets: Path) -> None:
         for name in ("utkface", "fairface", "all_age_faces"):
-            loaded = load_set(drawn_sets / f"{name}.parquet")
+            loaded = load_dataset(drawn_sets / f"{name}.parquet")
             for one, other in zip(loaded.records, read_records(name), strict=True):
                 assert repr(one) == repr(other)
 
@@ -634,7 +634,7 @@ class TestHub:
             }
 
         fake_datasets(monkeypatch, load)
-        loaded = load_set("hub:owner/faces:1.25@main")
+        loaded = load_dataset("hub:owner/faces:1.25@main")
         assert asked == [(("owner/faces", "1.25"), {"revision": "main"})]
         labels = [
             (record.file, record.split, record.age, record.gender) for record in loaded.records
@@ -657,22 +657,22 @@ class TestHub:
 
         fake_datasets(monkeypatch, offline)
         with pytest.raises(DatasetError, match=r"no route to the hub.*Download"):
-            load_set("hub:owner/faces")
+            load_dataset("hub:owner/faces")
         monkeypatch.setitem(sys.modules, "datasets", None)
         with pytest.raises(DatasetError, match="pip install datasets"):
-            load_set("hub:owner/faces")
+            load_dataset("hub:owner/faces")
         with pytest.raises(DatasetError, match="hub:owner/name"):
-            load_set("hub:faces")
+            load_dataset("hub:faces")
 
 
 class TestFinding:
     def test_nothing_and_nowhere(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="does not exist"):
             find_layout(tmp_path / "absent")
-        with pytest.raises(DatasetError, match="no layout known"):
+        with pytest.raises(DatasetError, match="no known layout"):
             find_layout(tmp_path)
         (tmp_path / "notes.txt").write_text("x")
-        with pytest.raises(DatasetError, match="no layout known"):
+        with pytest.raises(DatasetError, match="no known layout"):
             find_layout(tmp_path / "notes.txt")
 
     def test_several_sets_in_one_folder_are_named(self, tmp_path: Path) -> None:
@@ -680,11 +680,11 @@ class TestFinding:
         samples.write_utkface(tmp_path / "UTKFace")
         with pytest.raises(DatasetError, match="FG-NET: fgnet, UTKFace: utkface"):
             find_layout(tmp_path)
-        assert load_set(tmp_path, "fgnet").name == "fgnet"
+        assert load_dataset(tmp_path, "fgnet").name == "fgnet"
 
     def test_unknown_names_and_damaged_tables(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="fgnet"):
-            load_set(tmp_path, "lfw")
+            load_dataset(tmp_path, "lfw")
         (tmp_path / "faces.parquet").write_bytes(b"PAR1 no more")
         with pytest.raises(DatasetError, match="damaged"):
             find_layout(tmp_path)
@@ -730,7 +730,7 @@ class TestCheck:
             "opened"
         ] == 20
 
-    def test_missing_and_damaged_pictures_are_found(
+    def test_missing_and_damaged_images_are_found(
         self, check: Callable[..., Result], tmp_path: Path
     ) -> None:
         root = samples.write_fairface(tmp_path / "fairface")
@@ -759,7 +759,7 @@ class TestCheck:
         assert result.exit_code == 1 and "Known are: FG-NET" in result.output
         assert check(tmp_path, "--set", "lfw").exit_code == 1
         result = check(samples.write_afad(tmp_path / "AFAD"), "--set", "fgnet")
-        assert result.exit_code == 1 and "does not hold FG-NET" in result.output
+        assert result.exit_code == 1 and "does not contain FG-NET" in result.output
 
     def test_the_layout_may_be_named(self, check: Callable[..., Result], tmp_path: Path) -> None:
         result = check(samples.write_wiki(tmp_path / "wiki_crop"), "--set", "wiki")
@@ -788,7 +788,7 @@ def test_help_loads_nothing_heavy() -> None:
 class TestRealSets:
     @pytest.mark.parametrize("name", ["utkface", "all_age_faces", "fairface", "fgnet"])
     def test_parquet_reads_as_the_projects_own_reader(self, name: str) -> None:
-        loaded, records = load_set(data_dir() / f"{name}.parquet"), read_records(name)
+        loaded, records = load_dataset(data_dir() / f"{name}.parquet"), read_records(name)
         assert not loaded.skipped and len(loaded.records) == len(records)
         fields = (
             "dataset",
@@ -827,7 +827,7 @@ class TestRealSets:
             )
 
     def test_adience_tables(self) -> None:
-        loaded = load_set(data_dir() / "adience_folds")
+        loaded = load_dataset(data_dir() / "adience_folds")
         assert len(loaded.records) + len(loaded.skipped) == 19_487
         assert Counter(record.gender for record in loaded.records if record.gender) == {
             "Female": 9_368,

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 from agegender_core.datasets.records import Targets
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.calibration import (
-    LEAST,
+    MIN_BAND_IMAGES,
     Validation,
     bands_of,
     conformal_margins,
@@ -39,6 +39,7 @@ from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.decoding import DecodingSpec, age_quantile, softmax
 from agegender_core.inference.model_zoo import find_weights
 from agegender_core.labels import FAIRFACE_GROUPS
+from agegender_core.output.json_records import to_json
 
 
 def table(**columns: list) -> pd.DataFrame:
@@ -64,8 +65,8 @@ HAND = table(
 
 def test_metrics_by_hand() -> None:
     found = estimates(value_columns(HAND))
-    value = {name: item["value"] for name, item in found.items()}
-    count = {name: item["n"] for name, item in found.items()}
+    value = {name: item.value for name, item in found.items()}
+    count = {name: item.n for name, item in found.items()}
     assert value["mae"] == pytest.approx((3 + 6 + 10) / 3, abs=1e-4) and count["mae"] == 3
     assert value["bias"] == pytest.approx((3 + 6 - 10) / 3, abs=1e-4)
     assert value["cs5"] == pytest.approx(1 / 3, abs=1e-4)
@@ -93,7 +94,7 @@ def test_ranges_count_only_for_the_groups_they_are() -> None:
     assert "adience8_accuracy" not in found, (
         "FairFace's 0-2 is Adience's by name, its other ranges are not"
     )
-    assert found["fairface9_accuracy"]["value"] == 0.5 and found["fairface9_accuracy"]["n"] == 2
+    assert found["fairface9_accuracy"].value == 0.5 and found["fairface9_accuracy"].n == 2
 
 
 def test_metrics_agree_with_scikit_learn() -> None:
@@ -107,8 +108,8 @@ def test_metrics_agree_with_scikit_learn() -> None:
         gender_pred=list(sexes[1]),
     )
     found = estimates(value_columns(frame))
-    assert found["mae"]["value"] == pytest.approx(mean_absolute_error(true, predicted), abs=1e-4)
-    assert found["gender_accuracy"]["value"] == pytest.approx(accuracy_score(*sexes), abs=1e-4)
+    assert found["mae"].value == pytest.approx(mean_absolute_error(true, predicted), abs=1e-4)
+    assert found["gender_accuracy"].value == pytest.approx(accuracy_score(*sexes), abs=1e-4)
 
 
 def test_slices_partition_what_is_labelled() -> None:
@@ -117,8 +118,8 @@ def test_slices_partition_what_is_labelled() -> None:
         "Female",
         "Male",
     ]
-    assert "race" not in parts and parts["age"]["70+"]["mae"]["value"] == 10
-    assert sum(item["mae"]["n"] for item in parts["age"].values() if "mae" in item) == 3
+    assert "race" not in parts and parts["age"]["70+"]["mae"].value == 10
+    assert sum(item["mae"].n for item in parts["age"].values() if "mae" in item) == 3
 
 
 def test_bootstrap_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -202,7 +203,7 @@ def test_intervals_hold_in_every_band_of_answered_ages() -> None:
     assert max(abs(share - 0.8) for share in held[True].values()) < 0.045, held[True]
 
 
-def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
+def test_bands_with_too_few_images_join_a_neighbour() -> None:
     years = np.concatenate(
         [
             np.full(500, 25.0),
@@ -218,7 +219,7 @@ def test_bands_with_too_few_pictures_join_a_neighbour() -> None:
         and bands[-1][1] == np.inf
         and all(a[1] == b[0] for a, b in pairwise(bands))
     )
-    assert all(((years >= start) & (years < end)).sum() >= LEAST for start, end in bands)
+    assert all(((years >= start) & (years < end)).sum() >= MIN_BAND_IMAGES for start, end in bands)
     assert bands_of(np.array([30.0])) == [(0.0, np.inf)]
 
 
@@ -239,10 +240,10 @@ def test_the_gap_between_genders_the_balanced_error_and_the_calibration_error() 
         gender_probability=[0.95] * 123,
     )
     found = summaries(frame)
-    assert found["balanced_mae"]["value"] == pytest.approx(4.0), "a band of three images has no say"
-    assert found["balanced_mae"]["low"] == found["balanced_mae"]["high"] == pytest.approx(4.0)
-    assert found["gender_gap"]["value"] == pytest.approx(-0.25) and found["gender_gap"]["high"] < 0
-    assert found["gender_ece"]["value"] == pytest.approx(abs(0.95 - 113 / 123), abs=1e-4)
+    assert found["balanced_mae"].value == pytest.approx(4.0), "a band of three images has no say"
+    assert found["balanced_mae"].low == found["balanced_mae"].high == pytest.approx(4.0)
+    assert found["gender_gap"].value == pytest.approx(-0.25) and found["gender_gap"].high < 0
+    assert found["gender_ece"].value == pytest.approx(abs(0.95 - 113 / 123), abs=1e-4)
     assert summaries(table(age_true=[None], gender_true=["Male"])) == {}
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 20000)
@@ -250,10 +251,10 @@ def test_the_gap_between_genders_the_balanced_error_and_the_calibration_error() 
     honest = table(
         gender_true=list(named), gender_pred=["Male"] * 20000, gender_probability=list(sure)
     )
-    assert summaries(honest)["gender_ece"]["value"] < 0.012
+    assert summaries(honest)["gender_ece"].value < 0.012
 
 
-def test_pictures_of_one_person_make_intervals_wider() -> None:
+def test_images_of_one_person_make_intervals_wider() -> None:
     rng = np.random.default_rng(0)
     person = np.repeat([f"{index:03}" for index in range(40)], 12)
     error = np.repeat(rng.normal(0, 6, 40), 12) + rng.normal(0, 1, 480)
@@ -261,15 +262,15 @@ def test_pictures_of_one_person_make_intervals_wider() -> None:
     assert persons(HAND) is None and persons(frame).tolist() == person.tolist()
     values = value_columns(frame)
     alone, together = estimates(values)["bias"], estimates(values, persons(frame))["bias"]
-    assert together["value"] == alone["value"] and together["n"] == 480
-    ratio = (together["high"] - together["low"]) / (alone["high"] - alone["low"])
+    assert together.value == alone.value and together.n == 480
+    ratio = (together.high - together.low) / (alone.high - alone.low)
     assert 2.5 < ratio < 4.5, "twelve alike images are worth little more than one"
     by_person = summaries(frame, persons(frame))["balanced_mae"]
-    assert by_person["high"] - by_person["low"] > 1.5 * (lambda e: e["high"] - e["low"])(
+    assert by_person.high - by_person.low > 1.5 * (lambda e: e.high - e.low)(
         summaries(frame)["balanced_mae"]
     )
     sliced_ = sliced(frame, values, persons(frame))["age"]["30-39"]["bias"]
-    assert sliced_["low"] == together["low"]
+    assert sliced_.low == together.low
 
 
 def test_conformal_half_width_covers_what_it_says() -> None:
@@ -308,7 +309,7 @@ def test_decade_and_digit_errors_apart() -> None:
         table(age_true=[31.0, 31.0, 58.0, None], age_pred=[45.0, 34.0, 54.0, 20.0])
     )
     value = {
-        name: found[name]["value"]
+        name: getattr(found, name).value
         for name in ("decade_accuracy", "digit_mae", "perfect_decades", "perfect_digits")
     }
     assert value["decade_accuracy"] == pytest.approx(2 / 3, abs=1e-4) and value[
@@ -317,7 +318,7 @@ def test_decade_and_digit_errors_apart() -> None:
     assert value["perfect_decades"] == pytest.approx((4 + 3 + 4) / 3, abs=1e-4) and value[
         "perfect_digits"
     ] == pytest.approx(10 / 3, abs=1e-4)
-    assert found["digits_answered"][4] == pytest.approx(2 / 3, abs=1e-4) and found["digits_true"][
+    assert found.digits_answered[4] == pytest.approx(2 / 3, abs=1e-4) and found.digits_true[
         1
     ] == pytest.approx(2 / 3, abs=1e-4)
     words = decade_digit_words(found)
@@ -326,10 +327,10 @@ def test_decade_and_digit_errors_apart() -> None:
         and "perfect decades the error of age would be 3.67 years, with perfect digits 3.33"
         in words
     )
-    assert decade_digit(table(age_true=[None], age_pred=[3.0])) == {}
+    assert decade_digit(table(age_true=[None], age_pred=[3.0])) is None
 
 
-def test_numbers_are_worked_out_anew_from_kept_predictions(tmp_path: Path) -> None:
+def test_numbers_are_worked_out_again_from_stored_predictions(tmp_path: Path) -> None:
     entry = find_weights("gra_net_paper")
     folder = tmp_path / entry.name / "utkface"
     folder.mkdir(parents=True)
@@ -339,6 +340,11 @@ def test_numbers_are_worked_out_anew_from_kept_predictions(tmp_path: Path) -> No
     kept = {
         "weights": entry.name,
         "weights_sha256": entry.sha256,
+        "set": "utkface",
+        "split": "test",
+        "n": 2,
+        "no_face": 0,
+        "how": "chips",
         "gates": {"a": 0.1},
         "metrics": {},
         "slices": {},
@@ -346,10 +352,13 @@ def test_numbers_are_worked_out_anew_from_kept_predictions(tmp_path: Path) -> No
     (folder / "metrics.json").write_text(json.dumps(kept))
     report = count_again(entry, "utkface", tmp_path)
     assert (
-        report["metrics"]["mae"]["value"] == 8
-        and report["gates"] == {"a": 0.1}
-        and report["decade_digit"]["decade_accuracy"]["n"] == 2
+        report.metrics["mae"].value == 8
+        and report.gates == {"a": 0.1}
+        and report.decade_digit.decade_accuracy.n == 2
     )
-    assert json.loads((folder / "metrics.json").read_text()) == report
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written == to_json(report) and list(written)[: len(kept)] == list(kept), (
+        "keys stay where they were"
+    )
     with pytest.raises(ConfigError, match="other weights"):
         count_again(dataclasses.replace(entry, sha256="0"), "utkface", tmp_path)

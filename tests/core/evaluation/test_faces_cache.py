@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agegender_core.evaluation import faces_cache
-from agegender_core.evaluation.faces_cache import keep_faces, read_faces
+from agegender_core.evaluation.faces_cache import read_faces, write_faces
 from agegender_core.types import Face
 
 
@@ -18,14 +18,14 @@ def test_faces_come_back_as_they_were(tmp_path: Path, monkeypatch: pytest.Monkey
     photos = tmp_path / "fgnet.parquet"
     photos.write_bytes(b"photographs")
     monkeypatch.setenv("AGEGENDER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(faces_cache, "set_path", lambda name: photos)
+    monkeypatch.setattr(faces_cache, "dataset_path", lambda name: photos)
     marks = np.arange(10, dtype=float).reshape(5, 2) / 3
     faces = {
         3: Face((1.5, 2.0, 30.0, 41.25), 0.987, marks),
         8: Face((0.0, 0.0, 9.0, 9.0), 0.9, None, turned=90),
     }
     assert read_faces("fgnet", (3, 5, 8)) is None
-    keep_faces("fgnet", (3, 5, 8), faces)
+    write_faces("fgnet", (3, 5, 8), faces)
     found = read_faces("fgnet", (3, 5, 8))
     assert set(found) == {3, 8} and np.array_equal(found[3].landmarks, marks)
     assert (found[8].box_xyxy, found[8].score, found[8].turned, found[8].landmarks) == (

@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from agegender_core.cli.application import app
 from agegender_core.datasets.protocols import PROTOCOLS
-from agegender_core.datasets.readers import load_set
+from agegender_core.datasets.readers import load_dataset
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation import linear_probe, protocol_images
@@ -42,11 +42,13 @@ from agegender_core.evaluation.linear_probe import (
 from agegender_core.evaluation.metrics import bootstrap_mean
 from agegender_core.evaluation.protocol_images import loaded_crops, seen_in_training
 from agegender_core.evaluation.report_store import read_protocols
+from agegender_core.evaluation.report_types import LeftOut, ProtocolReport
 from agegender_core.inference.decoding import DecodingSpec, decoding_kind
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.inference.model_zoo import ModelInfo, sha256, write_manifest
 from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS
 from agegender_core.models import architectures, create_model
+from agegender_core.output.json_records import to_json
 from agegender_core.types import Face, InputSpec
 from agegender_core.vision.alignment import TEMPLATE
 from agegender_core.vision.preprocessing import normalise
@@ -359,14 +361,14 @@ class TestNumbers:
         found = score(self.truth, self.guesses, self.parts)
         assert set(found) == {"mae", "bias", "cs5", "gender_accuracy"}
         mae = found["mae"]
-        assert mae["value"] == pytest.approx((2 + 6 + 9) / 3, abs=1e-4) and mae["n"] == 3
-        assert mae["fold_mean"] == pytest.approx((4 + 9) / 2, abs=1e-4) and mae[
-            "fold_sd"
-        ] == pytest.approx(np.std([4, 9], ddof=1), abs=1e-4)
-        assert (mae["low"], mae["high"]) == (4, 9), "two people: the extremes are one of them alone"
-        assert found["cs5"]["value"] == pytest.approx(1 / 3, abs=1e-4) and found["gender_accuracy"][
-            "value"
-        ] == pytest.approx(2 / 3, abs=1e-4)
+        assert mae.value == pytest.approx((2 + 6 + 9) / 3, abs=1e-4) and mae.n == 3
+        assert mae.fold_mean == pytest.approx(
+            (4 + 9) / 2, abs=1e-4
+        ) and mae.fold_sd == pytest.approx(np.std([4, 9], ddof=1), abs=1e-4)
+        assert (mae.low, mae.high) == (4, 9), "two people: the extremes are one of them alone"
+        assert found["cs5"].value == pytest.approx(1 / 3, abs=1e-4) and found[
+            "gender_accuracy"
+        ].value == pytest.approx(2 / 3, abs=1e-4)
 
     def test_fold_rows_and_a_single_fold(self) -> None:
         rows = by_fold(self.truth, self.guesses, self.parts)
@@ -374,7 +376,7 @@ class TestNumbers:
             ("a", 2, 2, 4.0),
             ("b", 2, 2, 9.0),
         ]
-        assert score(self.truth, self.guesses, self.parts[:1])["mae"]["fold_sd"] is None
+        assert score(self.truth, self.guesses, self.parts[:1])["mae"].fold_sd is None
 
     def test_groups_are_the_sets_own(self) -> None:
         truth = replace(
@@ -382,11 +384,11 @@ class TestNumbers:
         )
         found = score(truth, replace(self.guesses, group=np.array([0, 4, 1, 2])), self.parts)
         assert (
-            found["adience8_accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-4)
-            and found["adience8_accuracy"]["n"] == 3
+            found["adience8_accuracy"].value == pytest.approx(1 / 3, abs=1e-4)
+            and found["adience8_accuracy"].n == 3
         )
         assert (
-            found["adience8_one_off"]["value"] == pytest.approx(2 / 3, abs=1e-4)
+            found["adience8_one_off"].value == pytest.approx(2 / 3, abs=1e-4)
             and "fairface9_accuracy" not in found
         )
 
@@ -415,7 +417,7 @@ class TestNumbers:
         assert alone.high - alone.low == pytest.approx(single.high - single.low, rel=0.1)
         assert bootstrap_mean(np.array([np.nan]), who=np.array(["a"])) is None
 
-    def test_pictures_left_out_leave_their_folds(self) -> None:
+    def test_images_left_out_leave_their_folds(self) -> None:
         folds = PROTOCOLS["leave_one_person_out"](
             [FaceRecord("x", str(row), row, "all", subject=str(row // 2)) for row in range(6)]
         )
@@ -436,7 +438,7 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
     portrait.resize((200, 200)).save(tmp_path / "FGNET" / "images" / "001A40.JPG")
     Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "FGNET" / "images" / "002A40.JPG")
     (tmp_path / "FGNET" / "images" / "003A40.JPG").write_bytes(b"not an image")
-    crops = loaded_crops(load_set(tmp_path / "FGNET"), "fgnet", SPEC)
+    crops = loaded_crops(load_dataset(tmp_path / "FGNET"), "fgnet", SPEC)
     assert crops.kept.tolist() == [True, False, False] and crops.pixels.shape == (1, 32, 32, 3)
     assert crops.how == "photographs by the largest face detected: 1"
     assert [skip.reason for skip in crops.left_out] == [
@@ -448,7 +450,7 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
 def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(
     tmp_path: Path, faces: None
 ) -> None:
-    loaded = load_set(samples.write_adience(tmp_path / "adience"))
+    loaded = load_dataset(samples.write_adience(tmp_path / "adience"))
     samples.put(Path(loaded.root), loaded.records[3].file, one_colour())
     marked = replace(
         loaded, records=(replace(loaded.records[0], landmarks=TEMPLATE), *loaded.records[1:])
@@ -513,7 +515,7 @@ class TestByCommand:
             np.mean(folds), abs=1e-4
         )
         (row,) = read_protocols(reports)
-        assert row["no_face"] == 0 and row["metrics"] == report["metrics"] and "by_fold" not in row
+        assert not row.left_out and to_json(row) == report
 
     def test_adience_with_the_papers_two_values(
         self, tmp_path: Path, publish: Publish, faces: None
@@ -522,7 +524,7 @@ class TestByCommand:
         report = run_protocol_of(
             "fresh", "five_folds", "adience", write_adience(tmp_path / "adience", people=4)
         )
-        assert {"adience8_accuracy", "gender_accuracy"} <= set(report["own_readout"]), (
+        assert {"adience8_accuracy", "gender_accuracy"} <= set(report.own_readout), (
             "it names Adience's groups itself"
         )
 
@@ -573,11 +575,11 @@ class TestByCommand:
         report = run_protocol_of(
             "fresh", "leave_one_person_out", "fgnet", write_fgnet(tmp_path / "FGNET")
         )
-        assert report["n"] == 20 and report["folds"] == 5 and report["resampled"] == "persons"
-        assert report["left_out"] == [{"file": "images/004A50.JPG", "reason": "no face was found"}]
-        assert report["pictures"] == "photographs by the largest face detected: 20"
-        assert report["metrics"]["mae"]["value"] < 12 and report["metrics"]["mae"]["n"] == 20
-        assert report["own_readout"]["mae"]["n"] == 20 and set(report["strengths"]) == {"age"}
+        assert report.n == 20 and report.folds == 5 and report.resampled == "persons"
+        assert report.left_out == (LeftOut("images/004A50.JPG", "no face was found"),)
+        assert report.pictures == "photographs by the largest face detected: 20"
+        assert report.metrics["mae"].value < 12 and report.metrics["mae"].n == 20
+        assert report.own_readout["mae"].n == 20 and set(report.strengths) == {"age"}
 
     def test_nothing_is_written_without_save(
         self, tmp_path: Path, publish: Publish, faces: None
@@ -614,12 +616,12 @@ class TestByCommand:
             and "Traceback" not in result.output
         )
 
-    def test_missing_pictures_and_another_set(
+    def test_missing_images_and_another_set(
         self, tmp_path: Path, publish: Publish, faces: None
     ) -> None:
         publish("utkface")
         root = write_adience(tmp_path / "adience", people=2)
-        with pytest.raises(ConfigError, match="holds the set 'adience', not 'fairface'"):
+        with pytest.raises(ConfigError, match="contains the dataset 'adience', not 'fairface'"):
             run_protocol_of("fresh", "official_train_val", "fairface", root)
         next(root.rglob("*_o.jpg")).unlink()
         with pytest.raises(DatasetError, match="1 of 20 images of adience are missing"):
@@ -627,11 +629,11 @@ class TestByCommand:
 
 
 def run_protocol_of(
-    weights: str, protocol: str, set_name: str, data: Path | None = None
-) -> dict[str, Any]:
+    weights: str, protocol: str, dataset_name: str, data: Path | None = None
+) -> ProtocolReport:
     from agegender_core.inference.model_zoo import find_weights
 
-    return run_protocol(find_weights(weights), protocol, set_name, data)
+    return run_protocol(find_weights(weights), protocol, dataset_name, data)
 
 
 class TestWhatTheWeightsHaveSeen:
@@ -653,17 +655,13 @@ class TestWhatTheWeightsHaveSeen:
         write_set(drawn_sets, "utkface", count=400)
         publish("all_age_faces")
         report = run_protocol_of("fresh", "stratified_age_bins", "utkface")
-        assert (
-            report["n"] == 20
-            and report["fitted_on_seen"] == 0
-            and report["metrics"]["mae"]["n"] == 20
-        )
-        assert report["pictures"] == "face chips aligned by the set's landmarks"
+        assert report.n == 20 and report.fitted_on_seen == 0 and report.metrics["mae"].n == 20
+        assert report.pictures == "face chips aligned by the set's landmarks"
         publish("utkface")
         report = run_protocol_of("fresh", "our_splits", "utkface")
-        assert report["n"] == 80 and report["fitted_on_seen"] == 240
+        assert report.n == 80 and report.fitted_on_seen == 240
 
-    def test_pictures_in_a_layout_are_known_by_their_names(
+    def test_images_in_a_layout_are_known_by_their_names(
         self, drawn_sets: Path, tmp_path: Path, publish: Publish
     ) -> None:
         entry = publish("utkface")
@@ -709,22 +707,16 @@ class TestWhatTheWeightsHaveSeen:
         folder.mkdir()
         write_set(folder, "faces", count=60)
         report = run_protocol_of("fresh", "our_splits", "faces", folder / "faces.parquet")
-        assert (
-            report["set"] == "faces"
-            and "rests on the word" in report["notes"][0]
-            and report["n"] == 12
-        )
-        with pytest.raises(ConfigError, match="holds the set 'utkface', not 'faces'"):
+        assert report.set == "faces" and "is the claim" in report.notes[0] and report.n == 12
+        with pytest.raises(ConfigError, match="contains the dataset 'utkface', not 'faces'"):
             run_protocol_of("fresh", "our_splits", "faces", drawn_sets / "utkface.parquet")
 
 
 @pytest.mark.data
 def test_saved_reports_of_fgnet_are_clean() -> None:
     for row in read_protocols(ROOT / "reports"):
-        assert row["metrics"] and row["n"] > 0 and set(row["own_readout"]) <= set(row["metrics"])
-        if row["set"] == "fgnet":
+        assert row.metrics and row.n > 0 and set(row.own_readout) <= set(row.metrics)
+        if row.set == "fgnet":
             assert (
-                row["folds"] == 82
-                and row["n"] + row["no_face"] == 1002
-                and row["resampled"] == "persons"
+                row.folds == 82 and row.n + len(row.left_out) == 1002 and row.resampled == "persons"
             )

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from agegender_core.evaluation.metrics import METRICS, YEARS
+from agegender_core.evaluation.report_types import Estimate
 from agegender_core.evaluation.summaries import SUMMARIES
 from agegender_core.output.metric_formats import (
     METRIC_FORMATS,
@@ -77,13 +78,9 @@ def test_values_as_shown() -> None:
 
 
 def test_estimates_as_shown() -> None:
-    found = {"value": 5.04, "low": 4.9, "high": 5.2}
+    found = Estimate(5.04, 4.9, 5.2, 9)
     assert shown_estimate(found, "mae") == "5.04 (4.90–5.20)" and shown_estimate(None, "mae") == "–"
+    assert shown_estimate(Estimate(-0.59, -0.83, -0.35, 9), "bias") == "-0.59 (-0.83 to -0.35)"
     assert (
-        shown_estimate({"value": -0.59, "low": -0.83, "high": -0.35}, "bias")
-        == "-0.59 (-0.83 to -0.35)"
-    )
-    assert (
-        shown_measured({"value": 0.935, "low": 0.926, "high": 0.944}, "gender_accuracy")
-        == "93.5 % (92.6–94.4)"
+        shown_measured(Estimate(0.935, 0.926, 0.944, 9), "gender_accuracy") == "93.5 % (92.6–94.4)"
     )

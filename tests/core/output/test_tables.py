@@ -273,7 +273,7 @@ class TestAnnotate:
         assert first[1] < 200 - 5, "the first label is above its box"
         assert second[3] > 260 + 5, "the second one has gone below"
 
-    def test_letters_and_lines_grow_with_the_picture(self):
+    def test_letters_and_lines_grow_with_the_image(self):
         small, large = (
             touched(a.image, annotate(a)).sum() / a.image.width**2
             for a in (analysis(500, 500), analysis(2500, 2500))
@@ -281,7 +281,7 @@ class TestAnnotate:
         assert 0.4 < large / small < 2.5
 
     @pytest.mark.parametrize("turned", [90, 180, 270])
-    def test_turned_pictures_are_shown_upright_with_boxes_on_the_faces(self, turned):
+    def test_turned_images_are_shown_upright_with_boxes_on_the_faces(self, turned):
         image = Image.new("RGB", (640, 480))
         box = (400, 60, 520, 140)
         image.paste((250, 250, 250), box)
@@ -314,7 +314,7 @@ class TestAnnotate:
             "box_xyxy"
         ] == list(box)
 
-    def test_upright_pictures_stay_as_they_are(self):
+    def test_upright_images_stay_as_they_are(self):
         answer = analysis(faces=2)
         assert answer.upright() is answer and annotate(answer).size == (640, 480)
 

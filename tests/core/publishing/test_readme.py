@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.published_results import CLAIMS, SET_TITLES, SYSTEMS
+from agegender_core.evaluation.published_results import CLAIMS, DATASET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import read_reports
+from agegender_core.evaluation.report_types import (
+    BenchReport,
+    Estimate,
+    EvaluationReport,
+    ModelTiming,
+)
 from agegender_core.inference.decoding import DecodingSpec, decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, write_manifest
 from agegender_core.models import architectures
+from agegender_core.output.json_records import to_json
 from agegender_core.publishing.attention_tables import faithful_table
 from agegender_core.publishing.comparison_tables import (
     HEADLINES,
@@ -34,21 +41,18 @@ from agegender_core.publishing.readme import (
 )
 from agegender_core.publishing.rival_claims import RIVAL_TABLES, rival_claims_table, rival_rows
 
-MAE = {"value": 5.04, "low": 4.9, "high": 5.2, "n": 3134}
-REPORT = {
-    "weights": "net",
-    "weights_sha256": "abc",
-    "set": "utkface",
-    "split": "test",
-    "n": 3134,
-    "no_face": 0,
-    "how": "chips",
-    "metrics": {
-        "mae": MAE,
-        "gender_accuracy": {"value": 0.935, "low": 0.926, "high": 0.944, "n": 3134},
-    },
-    "slices": {},
-}
+MAE = Estimate(5.04, 4.9, 5.2, 3134)
+REPORT = EvaluationReport(
+    weights="net",
+    weights_sha256="abc",
+    set="utkface",
+    split="test",
+    n=3134,
+    no_face=0,
+    how="chips",
+    metrics={"mae": MAE, "gender_accuracy": Estimate(0.935, 0.926, 0.944, 3134)},
+    slices={},
+)
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
     reports, weights = tmp_path / "reports", tmp_path / "weights"
     (reports / "net" / "utkface").mkdir(parents=True)
     weights.mkdir()
-    (reports / "net" / "utkface" / "metrics.json").write_text(json.dumps(REPORT))
+    (reports / "net" / "utkface" / "metrics.json").write_text(json.dumps(to_json(REPORT)))
     training = {
         "sets": ["utkface"],
         "split": "train",
@@ -134,7 +138,7 @@ def test_a_claim_never_stands_in_a_measured_cell(project: tuple[Path, Path, Path
         [entry],
         read_reports(reports),
         [],
-        {"rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.5}]},
+        BenchReport(rows=(ModelTiming("net", "network, one face, two views", 2.5, 3.0),)),
     )
     for line in comparison_table(rows).splitlines()[2:]:
         _, _, _, claimed, measured, *_ = (cell.strip() for cell in line.split("|"))
@@ -147,9 +151,7 @@ def test_the_table_names_weights_set_split_n_interval_size_and_speed(
     project: tuple[Path, Path, Path],
 ) -> None:
     _, reports, weights = project
-    bench = {
-        "rows": [{"weights": "net", "what": "network, one face, two views", "median_ms": 2.54}]
-    }
+    bench = BenchReport(rows=(ModelTiming("net", "network, one face, two views", 2.54, 3.0),))
     lines = comparison_table(
         comparison_rows(list_weights(weights), read_reports(reports), [], bench)
     ).splitlines()
@@ -210,16 +212,16 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         for kind in ("spatial", "ran", "annex", "mixed")
     ]
     found = [
-        REPORT
-        | {
-            "weights": item.name,
-            "gates": {"attention1": 0.25} if item.options["gated"] else {},
-        }
+        dataclasses.replace(
+            REPORT,
+            weights=item.name,
+            gates={"attention1": 0.25} if item.options["gated"] else {},
+        )
         for item in made
     ]
     looked = {
         "weights": "gra_net_ablation_spatial",
-        "set": REPORT["set"],
+        "set": REPORT.set,
         "activity": {"attention1": {"saturated": 0.126}},
         "changes": [
             {"block": "all", "change": "off", "mae": None},
@@ -228,7 +230,7 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
     }
     rows = ablation_rows([entry, *made], [REPORT, *found], [looked])
     order = ["mixed", "annex", "spatial", "ran"]
-    assert [row["weights"] for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
+    assert [row.weights for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
     table = ablation_table(rows)
     (spatial,) = (line for line in table.splitlines() if line.startswith("| spatial"))
     assert "| 13 % | +0.40 (+0.30 to +0.50) years |" in spatial and "| – | – |" in table
@@ -240,7 +242,7 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         and "3.23 with gates, 4.05 without" in table
     )
     assert not any(
-        row["weights"] in {item.name for item in made}
+        row.weights in {item.name for item in made}
         for row in comparison_rows(made, found, [], None)
     )
 
@@ -281,7 +283,7 @@ def test_claims_are_those_of_known_systems_sets_and_metrics() -> None:
     for claim in CLAIMS:
         assert (
             claim.system in SYSTEMS
-            and claim.set in SET_TITLES
+            and claim.set in DATASET_TITLES
             and claim.metric in HEADLINES
             and claim.source
         )
@@ -296,7 +298,7 @@ def test_what_papers_say_of_others_is_whole_and_apart() -> None:
     for table in RIVAL_TABLES:
         assert (
             table.system in SYSTEMS
-            and table.set in SET_TITLES
+            and table.set in DATASET_TITLES
             and table.metric in HEADLINES
             and len(table.rows) >= 4
         )
@@ -330,11 +332,13 @@ def test_reports_read_otherwise_than_the_manifest_are_refused(
     root, reports, weights = project
     path = reports / "net" / "utkface" / "metrics.json"
     path.write_text(
-        json.dumps(REPORT | {"decoding": decoding_dict(list_weights(weights)[0].decoding)})
+        json.dumps(to_json(REPORT) | {"decoding": decoding_dict(list_weights(weights)[0].decoding)})
     )
     update_all(root, reports, weights)
     path.write_text(
-        json.dumps(REPORT | {"decoding": {"kind": "distribution", "gender_temperature": 3.0}})
+        json.dumps(
+            to_json(REPORT) | {"decoding": {"kind": "distribution", "gender_temperature": 3.0}}
+        )
     )
     with pytest.raises(ConfigError, match="net on utkface"):
         update_all(root, reports, weights)
@@ -343,10 +347,12 @@ def test_reports_read_otherwise_than_the_manifest_are_refused(
 def test_cards_say_where_the_interval_holds(project: tuple[Path, Path, Path]) -> None:
     weights = project[2]
     held = {
-        "interval_coverage": {"value": 0.81, "low": 0.78, "high": 0.84, "n": 412},
-        "interval_width": {"value": 11.6, "low": 1, "high": 2, "n": 412},
+        "interval_coverage": Estimate(0.81, 0.78, 0.84, 412),
+        "interval_width": Estimate(11.6, 1, 2, 412),
     }
-    report = REPORT | {"slices": {"age_answered": {"0-9": held}, "race": {"White": held}}}
+    report = dataclasses.replace(
+        REPORT, slices={"age_answered": {"0-9": held}, "race": {"White": held}}
+    )
     entry = dataclasses.replace(
         list_weights(weights)[0], decoding=DecodingSpec(coverage=0.8, margins=((0.0, 0.5, 1.25),))
     )
@@ -363,7 +369,7 @@ def test_cards_say_where_the_interval_holds(project: tuple[Path, Path, Path]) ->
 def test_reports_of_other_weights_are_refused(project: tuple[Path, Path, Path]) -> None:
     root, reports, weights = project
     path = reports / "net" / "utkface" / "metrics.json"
-    path.write_text(json.dumps(REPORT | {"weights_sha256": "other"}))
+    path.write_text(json.dumps(to_json(REPORT) | {"weights_sha256": "other"}))
     with pytest.raises(ConfigError, match="net on utkface"):
         update_all(root, reports, weights)
 

@@ -84,7 +84,7 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     )
 
 
-def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
+def test_beginning_again_begins_the_log_again(places: Path) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     counts = []
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
     assert counts[0] == counts[1] > 0
 
 
-def test_watched_pictures_do_not_change_what_is_learned(places: Path) -> None:
+def test_watched_images_do_not_change_what_is_learned(places: Path) -> None:
     found = []
     for watch in (0, 20):
         recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.watch": watch})

@@ -33,6 +33,7 @@ from agegender_core.inference.model_zoo import (
 from agegender_core.inference.quantization import pack, unpack
 from agegender_core.labels import FAIRFACE_RACES, race_set
 from agegender_core.models import create_model
+from agegender_core.output.json_records import to_json
 from agegender_core.publishing.publish import publish, recalibrate
 from agegender_core.publishing.readme import model_card
 from agegender_core.training import crop_dataset
@@ -505,15 +506,13 @@ def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path)
     report = evaluate(entry, "fairface", tmp_path / "reports")
     folder = tmp_path / "reports" / entry.name / "fairface"
     table = pd.read_parquet(folder / "predictions.parquet")
-    assert tuple(table.columns) == PREDICTION_COLUMNS and len(table) == report["n"]
-    assert json.loads((folder / "metrics.json").read_text()) == report
-    assert report["metrics"]["gender_accuracy"]["value"] > 0.8, (
-        "the drawn background tells the gender"
-    )
+    assert tuple(table.columns) == PREDICTION_COLUMNS and len(table) == report.n
+    assert json.loads((folder / "metrics.json").read_text()) == to_json(report)
+    assert report.metrics["gender_accuracy"].value > 0.8, "the drawn background tells the gender"
     assert {"fairface9_accuracy", "race_accuracy"} <= set(
-        report["metrics"]
-    ) and "mae" not in report["metrics"]
-    assert set(report["slices"]) == {"age", "gender", "race"} and "gender_gap" in report["metrics"]
+        report.metrics
+    ) and "mae" not in report.metrics
+    assert set(report.slices) == {"age", "gender", "race"} and "gender_gap" in report.metrics
 
 
 @pytest.mark.parametrize(
@@ -555,8 +554,8 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
         and entry.decoding.half_width is None
     )
     report = evaluate(entry, "all_age_faces", tmp_path / "reports")
-    assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report["metrics"])
-    assert "fairface9_accuracy" not in report["metrics"]
+    assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report.metrics)
+    assert "fairface9_accuracy" not in report.metrics
 
 
 def test_random_split_keeps_sizes_and_mixes_images(drawn_sets: Path) -> None:
@@ -588,13 +587,13 @@ def test_leakage_is_measured_by_each_split_and_earlier_runs_are_kept(
     )
     run_leakage(recipe, runs, reports, changes, ("random",), say=lambda text: None)
     found = run_leakage(recipe, runs, reports, changes, ("leak_free",), say=lambda text: None)
-    assert json.loads((reports / "leakage.json").read_text()) == found
-    assert [run["split"] for run in found["runs"]] == ["leak_free", "random"]
-    for run in found["runs"]:
-        counts = [run[name]["n"] for name in ("mae_with_twin", "mae_without_twin") if run[name]]
-        assert sum(counts) == run["mae"]["n"] > 0 and 0 <= run["gender_accuracy"]["value"] <= 1
+    assert json.loads((reports / "leakage.json").read_text()) == to_json(found)
+    assert [run.split for run in found.runs] == ["leak_free", "random"]
+    for run in found.runs:
+        counts = [part.n for part in (run.mae_with_twin, run.mae_without_twin) if part]
+        assert sum(counts) == run.mae.n > 0 and 0 <= run.gender_accuracy.value <= 1
     again = run_leakage(recipe, runs, reports, changes, ("leak_free",), say=lambda text: None)
-    assert len(again["runs"]) == 2, "the same recipe and split is replaced"
+    assert len(again.runs) == 2, "the same recipe and split is replaced"
     with pytest.raises(ConfigError, match="not to be published"):
         publish(runs / "leakage_multitask_cnn_dist_random", folder=tmp_path / "weights")
 

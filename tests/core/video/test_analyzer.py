@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agegender_core.benchmarks.video import film, watch
+from agegender_core.benchmarks.video import drawn_video, watch
 from agegender_core.inference.model_zoo import list_weights
 from agegender_core.output.drawing import colour_of
 from agegender_core.types import Face
@@ -223,7 +223,7 @@ def test_the_real_network_on_a_video_of_the_portrait() -> None:
 
     analyser = LiveAnalyser(load_predictor())
     ages, identities = [], set()
-    for index, image in enumerate(film(2, seconds=3, fps=15)):
+    for index, image in enumerate(drawn_video(2, seconds=3, fps=15)):
         frame = analyser.analyse(image, index / 15)
         identities |= {track.id for track in frame.tracks}
         ages += [track.answer.years for track in frame.answered()]
@@ -235,10 +235,10 @@ def test_the_bench_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agegender_core.benchmarks.video.LOOP_SECONDS", 1)
     row = watch(Network(), 1, 1.0)
     assert (
-        row["fps"] > 0
-        and row["identities"] <= 1
-        and 0 < row["detected_share"] <= 1
-        and row["age_jump_single_looks"] == 0
+        row.fps > 0
+        and row.identities <= 1
+        and 0 < row.detected_share <= 1
+        and row.age_jump_single_looks == 0
     )
 
 

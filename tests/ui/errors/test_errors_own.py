@@ -13,7 +13,7 @@ import pytest
 
 from agegender_core.analysis import user_upload
 from agegender_core.analysis.user_set import Job
-from agegender_core.analysis.user_upload import read_own
+from agegender_core.analysis.user_upload import read_user_dataset
 from agegender_core.errors import DatasetError, DetectorError
 from tests.support.errors_page import png, texts, tile_keys
 from tests.support.pages import Backend
@@ -41,7 +41,7 @@ FILES = {
 
 
 def test_own_set_by_names_lists_what_is_bad() -> None:
-    own = read_own([("mine.zip", utkface_zip(FILES))])
+    own = read_user_dataset([("mine.zip", utkface_zip(FILES))])
     assert [(record.age, record.gender, record.race) for record in own.records] == [
         (26, "Female", "Asian"),
         (31, "Male", "White"),
@@ -67,7 +67,7 @@ def test_own_set_by_csv() -> None:
         "c.jpg": png((3, 3, 3)),
         "d.jpg": png((4, 4, 4)),
     }
-    own = read_own([("labels.csv", table.encode()), *given.items()])
+    own = read_user_dataset([("labels.csv", table.encode()), *given.items()])
     assert [
         (record.file, record.age, record.age_range, record.gender) for record in own.records
     ] == [
@@ -88,11 +88,11 @@ def test_own_set_by_csv() -> None:
 )
 def test_sets_that_cannot_be_used_at_all(files: list[tuple[str, bytes]]) -> None:
     with pytest.raises(DatasetError, match="CSV"):
-        read_own(files)
+        read_user_dataset(files)
 
 
 def test_a_set_stopped_half_way_keeps_what_was_seen() -> None:
-    own = read_own([("mine.zip", utkface_zip(FILES))])
+    own = read_user_dataset([("mine.zip", utkface_zip(FILES))])
     job = Job(own, "first")
     job.step(Backend())
     job.step(Backend())
@@ -111,7 +111,7 @@ def test_a_set_stopped_half_way_keeps_what_was_seen() -> None:
 
 
 def test_a_picture_the_detector_fails_on_is_listed_and_the_run_goes_on() -> None:
-    own = read_own([("mine.zip", utkface_zip(FILES))])
+    own = read_user_dataset([("mine.zip", utkface_zip(FILES))])
     first = own.records[0].file
 
     class Stumbles(Backend):
@@ -136,15 +136,15 @@ def test_too_much_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda archive, item: read.append(item.filename) or member(archive, item),
     )
     bomb = {f"{age}_0_0_20170101.jpg": bytes(3000) for age in (20, 30, 40)}
-    own = read_own([("mine.zip", utkface_zip(bomb))])
+    own = read_user_dataset([("mine.zip", utkface_zip(bomb))])
     assert (
         len(own.records) == len(read) == 1
         and len(own.bad) == 2
-        and "give a part of the set" in own.bad[0].reason
+        and "upload a part of the dataset" in own.bad[0].reason
     )
     monkeypatch.setattr("agegender_core.analysis.user_upload.MAX_BYTES", 2000)
     with pytest.raises(DatasetError, match="larger than"):
-        read_own([("mine.zip", utkface_zip(bomb))])
+        read_user_dataset([("mine.zip", utkface_zip(bomb))])
 
 
 def test_damaged_uploads_are_named() -> None:
@@ -153,14 +153,14 @@ def test_damaged_uploads_are_named() -> None:
     )
     broken = bytearray(whole)
     broken[60:90] = bytes(30)
-    own = read_own([("mine.zip", bytes(broken)), ("half.zip", whole[: len(whole) // 2])])
+    own = read_user_dataset([("mine.zip", bytes(broken)), ("half.zip", whole[: len(whole) // 2])])
     assert [record.age for record in own.records] == [30]
     assert {skip.file: skip.reason for skip in own.bad} == {
         "20_0_0_20170101.jpg": "cannot be unpacked: the zip is damaged there",
         "half.zip": "not a zip, or a damaged one",
     }
     with pytest.raises(DatasetError, match="line of more than 20,000 characters"):
-        read_own(
+        read_user_dataset(
             [("labels.csv", b"file,age\n" + b"a" * 200_000 + b",3\n"), ("a.jpg", png((1, 2, 3)))]
         )
 

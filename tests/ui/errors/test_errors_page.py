@@ -14,7 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from agegender_core.analysis import plot_data
 from agegender_core.analysis.filters import Filter
-from agegender_core.analysis.label_issues import TWIN_COLUMNS, label_suspects, twins_path
+from agegender_core.analysis.label_issues import (
+    DUPLICATE_COLUMNS,
+    duplicates_path,
+    find_label_issues,
+)
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from agegender_core.analysis.quality_slices import condition_table
@@ -432,9 +436,9 @@ def disputed_children(reports: Path) -> None:
             "Black",
         ),
     ]
-    path = twins_path(reports, "utkface")
+    path = duplicates_path(reports, "utkface")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(pairs, columns=list(TWIN_COLUMNS)).to_parquet(path, index=False)
+    pd.DataFrame(pairs, columns=list(DUPLICATE_COLUMNS)).to_parquet(path, index=False)
 
 
 def door_keys(app: AppTest) -> list[str]:
@@ -565,7 +569,7 @@ def test_tiles_whose_label_most_models_dispute_carry_a_badge(
 ) -> None:
     disputed = gallery.label_disputes(scope)
     assert disputed[7].startswith("age"), "two of three are off by 58 years there"
-    suspects = set(label_suspects(scope.table, "age", agreeing=2)["row"])
+    suspects = set(find_label_issues(scope.table, "age", agreeing=2)["row"])
     assert {row for row, tasks in enumerate(disputed) if "age" in tasks} == suspects
     app = open_page(set="utkface")
     assert ":orange-badge[:material/flag: age" in app.button(key="errors-tile-all-7").label

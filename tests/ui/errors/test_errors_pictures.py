@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from agegender_core.analysis.image_quality_run import conditions_path
-from agegender_core.analysis.label_issues import TWIN_COLUMNS, twins_path
-from agegender_core.datasets.readers import load_set
+from agegender_core.analysis.label_issues import DUPLICATE_COLUMNS, duplicates_path
+from agegender_core.datasets.readers import load_dataset
 from tests.support import reader_samples
 from tests.support.errors_page import ROWS, png, texts, write_pictures
 from tests.support.pages import alerts
@@ -82,7 +82,7 @@ def test_fairface_in_other_layouts(
         source = source.with_suffix(".parquet")
     else:
         reader_samples.write_hub(source)
-        files = [record.file for record in load_set(source).records if record.split == "val"]
+        files = [record.file for record in load_dataset(source).records if record.split == "val"]
     rename(reports / "first" / "fairface" / "predictions.parquet", files)
     monkeypatch.setenv("AGEGENDER_PICTURES", f"any;fairface={source}")
     app = open_page(set="fairface", sort="file")
@@ -136,7 +136,7 @@ def test_a_source_of_another_set_is_told(
 
 def test_a_picture_of_another_folder_is_not_taken_for_it(tmp_path: Path) -> None:
     reader_samples.write_fairface(tmp_path)
-    loaded = load_set(tmp_path)
+    loaded = load_dataset(tmp_path)
     found = image_sources.LayoutImages(
         loaded, image_sources.endings(loaded.records), NoImages("gone"), "x"
     )
@@ -210,9 +210,9 @@ def twins(reports: Path) -> None:
             "Black",
         ),
     ]
-    path = twins_path(reports, "utkface")
+    path = duplicates_path(reports, "utkface")
     path.parent.mkdir(parents=True)
-    pd.DataFrame(rows, columns=list(TWIN_COLUMNS)).to_parquet(path, index=False)
+    pd.DataFrame(rows, columns=list(DUPLICATE_COLUMNS)).to_parquet(path, index=False)
 
 
 def test_near_duplicates_stand_side_by_side(
@@ -252,7 +252,7 @@ def test_damaged_tables_of_reports_are_told_and_the_page_stands(
     reports: Path, open_page: Any
 ) -> None:
     twins(reports)
-    twins_path(reports, "utkface").write_bytes(b"PAR1 no more")
+    duplicates_path(reports, "utkface").write_bytes(b"PAR1 no more")
     app = open_page(set="utkface", view="duplicates")
     assert "cannot be read" in alerts(app) and str(reports) not in alerts(app)
     app = open_page(set="utkface", view="suspects")
@@ -291,7 +291,7 @@ def test_pictures_outside_of_the_source_are_not_read(tmp_path: Path) -> None:
     link, within = inner.with_name("33_1_2_20170101.jpg"), inner.with_name("34_1_2_20170101.jpg")
     link.symlink_to(outside)
     within.symlink_to(inner)
-    loaded = load_set(source)
+    loaded = load_dataset(source)
     found = image_sources.LayoutImages(
         loaded, image_sources.endings(loaded.records), NoImages("gone"), "x"
     )

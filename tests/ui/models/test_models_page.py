@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agegender_core.evaluation.report_types import Estimate, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from tests.support.pages import Backend
@@ -43,15 +44,19 @@ def net(name: str, **changes: Any) -> ModelInfo:
     return ModelInfo(name=name, **(fixed | more | changes))
 
 
-def report(name: str, value: float, metric: str = "mae") -> dict[str, Any]:
-    estimate = {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 3134}
-    return {
+def report(name: str, value: float, metric: str = "mae", **changes: Any) -> EvaluationReport:
+    fixed: dict[str, Any] = {
         "weights": name,
+        "weights_sha256": "y",
         "set": "utkface",
         "split": "test",
         "n": 3134,
-        "metrics": {metric: estimate},
+        "no_face": 0,
+        "how": "chips",
+        "metrics": {metric: Estimate(value, value - 0.1, value + 0.1, 3134)},
+        "slices": {},
     }
+    return EvaluationReport(**(fixed | changes))
 
 
 @pytest.fixture
@@ -128,11 +133,13 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
         "recipe": "r",
         "split": "random",
         "minutes": 6.0,
+        "pictures": 5,
         "pictures_seen": 10,
         "mae": estimate,
         "mae_without_twin": estimate,
     }
-    (tmp_path / "leakage.json").write_text(json.dumps({"runs": [run | {"mae_with_twin": None}]}))
+    leakage = {"set": "utkface", "runs": [run | {"mae_with_twin": None}]}
+    (tmp_path / "leakage.json").write_text(json.dumps(leakage))
     two.installed.append(
         net(
             "gra_net_ablation_channel",
@@ -141,7 +148,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
             for_comparison=True,
         )
     )
-    made = report("gra_net_ablation_channel", 7.0) | {"gates": {"attention1": 0.125}}
+    made = report("gra_net_ablation_channel", 7.0, gates={"attention1": 0.125})
     tables.reports = lambda: [made]  # the fixture's monkeypatch puts the real one back
     app.run()
     shown = frames(app)
@@ -258,16 +265,13 @@ def test_without_weights_the_page_says_so(backend: Backend, open_app: Any) -> No
     assert not app.exception and (app.error or app.warning or app.info or app.markdown)
 
 
-def claim_reports() -> list[dict[str, Any]]:
+def claim_reports() -> list[EvaluationReport]:
     """A model that misses its paper's claim on age and one that beats its own on gender."""
-    good = {"value": 0.95, "low": 0.94, "high": 0.96, "n": 3134}
-    return [
-        report("beta", 6.0),
-        {
-            **report("gamma", 8.5),
-            "metrics": {"mae": report("", 8.5)["metrics"]["mae"], "gender_accuracy": good},
-        },
-    ]
+    both = {
+        "mae": Estimate(8.5, 8.4, 8.6, 3134),
+        "gender_accuracy": Estimate(0.95, 0.94, 0.96, 3134),
+    }
+    return [report("beta", 6.0), report("gamma", 8.5, metrics=both)]
 
 
 def claim_pairs() -> list[claims.Pair]:

@@ -1,0 +1,284 @@
+"""What the files in ``reports/`` contain, as types; ``json_records`` reads and writes them.
+
+Field names are the files' keys. A field with a default may be missing in a file. Imports nothing
+heavy: pages read reports too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from agegender_core.output.json_records import to_json
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``value`` with the bounds of its 95 % bootstrap interval, over ``n`` images."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def rounded(self) -> Self:
+        """To 5 digits, as reports store it."""
+        ends = {name: round(getattr(self, name), 5) for name in ("value", "low", "high")}
+        return replace(self, **ends)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready mapping, rounded."""
+        return to_json(self.rounded())
+
+
+@dataclass(frozen=True)
+class FoldedEstimate(Estimate):
+    """Adds mean and standard deviation over the folds; ``fold_sd``: None for a single fold."""
+
+    fold_mean: float
+    fold_sd: float | None
+
+
+Estimates = dict[str, Estimate]
+"""By metric."""
+
+
+@dataclass(frozen=True)
+class DecadeDigit:
+    """Where an age made of decade and digit goes wrong.
+
+    ``decade_accuracy``: share of correct decades. ``digit_mae``: error of the last digit, 0 to 9.
+    ``perfect_decades``, ``perfect_digits``: mean absolute error in years if one part were always
+    correct and the other as it is. ``digits_answered``, ``digits_true``: (10,) share of each digit.
+    """
+
+    decade_accuracy: Estimate
+    digit_mae: Estimate
+    perfect_decades: Estimate
+    perfect_digits: Estimate
+    digits_answered: tuple[float, ...]
+    digits_true: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReport:
+    """``metrics.json``: one model on one test split.
+
+    ``no_face``: images in which no face was detected. ``how``: in words. ``decoding``: how logits
+    were read; older reports do not have it. ``intervals``: how they were drawn. ``slices``:
+    {slicing: {slice: estimates}}. ``gates``: learned, by name. ``decade_digit``: for models that
+    estimate an age in two parts.
+    """
+
+    weights: str
+    weights_sha256: str
+    set: str
+    split: str
+    n: int
+    no_face: int
+    how: str
+    decoding: dict[str, Any] | None = None
+    intervals: str = ""
+    metrics: dict[str, Estimate]
+    slices: dict[str, dict[str, dict[str, Estimate]]]
+    decade_digit: DecadeDigit | None = None
+    gates: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that was left out, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolReport:
+    """``protocols/<protocol>_<set>.json``: a published protocol with light models on frozen
+    features.
+
+    ``metrics``: of the refitted models; ``own_readout``: of the network as it is. ``pictures``: how
+    the images were cropped, in words. ``features``: how many. ``resampled``: what intervals draw.
+    ``fitted_on_seen``: training images that the network was trained on too. ``strengths``: {task:
+    {strength: folds that chose it}}. ``by_fold``: name, sizes and metrics of every fold.
+    """
+
+    weights: str
+    weights_sha256: str
+    protocol: str
+    set: str
+    n: int
+    folds: int
+    method: str
+    pictures: str
+    features: int
+    resampled: str
+    fitted_on_seen: int
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    metrics: dict[str, FoldedEstimate]
+    own_readout: dict[str, FoldedEstimate]
+    strengths: dict[str, dict[str, int]]
+    by_fold: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageRun:
+    """A recipe trained and measured on one division of a dataset. Estimates are None where no
+    image counts for them; older runs have no ``gender_accuracy``.
+    """
+
+    recipe: str
+    split: str
+    minutes: float
+    pictures: int
+    pictures_seen: int
+    mae: Estimate | None
+    mae_with_twin: Estimate | None
+    mae_without_twin: Estimate | None
+    gender_accuracy: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class LeakageReport:
+    """``leakage.json``."""
+
+    set: str
+    runs: tuple[LeakageRun, ...]
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """One method of a paper's table. What was not run is None, and so is what is not claimed."""
+
+    name: str
+    parameters: int | None
+    input: str | None
+    median_ms: float | None
+    p90_ms: float | None
+    ratio_to_ours: float | None
+    claimed_parameters: float
+    claimed_desktop_s: float | None
+    claimed_mobile_s: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class RivalsReport:
+    """``rivals.json``: ``repeats`` runs of each network, in turn."""
+
+    machine: str
+    threads: int
+    torch: str
+    repeats: int
+    rows: tuple[RivalRow, ...]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long ``what`` takes: median and 90th percentile in milliseconds."""
+
+    what: str
+    median_ms: float
+    p90_ms: float
+
+
+@dataclass(frozen=True)
+class ModelTiming:
+    """A ``Timing`` of one model."""
+
+    weights: str
+    what: str
+    median_ms: float
+    p90_ms: float
+
+
+@dataclass(frozen=True)
+class ErrorBench:
+    """Times of the error galleries on ``pictures`` drawn images, from a process of their own."""
+
+    pictures: int
+    rows: tuple[Timing, ...]
+    peak_memory_mb: int
+
+
+@dataclass(frozen=True)
+class LiveRow:
+    """A drawn video with ``faces``. ``fps`` as watched, ``fps_possible`` without waiting for the
+    camera. ``age_jump_…``: mean change of the age in years from one estimate to the next, as shown
+    and of single estimates; ``largest_…``: the largest.
+    """
+
+    faces: int
+    fps: float
+    fps_possible: float
+    slowest_frame_ms: int
+    median_frame_ms: float
+    detected_share: float
+    identities: int
+    age_jump_shown: float
+    age_jump_single_looks: float
+    largest_jump_shown: float
+    largest_jump_single_looks: float
+
+
+@dataclass(frozen=True)
+class LiveBench:
+    """Drawn videos of ``film_fps`` frames a second."""
+
+    rows: tuple[LiveRow, ...]
+    weights: str
+    film_fps: int
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """The whole command ``batch`` on a drawn folder, its start included."""
+
+    engine: str
+    pictures: int
+    workers: int
+    seconds: float
+    pictures_a_second: float
+
+
+@dataclass(frozen=True)
+class BatchBench:
+    """``picture``: what each image is, in words."""
+
+    rows: tuple[BatchRow, ...]
+    picture: str
+    machine: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """``bench.json``: each part is there once it was measured."""
+
+    rows: tuple[ModelTiming, ...] = ()
+    threads: int | None = None
+    machine: str = ""
+    peak_memory_mb: int | None = None
+    errors: ErrorBench | None = None
+    live: LiveBench | None = None
+    batch: BatchBench | None = None
+
+
+@dataclass(frozen=True)
+class PageTiming:
+    """From a key or a click to what it shows, ``n`` times."""
+
+    what: str
+    n: int
+    median_ms: int
+    most_ms: int
+
+
+@dataclass(frozen=True)
+class PagesReport:
+    """``pages.json``: the pages in a browser."""
+
+    rows: tuple[PageTiming, ...]
+    machine: str
