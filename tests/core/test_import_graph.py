@@ -40,6 +40,7 @@ LAYERS = (
     "ui.predict",
     "ui.live",
     "ui.attention",
+    "ui.guess",
     "ui.errors",
     "ui.gradio",
 )

@@ -19,7 +19,7 @@ from agegender_core.output.share_image import FACE_SIZE, PILLOW_FONTS, SIZE
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
-from tests.ui.conftest import Backend, entry
+from tests.ui.conftest import Backend, entry, own_answers
 from ui.predict import examples, session_results, share
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
@@ -118,55 +118,67 @@ def test_blurring_changes_the_face_and_nothing_else(
     assert (sharp[:, width:] == blurred[:, width:]).all()
 
 
-def share_keys(app: AppTest) -> list[str]:
+def downloads(app: AppTest) -> list[str]:
     return [button.key for button in app.get("download_button") if "share-" in str(button.key)]
 
 
-def test_it_is_drawn_when_it_is_opened_and_not_before(
-    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[bool] = []
-    real = share.png
-
-    def counted(*args: Any) -> bytes:
-        drawn.append(args[2])
-        return real(*args)
-
-    monkeypatch.setattr(share, "png", counted)
-    backend.predictor = FakePredictor(faces=3)
+def with_upload(open_app: Any, photo: bytes) -> AppTest:
     app = open_app()
     app.file_uploader[0].set_value([("three.png", photo, "image/png")]).run()
-    keys = [popover.proto.id for popover in app.get("popover")]
-    assert not app.exception and drawn == [] and share_keys(app) == [] and keys
-    (picture,) = {one.picture for one in app.session_state["answers"].values()} - {
-        examples.picture(examples.FIRST)
-    }
-    key = f"share-{picture.digest[:8]}-2"
-    app.session_state[key] = True
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Prediction, bool]]:
+    """What was drawn: the prediction, and whether its face was blurred."""
+    calls: list[tuple[Prediction, bool]] = []
+    real = share.png
+
+    def counted(answer: Any, prediction: Prediction, blurred: bool) -> bytes:
+        calls.append((prediction, blurred))
+        return real(answer, prediction, blurred)
+
+    monkeypatch.setattr(share, "png", counted)
+    return calls
+
+
+def test_it_is_drawn_when_it_is_asked_for_and_not_before(
+    backend: Backend, open_app: Any, photo: bytes, drawn: list[tuple[Prediction, bool]]
+) -> None:
+    backend.predictor = FakePredictor(faces=3)
+    app = with_upload(open_app, photo)
+    assert [button.key for button in app.button if str(button.key).startswith("share-")] == [
+        "share-1",
+        "share-2",
+        "share-3",
+    ]
+    assert drawn == [] and downloads(app) == []
+    app.button(key="share-2").click().run()
+    assert not app.exception and downloads(app) == ["share-save"]
+    (answer,) = own_answers(app)
+    assert [(one is answer.predictions[1], blurred) for one, blurred in drawn] == [(True, False)]
     app.run()
-    assert not app.exception and drawn == [False] and share_keys(app) == [f"{key}-save"]
-    app.toggle(key=f"{key}-blur").set_value(True).run()
-    assert not app.exception and drawn == [False, True]
-    app.session_state[key] = False
-    app.run()
-    assert share_keys(app) == []
+    assert downloads(app) == [] and len(drawn) == 1, "the dialog is closed"
+
+
+def test_the_choice_to_blur_holds_for_the_next_face(
+    backend: Backend, open_app: Any, photo: bytes, drawn: list[tuple[Prediction, bool]]
+) -> None:
+    app = with_upload(open_app, photo)
+    app.session_state[share.BLUR] = True
+    app.button(key="share-1").click().run()
+    assert not app.exception and [blurred for _, blurred in drawn] == [True]
+    assert app.toggle(key=share.BLUR).value is True
 
 
 def test_the_session_keeps_no_image_of_it(backend: Backend, open_app: Any, photo: bytes) -> None:
-    app = open_app()
-    app.file_uploader[0].set_value([("one.png", photo, "image/png")]).run()
+    app = with_upload(open_app, photo)
     before = set(app.session_state.keys())
-    (key,) = [
-        f"share-{one.picture.digest[:8]}-1"
-        for one in app.session_state["answers"].values()
-        if not one.picture.shipped
-    ]
-    app.session_state[key] = True
-    app.run()
-    assert share_keys(app) == [f"{key}-save"]
-    new = set(app.session_state.keys()) - before
-    assert all(name.startswith(key) for name in new)
-    assert all(isinstance(app.session_state[name], bool | type(None)) for name in new)
+    app.button(key="share-1").click().run()
+    assert downloads(app) == ["share-save"]
+    new = {name: app.session_state[name] for name in app.session_state.keys() - before}
+    assert all(isinstance(value, bool | type(None)) for value in new.values()), new
 
 
 def test_the_whole_way_with_a_real_decoded_upload(backend: Backend, prediction: Prediction) -> None:

@@ -22,7 +22,6 @@ from agegender_core.types import Prediction
 from agegender_core.vision.image_io import load_image
 from ui.common import model_card, services
 from ui.common.charts import percent_words, with_en_dash
-from ui.common.messages import plain
 from ui.predict import result_card
 from ui.predict.session_results import Answer
 
@@ -31,23 +30,26 @@ if TYPE_CHECKING:
 
 PROJECT = "Age and gender from faces"
 NOT_MEASURED = "The error of this model has not been measured."
+BLUR = "share-blur"
 UNDECIDED = "Gender: too close to call."
 """A caution of the card that the line on gender says already."""
 
 
 def control(answer: Answer, number: int) -> None:
-    """The button for face ``number`` of ``answer``, counted from 1: the image is drawn when it is
-    opened.
-    """
-    key = f"share-{answer.picture.digest[:8]}-{number}"
-    opened = st.popover("Share", icon=":material/share:", key=key, on_change="rerun")
-    if not opened.open:
-        return
-    with opened:
-        blurred = st.toggle("Blur the face", key=f"{key}-blur")
-        image = png(answer, answer.predictions[number - 1], blurred)
-        words = description(answer.predictions[number - 1], blurred)
-        st.image(image, width=SIZE[0] // 2, alt=words)
+    """The button for face ``number`` of ``answer``, counted from 1."""
+    if st.button("Share", icon=":material/share:", key=f"share-{number}"):
+        dialog(answer, number)
+
+
+@st.dialog("Share this answer", width="medium")
+def dialog(answer: Answer, number: int) -> None:
+    """The image, as it is or with the face blurred, and the way to save it."""
+    blurred = st.session_state.get(BLUR, False)
+    prediction = answer.predictions[number - 1]
+    with st.container(key="share-image"):
+        image = png(answer, prediction, blurred)
+        st.image(image, width="stretch", alt=description(prediction, blurred))
+    with st.container(horizontal=True, vertical_alignment="center", key="share-buttons"):
         st.download_button(
             "Save image",
             image,
@@ -56,12 +58,11 @@ def control(answer: Answer, number: int) -> None:
             icon=":material/download:",
             type="primary",
             on_click="ignore",
-            key=f"{key}-save",
-            help=plain(f"PNG, {SIZE[0]} × {SIZE[1]} pixels"),
+            key="share-save",
+            help=f"PNG, {SIZE[0]} × {SIZE[1]} pixels",
         )
-        st.caption(
-            "Made in memory, stored nowhere. Ask people before you post their face, or blur it."
-        )
+        st.toggle("Blur the face", key=BLUR)
+    st.caption("Made in memory, stored nowhere. Ask people before you post their face, or blur it.")
 
 
 def png(answer: Answer, prediction: Prediction, blurred: bool = False) -> bytes:
