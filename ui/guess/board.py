@@ -208,7 +208,7 @@ def about(pool: Pool, title: str) -> None:
         )
         return
     st.caption(
-        f"{plain(title)} was not trained on these faces. Labels can be wrong: many are themselves"
-        f" estimates. [Link to these faces, from the first]({link.link()}) (opens in a new tab)."
+        f"{plain(title)} was not trained on these faces. Labels can be"
+        f" wrong. [Link to these faces, from the first]({link.link()}) (opens in a new tab)."
         " Guesses are kept in this visit only."
     )

@@ -30,15 +30,23 @@ if TYPE_CHECKING:
 
 PROJECT = "Age and gender from faces"
 NOT_MEASURED = "The error of this model has not been measured."
-BLUR = "share-blur"
+BLUR, ASKED = "share-blur", "share-asked"
 UNDECIDED = "Gender: too close to call."
 """A caution of the card that the line on gender says already."""
 
 
 def control(answer: Answer, number: int) -> None:
     """The button for face ``number`` of ``answer``, counted from 1."""
-    if st.button("Share", icon=":material/share:", key=f"share-{number}"):
+    key = f"share-{number}"
+    st.button("Share", icon=":material/share:", key=key, on_click=_ask, args=(number,))
+    if st.session_state.get(ASKED) == number:
+        del st.session_state[ASKED]
         dialog(answer, number)
+
+
+def _ask(number: int) -> None:
+    # A run of the page may be broken off and begun again; a button's own value is lost then.
+    st.session_state[ASKED] = number
 
 
 @st.dialog("Share this answer", width="medium")
