@@ -338,6 +338,7 @@ def served() -> dict[str, Any]:
     return {
         "theme": parts.theme(),
         "css": parts.CSS,
+        "js": parts.NAME_EXAMPLES,
         "footer_links": ["api"],
         "run_history": False,
         "ssr_mode": False,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from agegender_core.settings import Settings
     from agegender_core.types import Analysis
 
+SUFFIXES = {"jsonl", "csv", "parquet"}
+"""Of files whose format need not be said."""
 FAILED, INTERRUPTED = 1, 130
 """Exit codes; 0 is success and 2 is typer's for a usage error."""
 
@@ -60,7 +62,11 @@ def predict(
     ],
     table_format: Annotated[
         TableFormat | None,
-        typer.Option("--format", "-f", help="Default: by --output's suffix, else jsonl."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="Default: by --output's suffix, else a table on a terminal and jsonl in a pipe.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -160,12 +166,12 @@ def _expand(given: str) -> list[str]:
 
 
 def choose_format(chosen: TableFormat | None, output: Path | None) -> TableFormat:
-    """The chosen format, else the one of the output's suffix, else JSON lines. Raises
-    ``typer.BadParameter`` where that cannot be.
+    """The chosen format, else the one of the output's suffix; on a terminal a table, and JSON lines
+    for everything that reads them. Raises ``typer.BadParameter`` where that cannot be.
     """
     if chosen is None and output is not None:
         suffix = output.suffix.lower().removeprefix(".")
-        if suffix not in set(TableFormat):
+        if suffix not in SUFFIXES:
             raise typer.BadParameter(
                 f"{output.name} does not end in .jsonl, .csv or .parquet: add --format",
                 param_hint="--output",
@@ -175,6 +181,8 @@ def choose_format(chosen: TableFormat | None, output: Path | None) -> TableForma
         raise typer.BadParameter(
             "parquet cannot go to standard output: add --output FILE", param_hint="--format"
         )
+    if chosen is None and output is None and sys.stdout.isatty():
+        return TableFormat.table
     return chosen or TableFormat.jsonl
 
 

@@ -24,6 +24,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from agegender_core.cli import predict_table
 from agegender_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class TableFormat(StrEnum):
     jsonl = "jsonl"
     csv = "csv"
     parquet = "parquet"
+    table = "table"
 
 
 class OutputError(ConfigError):
@@ -55,6 +57,8 @@ class Encoder:
 
     def header(self) -> str:
         """What stands before the first answer."""
+        if self.chosen is TableFormat.table:
+            return predict_table.header(self.race)
         return self._csv([]) if self.chosen is TableFormat.csv else ""
 
     def encode(self, file: str, outcome: Analysis | Exception) -> str:
@@ -73,6 +77,11 @@ class Encoder:
             if isinstance(outcome, Exception)
             else face_rows(file, outcome)
         )
+        if self.chosen is TableFormat.table:
+            ranges = not isinstance(outcome, Exception) and any(
+                prediction.age.ranges is not None for prediction in outcome.predictions
+            )
+            return predict_table.lines(rows, self.race, ranges)
         if self.chosen is TableFormat.csv:
             return self._csv(rows).partition("\n")[2]
         return "".join(json.dumps(row) + "\n" for row in rows)

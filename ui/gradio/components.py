@@ -119,6 +119,13 @@ API = {
     ),
 }
 CSS = Path(__file__).with_name("style.css").read_text()
+NAME_EXAMPLES = """() => {
+  const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])")
+    .forEach((button, index) => button.setAttribute("aria-label", `Example ${index + 1}`));
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+  name();
+}"""
+"""Gradio's examples are images without a name: buttons that a screen reader cannot tell apart."""
 
 
 @cache
@@ -428,6 +435,10 @@ def theme() -> gr.themes.Base:
         link_text_color_dark="#8ADAD7",
         body_text_color="#1D2B2E",
         body_text_color_dark="#E7ECEA",
+        body_text_color_subdued="#59656A",
+        body_text_color_subdued_dark="#A3B0B2",
+        block_label_text_color="#0C4951",
+        block_title_text_color="#0C4951",
     )
 
 
