@@ -207,8 +207,9 @@ def about(pool: Pool, title: str) -> None:
             icon=":material/portrait:",
         )
         return
-    st.caption(
-        f"{plain(title)} was not trained on these faces. Labels can be"
-        f" wrong. [Link to these faces, from the first]({link.link()}) (opens in a new tab)."
-        " Guesses are kept in this visit only."
-    )
+    with st.container(key="guess-about"):
+        st.caption(
+            f"{plain(title)} was not trained on these faces. Labels can be wrong."
+            f" [Link to these faces, from the first]({link.link()}) (opens in a new tab)."
+            " Guesses are kept in this visit only."
+        )
