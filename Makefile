@@ -1,4 +1,4 @@
-# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint and the tests that need nothing.
+# make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint, types and the tests that need nothing.
 # make test-fast: for daily use, without browser, Ray, datasets and slow tests.  make types: the type checker.  make fix: tidy.
 PYTHON ?= python3
 PORT ?= 8501
@@ -12,16 +12,19 @@ app: .venv/.run
 
 test: .venv/.dev
 	sh tests/e2e/install_chromium.sh
-	$(BIN)/python -m pytest
+	failed=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 -m "not alone" || failed=1; \
+	$(BIN)/python -m pytest --durations=20 -m alone || failed=1; \
+	exit $$failed
 
 test-fast: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=5 -m "not data and not e2e and not ray and not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 -m "not data and not e2e and not ray and not slow"
 
 check-lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-check: check-lint
+check: check-lint types
 	$(BIN)/python -m pytest -m "not data and not e2e"
 
 types: .venv/.dev

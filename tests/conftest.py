@@ -4,26 +4,29 @@ Chromium with its driver, and the skip of ``data`` tests.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+# Before torch is imported: threads of tiny networks mostly wait for one another, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from agegender_core.datasets import data_dir
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import DatasetError
-from agegender_core.vision.alignment import TEMPLATE
-from tests.e2e.harness import NAMES, find_chromium
+from tests.e2e.harness import FLAGS, NAMES, find_chromium, write_film
+from tests.support.drawn_sets import write_set
 
+pytest_plugins = ["tests.support.page_fixtures", "tests.support.untouched"]
 MAIN = sys.modules["__main__"]
+TESTS = Path(__file__).parent
+ALONE = ("api", "e2e", "load", "security")
+"""Folders whose tests start servers, or measure seconds and memory."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +38,15 @@ def main_module() -> Iterator[None]:
     sys.modules["__main__"] = MAIN
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses among them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``data`` are skipped where the face sets are absent."""
+    """Tests of servers, browsers and Ray are marked ``alone``; those marked ``data`` are skipped
+    where the face sets are absent.
+    """
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in ALONE or item.get_closest_marker("e2e") or item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.alone)
     try:
         data_dir()
     except DatasetError as error:
@@ -74,51 +84,6 @@ def driver() -> Iterator[Any]:
         yield started
 
 
-def drawn_chip(rng: np.random.Generator, age: int, male: bool) -> Image.Image:
-    """A 64x64 cartoon face: its skin darkens with age and its background tells the gender, so that
-    a network can learn both.
-    """
-    chip = Image.new("RGB", (64, 64), (60, 80, 200) if male else (200, 80, 60))
-    draw = ImageDraw.Draw(chip)
-    shade = 240 - 2 * age + int(rng.integers(-4, 5))
-    draw.ellipse((8, 4, 56, 62), fill=(shade, shade, shade))
-    for x, y in TEMPLATE * 64:
-        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=(20, 20, 20))
-    return chip
-
-
-def write_set(folder: Path, name: str, count: int = 96, *, ranges: bool = False) -> None:
-    """A drawn set as Parquet in the layout of the real ones, with train, val and test splits."""
-    rng = np.random.default_rng(len(name))
-    names = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
-    starts = (0, 3, 10, 20, 30, 40, 50, 60, 70)
-    rows = []
-    for index in range(count):
-        age, male = int(rng.integers(1, 90)), bool(rng.integers(2))
-        buffer = io.BytesIO()
-        drawn_chip(rng, age, male).save(buffer, "PNG")
-        row = {
-            "image": {"bytes": buffer.getvalue(), "path": f"{index}.png"},
-            "file": f"{index}.png",
-            "gender": "Male" if male else "Female",
-            "split": ("train", "train", "train", "val", "test")[index % 5],
-            "landmarks": (
-                None
-                if index % 17 == 0
-                else (TEMPLATE + rng.normal(0, 0.005, (5, 2))).ravel().tolist()
-            ),
-            "face_score": 0.99,
-        }
-        if ranges:
-            row["age_group"] = names[sum(age >= start for start in starts) - 1]
-            row["race"] = ("White", "East Asian")[index % 2]
-        else:
-            row["age"] = age
-            row["race"] = ("White", "Asian", "Others")[index % 3] if name == "utkface" else None
-        rows.append(row)
-    pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet", row_group_size=40)
-
-
 @pytest.fixture
 def drawn_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder with drawn versions of three sets, set up as the data folder; caches go beside it."""
@@ -130,3 +95,21 @@ def drawn_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AGEGENDER_DATA", str(folder))
     monkeypatch.setenv("AGEGENDER_CACHE", str(tmp_path / "cache"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def webcam_file(portrait: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake webcam sees: the portrait in 640x480, as an uncompressed Y4M video."""
+    frame = Image.new("RGB", (640, 480), (90, 100, 110))
+    frame.paste(portrait.resize((480, 480)), (80, 0))
+    return write_film(tmp_path_factory.mktemp("webcam") / "portrait.y4m", [frame] * 4)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, webcam_file: Path, driver: Any) -> Iterator[object]:
+    """One browser for all tests whose camera shows the portrait."""
+    launched = driver.chromium.launch(
+        executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-video-capture={webcam_file}"]
+    )
+    yield launched
+    launched.close()

@@ -18,15 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from agegender_core.vision.cascade_networks import FirstNet, LaterNet
-
-if TYPE_CHECKING:
-    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+from agegender_core.vision.cascade_networks import FirstNet, LaterNet, Weights
 
 CELL, STRIDE = 12, 2
 """P-Net looks at squares of so many pixels, so many pixels apart."""
@@ -67,7 +64,7 @@ class Cascade:
     ``torch.inference_mode``.
     """
 
-    def __init__(self, pnet: PNet, rnet: RNet, onet: ONet) -> None:
+    def __init__(self, pnet: Weights, rnet: Weights, onet: Weights) -> None:
         self.pnet, self.rnet, self.onet = FirstNet(pnet), LaterNet(rnet), LaterNet(onet)
 
     def __call__(

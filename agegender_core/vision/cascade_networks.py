@@ -1,47 +1,77 @@
 """MTCNN's networks as the cascade runs them: channels last, with pixels of 0 to 255, on numpy
 arrays.
 
-Weights are facenet-pytorch's. Subtracting 127.5 and dividing by 128 is folded into the first
-convolutions, the softmax of two logits is the sigmoid of their difference, and P-Net's first PReLU
-comes after the maximum of 2x2 values, on a quarter of them: with a slope from 0 on it is monotonic,
-so that is the same; for a negative slope s it is max(x, s x), so one more channel holds s x, and
-the larger of both maxima is the maximum of the PReLUs.
+Weights are facenet-pytorch's, read from its files: importing the package would import
+torchvision, which takes longer than everything else a first answer needs. Subtracting 127.5 and
+dividing by 128 is folded into the first convolutions, the softmax of two logits is the sigmoid of
+their difference, and P-Net's first PReLU comes after the maximum of 2x2 values, on a quarter of
+them: with a slope from 0 on it is monotonic, so that is the same; for a negative slope s it is
+max(x, s x), so one more channel holds s x, and the larger of both maxima is the maximum of the
+PReLUs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import conv2d, linear
 
-if TYPE_CHECKING:
-    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+from agegender_core.errors import DetectorError
+
+Weights = Mapping[str, Tensor]
+"""A network's tensors by facenet-pytorch's names."""
+
+
+def load_weights() -> tuple[Weights, Weights, Weights]:
+    """Tensors of P-Net, R-Net and O-Net from the files of the package facenet-pytorch. Raises
+    ``DetectorError`` where they are not there or cannot be read.
+    """
+    package = find_spec("facenet_pytorch")
+    if package is None or package.origin is None:
+        raise DetectorError(
+            "the face detector's weights are missing, they are in the package facenet-pytorch:"
+            " pip install -r requirements.txt"
+        )
+    folder = Path(package.origin).parent / "data"
+    try:
+        first, second, third = (
+            torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
+            for name in ("pnet", "rnet", "onet")
+        )
+    except Exception as error:  # torch raises half a dozen types
+        raise DetectorError(
+            f"the face detector's weights in {folder} cannot be read ({type(error).__name__}):"
+            " pip install --force-reinstall --no-deps facenet-pytorch"
+        ) from error
+    return first, second, third
 
 
 def _channels_last(weight: Tensor) -> Tensor:
     return weight.detach().contiguous(memory_format=torch.channels_last)
 
 
-def _normalised(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+def _normalised(weights: Weights) -> tuple[Tensor, Tensor]:
     """Weight and bias of a first convolution for pixels of 0 to 255 instead of (pixel - 127.5) /
     128.
     """
-    weight = conv.weight.detach().double() / 128
-    bias = conv.bias.detach().double() - 127.5 * weight.sum(dim=(1, 2, 3))
+    weight = weights["conv1.weight"].double() / 128
+    bias = weights["conv1.bias"].double() - 127.5 * weight.sum(dim=(1, 2, 3))
     return _channels_last(weight.float()), bias.float()
 
 
 class FirstNet:
     """P-Net over whole images."""
 
-    def __init__(self, net: PNet) -> None:
-        slopes = net.prelu1.weight.detach()
+    def __init__(self, weights: Weights) -> None:
+        slopes = weights["prelu1.weight"]
         # Channels with negative slopes first.
         order = torch.argsort((slopes >= 0).int(), stable=True)
-        weight, bias = _normalised(net.conv1)
+        weight, bias = _normalised(weights)
         weight, bias, self.slopes1 = weight[order], bias[order], slopes[order].contiguous()
         self.negative = int((slopes < 0).sum())
         down = self.slopes1[: self.negative]
@@ -49,15 +79,13 @@ class FirstNet:
             torch.cat([weight, weight[: self.negative] * down[:, None, None, None]])
         )
         self.bias1 = torch.cat([bias, bias[: self.negative] * down])
-        self.weight2, self.bias2 = (
-            _channels_last(net.conv2.weight[:, order]),
-            net.conv2.bias.detach(),
-        )
-        self.slopes2 = net.prelu2.weight.detach()
-        self.weight3, self.bias3 = _channels_last(net.conv3.weight), net.conv3.bias.detach()
-        self.slopes3 = net.prelu3.weight.detach()
-        both = torch.cat([net.conv4_1.weight, net.conv4_2.weight]).detach()[:, :, 0, 0].double()
-        biases = torch.cat([net.conv4_1.bias, net.conv4_2.bias]).detach().double()
+        self.weight2 = _channels_last(weights["conv2.weight"][:, order])
+        self.bias2, self.slopes2 = weights["conv2.bias"], weights["prelu2.weight"]
+        self.weight3 = _channels_last(weights["conv3.weight"])
+        self.bias3, self.slopes3 = weights["conv3.bias"], weights["prelu3.weight"]
+        heads = ("conv4_1", "conv4_2")
+        both = torch.cat([weights[f"{head}.weight"] for head in heads])[:, :, 0, 0].double()
+        biases = torch.cat([weights[f"{head}.bias"] for head in heads]).double()
         self.weight4 = torch.cat([(both[1] - both[0])[None], both[2:]]).float()
         self.bias4 = torch.cat([(biases[1] - biases[0])[None], biases[2:]]).float()
 
@@ -115,37 +143,30 @@ def _max3(values: Tensor) -> Tensor:
 class LaterNet:
     """R-Net or O-Net over candidates of one size."""
 
-    def __init__(self, net: RNet | ONet) -> None:
-        self.first = (*_normalised(net.conv1), net.prelu1.weight.detach())
-        convs = [
-            (getattr(net, f"conv{n}"), getattr(net, f"prelu{n}"))
-            for n in (2, 3, 4)
-            if hasattr(net, f"conv{n}")
-        ]
+    def __init__(self, weights: Weights) -> None:
+        self.first = (*_normalised(weights), weights["prelu1.weight"])
+        numbers = [n for n in (2, 3, 4) if f"conv{n}.weight" in weights]
         self.convs = [
-            (_channels_last(conv.weight), conv.bias.detach(), prelu.weight.detach())
-            for conv, prelu in convs
+            (
+                _channels_last(weights[f"conv{n}.weight"]),
+                weights[f"conv{n}.bias"],
+                weights[f"prelu{n}.weight"],
+            )
+            for n in numbers
         ]
-        self.last = len(convs)
-        number = len(convs) + 2
-        dense, prelu = getattr(net, f"dense{number}"), getattr(net, f"prelu{number}")
-        side = 3
-        # Columns, rows, channels.
-        weight = dense.weight.detach().view(len(dense.weight), side, side, -1)
+        self.last = len(numbers)
+        number = len(numbers) + 2
+        weight = weights[f"dense{number}.weight"]
+        weight = weight.view(len(weight), 3, 3, -1)  # columns, rows, channels
         self.dense = (
             weight.transpose(1, 2).flatten(1).contiguous(),
-            dense.bias.detach(),
-            prelu.weight.detach(),
+            weights[f"dense{number}.bias"],
+            weights[f"prelu{number}.weight"],
         )
-        heads = [
-            getattr(net, f"dense{number + 1}_{n}")
-            for n in (1, 2, 3)
-            if hasattr(net, f"dense{number + 1}_{n}")
-        ]
-        weight, bias = (
-            torch.cat([head.weight.detach() for head in heads]),
-            torch.cat([head.bias.detach() for head in heads]),
-        )
+        heads = [f"dense{number + 1}_{n}" for n in (1, 2, 3)]
+        heads = [head for head in heads if f"{head}.weight" in weights]
+        weight = torch.cat([weights[f"{head}.weight"] for head in heads])
+        bias = torch.cat([weights[f"{head}.bias"] for head in heads])
         self.heads = (
             torch.cat([weight[1:2] - weight[:1], weight[2:]]),
             torch.cat([bias[1:2] - bias[:1], bias[2:]]),

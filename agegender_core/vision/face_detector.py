@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -260,21 +259,11 @@ def _load_mtcnn() -> Finds:
     mind_forks()
     from threadpoolctl import ThreadpoolController
 
-    from agegender_core.vision._torchvision_nms import ensure_torchvision
-
-    try:
-        with warnings.catch_warnings():  # the import below rewrites the global filters
-            ensure_torchvision()
-            from facenet_pytorch import MTCNN
-    except ImportError as error:
-        raise DetectorError(
-            f"the face detector cannot be loaded ({error}): pip install -r requirements.txt"
-        ) from error
     from agegender_core.vision.cascade import Cascade, one_by_one
+    from agegender_core.vision.cascade_networks import load_weights
     from agegender_core.vision.helper_threads import MOST, Helpers
 
-    nets = MTCNN(device=torch.device("cpu")).eval()
-    cascade = Cascade(nets.pnet, nets.rnet, nets.onet)
+    cascade = Cascade(*load_weights())
     # Hundreds of small operations: one of OpenMP's threads beats several that wait for each other.
     # The limit holds for the thread that sets it alone, and only after torch has set its own.
     threads = ThreadpoolController()

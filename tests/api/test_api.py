@@ -77,6 +77,7 @@ def test_health_and_the_pages_are_on_the_same_port(server: str) -> None:
     assert "gradio" in httpx.get(f"{server}/gradio/").text.lower()
 
 
+@pytest.mark.slow
 def test_an_open_page_does_not_keep_the_server_from_ending(ready: dict) -> None:
     # Ends it, and fails where that takes half a minute.
     with (

@@ -116,6 +116,7 @@ def test_front_matter_and_image_name_one_port() -> None:
     assert f"EXPOSE {front['app_port']}" in DOCKERFILE and "\nUSER 1000\n" in DOCKERFILE
 
 
+@pytest.mark.slow
 def test_the_image_starts_as_another_user_and_writes_only_to_tmp(
     image: Path, tmp_path: Path
 ) -> None:

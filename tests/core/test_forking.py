@@ -79,8 +79,10 @@ def answer(code: str) -> None:
     """Run ``code`` in a process of its own; it must end by itself, and without an error. Its
     children go with it.
     """
+    usual = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code],
+        env=usual,  # with torch's own number of threads
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,6 +101,7 @@ def test_a_pool_forked_after_an_answer_answers_too() -> None:
     answer(POOL.format(before="", parent=True))
 
 
+@pytest.mark.slow
 def test_a_pool_forked_after_loading_alone_answers() -> None:
     answer(
         POOL.format(
@@ -107,10 +110,12 @@ def test_a_pool_forked_after_loading_alone_answers() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_lock_that_another_thread_held_does_not_hold_the_child() -> None:
     answer(WHILE_LOADING)
 
 
+@pytest.mark.slow
 def test_asking_for_threads_in_a_child_does_not_hang_it() -> None:
     answer(OPTIONS)
 

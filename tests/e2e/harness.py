@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from PIL import Image
+
 from tests.support import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -223,3 +226,26 @@ def _answers(url: str, server: subprocess.Popen) -> bool:
         except OSError:
             time.sleep(0.3)
     return False
+
+
+def write_film(path: Path, frames: list[Image.Image]) -> Path:
+    """640x480 frames as an uncompressed Y4M video of 15 a second, which Chromium shows as its
+    camera.
+    """
+    path.write_bytes(
+        b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n"
+        + b"".join(b"FRAME\n" + i420(frame) for frame in frames)
+    )
+    return path
+
+
+def i420(frame: Image.Image) -> bytes:
+    """RGB frame to planar YUV 4:2:0, full range: Y (H, W), then U and V (H/2, W/2) as means of 2x2
+    pixels.
+    """
+    y, u, v = (np.asarray(plane, dtype=np.float32) for plane in frame.convert("YCbCr").split())
+    halves = [
+        plane.reshape(frame.height // 2, 2, frame.width // 2, 2).mean(axis=(1, 3))
+        for plane in (u, v)
+    ]
+    return b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in (y, *halves))

@@ -15,7 +15,6 @@ from playwright.sync_api import sync_playwright
 
 from agegender_core.benchmarks.video import film
 from agegender_core.inference.model_zoo import list_weights
-from tests.e2e.conftest import write_film
 from tests.e2e.harness import (
     FLAGS,
     PATIENCE,
@@ -25,6 +24,7 @@ from tests.e2e.harness import (
     choose_network,
     find_chromium,
     running_app,
+    write_film,
 )
 
 SIZES = ((1280, 900), (390, 844))

@@ -24,7 +24,7 @@ from tests.e2e.harness import (
     turn_to,
     visiting,
 )
-from tests.ui.test_attention_page import write_attention
+from tests.support.attention_networks import write_attention
 
 pytestmark = pytest.mark.e2e
 

@@ -20,7 +20,7 @@ from agegender_core.analysis import plot_data
 from agegender_core.analysis.filters import order
 from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from tests.e2e.harness import PATIENCE, ROOT, overflow, rest, running_app, turn_to, visiting
-from tests.ui.test_attention_page import write_attention
+from tests.support.attention_networks import write_attention
 from ui.errors import selection
 from ui.errors.query_params import VIEWS
 

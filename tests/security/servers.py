@@ -176,8 +176,8 @@ def _status(url: str) -> int:
 
 
 class Watch:
-    """Asks again and again whether the server is alive, while something is done to it. ``worst``:
-    seconds of the slowest answer.
+    """Asks again and again whether the server is alive, while something is done to it and once
+    when it is over. ``worst``: seconds of the slowest answer.
     """
 
     def __init__(self, server: Server) -> None:
@@ -190,13 +190,17 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         self._over.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(2 * PATIENCE)
+        # However short the attack: one answer since its begin and one after its end.
+        assert kind or (self.asked >= 2 and not self._thread.is_alive()), "nobody watched"
 
     def _watch(self) -> None:
         with httpx.Client(timeout=PATIENCE, verify=False) as client:
-            while not self._over.is_set():
+            last = False
+            while not last:
+                last = self._over.is_set()
                 began = time.monotonic()
                 try:
                     assert client.get(self.server.ready).status_code == 200
@@ -205,7 +209,7 @@ class Watch:
                 self.worst = max(self.worst, time.monotonic() - began)
                 self.peak = max(self.peak, self.server.memory_mb())
                 self.asked += 1
-                time.sleep(0.05)
+                self._over.wait(0.05)
 
 
 def head(server: Server, length: int) -> bytes:

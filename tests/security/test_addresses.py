@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import APP, Backend
-from tests.ui.conftest import backend as backend
-from tests.ui.test_errors_page import reports as reports
+from tests.support.pages import APP, Backend
 from ui.attention import query_params as attention_params
 from ui.errors import query_params as errors_params
 

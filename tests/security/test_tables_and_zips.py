@@ -231,19 +231,19 @@ def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_zip_of_a_million_entries_is_not_even_listed() -> None:
     entry = b"PK\x01\x02" + bytes(42)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(DatasetError, match="more than 20,000 files"):
         read_own([("s.zip", entry * 1_000_000)])
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_long_names_and_many_folders_cost_nothing() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert (
         user_tables.matched(["a/" * 9000 + "b.jpg"] * 400, ["c.jpg", "d/" * 30 + "e.jpg"])[0][0]
         is None
     )
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_remarks_are_bounded() -> None:

@@ -14,7 +14,6 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from agegender_core.settings import Settings
-from tests.e2e.conftest import browser, webcam_file  # noqa: F401
 from tests.e2e.harness import QUIET, running_app
 from ui.common.uploads import MAX_FILES, MB, bind
 
@@ -73,7 +72,7 @@ def test_a_session_holds_so_many_files(manager: MemoryUploadedFileManager) -> No
 
 
 @pytest.mark.e2e
-def test_a_visitor_who_gives_too_much_is_told(browser: Any) -> None:  # noqa: F811
+def test_a_visitor_who_gives_too_much_is_told(browser: Any) -> None:
     with running_app(switches={"AGEGENDER_MAX_SESSION_MB": "2"}) as url:
         page = browser.new_context().new_page()
         page.set_default_timeout(60_000)

@@ -162,3 +162,14 @@ def _bias(head: str, size: int) -> np.ndarray:
     scores = np.zeros(size)
     scores[{"decade": YEARS // 10, "gender": -1}.get(head, 0)] = 2.0
     return scores
+
+
+def trained_like(model: nn.Module) -> nn.Module:
+    """Batch-norm statistics other than their start, as after training."""
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+    return model.eval()

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from agegender_core.vision.alignment import TEMPLATE
-from tests.conftest import drawn_chip
+from tests.support.drawn_sets import drawn_chip
 
 SIZE = (64, 48)
 """Width and height of the FG-NET samples: not square, as the real ones."""

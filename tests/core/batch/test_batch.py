@@ -64,6 +64,7 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFr
     return table(out)
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_predict(pictures: Path, whole: pd.DataFrame) -> None:
     assert len(whole) == COUNT + 2
     runner = load_predictor()
@@ -83,6 +84,7 @@ def test_answers_are_those_of_predict(pictures: Path, whole: pd.DataFrame) -> No
     assert wall["faces"] == 0 and pd.isna(wall["error"])
 
 
+@pytest.mark.slow
 def test_a_job_killed_midway_goes_on_where_it_was(
     pictures: Path, whole: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_job_killed_midway_goes_on_where_it_was(
     same(table(out), whole)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(
     pictures: Path, whole: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_worker_that_is_killed_is_replaced(
     same(table(out), whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_what_is_finished(
     pictures: Path, whole: pd.DataFrame, tmp_path: Path
 ) -> None:

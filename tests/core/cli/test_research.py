@@ -40,6 +40,7 @@ def test_train_publish_evaluate_by_command(
 ) -> None:
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
     runs, reports = tmp_path / "runs", tmp_path / "reports"
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(reports))  # publishing keeps the curve there
     trained = runner.invoke(
         app, ["train", str(CONFIG), "--out", str(runs), "--device", "cpu", *SMALL]
     )
@@ -47,8 +48,12 @@ def test_train_publish_evaluate_by_command(
     assert (
         "weights publish" in trained.output and (runs / "multitask_cnn_dist" / "run.json").is_file()
     )
-    published = runner.invoke(app, ["weights", "publish", str(runs / "multitask_cnn_dist")])
+    # --force: these tests also run on changes that are not committed.
+    published = runner.invoke(
+        app, ["weights", "publish", str(runs / "multitask_cnn_dist"), "--force"]
+    )
     assert published.exit_code == 0 and "val loss" in published.output
+    assert (reports / "multitask_cnn_dist" / "curve.json").is_file()
     measured = runner.invoke(app, ["evaluate", "--reports", str(reports)])
     assert measured.exit_code == 0, measured.output
     folders = sorted(path.parent.name for path in reports.glob("*/*/metrics.json"))

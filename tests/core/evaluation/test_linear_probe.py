@@ -50,9 +50,9 @@ from agegender_core.models import architectures, create_model
 from agegender_core.types import Face, InputSpec
 from agegender_core.vision.alignment import TEMPLATE
 from agegender_core.vision.preprocessing import normalise
-from tests.conftest import drawn_chip, write_set
 from tests.support import ROOT
 from tests.support import reader_samples as samples
+from tests.support.drawn_sets import drawn_chip, write_set
 
 pytestmark = pytest.mark.slow
 

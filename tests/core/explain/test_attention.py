@@ -27,69 +27,14 @@ from agegender_core.explain.attention import (
     save_npz,
 )
 from agegender_core.explain.attention_images import block_picture, viridis
-from agegender_core.inference.decoding import DecodingSpec, decoding_kind
-from agegender_core.inference.forward import optimize_for_inference
-from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.inference.predictor import Predictor
-from agegender_core.models import create_model
-from agegender_core.types import Face, InputSpec
+from agegender_core.types import Face
 from agegender_core.vision.preprocessing import to_batch
-from tests.core.models.test_registry import trained_like
+from tests.support.attention_networks import HEADS, card_of, crop_of, small
 from tests.support.networks import write_network, write_recipes
 
-HEADS = {"age": 101, "gender": 2}
 BLOCKS = ("attention1", "attention2", "attention3")
 FACE = Face((0.0, 0.0, 32.0, 32.0), 1.0)
-
-
-def card_of(
-    architecture: str, heads: dict[str, int], size: int, flip: bool = False, **options: object
-) -> ModelInfo:
-    """An entry without a file."""
-    spec = DecodingSpec(
-        kind=decoding_kind(heads), groups="adience8" if "targets" in heads else "fairface9"
-    )
-    fixed = {
-        "title": "",
-        "summary": "",
-        "files": (),
-        "sha256": "",
-        "paper": "",
-        "terms": "",
-        "folder": Path(),
-    }
-    entry = {
-        "architecture": architecture,
-        "heads": heads,
-        "options": options,
-        "input": InputSpec(size=size),
-        "flip": flip,
-    }
-    return ModelInfo(name="made up", decoding=spec, **fixed, **entry)
-
-
-def network_of(card: ModelInfo) -> torch.nn.Module:
-    """Ready for inference, its answers differing from face to face."""
-    torch.manual_seed(0)
-    return optimize_for_inference(
-        trained_like(create_model(card.architecture, card.heads, **card.options))
-    )
-
-
-def crop_of(size: int, seed: int = 0) -> Image.Image:
-    """A smooth stand-in for a face."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
-
-
-def small(
-    architecture: str = "gra_net",
-    heads: dict[str, int] = HEADS,
-    flip: bool = False,
-    **options: object,
-) -> AttentionNetwork:
-    card = card_of(architecture, heads, 32, flip, **{"width": 0.125, "gate_start": 0.3, **options})
-    return AttentionNetwork(card, network_of(card))
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,7 @@ from agegender_core.explain.faithfulness import (
 )
 from agegender_core.inference.decoding import DecodingSpec
 from agegender_core.types import ModelOutput
-from tests.core.explain.test_attention import card_of, crop_of, small
-from tests.core.explain.test_saliency import CORNER, Corner
+from tests.support.attention_networks import CORNER, Corner, card_of, crop_of, small
 
 RIGHT = np.zeros((32, 32), np.float32)
 RIGHT[:16, :16] = 1

@@ -15,8 +15,8 @@ from agegender_core.explain.mask_ablation import Activity, changed_answers, effe
 from agegender_core.inference.decoding import Answers
 from agegender_core.models import create_model
 from agegender_core.types import AttentionBlock
-from tests.core.explain.test_attention import card_of
-from tests.core.models.test_registry import trained_like
+from tests.support.attention_networks import card_of
+from tests.support.networks import trained_like
 
 
 def block(mask: torch.Tensor) -> AttentionBlock:

@@ -9,7 +9,7 @@ import pytest
 
 from agegender_core.explain.attention import AttentionNetwork, occluded, with_covered_pixels
 from agegender_core.explain.patch_search import grid, patch_effects
-from tests.core.explain.test_attention import crop_of, small
+from tests.support.attention_networks import crop_of, small
 
 
 @pytest.fixture(scope="module", params=[False, True])

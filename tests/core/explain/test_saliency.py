@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from agegender_core.explain.saliency import (
     CELLS,
@@ -25,9 +24,8 @@ from agegender_core.explain.saliency import (
 from agegender_core.inference.decoding import read_out
 from agegender_core.inference.forward import run_network
 from agegender_core.models import architectures
-from agegender_core.types import ModelOutput
 from agegender_core.vision.preprocessing import to_batch
-from tests.core.explain.test_attention import card_of, crop_of, network_of
+from tests.support.attention_networks import CORNER, Corner, card_of, crop_of, network_of
 from tests.support.networks import HEADS
 
 CASES = {
@@ -40,30 +38,6 @@ CASES = {
     "efficientnet_lite0": ({"age": 101, "gender": 2, "race": 7}, 64, {}, 4),
 }
 """Heads, crop size, options and side of Grad-CAM's map, by architecture."""
-
-
-class Corner(nn.Module):
-    """Years: 100 times the mean red of the upper left quarter; gender: the same, as a logit of
-    Male. Looks at nothing else.
-    """
-
-    def __init__(self, scale: float = 100.0) -> None:
-        super().__init__()
-        self.red = nn.Conv2d(3, 1, 1, bias=False)
-        with torch.no_grad():
-            self.red.weight.copy_(torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1))
-        self.scale = scale
-        self.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> ModelOutput:
-        half = x.shape[2] // 2
-        red = (self.red(x) * 0.25 + 0.5)[:, 0, :half, :half].mean(
-            dim=(1, 2)
-        )  # (N,), the card's normalisation undone
-        return ModelOutput({"age": red[:, None] * self.scale, "gender": (red[:, None] - 0.3) * 8})
-
-
-CORNER = card_of("corner", {"age": 1, "gender": 1}, 32)
 
 
 @pytest.mark.parametrize("architecture", CASES)

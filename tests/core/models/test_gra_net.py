@@ -15,7 +15,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.models.gra_net import MASKS, PAPER_PARAMETERS, GatedAttention, GRANet
-from tests.core.models.test_registry import trained_like
+from tests.support.networks import trained_like
 
 HEADS = {"age": 101, "gender": 2, "race": 7}
 

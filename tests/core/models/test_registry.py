@@ -13,17 +13,7 @@ from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import architectures, count_parameters, create_model
 from agegender_core.models.multitask_cnn import PAPER_PARAMETERS, ConvPool
 from agegender_core.models.registry import register
-
-
-def trained_like(model: nn.Module) -> nn.Module:
-    """Batch-norm statistics other than their start, as after training."""
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3, generator=generator)
-            module.running_var.uniform_(0.5, 2.0, generator=generator)
-            module.weight.data.uniform_(0.5, 1.5, generator=generator)
-    return model.eval()
+from tests.support.networks import trained_like
 
 
 def test_parameter_count_is_the_papers() -> None:

@@ -12,7 +12,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.models.residual_cnn import PAPER_PARAMETERS, ResidualBlock
-from tests.core.models.test_registry import trained_like
+from tests.support.networks import trained_like
 
 PAPER_HEADS = {"age": 9, "gender": 2, "race": 7}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
-from tests.core.models.test_registry import trained_like
+from tests.support.networks import trained_like
 
 PAPER_HEADS = {"age": 1, "gender": 1}
 HEADS = {"age": 101, "gender": 2, "race": 7}

@@ -25,7 +25,7 @@ from agegender_core.errors import (
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.models.xception import PAPER_PARAMETERS, Xception, XceptionTrunk, load_imagenet
-from tests.core.models.test_registry import trained_like
+from tests.support.networks import trained_like
 
 HEADS = {"age": 101, "gender": 2, "race": 7}
 TIMM_NAMES_AND_SHAPES = "ea7303c3a528fe30d25df673f4d69dc6b820fd43560e794f491ce11fc5c8f4e4"

@@ -4,7 +4,10 @@ is given.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +17,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from agegender_core.benchmarks.detection import load_networks, original
+from agegender_core.errors import DetectorError
+from agegender_core.vision import cascade_networks
 from agegender_core.vision.cascade import (
     BLOCK,
     Cascade,
@@ -24,6 +29,7 @@ from agegender_core.vision.cascade import (
     pyramid,
     running_sums,
 )
+from agegender_core.vision.cascade_networks import load_weights
 from agegender_core.vision.helper_threads import Helpers
 from tests.support.memory import forget_the_peak, peak_mb
 
@@ -36,8 +42,8 @@ def nets() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="module")
-def cascade(nets: SimpleNamespace) -> Cascade:
-    return Cascade(nets.pnet, nets.rnet, nets.onet)
+def cascade() -> Cascade:
+    return Cascade(*load_weights())
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +255,37 @@ def test_memory_stays_flat_over_images_of_many_sizes(
     forget_the_peak()
     before = search(30)
     assert search(90) - before < 40, "megabytes"
+
+
+def test_weights_are_the_packages(nets: SimpleNamespace) -> None:
+    for ours, theirs in zip(load_weights(), (nets.pnet, nets.rnet, nets.onet), strict=True):
+        wanted = theirs.state_dict()
+        assert ours.keys() == wanted.keys()
+        assert all(torch.equal(ours[name], wanted[name]) for name in wanted)
+
+
+def test_missing_and_damaged_weights_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cascade_networks, "find_spec", lambda name: None)
+    with pytest.raises(DetectorError, match=r"weights are missing.*requirements\.txt"):
+        load_weights()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pnet.pt").write_bytes(b"not weights")
+    there = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(cascade_networks, "find_spec", lambda name: there)
+    with pytest.raises(DetectorError, match="cannot be read"):
+        load_weights()
+
+
+def test_the_detector_needs_no_torchvision() -> None:
+    """It takes longer to import than all else that a first answer needs."""
+    code = (
+        "import sys\n"
+        "sys.modules['torchvision'] = None\n"
+        "from agegender_core.datasets.sample_image import sample_portrait\n"
+        "from agegender_core.vision.face_detector import MTCNNDetector\n"
+        "assert len(MTCNNDetector().detect(sample_portrait())) == 1\n"
+        "assert 'facenet_pytorch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

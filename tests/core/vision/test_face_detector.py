@@ -226,6 +226,18 @@ def test_threads_agree(detector: MTCNNDetector, portrait: Image.Image) -> None:
     assert all(face.box_xyxy == alone.box_xyxy for face in together)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_helping_threads_find_the_same(
+    detector: MTCNNDetector, portrait: Image.Image, threads: int
+) -> None:
+    alone, usual = detector.detect(portrait)[0], torch.get_num_threads()
+    torch.set_num_threads(threads)  # all but one of them help
+    try:
+        assert np.allclose(detector.detect(portrait)[0].box_xyxy, alone.box_xyxy, atol=1e-3)
+    finally:
+        torch.set_num_threads(usual)
+
+
 def test_detection_leaves_torch_threads_and_warning_filters_alone() -> None:
     code = (
         "import warnings, torch; before = list(warnings.filters), torch.get_num_threads()\nfrom PIL"

@@ -23,7 +23,7 @@ from agegender_core.vision.image_io import (
     load_image,
     scale_of,
 )
-from tests.core.vision.test_image_io import (
+from tests.support.drawn_images import (
     CORNERS,
     corner_names,
     encoded,

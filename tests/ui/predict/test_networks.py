@@ -22,8 +22,7 @@ from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.vision.face_detector import MTCNNDetector
 from tests.support.fakes import FakePredictor
 from tests.support.networks import HEADS, RANGE_PROBS, write_networks
-from tests.ui.conftest import Backend, entry
-from tests.ui.test_predict_page import cards, html, open_tab, png, upload
+from tests.support.pages import Backend, cards, entry, html, open_tab, png, upload
 from ui.common import charts, model_card, services
 from ui.predict import result_card
 from ui.predict.image_input import SAMPLE

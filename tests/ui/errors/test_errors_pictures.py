@@ -23,13 +23,8 @@ from agegender_core.analysis.image_quality_run import conditions_path
 from agegender_core.analysis.label_issues import TWIN_COLUMNS, twins_path
 from agegender_core.datasets.readers import load_set
 from tests.support import reader_samples
-from tests.ui.test_errors_page import (
-    ROWS,
-    alerts,
-    png,
-    texts,
-    write_pictures,
-)
+from tests.support.errors_page import ROWS, png, texts, write_pictures
+from tests.support.pages import alerts
 from ui.errors import image_sources, images
 from ui.errors.data import Scope
 from ui.errors.images import NoImages

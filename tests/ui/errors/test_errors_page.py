@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -21,11 +18,9 @@ from agegender_core.analysis.label_issues import TWIN_COLUMNS, label_suspects, t
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from agegender_core.analysis.quality_slices import condition_table
-from agegender_core.benchmarks.error_analysis import drawn_conditions, drawn_predictions
 from agegender_core.errors import ConfigError
-from agegender_core.labels import FAIRFACE_GROUPS
-from tests.ui.conftest import APP, Backend
-from tests.ui.test_predict_page import alerts
+from tests.support.errors_page import ROWS, png, texts, tile_keys, write_pictures
+from tests.support.pages import Backend, alerts
 from ui.errors import (
     doors,
     duplicates,
@@ -39,114 +34,9 @@ from ui.errors import (
     text,
 )
 from ui.errors import images as errors_pictures
-from ui.errors.data import Scope, titles
+from ui.errors.data import Scope
 from ui.errors.images import NoImages
 from ui.errors.slices import narrowed
-
-PAGE = "pages/errors.py"
-ROWS = 300
-
-
-def png(colour: tuple[int, int, int], side: int = 24) -> bytes:
-    """A square of one colour."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_reports(folder: Path, rows: int = ROWS) -> Path:
-    """Two networks on a set with ages, and one on a set with ranges."""
-    exact = {
-        name: drawn_predictions(rows, 0, seed, 6 + seed)
-        for name, seed in (("first", 1), ("second", 2), ("third", 3))
-    }
-    exact["first"].loc[7, ["age_true", "age_pred"]] = [20.0, 80.0]
-    for name in ("second", "third"):
-        exact[name].loc[7, ["age_true", "age_pred"]] = [20.0, 78.0]
-    ranges = exact["first"].copy()
-    starts = np.array([group.lo for group in FAIRFACE_GROUPS])
-    place = np.searchsorted(starts, ranges["age_true"], side="right") - 1
-    ranges["age_range_true"] = [FAIRFACE_GROUPS[index].name for index in place]
-    ranges["age_true"] = np.nan
-    for name, table in exact.items():
-        path = folder / name / "utkface" / "predictions.parquet"
-        path.parent.mkdir(parents=True)
-        table.to_parquet(path, index=False)
-    path = folder / "first" / "fairface" / "predictions.parquet"
-    path.parent.mkdir(parents=True)
-    ranges.to_parquet(path, index=False)
-    (folder / "conditions").mkdir()
-    drawn_conditions(rows).to_parquet(folder / "conditions" / "utkface.parquet", index=False)
-    return folder
-
-
-def write_pictures(folder: Path, rows: int = ROWS) -> Path:
-    """The set's own Parquet, turned around and after rows of another split, so that rows and
-    positions differ.
-    """
-    files = [f"{index:06d}.jpg" for index in reversed(range(rows))]
-    images = [
-        {"bytes": png((index % 255, 80, 120)), "path": name} for index, name in enumerate(files)
-    ]
-    table = {
-        "image": [{"bytes": png((0, 0, 0)), "path": "train"}, *images],
-        "file": ["000007.jpg", *files],
-        "split": ["train"] + ["test"] * rows,
-        "age": [30] * (rows + 1),
-    }
-    folder.mkdir(exist_ok=True)
-    pq.write_table(pa.table(table), folder / "utkface.parquet", row_group_size=64)
-    return folder
-
-
-@pytest.fixture
-def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend) -> Path:
-    """Drawn reports, no images."""
-    folder = write_reports(tmp_path / "reports")
-    monkeypatch.setattr("ui.models.tables.REPORTS", folder)
-    (tmp_path / "nothing").mkdir()
-    monkeypatch.setenv("AGEGENDER_DATA", str(tmp_path / "nothing"))
-    titles.clear()
-    return folder
-
-
-@pytest.fixture
-def open_page(open_app: Callable[[], AppTest]) -> Callable[..., AppTest]:
-    """The page at an address."""
-
-    def go(**address: str) -> AppTest:
-        app = AppTest.from_file(str(APP), default_timeout=120).run()
-        app.switch_page(PAGE)
-        for name, value in address.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return go
-
-
-@pytest.fixture
-def scope(reports: Path) -> Scope:
-    """What a run of the page looks at, without the page."""
-    table = read_table(reports, "utkface", ("first", "second", "third"))
-    return Scope(table, "first", "second", Filter(), "test")
-
-
-def tile_keys(app: AppTest, name: str = "all") -> list[str]:
-    """Keys of the tiles, in order."""
-    return [
-        button.key
-        for button in app.button
-        if button.key and button.key.startswith(f"errors-tile-{name}-")
-    ]
-
-
-def texts(app: AppTest) -> str:
-    """All that stands on the page."""
-    return "\n".join(
-        item.value for kind in (app.markdown, app.caption, app.subheader) for item in kind
-    ).replace("\\", "")
 
 
 def test_first_visit_without_any_reports(

@@ -16,44 +16,20 @@ from agegender_core.serving.admission import AdmissionQueue
 from agegender_core.types import AgeEstimate, Analysis
 from agegender_core.vision.image_io import MAX_BYTES
 from tests.support.fakes import FakePredictor
-from tests.ui.conftest import Backend, entry, own_answers
+from tests.support.pages import (
+    Backend,
+    alerts,
+    cards,
+    entry,
+    html,
+    open_tab,
+    own_answers,
+    png,
+    upload,
+)
 from ui.common import services
 from ui.predict import examples, face_grid
 from ui.predict.image_input import CAMERA, KEPT, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
-
-File = tuple[str, bytes, str]
-
-
-def upload(app: AppTest, *files: File) -> AppTest:
-    app.file_uploader[0].set_value(list(files)).run()
-    assert not app.exception
-    return app
-
-
-def open_tab(app: AppTest, tab: str) -> AppTest:
-    app.session_state[SOURCE_KEY] = tab
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.value for element in app.html if "<style>" not in element.value)
-
-
-def cards(app: AppTest) -> int:
-    return html(app).count("ag-number")
-
-
-def alerts(app: AppTest) -> str:
-    elements = [*app.error, *app.warning, *app.info]
-    return "\n".join(f"{element.proto.title} {element.value}" for element in elements).replace(
-        "\\", ""
-    )
-
-
-def png(name: str, data: bytes) -> File:
-    return (name, data, "image/png")
 
 
 def test_the_samples_answer_stands_there_on_the_first_load(backend: Backend, open_app: Any) -> None:

@@ -39,6 +39,7 @@ distribution.
 """
 TOOLS = {
     "pytest-timeout",
+    "pytest-xdist",
     "ruff",
     "mypy",
     "pandas-stubs",
@@ -300,6 +301,7 @@ def elsewhere(built: Path, *words: str, folder: Path) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_installed_it_answers_from_any_directory(built: Path, tmp_path: Path) -> None:
     lines = (
         "from agegender_core import analyze, settings",
@@ -320,6 +322,7 @@ def test_installed_it_answers_from_any_directory(built: Path, tmp_path: Path) ->
     assert refused.returncode == 1 and "copy of the repository" in refused.stderr
 
 
+@pytest.mark.slow
 def test_installed_it_serves_the_app_from_any_directory(built: Path, tmp_path: Path) -> None:
     import socket
 

@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """The label's line in the age distribution of the dialog on the Errors page."""
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import pandas as pd
 import pytest
 import streamlit as st
 
+from tests.support.errors_page import write_pictures
 from tests.support.fakes import fake_age
-from tests.ui.conftest import Backend
-from tests.ui.test_errors_page import open_page, reports, write_pictures  # noqa: F401
+from tests.support.pages import Backend
 from ui.common import charts
 from ui.errors.detail import labelled_years
 

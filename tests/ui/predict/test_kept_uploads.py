@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.ui.conftest import Backend, own_answers
-from tests.ui.test_predict_page import cards, png, upload
+from tests.support.pages import Backend, cards, own_answers, png, upload
 from ui.predict import examples
 from ui.predict.image_input import KEPT
 

@@ -9,29 +9,26 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
 from agegender_core.datasets import read_row
 from agegender_core.datasets.crop_cache import chip_face
 from agegender_core.explain import patch_search
 from agegender_core.explain.attention import AttentionNetwork
-from agegender_core.inference.model_zoo import ModelInfo, sha256, write_manifest
-from agegender_core.inference.quantization import pack, unpack
-from agegender_core.types import AgeEstimate, Categorical, Face, InputSpec
+from agegender_core.inference.model_zoo import ModelInfo, write_manifest
+from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
+from tests.support.attention_networks import HEADS, write_attention
 from tests.support.networks import write_network
-from tests.ui.conftest import APP
-from tests.ui.test_predict_page import alerts, html, png, upload
+from tests.support.pages import APP, alerts, html, png, upload
 from ui.attention import faithfulness, figures, interventions, layers, query_params, session
 from ui.attention.export import npz
 from ui.attention.export import png as view_png
@@ -40,64 +37,6 @@ from ui.attention.test_set import areas
 from ui.common import services
 
 PAGE = "pages/attention.py"
-HEADS = {"age": 101, "gender": 2}
-SMALL: dict[str, Any] = {"input": InputSpec(size=32), "flip": True}
-
-
-def write(
-    folder: Path,
-    name: str,
-    architecture: str,
-    heads: dict[str, int],
-    change: Callable[[dict], None],
-    **changes: Any,
-) -> ModelInfo:
-    """A small network whose tensors are changed by hand after they were made."""
-    made = write_network(folder, name, architecture, heads, title=f"Network {name}", **changes)
-    tensors = unpack(load_file(folder / made.files[0]))
-    change(tensors)
-    save_file(pack(tensors, "half"), folder / made.files[0])
-    return dataclasses.replace(made, sha256=sha256(folder / made.files[0]))
-
-
-def lively(tensors: dict[str, torch.Tensor]) -> None:
-    """Heads that answer by what they see, and masks that vary much."""
-    generator = torch.Generator().manual_seed(1)
-    for name, value in tensors.items():
-        if re.search(r"heads\.\w+\.weight$", name):
-            value.copy_(torch.randn(value.shape, generator=generator) * 0.4)
-        if "mask_branch.out" in name and name.endswith("weight"):
-            value.mul_(2)
-
-
-def flat(tensors: dict[str, torch.Tensor]) -> None:
-    """Masks that are a half everywhere."""
-    for name, value in tensors.items():
-        if "mask_branch.out" in name:
-            value.zero_()
-
-
-def write_attention(folder: Path) -> dict[str, ModelInfo]:
-    """A network of each kind the page tells apart, by name."""
-    gra: dict[str, Any] = {**SMALL, "options": {"width": 0.125, "gate_start": 0.3}}
-    entries = [
-        write(folder, "gated", "gra_net", HEADS, lively, **gra, default=True),
-        write(
-            folder,
-            "open",
-            "gra_net",
-            HEADS,
-            lively,
-            **{**SMALL, "options": {"width": 0.125, "gated": False}},
-        ),
-        write(folder, "flat", "gra_net", HEADS, flat, **gra),
-        write(
-            folder, "trio", "gra_net_trio", {"decade": 10, "digit": 1, "gender": 2}, lively, **gra
-        ),
-        write(folder, "plain", "multitask_cnn", {"age": 9, "gender": 2}, lively),
-    ]
-    write_manifest(entries, folder)
-    return {entry.name: entry for entry in entries}
 
 
 @pytest.fixture(scope="module")

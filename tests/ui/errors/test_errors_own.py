@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """A visitor's own set on the Errors page: what is taken out of the uploads, runs that are stopped,
 and the gallery they end in.
 """
@@ -16,8 +15,8 @@ from agegender_core.analysis import user_upload
 from agegender_core.analysis.user_set import Job
 from agegender_core.analysis.user_upload import read_own
 from agegender_core.errors import DatasetError, DetectorError
-from tests.ui.conftest import Backend
-from tests.ui.test_errors_page import open_page, png, reports, texts, tile_keys  # noqa: F401
+from tests.support.errors_page import png, texts, tile_keys
+from tests.support.pages import Backend
 from ui.errors import images, own_set, query_params
 from ui.errors.data import OWN_TABLE
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agegender_core.inference.model_zoo import ModelInfo
-from tests.ui.conftest import Backend
+from tests.support.pages import Backend
 from ui.models import claims, tables
 
 TRAINING = {

@@ -23,8 +23,8 @@ from agegender_core.errors import DetectorError
 from agegender_core.serving.admission import SlotLeases
 from agegender_core.settings import Settings
 from agegender_core.video.analyzer import LiveAnalyser
+from tests.support.pages import Backend
 from tests.support.video_scenes import Cast, Network, person
-from tests.ui.conftest import Backend
 from ui.common import services
 from ui.live import camera as live_camera
 from ui.live import snapshot as live_frozen
