@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from agegender_core.errors import BusyError, DatasetError
 from agegender_core.types import AgeEstimate, Analysis
 from tests.support.fakes import FakePredictor, fake_age
-from tests.ui.conftest import Backend, entry
+from tests.support.pages import Backend, entry
 from ui.guess import faces, figures, game, session
 from ui.guess.faces import SAMPLES
 from ui.guess.game import LEAST, Played, score

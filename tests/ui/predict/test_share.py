@@ -19,7 +19,7 @@ from agegender_core.output.share_image import FACE_SIZE, PILLOW_FONTS, SIZE
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
-from tests.ui.conftest import Backend, entry, own_answers
+from tests.support.pages import Backend, entry, own_answers
 from ui.predict import examples, session_results, share
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
