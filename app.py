@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.common import uploads
+from ui.common import state, uploads
 
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
@@ -14,7 +14,7 @@ ICON = Path(__file__).parent / "ui" / "icon.svg"
 # Before the pages are named: their icons would be fetched for the tab.
 st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")
 
-uploads.bind_this_server()
+uploads.server_bound()
 page = st.navigation(
     [
         st.Page(
@@ -34,6 +34,6 @@ page = st.navigation(
     position="top",
 )
 st.set_page_config(page_title=f"{page.title} · {NAME}", page_icon=ICON, layout="wide")
-st.session_state["page-before"], st.session_state["page"] = st.session_state.get("page"), page.title
-with uploads.watched():
+state.enter_page(page.title)
+with uploads.released_after_run():
     page.run()

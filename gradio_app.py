@@ -1,9 +1,9 @@
 """The Gradio front end and its typed API over the same core: photo, live, attention, batch. Alone:
 ``python gradio_app.py``; beside the Streamlit app on one port: ``serve.py``.
 
-Images that are uploaded are kept in memory, by ``ui/guard``, which stands before Gradio: the API's
+Uploaded images stay in memory, in the store of ``ui/guard``, which stands before Gradio: the API's
 are forgotten once they are answered, the page's when they are replaced, when the page is closed, or
-after ten minutes. What goes out is inside the answer.
+after ten minutes. Images in answers are part of the answer itself.
 """
 
 from __future__ import annotations
@@ -26,62 +26,63 @@ from agegender_core.serving import runtime, service
 from agegender_core.serving.api_schema import AnalysisJson, AttentionJson, FailureJson
 from agegender_core.vision.image_io import load_image
 from ui.common import proxies
-from ui.gradio.components import Given, failing
+from ui.compat import gradio_private
+from ui.gradio.components import UploadedImage, failing
 from ui.gradio.hooks import alone
 
 HOST, PORT = "127.0.0.1", 7860
 PROGRESS = gr.Progress()
 THREADS = 24
-"""Of Gradio's functions. A number of its own: left alone, it takes those in which Streamlit serves
-its pages.
+"""Of Gradio's functions. Without a number it would use the threads in which Streamlit serves its
+pages.
 """
 SESSIONS = 200
-"""Visitors whose page's state is kept; the one longest unused loses it."""
+"""Visitors whose page's state is stored; the one longest unused loses it."""
 LIVE_SECONDS = 120
-"""A live video takes a place from others; after so long it pauses, and starts again at a click."""
+"""A live video occupies a slot; after so long it pauses, and a click starts it again."""
 
 
 def photo_answer(
-    given: Given | None, weights: str, request: gr.Request
+    image: UploadedImage | None, weights: str, request: gr.Request
 ) -> tuple[str, str, Any, Any]:
     """Image with boxes, a card with its own curve for each face, table and JSON."""
-    parts.hold(request, "photo", [given])
-    if given is None:
+    parts.show_uploads(request, "photo", [image])
+    if image is None:
         return parts.EMPTY, "", parts.hidden(), None
-    analysis = service.predict(given.data, weights, already_admitted=True)
-    table = gr.update(value=parts.table([(given.name, analysis)]), visible=True)
+    analysis = service.predict(image.data, weights, already_admitted=True)
+    table = gr.update(value=parts.table([(image.name, analysis)]), visible=True)
     return (
-        parts.marked(analysis, given.name),
+        parts.marked(analysis, image.name),
         parts.cards(analysis),
         table,
-        {"file": given.name, **analysis.as_dict()},
+        {"file": image.name, **analysis.as_dict()},
     )
 
 
 def attention_answer(
-    given: Given | None, weights: str, face: float | None, request: gr.Request
+    image: UploadedImage | None, weights: str, face: float | None, request: gr.Request
 ) -> tuple[str, Any]:
     """The masks of each block over the face, and JSON."""
-    parts.hold(request, "attention", [given])
-    if given is None:
+    parts.show_uploads(request, "attention", [image])
+    if image is None:
         return parts.EMPTY, None
-    maps = service.attention(given.data, weights, int(face or 1) - 1, already_admitted=True)
-    return parts.masks(maps), service.attention_json(given.name, maps)
+    maps = service.attention(image.data, weights, int(face or 1) - 1, already_admitted=True)
+    return parts.masks(maps), service.attention_json(image.name, maps)
 
 
 def batch_answer(
-    given: list[Given], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS
+    images: list[UploadedImage], weights: str, request: gr.Request, progress: gr.Progress = PROGRESS
 ) -> tuple[str, Any, str]:
     """A summary, the table and links to download it."""
-    parts.hold(request, "batch", given)
-    if not given:
+    parts.show_uploads(request, "batch", images)
+    if not images:
         return parts.EMPTY, parts.hidden(), ""
     answers = []
     for name, outcome in service.predict_batch(
-        [(one.name, one.data) for one in given], weights, already_admitted=True
+        [(one.name, one.data) for one in images], weights, already_admitted=True
     ):
         answers.append((name, outcome))
-        progress((len(answers), len(given)), unit="images")
+        progress((len(answers), len(images)), unit="images")
     return (
         parts.batch_words(answers),
         gr.update(value=parts.table(answers), visible=True),
@@ -90,13 +91,13 @@ def batch_answer(
 
 
 def live_answer(
-    given: Given | None, analyser: Any, weights: str, mirror: bool
+    image: UploadedImage | None, analyser: Any, weights: str, mirror: bool
 ) -> tuple[Any, str, Any]:
     """One frame, marked; who is in it; and the video's analyser."""
-    if given is None or given.upload is None:
+    if image is None or image.upload is None:
         return gr.skip(), gr.skip(), analyser
-    with given.used():
-        frame = load_image(given.data, limits=parts.frame_limits())
+    with image.used():
+        frame = load_image(image.data, limits=parts.frame_limits())
     if analyser is None or analyser.predictor.card.name != weights:
         analyser = parts.live_analyser(weights)
     if not runtime.video_slots().take(analyser):
@@ -105,7 +106,7 @@ def live_answer(
     return analyser.draw(estimate, mirror), parts.live_words(estimate), analyser
 
 
-def api_predict(image: Given, weights: str) -> AnalysisJson:
+def api_predict(image: UploadedImage, weights: str) -> AnalysisJson:
     """One image's faces."""
     with image.used():
         return {
@@ -114,7 +115,7 @@ def api_predict(image: Given, weights: str) -> AnalysisJson:
         }
 
 
-def api_batch(files: list[Given], weights: str) -> list[AnalysisJson | FailureJson]:
+def api_batch(files: list[UploadedImage], weights: str) -> list[AnalysisJson | FailureJson]:
     """Many images' faces; a bad image is an entry with its error."""
     with parts.used(files):
         answers = service.predict_batch(
@@ -123,8 +124,8 @@ def api_batch(files: list[Given], weights: str) -> list[AnalysisJson | FailureJs
         return [parts.as_json(name, outcome) for name, outcome in answers]
 
 
-def api_attention(image: Given, weights: str, face: float) -> AttentionJson:
-    """Where a network with masks looked in one face."""
+def api_attention(image: UploadedImage, weights: str, face: float) -> AttentionJson:
+    """Where a model with masks looks on one face."""
     with image.used():
         return service.attention_json(
             image.name, service.attention(image.data, weights, int(face), already_admitted=True)
@@ -150,10 +151,9 @@ def build() -> gr.Blocks:
                 _batch_tab(names, settings.max_pictures)
         _api(names, with_masks)
         gr.Markdown(parts.FOOT)
-        demo.unload(parts.leave)
-    # whoever calls the API without a session counts as a new one, with state of its own
-    demo.state_session_capacity = SESSIONS
-    demo.max_threads = THREADS
+        demo.unload(parts.page_closed)
+    # Whoever calls the API without a session counts as a new one, with state of its own.
+    gradio_private.limit_state_and_threads(demo, SESSIONS, THREADS)
     # The guard counts who may wait.
     return demo.queue(max_size=None, default_concurrency_limit=settings.concurrent, api_open=False)
 
@@ -161,7 +161,7 @@ def build() -> gr.Blocks:
 def _photo_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=5):
-            picture = parts.photo("Image with faces")
+            image = parts.photo("Image with faces")
             weights = gr.Dropdown(
                 parts.named(names), value=names[0], label="Model", filterable=False
             )
@@ -170,7 +170,7 @@ def _photo_tab(names: list[str]) -> None:
                 ask = gr.Button("Estimate", variant="primary")
             gr.Examples(
                 parts.examples(),
-                picture,
+                image,
                 label="Examples",
                 cache_examples=False,
                 api_visibility="private",
@@ -186,17 +186,17 @@ def _photo_tab(names: list[str]) -> None:
     outputs = [marked, cards, table, raw]
     run = parts.on_page(photo_answer, "", parts.hidden, None)
     how: dict[str, Any] = {
-        "inputs": [picture, weights],
+        "inputs": [image, weights],
         "outputs": outputs,
         "api_visibility": "private",
         "concurrency_id": "network",
         "show_progress_on": marked,
     }
-    gr.on([ask.click, picture.change, weights.input], run, **how, trigger_mode="always_last")
+    gr.on([ask.click, image.change, weights.input], run, **how, trigger_mode="always_last")
     clear.click(
         lambda: (None, parts.EMPTY, "", parts.hidden(), None),
         None,
-        [picture, *outputs],
+        [image, *outputs],
         api_visibility="private",
         queue=False,
     )
@@ -205,7 +205,7 @@ def _photo_tab(names: list[str]) -> None:
 def _live_tab(names: list[str], race: bool, at_once: int) -> None:
     consent = gr.Markdown(parts.consent(race))
     agree = gr.Button("Agree and show the camera", variant="primary")
-    film = gr.State(None, time_to_live=600)
+    analyser = gr.State(None, time_to_live=600)
     with gr.Column(visible=False) as stage:
         with gr.Row():
             weights = gr.Dropdown(
@@ -214,7 +214,7 @@ def _live_tab(names: list[str], race: bool, at_once: int) -> None:
             mirror = gr.Checkbox(True, label="Mirror")
         with gr.Row():
             camera = parts.camera("Camera: press record")
-            seen = parts.film("Faces")
+            marked = parts.video("Faces")
         words = gr.HTML(parts.LIVE_EMPTY)
     agree.click(
         lambda: (gr.update(visible=True), parts.hidden(), parts.hidden()),
@@ -225,8 +225,8 @@ def _live_tab(names: list[str], race: bool, at_once: int) -> None:
     )
     camera.stream(
         failing(live_answer),
-        [camera, film, weights, mirror],
-        [seen, words, film],
+        [camera, analyser, weights, mirror],
+        [marked, words, analyser],
         stream_every=0.06,
         time_limit=LIVE_SECONDS,
         concurrency_limit=at_once,
@@ -239,7 +239,7 @@ def _live_tab(names: list[str], race: bool, at_once: int) -> None:
 def _attention_tab(names: list[str]) -> None:
     with gr.Row():
         with gr.Column(scale=4):
-            picture = parts.photo("Image with a face")
+            image = parts.photo("Image with a face")
             weights = gr.Dropdown(
                 parts.named(names), value=names[0], label="Model", filterable=False
             )
@@ -247,7 +247,7 @@ def _attention_tab(names: list[str]) -> None:
             ask = gr.Button("Show the masks", variant="primary")
             gr.Examples(
                 parts.examples()[:1],
-                picture,
+                image,
                 label="Example",
                 cache_examples=False,
                 api_visibility="private",
@@ -261,11 +261,11 @@ def _attention_tab(names: list[str]) -> None:
         "concurrency_id": "network",
         "trigger_mode": "always_last",
     }
-    triggers: list[Callable] = [ask.click, picture.change, weights.input, face.submit]
+    triggers: list[Callable] = [ask.click, image.change, weights.input, face.submit]
     gr.on(
         triggers,
         parts.on_page(attention_answer, None),
-        [picture, weights, face],
+        [image, weights, face],
         [masks, raw],
         show_progress_on=masks,
         **how,

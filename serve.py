@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime, service
+from ui.compat import gradio_private
 from ui.gradio.hooks import guarded, let_pages_go
 from ui.gradio.mounting import GradioSide, base_path
 
@@ -46,14 +47,14 @@ def state() -> dict[str, Any]:
         return {"ready": False, "error": trouble[0], "loaded": [], "default": None, "offered": []}
     names, loaded = service.choices(), runtime.predictor.loaded()
     cards = {entry.name: entry for entry in runtime.installed_weights()}
-    told = [
+    loaded_models = [
         {"name": name, "architecture": cards[name].architecture, "sha256": cards[name].sha256}
         for name in loaded
         if name in cards
     ]
     return {
         "ready": names[0] in loaded or bool(loaded),
-        "loaded": told,
+        "loaded": loaded_models,
         "default": names[0],
         "offered": names,
     }
@@ -62,11 +63,11 @@ def state() -> dict[str, Any]:
 async def ready(request: Request) -> JSONResponse:
     """200 once the default network is loaded, 503 before and where it cannot be."""
     try:
-        said = state()
+        status = state()
     except AgeGenderError as error:
-        said = {"ready": False, "error": str(error), "loaded": [], "default": None, "offered": []}
-    said["gradio"] = gradio_side.state()
-    return JSONResponse(said, 200 if said["ready"] else 503, {"Cache-Control": "no-store"})
+        status = {"ready": False, "error": str(error), "loaded": [], "default": None, "offered": []}
+    status["gradio"] = gradio_side.state()
+    return JSONResponse(status, 200 if status["ready"] else 503, {"Cache-Control": "no-store"})
 
 
 def mounted_gradio(path: str) -> FastAPI:
@@ -89,7 +90,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Gradio's own start and end, and the first network, loaded beside them."""
     threading.Thread(target=load_default, name="load default network", daemon=True).start()
     if gradio_side.mounted is not None:
-        let_pages_go(gradio_side.mounted.stop_event)
+        let_pages_go(gradio_private.stop_event(gradio_side.mounted))
     async with gradio_side.lifespan():
         yield
     gradio_side.tidy()

@@ -55,7 +55,7 @@ def shipped() -> list[str]:
 
 
 class BuildWithFiles(build_py):
-    """Copies what is shipped, too, and names it as source, so that a source archive holds it."""
+    """Copies what is shipped, too, and lists it as source, so that a source archive contains it."""
 
     def run(self) -> None:
         super().run()

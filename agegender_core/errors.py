@@ -12,7 +12,7 @@
     ├── ConfigError              a recipe or a setting is wrong
     └── DatasetError             a dataset is absent or not in the expected layout
 
-A message says what was wrong and what to do about it; it is fit to be shown to the user as it is.
+A message states what was wrong and what to do about it, fit to be shown to the user.
 """
 
 
@@ -21,7 +21,7 @@ class AgeGenderError(Exception):
 
 
 class InvalidImageError(AgeGenderError):
-    """The bytes given are not an image this package accepts.
+    """The bytes are not an image this package accepts.
 
     ``reason`` is a stable machine-readable word: ``empty``, ``not_an_image``, ``truncated``,
     ``unsupported`` (sound, but of a layout that is not read), ``too_many_bytes``,

@@ -4,8 +4,8 @@ Torch computes with OpenMP. Its worker threads are not there in a forked child, 
 for ever as soon as it computes with more than one: ``analyze`` in the parent, then
 ``multiprocessing.Pool`` (which forks on Linux up to Python 3.13), and the pool never answers. So a
 child computes with one thread, which is right for a pool of workers anyway. Locks that another
-thread held while the process was forked would never be released in the child either: who has such a
-lock says so here and makes a new one.
+thread held while the process was forked would never be released in the child either: owners of such
+a lock register here and make a new one.
 
 Processes started by ``spawn`` or ``forkserver`` inherit nothing and may use as many threads as they
 like.
@@ -40,8 +40,8 @@ def mind_forks() -> None:
 
 
 def renewed_after_fork(owner: Renews) -> None:
-    """Have a child call ``owner.renew_after_fork()`` before anything else; ``owner`` is not kept
-    alive."""
+    """Have a child call ``owner.renew_after_fork()`` before anything else; ``owner`` may still be
+    collected."""
     _owners.add(owner)
     mind_forks()
 

@@ -1,4 +1,4 @@
-"""Names and order of every label. They live here and nowhere else.
+"""Names and order of every label. They are defined here and nowhere else.
 
 Sources: Adience's eight groups, Eidinger et al. 2014; FairFace's nine age ranges and seven races,
 Karkkainen and Joo 2021; UTKFace's five race categories, Zhang et al. 2017. All of them describe
@@ -117,7 +117,7 @@ def group_names(groups: tuple[AgeGroup, ...]) -> tuple[str, ...]:
 
 
 def group_index(age: float, groups: tuple[AgeGroup, ...]) -> int | None:
-    """Index of the group that holds ``age`` in years, or None where the groups leave a gap there
+    """Index of the group that contains ``age`` in years, or None where the groups leave a gap there
     (Adience does).
     """
     whole = min(int(age), MAX_AGE)
@@ -143,10 +143,10 @@ def fairface_group(name: str) -> AgeGroup:
 def adience_group(label: str) -> AgeGroup:
     """Adience's group by the age label of a fold file: «(8, 12)», «29» or one of its odd ranges.
 
-    A range or an exact age belongs to the group that holds all of it: «(8, 12)» to 8-13, «(27, 32)»
-    and «29» to 25-32. Two odd ranges are read as well: «(38, 48)», which covers 38-43 and no other
-    group whole, and «(25, 23)», which all images of one person have, as a slip for «(25, 32)».
-    Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none:
+    A range or an exact age belongs to the group that contains all of it: «(8, 12)» to 8-13, «(27,
+    32)» and «29» to 25-32. Two odd ranges are read as well: «(38, 48)», which covers 38-43 and no
+    other group whole, and «(25, 23)», which all images of one person have, as a slip for «(25,
+    32)». Exact ages in the gaps between the groups and «(8, 23)», which spans two, belong to none:
     authors who move them disagree («35» goes to 25-32 or to 38-43). Raises ``KeyError`` for those
     and for anything that is no age.
     """

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from agegender_core.types import ImageLimits
 
 PATH_SETTINGS = ("data", "pictures", "reports", "cache", "weights_dir")
+TEXT_SETTINGS = ("weights", "turn_username", "turn_password", *PATH_SETTINGS)
+BOUNDS = {
+    "max_mb": (1, 200),
+    "max_megapixels": (1, 500),
+    "max_pictures": (1, 1000),
+    "max_faces": (1, 10_000),
+    "concurrent": (1, 64),
+    "waiting": (0, 10_000),
+    "threads": (1, 256),
+    "max_session_mb": (1, 4096),
+    "uploads_mb": (100, 1_000_000),
+}
+"""Smallest and largest value of each setting that is a whole number."""
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED = (PACKAGE / "shipped").is_dir()
 """Whether this is an installed package, which carries weights, configs, reports and the app in a
@@ -29,7 +42,7 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 @dataclass(frozen=True)
 class Settings:
     """``race``: show race estimates for uploads and webcam (``AGEGENDER_RACE``). Off unless the
-    operator answers for it: the European Union's AI Act bans inferring race from people's
+    operator is responsible for it: the European Union's AI Act bans inferring race from people's
     biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
     ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
@@ -42,8 +55,8 @@ class Settings:
     largest of an image that are answered (``AGEGENDER_MAX_FACES``); ``concurrent``: images that are
     worked on at the same moment for all visitors together (``AGEGENDER_CONCURRENT``); ``waiting``:
     visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
-    ``max_session_mb``: megabytes of files that one visit to the pages may hold in memory
-    (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads that are kept in
+    ``max_session_mb``: megabytes of files that one visit to the pages may keep in memory
+    (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads in
     memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
@@ -82,7 +95,7 @@ class Settings:
 
     @property
     def image_limits(self) -> ImageLimits:
-        """What ``imaging`` refuses."""
+        """Limits beyond which images are refused."""
         from agegender_core.types import ImageLimits
 
         return ImageLimits(
@@ -94,29 +107,16 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment; a variable that is empty counts as not set. Raises
     ``ConfigError`` that names the variable.
     """
-    bounds = {
-        "max_mb": 200,
-        "max_megapixels": 500,
-        "max_pictures": 1000,
-        "max_faces": 10_000,
-        "concurrent": 64,
-        "max_session_mb": 4096,
+    values: dict[str, Any] = {
+        name: _number(environment, name, low, high) for name, (low, high) in BOUNDS.items()
     }
-    numbers = {name: _number(environment, name, 1, most) for name, most in bounds.items()}
-    numbers["waiting"] = _number(environment, "waiting", 0, 10_000)
-    numbers["uploads_mb"] = _number(environment, "uploads_mb", 100, 1_000_000)
-    values: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
-    values |= {name: path_setting(name, environment) for name in PATH_SETTINGS}
-    return Settings(
-        race=_switch(environment, "AGEGENDER_RACE"),
-        weights=environment.get("AGEGENDER_WEIGHTS") or None,
-        offered=_list(environment, "AGEGENDER_OFFERED"),
-        threads=_number(environment, "threads", 1, 256),
-        turn_urls=_turn(environment),
-        turn_username=environment.get("AGEGENDER_TURN_USERNAME") or None,
-        turn_password=environment.get("AGEGENDER_TURN_PASSWORD") or None,
-        **values,
-    )
+    values |= {name: environment.get(_variable(name)) or None for name in TEXT_SETTINGS}
+    values |= {
+        "race": _switch(environment, "AGEGENDER_RACE"),
+        "offered": _list(environment, "AGEGENDER_OFFERED"),
+        "turn_urls": _turn(environment),
+    }
+    return Settings(**{name: value for name, value in values.items() if value is not None})
 
 
 def path_setting(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -124,7 +124,7 @@ def path_setting(name: str, environment: Mapping[str, str] = os.environ) -> str 
     wrongly; None where it is not set.
     """
     assert name in PATH_SETTINGS
-    return environment.get(f"AGEGENDER_{name.upper()}") or None
+    return environment.get(_variable(name)) or None
 
 
 def weights_dir() -> Path:
@@ -137,6 +137,10 @@ def reports_dir() -> Path:
     return Path(path_setting("reports") or ROOT / "reports")
 
 
+def _variable(name: str) -> str:
+    return f"AGEGENDER_{name.upper()}"
+
+
 def _switch(environment: Mapping[str, str], name: str) -> bool:
     value = environment.get(name, "").strip().lower()
     if value not in TRUE | FALSE:
@@ -145,7 +149,7 @@ def _switch(environment: Mapping[str, str], name: str) -> bool:
 
 
 def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    variable = f"AGEGENDER_{name.upper()}"
+    variable = _variable(name)
     value = environment.get(variable, "").strip()
     if not value:
         return None

@@ -1,6 +1,4 @@
-"""The structures that travel down the hallway. All of them are frozen: nothing is edited on the
-way.
-"""
+"""The structures that pass from step to step. All are frozen: nothing is edited on the way."""
 
 from __future__ import annotations
 
@@ -151,13 +149,12 @@ class AgeEstimate:
     """An age read out of one head.
 
     ``years``: point estimate. ``interval``: (low, high) in years and ``coverage``: the share of
-    true ages such intervals held on the validation split they were calibrated on, in (0, 1); both
-    None where a network has not been calibrated.
-    ``probs``: (101,) probabilities of the ages 0..100, or None for a head that gives one number and
-    so has no distribution.
-    ``group``: name of the benchmark's age group, for networks trained on groups; ``ranges``: all
-    its groups with their probabilities, for a head of groups. Inside a group such a network knows
-    nothing, so ``years`` is the expected middle and ``probs`` stays None.
+    true ages such intervals contained on the validation split they were calibrated on, in (0, 1);
+    both None where a network has not been calibrated. ``probs``: (101,) probabilities of the ages
+    0..100, or None for a head that gives one number and so has no distribution. ``group``: name of
+    the benchmark's age group, for networks trained on groups; ``ranges``: all its groups with their
+    probabilities, for a head of groups. Inside a group such a network knows nothing, so ``years``
+    is the expected middle and ``probs`` stays None.
     """
 
     years: float
@@ -253,7 +250,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall-clock milliseconds of one image's way down the hallway."""
+    """Wall-clock milliseconds of one image's steps."""
 
     detect_ms: float
     align_ms: float
@@ -280,11 +277,11 @@ class Analysis:
     """One image's answer: the RGB ``image`` all boxes refer to, its faces from largest to smallest,
     and what it took.
 
-    ``image`` is the image as it was given, with its EXIF orientation applied and no more: whoever
+    ``image`` is the image as it was passed, with its EXIF orientation applied and no more: whoever
     has the file can draw the boxes.
     ``turned``: degrees counter-clockwise (0, 90, 180 or 270) it has to be turned for its faces to
     stand upright; 0 for nearly all images. ``upright()`` is the same answer turned so, for showing.
-    ``left_out``: smaller faces that were found and not answered, where a limit says so. An empty
+    ``left_out``: smaller faces that were found and not answered because of a limit. An empty
     ``predictions`` is a normal answer.
     """
 

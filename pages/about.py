@@ -10,7 +10,7 @@ TEXT = """
 
 It finds faces in an image, turns each upright into a small square crop, and asks a neural network
 what age and gender people would likely name. It recognises nobody, compares no faces with each
-other, and keeps no list of them.
+other, and stores no list of them.
 
 ## How to read an answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui.attention import cover, faithfulness, finding, interventions, test_set, viewer
+from ui.attention import cover, faithfulness, finding, interventions, state, test_set, viewer
 from ui.attention import query_params as link
 from ui.attention import setup as start
 from ui.attention.session import Subject, networks, subject
@@ -13,7 +13,6 @@ from ui.common import messages, model_card, theme
 from ui.common.guards import ready
 from ui.predict import image_input, selectors, session_results
 
-TABS = "attention-tabs"
 PARTS = {
     "cover": cover.show,
     "look": viewer.show,
@@ -27,8 +26,8 @@ def explore(face: Subject) -> None:
     """The parts; only the open one is computed."""
     # The open tab lives in the session alone: a ``default`` that changed with each run would be
     # taken as a new choice and undo the click.
-    st.session_state.setdefault(TABS, link.TABS[link.get("tab")])
-    tabs = st.tabs(list(link.TABS.values()), key=TABS, on_change="rerun")
+    state.TAB.set_default(link.TABS[link.get("tab")])
+    tabs = st.tabs(list(link.TABS.values()), key=state.TAB.key, on_change="rerun")
     for tab, name in zip(tabs, link.TABS, strict=True):
         if tab.open:
             link.put("tab", name)
@@ -50,9 +49,9 @@ top = st.container(key="attention-top", gap="small")
 with st.expander(
     "Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"
 ):
-    images = chosen or image_input.pictures(settings.race)
+    images = chosen or image_input.tabbed_images(settings.race)
     entry = start.pick_network(own, others)
-images = images or start.kept_picture() or start.sample()
+images = images or start.previous_image() or start.sample()
 try:
     loading = model_card.loading_words(entry)
     results = session_results.answer_all(
@@ -60,10 +59,10 @@ try:
     )
     good = [result for result in results if isinstance(result, session_results.Answer)]
     failures = [result for result in results if isinstance(result, session_results.Failure)]
-    messages.failed([(result.picture.name, result.error) for result in failures])
+    messages.failed([(result.image.name, result.error) for result in failures])
     answer = selectors.pick_answer(good) if good else None
     if answer is not None and not answer.predictions:
-        messages.no_face(answer.picture.name)
+        messages.no_face(answer.image.name)
     elif answer is not None:
         face = subject(entry, answer, start.pick_face(answer), settings.race)
         with top:

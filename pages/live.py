@@ -7,37 +7,36 @@ from agegender_core.settings import Settings
 from ui.common import messages, model_card, services, theme
 from ui.common.guards import ready
 from ui.live import camera as live_camera
-from ui.live import snapshot, text
+from ui.live import snapshot, state, text
 from ui.live.stream import Stream
 from ui.predict import selectors
-
-OPEN, STREAM, ATTEMPT, MIRROR = "live-open", "live-stream", "live-attempt", "live-mirror"
 
 
 def agree() -> None:
     """Consent was given: the camera may be shown."""
-    st.session_state[OPEN] = True
+    state.AGREED.set(True)
 
 
 def stream_for(weights: str, race: bool, title: str) -> Stream:
     """This session's stream, asking ``weights``. Raises ``WeightsError`` or ``DetectorError``."""
-    known = st.session_state.get(STREAM)
+    known = state.STREAM.get()
     if known is None or known[0] != (weights, race):
         from agegender_core.video import LiveAnalyser
 
         with st.spinner(f"Loading {messages.plain(title)}. The first time takes a few seconds …"):
             analyser = LiveAnalyser(services.predictor(weights, race), race)
             analyser.warm()
-        stream = Stream(analyser, places=services.video_slots()) if known is None else known[1]
+        stream = Stream(analyser, slots=services.video_slots()) if known is None else known[1]
         stream.use(analyser)
-        st.session_state[STREAM] = known = ((weights, race), stream)
+        known = ((weights, race), stream)
+        state.STREAM.set(known)
     return known[1]
 
 
 def controls(stream: Stream, running: bool) -> None:
     """Freeze or resume, and the mirror. There is nothing to freeze before the camera runs."""
     with st.container(horizontal=True, vertical_alignment="center", key="live-controls"):
-        if snapshot.kept() is None:
+        if state.FROZEN.get() is None:
             if running:
                 st.button(
                     "Freeze",
@@ -55,22 +54,25 @@ def controls(stream: Stream, running: bool) -> None:
             )
             st.button(label, icon=icon, key="live-thaw", on_click=snapshot.thaw, args=(stream,))
         stream.mirror = st.toggle(
-            "Mirror", value=True, key=MIRROR, help="Mirrors the image; text stays readable."
+            "Mirror",
+            value=True,
+            key=state.MIRROR.key,
+            help="Mirrors the image; text stays readable.",
         )
 
 
 def watch(stream: Stream, attempt: live_camera.Attempt, running: bool) -> None:
     """The faces in view now, or why there are none."""
     # It ran by its frames alone, and these have ended.
-    if running and not attempt.told and not stream.alive():
+    if running and not attempt.reported and not stream.alive():
         st.rerun()
-    seen = stream.seen()
-    wrong = attempt.trouble(seen)
+    status = stream.status()
+    wrong = attempt.trouble(status)
     if wrong is not None:
         text.trouble(wrong)
-    elif seen.frame is not None:
-        st.caption(text.pace(seen.frame))
-        st.html(text.face_list(seen.frame))
+    elif status.frame is not None:
+        st.caption(text.pace(status.frame))
+        st.html(text.face_list(status.frame))
     elif running:
         st.caption("Waiting for the camera's first image …")
     else:
@@ -79,14 +81,15 @@ def watch(stream: Stream, attempt: live_camera.Attempt, running: bool) -> None:
 
 def video(settings: Settings, stream: Stream) -> None:
     """Camera and controls on the left, the estimates on the right."""
-    attempt = st.session_state.setdefault(ATTEMPT, live_camera.Attempt())
+    state.ATTEMPT.set_default(live_camera.Attempt())
+    attempt = state.ATTEMPT.get()
     left, right = st.columns([6, 5], gap="medium")
     with left:
         running = live_camera.camera(stream, attempt, settings)
         controls(stream, running)
-        frozen = snapshot.kept()
+        frozen = state.FROZEN.get()
         if frozen is not None and not running:
-            snapshot.picture(frozen)
+            snapshot.image(frozen)
     with right:
         if frozen is not None:
             snapshot.cards(frozen)
@@ -96,7 +99,7 @@ def video(settings: Settings, stream: Stream) -> None:
 
 theme.page("Live", "See age and gender estimates on your webcam, live.")
 settings, installed = ready()
-if not st.session_state.get(OPEN, False):
+if not state.AGREED.get():
     text.show_consent(settings.race)
     st.button(
         "Agree and show the camera",

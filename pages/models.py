@@ -121,8 +121,8 @@ def show_measured(entries: list, reports: list) -> None:
     with st.expander("Measured on every dataset", icon=":material/query_stats:"):
         metric = st.selectbox(
             "Measure",
-            list(tables.METRICS),
-            format_func=tables.METRICS.get,
+            tables.MEASURES,
+            format_func=tables.heading,
             key="measure",
             width=420,
         )
@@ -149,7 +149,7 @@ def show_measured(entries: list, reports: list) -> None:
 
 
 def show_curves() -> None:
-    """Learning curves of the models that kept them."""
+    """Learning curves of the models that have one."""
     with st.expander("Learning curves", icon=":material/show_chart:"):
         curves = tables.curves()
         if not curves:

@@ -18,17 +18,16 @@ from ui.predict import (
     selectors,
     session_results,
     share,
+    state,
 )
 from ui.predict.session_results import Answer, Failure
-
-OPEN_ATTENTION = "open-attention"
 
 
 def marked_image(answer: Answer) -> None:
     """The image with its boxes, what it took and whose it is."""
     found = selectors.count_words(len(answer.predictions))
-    st.image(answer.preview, width="stretch", alt=f"{answer.picture.name}, {found} marked")
-    example = examples.key_of(answer.picture)
+    st.image(answer.preview, width="stretch", alt=f"{answer.image.name}, {found} marked")
+    example = examples.key_of(answer.image)
     source = f" · {examples.EXAMPLES[example].source}" if example else ""
     st.caption(result_card.timing_words(answer) + source, help=result_card.timing_steps(answer))
 
@@ -40,14 +39,14 @@ def faces(answer: Answer) -> None:
         """Make the next run open Attention with this face and this model: callbacks cannot change
         the page themselves.
         """
-        st.session_state[OPEN_ATTENTION] = True
-        image_input.hand_over("Attention", answer.picture)
+        state.OPEN_ATTENTION.set(True)
+        image_input.hand_over("Attention", answer.image)
         attention.put("weights", answer.weights)
         attention.put("face", number)
         attention.put("tab", "look")
 
     if not answer.predictions:
-        messages.no_face(answer.picture.name)
+        messages.no_face(answer.image.name)
     count = len(answer.predictions)
     for index in range(count) if count <= face_grid.CARDS else [face_grid.grid(answer)]:
         result_card.show(
@@ -59,7 +58,7 @@ def several(results: list[Answer | Failure]) -> Answer | None:
     """What failed, what all images have in common; the answer to show, None where there is none."""
     good = [result for result in results if isinstance(result, Answer)]
     failures = [
-        (result.picture.name, result.error) for result in results if isinstance(result, Failure)
+        (result.image.name, result.error) for result in results if isinstance(result, Failure)
     ]
     messages.failed(failures)
     if len(results) > 1:
@@ -107,7 +106,7 @@ def main(settings: Settings) -> None:
         downloads.buttons([answer])
 
 
-if st.session_state.pop(OPEN_ATTENTION, False):
+if state.OPEN_ATTENTION.pop():
     st.switch_page("pages/attention.py")
 theme.page(
     "Age and gender from faces",

@@ -1,4 +1,4 @@
-"""What zips hold, listed without unpacking anything. What is read at once is bounded whatever the
+"""Images in zips, listed without unpacking anything. What is read at once is bounded whatever the
 archive claims."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from agegender_core.batch.image_refs import Item, NoPlace, ZipPlace
 from agegender_core.errors import AgeGenderError, DatasetError
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 
 ENCRYPTED = 0x1
 ARCHIVE_SUFFIXES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz"})
@@ -60,7 +60,7 @@ def zip_items(path: str, key: str, file: str) -> Iterator[Item]:
     for member in members:
         suffix = os.path.splitext(member.filename)[1].lower()
         if (
-            suffix not in PICTURE_SUFFIXES | ARCHIVE_SUFFIXES
+            suffix not in IMAGE_SUFFIXES | ARCHIVE_SUFFIXES
             or member.filename.endswith("/")
             or _hidden(member.filename)
         ):

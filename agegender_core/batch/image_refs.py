@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of a zip's member: signature, then the lengths of its name and of its extra field."""
 PAGE = 1 << 16
-"""Bytes of a Parquet file read at once: without it a whole row group is held beside what is decoded
-of it.
+"""Bytes of a Parquet file read at once: without it a whole row group is in memory beside what is
+decoded of it.
 """
 
 
@@ -118,7 +118,7 @@ class Loader:
     def _(self, place: HubPlace) -> str | bytes:
         from agegender_core.datasets.records import FaceRecord
 
-        return _hub_pictures(place.source).read(
+        return _hub_images(place.source).read(
             FaceRecord(place.source, f"row {place.row}", place.row, "all")
         )
 
@@ -153,7 +153,7 @@ def read_member(place: ZipPlace, most: int) -> bytes:
         ) from error
     if len(data) != place.size or zlib.crc32(data) != place.crc:
         raise InvalidImageError(
-            "It is damaged in the archive, or not what the archive says. Copy or zip it again.",
+            "It is damaged in the archive, or not what the archive lists. Copy or zip it again.",
             "truncated",
         )
     return data
@@ -224,7 +224,7 @@ class _Rows:
 
 
 @lru_cache(maxsize=2)
-def _hub_pictures(source: str) -> Pictures:
+def _hub_images(source: str) -> Pictures:
     from agegender_core.datasets.readers.parquet_or_hub import read_hub
 
     return read_hub(source).pictures

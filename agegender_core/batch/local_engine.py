@@ -1,4 +1,4 @@
-"""The job on one machine: workers find faces, this process asks the network and writes the parts.
+"""The job on one machine: workers find faces, this process runs the network and writes the parts.
 
 The network takes faces in the order of the images and stops at the end of each part, so its
 batches, and with them the last digits of the answers, depend on neither the number of workers nor
@@ -17,7 +17,7 @@ from agegender_core.batch.pipeline import Answerer, Outcome, batch_is_full
 from agegender_core.batch.worker_pool import Pool, in_order
 
 Tick = Callable[[Tally], None]
-"""Hears of each finished image."""
+"""Called after each finished image."""
 
 
 def run_local(
@@ -28,8 +28,8 @@ def run_local(
     tick: Tick,
     stop: Callable[[], bool],
 ) -> None:
-    """Answer ``items`` and write their rows, until they end or ``stop`` says so; what is finished
-    by then is written.
+    """Answer ``items`` and write their rows, until they end or ``stop`` returns true; what is
+    finished by then is written.
 
     Raises ``DetectorError`` where workers cannot start, ``ConfigError`` where parts cannot be
     written.
@@ -44,7 +44,7 @@ def run_local(
 
 @dataclass
 class _Network:
-    """Asks the network in a thread, one batch at a time, while the next one comes together."""
+    """Runs the network in a thread, one batch at a time, while the next one comes together."""
 
     answerer: Answerer
     parts: Parts

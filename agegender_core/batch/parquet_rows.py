@@ -1,4 +1,4 @@
-"""What Parquet files hold, listed in a process of its own.
+"""Rows of Parquet files, listed in a process of its own.
 
 Damaged or hostile files can end the process that opens them (pyarrow lets C++ exceptions out of
 calls that must not throw, and a page of a few kilobytes may unpack to gigabytes): that costs a
@@ -43,7 +43,7 @@ def shards(folder: str) -> list[str]:
     if not os.access(folder, os.R_OK | os.X_OK):
         return []
     found = _parquet_files(Path(folder)) or _parquet_files(Path(folder) / "data")
-    return [str(path) for path in found if _may_hold_images(str(path))]
+    return [str(path) for path in found if _may_contain_images(str(path))]
 
 
 def _parquet_files(folder: Path) -> list[Path]:
@@ -54,11 +54,11 @@ def _parquet_files(folder: Path) -> list[Path]:
     )
 
 
-def _may_hold_images(path: str) -> bool:
+def _may_contain_images(path: str) -> bool:
     try:
         return lister().ask(path, -1)
     except DatasetError:
-        return True  # damaged: becomes a row that says so
+        return True  # damaged: becomes a row with its error
 
 
 def parquet_items(path: str, key: str, file: str) -> Iterator[Item]:
@@ -148,7 +148,7 @@ def _serve(pipe: Connection) -> None:
     import pyarrow.parquet  # noqa: F401 (before memory is bounded)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C++ says when it gives up is no sentence
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C\+\+'s last words are no message for people
     _bound_memory()
     path, number = "", 0
     chunks: Iterator[list[Row]] = iter(())

@@ -1,13 +1,12 @@
-"""Where a job's rows go: a folder of Parquet parts, each there as a whole or not at all, and a note
-of what job it is.
+"""Where a job's rows go: a folder of Parquet parts, each written as a whole or not at all, and a
+note that describes the job.
 
-    out/_batch.json          the job: inputs, weights and their sha256, race, min_face; a resume
-    with others is refused out/part-00000.parquet   predict's columns and «key», all rows of an
-    image in one part
+    out/_batch.json          the job: inputs, weights and their sha256, race, min_face; resuming
+                             with other settings is refused
+    out/part-00000.parquet   predict's columns and «key», all rows of an image in one part
 
-Names that begin with «_» or «.» are passed over by readers of such folders:
-``pandas.read_parquet("out")`` reads all parts. An image is done when its key is in a part; nothing
-else is kept about it.
+Readers of such folders skip names that begin with «_» or «.»: ``pandas.read_parquet("out")`` reads
+all parts. An image is done when its key is in a part; nothing else is stored about it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from agegender_core.output.files import atomic_file, write_json
 from agegender_core.output.tables import COLUMN_TYPES, table_columns
 
 SCHEMA = 1
-"""Raised when columns or keys change their meaning: parts of another version are not gone on with.
+"""Increased when columns or keys change their meaning: parts of another version are not continued.
 """
 NOTE, LOCK = "_batch.json", "_batch.lock"
 NOTE_LENGTH = 2**20
@@ -54,15 +53,15 @@ class Job:
 
 @dataclass
 class Tally:
-    """What a job has done: in this run, or in all."""
+    """Counts of a job: of this run, or of all."""
 
-    pictures: int = 0
+    images: int = 0
     faces: int = 0
     failed: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
-            self.pictures + other.pictures, self.faces + other.faces, self.failed + other.failed
+            self.images + other.images, self.faces + other.faces, self.failed + other.failed
         )
 
 
@@ -72,7 +71,7 @@ def tally_of(rows: Sequence[Row]) -> Tally:
 
 
 def part_schema(race: bool) -> pa.Schema:
-    """Columns of a part: «key», then ``export.table_columns``."""
+    """Columns of a part: «key», then ``tables.table_columns``."""
     return pa.schema(
         [("key", pa.string()), *((name, ARROW[COLUMN_TYPES[name]]) for name in table_columns(race))]
     )
@@ -123,13 +122,13 @@ class Parts:
         self.tally += tally_of(rows)
 
     def write_if_full(self) -> None:
-        """Write a part where enough rows have come together."""
+        """Write a part where there are enough rows."""
         if len(self._rows) >= self.part_rows:
             self.write()
 
     def write(self) -> None:
-        """Write what there is as the next part. Raises ``ConfigError`` where the disk does not take
-        it.
+        """Write the rows in memory as the next part. Raises ``ConfigError`` where the disk does not
+        take it.
         """
         if not self._rows:
             return
@@ -150,18 +149,18 @@ class Parts:
 
 @contextlib.contextmanager
 def opened_parts(folder: Path, job: Job, part_rows: int) -> Iterator[Parts]:
-    """The folder of ``job``, made or gone on with, for this process alone; what is held back is
+    """The folder of ``job``, new or continued, for this process alone; rows still in memory are
     written at the end, whatever happens.
 
-    Raises ``ConfigError`` for a folder of another job, one in use, one that holds something else,
-    or one that cannot be written.
+    Raises ``ConfigError`` for a folder of another job, one in use, one that contains something
+    else, or one that cannot be written.
     """
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _check_note(folder, job)
         lock = open(folder / LOCK, "ab")  # noqa: SIM115 (open as long as the job runs)
     with lock:
-        _hold(lock, folder)
+        _lock_folder(lock, folder)
         for partial in folder.glob(".*.tmp"):
             partial.unlink()
         _check_note(folder, job)  # again: another process may have begun a job in between
@@ -183,7 +182,7 @@ def _check_note(folder: Path, job: Job) -> None:
     except FileNotFoundError:
         if any(folder.glob("*.parquet")):
             raise ConfigError(
-                f"{folder} holds Parquet files that are no batch job's: give a new folder"
+                f"{folder} contains Parquet files that are no batch job's: give a new folder"
             ) from None
         return
     except (ValueError, OSError, RecursionError) as error:
@@ -201,8 +200,8 @@ def _check_note(folder: Path, job: Job) -> None:
         )
 
 
-def _hold(lock: IO[bytes], folder: Path) -> None:
-    """Keep other processes out, for as long as this one lives."""
+def _lock_folder(lock: IO[bytes], folder: Path) -> None:
+    """Keep other processes out until this one ends."""
     try:
         import fcntl
     except ImportError:  # Windows

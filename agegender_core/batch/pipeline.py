@@ -21,8 +21,8 @@ from agegender_core.vision.image_io import DEFAULT_LIMITS, ImageLimits
 if TYPE_CHECKING:
     from agegender_core.inference.predictor import Predictor
 
-FACES, PICTURES = 32, 64
-"""The network is asked when so many faces or images have come together."""
+FACES, IMAGES = 32, 64
+"""The network runs when this many faces or images have come together."""
 
 
 class Found(NamedTuple):
@@ -151,8 +151,8 @@ def failure_row(item: Item, failure: Failure) -> dict[str, Any]:
 
 
 def batch_is_full(found: Sequence[tuple[Item, Outcome]]) -> bool:
-    """Whether it is worth asking the network."""
+    """Whether it is worth running the network."""
     return (
-        len(found) >= PICTURES
+        len(found) >= IMAGES
         or sum(len(outcome.faces) for _, outcome in found if isinstance(outcome, Found)) >= FACES
     )

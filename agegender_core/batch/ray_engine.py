@@ -32,7 +32,7 @@ BATCH = 16
 SLICE = 20_000
 """Images listed at once: Ray keeps the places of a whole dataset in memory."""
 RETRIES = 3
-"""Times that images are given to another worker after theirs died."""
+"""Times that images are sent to another worker after theirs died."""
 PINNED = "2.60.0"
 
 
@@ -68,10 +68,10 @@ class Worker:
 def run_ray(
     sources: Sources, parts: Parts, workers: int | None, tick: Tick, stop: Callable[[], bool]
 ) -> None:
-    """Answer what is not yet in ``parts``, until it ends or ``stop`` says so; what is finished by
-    then is written.
+    """Answer what is not yet in ``parts``, until it ends or ``stop`` returns true; what is finished
+    by then is written.
 
-    ``workers``: processes; all cores of the cluster unless given. Raises ``DetectorError`` where
+    ``workers``: processes; all cores of the cluster by default. Raises ``DetectorError`` where
     Ray cannot go on.
     """
     import ray

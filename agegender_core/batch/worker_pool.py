@@ -1,7 +1,7 @@
 """Worker processes that survive each other: a worker that dies costs at most the image it was at,
 and is replaced.
 
-Each worker has a pipe of its own, no shared queue: a process that is killed while it holds a shared
+Each worker has a pipe of its own, no shared queue: a process that is killed while it has a shared
 queue's lock stops all others. A worker gets one image more than it works on. The image a worker
 died at, or did not answer for within the patience, is tried once more; the second time it becomes a
 failure.
@@ -52,8 +52,8 @@ def usable_cores() -> int:
 
 
 class Pool:
-    """Up to ``count`` workers, started as images come. ``make_find`` travels to each and gives what
-    it does with an image.
+    """Up to ``count`` workers, started as images come. ``make_find`` is sent to each and returns
+    what it does with an image.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Pool:
             or any(len(worker.tasks) < AHEAD for worker in self.workers)
         )
 
-    def give(self, number: int, item: Item) -> None:
-        """Have an image done, under a number of its own."""
+    def submit(self, number: int, item: Item) -> None:
+        """Queue an image, under a number of its own."""
         self.waiting.append((number, item))
         self._hand_out()
 
     def take(self, timeout: float) -> list[tuple[int, Item, Outcome]]:
-        """What has become finished, at once or within ``timeout`` seconds. Raises ``DetectorError``
+        """Images finished, at once or within ``timeout`` seconds. Raises ``DetectorError``
         where no worker can start.
         """
         finished: list[tuple[int, Item, Outcome]] = []
@@ -127,7 +127,7 @@ class Pool:
         return []
 
     def _retire_worker(self, worker: _Worker, reason: str) -> list[tuple[int, Item, Outcome]]:
-        """Take a worker off; its image is tried again or given up, the one it had not begun goes
+        """Remove a worker; its image is tried again or fails, the one it had not begun goes
         back.
         """
         worker.process.kill()
@@ -174,7 +174,7 @@ class Pool:
             if not worker.tasks and worker.ready:
                 worker.since = time.monotonic()
             worker.tasks.append(task)
-            # It has died: its end of the pipe says so at the next take.
+            # It has died: the next take notices it.
             with contextlib.suppress(OSError):
                 worker.pipe.send(task[1])
 
@@ -215,21 +215,21 @@ def in_order(
     """
     window = max(32, 8 * pool.count)
     source = iter(items)
-    held: dict[int, tuple[Item, Outcome]] = {}
-    given = due = 0
+    finished: dict[int, tuple[Item, Outcome]] = {}
+    sent = due = 0
     more = True
     while not stop():
-        while more and pool.has_room and given - due < window:
+        while more and pool.has_room and sent - due < window:
             item = next(source, None)
             more = item is not None
             if item is not None:
-                pool.give(given, item)
-                given += 1
-        if due == given and not more:
+                pool.submit(sent, item)
+                sent += 1
+        if due == sent and not more:
             return
         for number, item, outcome in pool.take(0.5):
-            held[number] = (item, outcome)
-        while due in held:
-            yield held.pop(due)
+            finished[number] = (item, outcome)
+        while due in finished:
+            yield finished.pop(due)
             due += 1
-    yield from held.values()
+    yield from finished.values()

@@ -26,7 +26,7 @@ from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.types import TURNS, Face
 from agegender_core.vision._torchvision_nms import ensure_torchvision
 from agegender_core.vision.cascade import THRESHOLDS, Detections
-from agegender_core.vision.face_detector import Finds, MTCNNDetector
+from agegender_core.vision.face_detector import Detect, MTCNNDetector
 from agegender_core.vision.image_io import load_image
 
 NOTHING = Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
@@ -43,7 +43,7 @@ def load_networks() -> SimpleNamespace:
     return SimpleNamespace(pnet=nets.pnet, rnet=nets.rnet, onet=nets.onet)
 
 
-def original(nets: SimpleNamespace) -> Finds:
+def original(nets: SimpleNamespace) -> Detect:
     """facenet-pytorch's own loop over ``nets``, one image after the other."""
     from facenet_pytorch.models.utils.detect_face import detect_face
     from threadpoolctl import ThreadpoolController
@@ -72,7 +72,7 @@ def original(nets: SimpleNamespace) -> Finds:
 class OriginalDetector(MTCNNDetector):
     """The detector as it is, with facenet-pytorch's loop in place of ours."""
 
-    def _networks(self) -> Finds:
+    def _networks(self) -> Detect:
         with self._lock:
             if self._run is None:
                 self._run = original(load_networks())

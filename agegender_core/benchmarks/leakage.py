@@ -56,7 +56,7 @@ def run_leakage(
             recipe_path, {**changes, "data.sets": [SET], "data.resplit": RESPLITS[split]}
         )
         folder = out / f"leakage_{recipe.name}_{split}"
-        run = train(recipe, folder, say=say)
+        run = train(recipe, folder, report=say)
         found = {
             "recipe": recipe.name,
             "split": split,

@@ -14,7 +14,7 @@ import typer
 from agegender_core.cli.predict import make_folder
 from agegender_core.cli.research import fail
 from agegender_core.errors import AgeGenderError
-from agegender_core.explain.attention_images import block_picture
+from agegender_core.explain.attention_images import block_image
 from agegender_core.settings import reports_dir
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def attention(
         bool, typer.Option("--npz", help="Also write all raw masks and features to masks.npz.")
     ] = False,
 ) -> None:
-    """Show where a network looks: one image for each attention block, and the answer with gates and
+    """Show a network's attention: one image for each attention block, and the answer with gates and
     shapes as JSON.
 
     Exit code 1 where the image, its faces or the weights cannot be used; 2: wrong usage.
@@ -64,7 +64,7 @@ def attention(
         written = []
         for block in maps.blocks:
             written.append(output / f"{block.name}.png")
-            block_picture(maps.crop, block).save(written[-1])
+            block_image(maps.crop, block).save(written[-1])
         written.append(output / "attention.json")
         write_json(written[-1], described(maps, photo.name), ascii_only=False)
         if npz:
@@ -147,7 +147,7 @@ def attention_report(
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """What an attention report says of each map, for the screen."""
+    """An attention report's result for each map, for the screen."""
     lines = [
         f"{report['weights']} on {report['set']} {report['split']}: masks over {report['n']:,},"
         f" curves over {report['curves_n']:,}"

@@ -1,5 +1,5 @@
 """``batch``: ``predict`` for big folders. Answers go to Parquet parts in a folder; the same command
-again goes on where it was stopped.
+again continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def batch(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the Parquet parts; given again: go on.",
+            help="Folder for the Parquet parts; used again: continue.",
         ),
     ],
     engine: Annotated[
@@ -73,9 +73,9 @@ def batch(
 ) -> None:
     """Estimate age and gender in many images, into a folder of Parquet parts.
 
-    Stop it at will: the same command goes on, and no image is done twice or left out. An image that
-    fails becomes a row with its error. Exit code 0: all fine; 1: some image failed, or an input had
-    none; 2: wrong usage; 130: interrupted.
+    Stop it at will: the same command continues, and no image is done twice or left out. An image
+    that fails becomes a row with its error. Exit code 0: all fine; 1: some image failed, or an
+    input had none; 2: wrong usage; 130: interrupted.
     """
     from agegender_core.batch.part_writer import opened_parts
     from agegender_core.errors import AgeGenderError
@@ -199,7 +199,7 @@ def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
     from tqdm import tqdm
 
     if not quiet and len(parts.done):
-        typer.echo(f"going on after {len(parts.done):,} images", err=True)
+        typer.echo(f"continuing after {len(parts.done):,} images", err=True)
     watched = sys.stderr.isatty()
     wait = 0.2 if watched else 30.0
     with tqdm(
@@ -216,7 +216,7 @@ def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
         def tick(share: Tally) -> None:
             total = parts.before + parts.tally
             bar.set_postfix_str(f"{total.faces:,} faces, {total.failed:,} failed", refresh=False)
-            bar.update(share.pictures)
+            bar.update(share.images)
 
         yield tick
 
@@ -234,13 +234,13 @@ def _count(sources: Sources, bar: tqdm) -> None:
 
 def _summary(parts: Parts, seconds: float, stopped: bool) -> str:
     total, now = parts.before + parts.tally, parts.tally
-    earlier = f" ({parts.before.pictures:,} of them before)" if parts.before.pictures else ""
-    rate = f"{now.pictures / seconds:.1f} images a second" if now.pictures else "nothing new"
+    earlier = f" ({parts.before.images:,} of them before)" if parts.before.images else ""
+    rate = f"{now.images / seconds:.1f} images a second" if now.images else "nothing new"
     done = (
-        f"{total.pictures:,} images{earlier}, {total.faces:,} faces, {total.failed:,} failed,"
+        f"{total.images:,} images{earlier}, {total.faces:,} faces, {total.failed:,} failed,"
         f" {seconds:.0f} s, {rate}"
     )
     return (
-        f"{'stopped; the same command goes on: ' if stopped else ''}{done}, {parts.count:,} parts"
+        f"{'stopped; the same command continues: ' if stopped else ''}{done}, {parts.count:,} parts"
         f" in {parts.folder}"
     )

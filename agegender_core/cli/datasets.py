@@ -1,5 +1,5 @@
-"""``datasets check PATH``: which face set lies there, what it holds, what is wrong with it. Heavy
-imports wait for the call.
+"""``datasets check PATH``: which face dataset lies there, what it contains, what is wrong with it.
+Heavy imports wait for the call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHOWN = 3
 """How many files are named for each reason."""
 
 datasets_app = typer.Typer(
-    help="Face sets on disk: what is there and what is wrong with it.", no_args_is_help=True
+    help="Face datasets on disk: what is there and what is wrong with it.", no_args_is_help=True
 )
 
 
@@ -32,9 +32,9 @@ def main() -> None:
 
 @datasets_app.command("check")
 def check_command(
-    path: Annotated[str, typer.Argument(help="Folder or table of a set, or hub:owner/name.")],
+    path: Annotated[str, typer.Argument(help="Folder or table of a dataset, or hub:owner/name.")],
     name: Annotated[
-        str | None, typer.Option("--set", help="Which layout it is; default: found out.")
+        str | None, typer.Option("--set", help="Its layout; default: detected.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Everything as JSON, every file of every reason.")
@@ -43,8 +43,8 @@ def check_command(
         bool, typer.Option("--deep", help="Open every image instead of a sample of 200.")
     ] = False,
 ) -> None:
-    """Say which dataset lies at PATH, count its labels, and list rows skipped and images missing or
-    damaged.
+    """Report which dataset lies at PATH, count its labels, and list rows skipped and images missing
+    or damaged.
 
     Exit code 1 where the dataset cannot be read, is empty, or has images missing or damaged.
     """
@@ -54,7 +54,7 @@ def check_command(
     try:
         layout, confidence = (layout_named(name), None) if name else find_layout(path)
         loaded = load_set(path, layout.name)
-        pictures = check_pictures(loaded, deep=deep)
+        images = check_pictures(loaded, deep=deep)
     except AgeGenderError as error:
         raise fail(error) from error
     report = {
@@ -67,29 +67,29 @@ def check_command(
         **summarise(loaded),
     }
     if as_json:
-        typer.echo(json.dumps(report | _details(loaded, pictures), indent=1))
+        typer.echo(json.dumps(report | _details(loaded, images), indent=1))
     else:
-        text = "\n".join([*_head(report), *_problems(loaded, pictures)])
+        text = "\n".join([*_head(report), *_problems(loaded, images)])
         typer.echo(text.encode(errors="backslashreplace").decode())
-    if pictures.missing or pictures.unreadable or not loaded.records:
+    if images.missing or images.unreadable or not loaded.records:
         raise typer.Exit(1)
 
 
-def _details(loaded: LoadedSet, pictures: PictureCheck) -> dict[str, Any]:
+def _details(loaded: LoadedSet, images: PictureCheck) -> dict[str, Any]:
     return {
         "notes": list(loaded.notes),
         "skipped": [skip._asdict() for skip in loaded.skipped],
         "incomplete": [skip._asdict() for skip in loaded.incomplete],
         "pictures": {
-            "opened": pictures.opened,
-            "missing": list(pictures.missing),
-            "unreadable": [skip._asdict() for skip in pictures.unreadable],
+            "opened": images.opened,
+            "missing": list(images.missing),
+            "unreadable": [skip._asdict() for skip in images.unreadable],
         },
     }
 
 
 def _head(report: dict[str, Any]) -> list[str]:
-    """What the dataset is and what it holds, one line a label."""
+    """What the dataset is and what it contains, one line a label."""
     sure = "" if report["confidence"] in (None, 1.0) else f", confidence {report['confidence']:.2f}"
     years = report["age_years"]
     labels = {
@@ -101,7 +101,7 @@ def _head(report: dict[str, Any]) -> list[str]:
         "landmarks": f"{report['landmarks']:,}" if report["landmarks"] else "",
         "splits": _listed(report["splits"]),
     }
-    official = f"; the official set has {report['official']}" if report["official"] else ""
+    official = f"; the official dataset has {report['official']}" if report["official"] else ""
     lines = [
         f"{report['title']} ({report['layout']}{sure}) in {report['root']}",
         f"  {'images':10} {report['records']:,} with labels{official}",
@@ -109,23 +109,21 @@ def _head(report: dict[str, Any]) -> list[str]:
     return lines + [f"  {name:10} {text or 'none'}" for name, text in labels.items()]
 
 
-def _problems(loaded: LoadedSet, pictures: PictureCheck) -> list[str]:
+def _problems(loaded: LoadedSet, images: PictureCheck) -> list[str]:
     from agegender_core.datasets.readers.base import Skip
 
-    missing = [Skip(file, "no such file") for file in pictures.missing]
+    missing = [Skip(file, "no such file") for file in images.missing]
     lines = [f"note: {note}" for note in loaded.notes]
     lines += _group("rows skipped", loaded.skipped)
-    lines += _group("labels missing in rows that were kept", loaded.incomplete)
+    lines += _group("labels missing in rows that were read", loaded.incomplete)
     lines += _group("images missing", missing)
-    lines += _group(
-        f"images damaged or refused, of {pictures.opened:,} opened", pictures.unreadable
-    )
+    lines += _group(f"images damaged or refused, of {images.opened:,} opened", images.unreadable)
     here = len(loaded.records) - len(missing)
     return [
         *lines,
         (
-            f"{pictures.opened:,} of {here:,} images"
-            f" opened{'' if pictures.opened == here else ' (--deep opens all)'}"
+            f"{images.opened:,} of {here:,} images"
+            f" opened{'' if images.opened == here else ' (--deep opens all)'}"
         ),
     ]
 

@@ -17,18 +17,18 @@ from agegender_core.settings import reports_dir
 def conditions(
     sets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SET]...", help="Which sets; default: all that are here."),
+        typer.Argument(metavar="[SET]...", help="Which datasets; default: all installed."),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the one set lies in another layout, or hub:owner/name; default: ours."
+            help="Where the one dataset lies in another layout, or hub:owner/name; default: ours."
         ),
     ] = None,
     twins: Annotated[
         bool,
         typer.Option(
-            "--twins", help="Look for near-duplicates with different labels instead, in all splits."
+            "--twins", help="Find near-duplicates with different labels instead, in all splits."
         ),
     ] = False,
     reports: Annotated[
@@ -51,15 +51,15 @@ def conditions(
     try:
         if data is not None and len(sets or []) != 1:
             raise ConfigError(
-                "--data says where one set lies: name that set, for example «conditions fairface"
-                " --data FOLDER»"
+                "--data is the place of one dataset: name that dataset, for example «conditions"
+                " fairface --data FOLDER»"
             )
         if unknown := set(sets or []) - set(TEST_SPLITS):
             raise ConfigError(
-                f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
+                f"unknown dataset {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
             )
         if twins and data is not None:
-            raise ConfigError("--twins looks at our own sets: leave --data out")
+            raise ConfigError("--twins reads our own datasets: leave --data out")
         for name in sets or installed_sets(TEST_SPLITS):
             if twins:
                 typer.echo(

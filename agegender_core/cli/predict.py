@@ -1,6 +1,6 @@
 """``predict``: images in, one answer an image out, as JSON lines, CSV or Parquet.
 
-Answers are written as they come, so an interrupted run keeps what it has (see ``predict_output``).
+Answers are written as they come, so an interrupted run loses nothing (see ``predict_output``).
 A file that fails becomes a row with its error and the run goes on. Data goes to stdout or
 ``--output``, everything else to stderr. Heavy imports happen inside, so that ``--help`` is quick.
 """
@@ -48,7 +48,7 @@ RaceOption = Annotated[
 ]
 MinFaceOption = Annotated[
     int,
-    typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to look for, in pixels."),
+    typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to detect, in pixels."),
 ]
 
 
@@ -119,9 +119,9 @@ def predict(
 
 @dataclass
 class Tally:
-    """What a run has done so far."""
+    """Counts of a run so far."""
 
-    pictures: int = 0
+    images: int = 0
     faces: int = 0
     failed: int = 0
 
@@ -142,9 +142,9 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     files: dict[str, str] = {}
     empty: list[str] = []
-    for given in inputs:
-        found = _expand(given)
-        empty += [] if found else [given]
+    for pattern in inputs:
+        found = _expand(pattern)
+        empty += [] if found else [pattern]
         for file in found:
             folder, name = os.path.split(file)
             files.setdefault(os.path.join(os.path.realpath(folder), name), file)
@@ -153,14 +153,14 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(files.values()), empty
 
 
-def _expand(given: str) -> list[str]:
+def _expand(pattern: str) -> list[str]:
     from agegender_core.errors import DatasetError
-    from agegender_core.vision.image_files import expand_glob, pictures_below
+    from agegender_core.vision.image_files import expand_glob, images_below
 
-    if os.path.isdir(given):
-        return sorted(pictures_below(given))
+    if os.path.isdir(pattern):
+        return sorted(images_below(pattern))
     try:
-        return expand_glob(given)
+        return expand_glob(pattern)
     except DatasetError as error:
         raise typer.BadParameter(str(error), param_hint="INPUTS") from error
 
@@ -209,7 +209,7 @@ def _same(output: Path, file: str) -> bool:
 
 
 def make_folder(folder: Path, option: str) -> None:
-    """Make it where it is not there, and see whether a file can be written in it. Raises
+    """Make the folder where it does not exist, and check that a file can be written in it. Raises
     ``typer.BadParameter`` that names ``option``.
     """
     try:
@@ -222,8 +222,8 @@ def make_folder(folder: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def _ending_as_ctrl_c() -> Iterator[None]:
-    """While this lasts, a request to end (SIGTERM) is what ctrl-C is: what is finished is put in
-    its place.
+    """While this lasts, a request to end (SIGTERM) acts like ctrl-C: what is finished is
+    written.
     """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
@@ -280,7 +280,7 @@ def _one_file(
     """Answer one file, write the answer, then its annotated image."""
     outcome = _outcome(runner, file)
     output.write(_printable(file), outcome)
-    tally.pictures += 1
+    tally.images += 1
     if isinstance(outcome, Exception):
         tally.failed += 1
         return
@@ -317,9 +317,9 @@ def _printable(file: str) -> str:
 
 
 def _summary(tally: Tally, count: int, seconds: float, interrupted: bool) -> None:
-    stopped = f"stopped before {count - tally.pictures} of {count} files: " if interrupted else ""
+    stopped = f"stopped before {count - tally.images} of {count} files: " if interrupted else ""
     done = (
-        f"{_count(tally.pictures, 'image')}, {_count(tally.faces, 'face')}, {tally.failed} failed,"
+        f"{_count(tally.images, 'image')}, {_count(tally.faces, 'face')}, {tally.failed} failed,"
         f" {seconds:.1f} s"
     )
     typer.echo(stopped + done, err=True)

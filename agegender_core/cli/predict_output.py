@@ -6,7 +6,7 @@ off, the temporary file is cut after the last whole answer. At the end, or when 
 interrupted, it takes the target's place at once. Where the disk does not take an answer, the
 answers before it stay in the temporary file, which the error names, and the target stays as it was.
 
-Parquet cannot be written answer by answer: its rows are kept as JSON lines until the end.
+Parquet cannot be written answer by answer: its rows are stored as JSON lines until the end.
 """
 
 from __future__ import annotations
@@ -225,10 +225,10 @@ class FileOutput(Output):
             self.discard()
             return "there was no answer yet"
         rows = " as JSON lines" if self.encoder.chosen is TableFormat.parquet else ""
-        return f"finished answers are kept{rows} in {self.partial}: {self.written}"
+        return f"finished answers are saved{rows} in {self.partial}: {self.written}"
 
     def _to_parquet(self) -> None:
-        """Make the JSON lines a table. They are kept until it is whole."""
+        """Make the JSON lines a table. They are deleted only once it is complete."""
         table, file = _temporary(self.path)
         try:
             self._write_parquet(file)
@@ -311,7 +311,7 @@ def _device(path: Path) -> Any:
 
 
 def _stdout() -> Any:
-    """Standard output in UTF-8: names of files may hold any letter."""
+    """Standard output in UTF-8: names of files may contain any letter."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     return sys.stdout
@@ -327,13 +327,13 @@ def save_annotated(analysis: Analysis, source: str, folder: Path) -> Path:
     from agegender_core.output.drawing import annotate
 
     stem, suffix = os.path.splitext(os.path.basename(source))
-    picture = annotate(analysis)
+    image = annotate(analysis)
     lossy = (
         suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}
-        and max(picture.size) <= JPEG_SIDE
+        and max(image.size) <= JPEG_SIDE
     )
     data = io.BytesIO()
-    picture.save(data, "JPEG", quality=92) if lossy else picture.save(data, "PNG")
+    image.save(data, "JPEG", quality=92) if lossy else image.save(data, "PNG")
     for number in itertools.count(1):
         path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{'.jpg' if lossy else '.png'}"
         with contextlib.suppress(FileExistsError), open(path, "xb", buffering=0) as file:

@@ -6,12 +6,26 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.settings import INSTALLED, ROOT, reports_dir, weights_dir
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from agegender_core.inference.model_zoo import ModelInfo
+
+SHOWN = (
+    "mae",
+    "fairface9_accuracy",
+    "adience8_accuracy",
+    "gender_accuracy",
+    "interval_coverage",
+)
+"""Metrics that ``evaluate`` prints."""
 
 weights_app = typer.Typer(
     help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
@@ -66,7 +80,7 @@ def train(
         typer.Option("--set", help="Change a setting: --set schedule.epochs=2. May be repeated."),
     ] = None,
 ) -> None:
-    """Train recipes, one after the other. Stop and start at will: each goes on from its last
+    """Train recipes, one after the other. Stop and start at will: each continues from its last
     checkpoint.
     """
     from agegender_core.training.config import load_recipe
@@ -79,7 +93,7 @@ def train(
         loaded = [load_recipe(path, changes) for path in recipes]
         runs = {
             recipe.name: run_training(
-                recipe, out / recipe.name, resume=not restart, device=device, say=typer.echo
+                recipe, out / recipe.name, resume=not restart, device=device, report=typer.echo
             )
             for recipe in loaded
         }
@@ -109,7 +123,7 @@ def evaluate(
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", help="Which sets; default: all that are here."),
+        typer.Option("--set", "-s", help="Which datasets; default: all installed."),
     ] = None,
     reports: Annotated[
         Path | None,
@@ -118,19 +132,16 @@ def evaluate(
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Run no model: work the numbers out from the kept predictions."
+            "--again", help="Run no model: compute the numbers from the saved predictions."
         ),
     ] = False,
 ) -> None:
     """Measure weights on test splits; write metrics.json and predictions.parquet for each."""
-    from tqdm import tqdm
-
-    from agegender_core.datasets.parquet_store import installed_sets, set_path
+    from agegender_core.datasets.parquet_store import installed_sets
     from agegender_core.datasets.registry import TEST_SPLITS
-    from agegender_core.evaluation.evaluate import count_again
-    from agegender_core.evaluation.evaluate import evaluate as run_evaluation
     from agegender_core.inference.model_zoo import find_weights, list_weights
 
+    reports = reports or reports_dir()
     try:
         entries = (
             [find_weights(name) for name in weights]
@@ -139,41 +150,47 @@ def evaluate(
         )
         if unknown := set(sets or []) - set(TEST_SPLITS):
             raise ConfigError(
-                f"unknown set {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
+                f"unknown dataset {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
             )
         if again:
             for entry in entries:
-                done = [name for name in sets or TEST_SPLITS if count_again(entry, name, reports)]
-                typer.echo(
-                    f"{entry.name}: worked out anew on"
-                    f" {', '.join(done) or 'nothing, no predictions are kept'}"
-                )
-            return
-        for name in sets or installed_sets(TEST_SPLITS):
-            set_path(name)
-            for entry in entries:
-                with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
-
-                    def tick(done: int, total: int, bar: tqdm = bar) -> None:
-                        bar.total = total
-                        bar.update(done - bar.n)
-
-                    report = run_evaluation(entry, name, reports or reports_dir(), tick)
-                shown = (
-                    "mae",
-                    "fairface9_accuracy",
-                    "adience8_accuracy",
-                    "gender_accuracy",
-                    "interval_coverage",
-                )
-                numbers = "  ".join(
-                    f"{key} {report['metrics'][key]['value']:.3f}"
-                    for key in shown
-                    if key in report["metrics"]
-                )
-                typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
+                _recompute(entry, sets or list(TEST_SPLITS), reports)
+        else:
+            for name in sets or installed_sets(TEST_SPLITS):
+                _evaluate_on(name, entries, reports)
     except AgeGenderError as error:
         raise fail(error) from error
+
+
+def _recompute(entry: ModelInfo, names: list[str], reports: Path) -> None:
+    """The numbers of ``entry`` on datasets, from its saved predictions."""
+    from agegender_core.evaluation.evaluate import count_again
+
+    done = [name for name in names if count_again(entry, name, reports)]
+    typer.echo(
+        f"{entry.name}: recomputed on {', '.join(done) or 'nothing, no predictions are saved'}"
+    )
+
+
+def _evaluate_on(name: str, entries: list[ModelInfo], reports: Path) -> None:
+    """Measure ``entries`` on the test split of one dataset."""
+    from tqdm import tqdm
+
+    from agegender_core.datasets.parquet_store import set_path
+    from agegender_core.evaluation.evaluate import evaluate as run_evaluation
+
+    set_path(name)  # raises where the dataset is absent
+    for entry in entries:
+        with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
+
+            def tick(done: int, total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            report = run_evaluation(entry, name, reports, tick)
+        metrics = report["metrics"]
+        numbers = "  ".join(f"{key} {metrics[key]['value']:.3f}" for key in SHOWN if key in metrics)
+        typer.echo(f"{entry.name} on {name} {report['split']} (n {report['n']}): {numbers}")
 
 
 def report(
@@ -208,11 +225,11 @@ def bench(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            "--part", help="networks, errors, live or batch; again for more. Default: all."
+            "--part", help="networks, errors, live or batch; may be repeated. Default: all."
         ),
     ] = None,
     save: Annotated[
-        bool, typer.Option("--save", help="Keep the numbers in reports/bench.json.")
+        bool, typer.Option("--save", help="Save the numbers in reports/bench.json.")
     ] = False,
 ) -> None:
     """Time the networks and a whole photo, the error galleries, live videos and big folders; report
@@ -242,7 +259,7 @@ def leakage(
     recipe: Annotated[
         Path,
         typer.Argument(
-            help="Recipe to train on each division: a file, or one of ours.", parser=recipe_path
+            help="Recipe to train on each split: a file, or one of ours.", parser=recipe_path
         ),
     ],
     split: Annotated[
@@ -255,7 +272,7 @@ def leakage(
         list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")
     ] = None,
 ) -> None:
-    """Measure what a division of UTKFace does to the error: leak-free, at random with duplicates
+    """Measure what a split of UTKFace does to the error: leak-free, at random with duplicates
     kept, or as the third paper did.
     """
     from agegender_core.benchmarks.leakage import RESPLITS, run_leakage
@@ -328,11 +345,11 @@ def publish_command(
 ) -> None:
     """Calibrate a finished run on the validation split and put it into weights/."""
     from agegender_core.publishing.publish import publish
-    from agegender_core.training.curves import keep_curve
+    from agegender_core.training.curves import save_curve
 
     try:
         entry = publish(run, force=force, clean=True)
-        keep_curve(entry, run, reports_dir())
+        save_curve(entry, run, reports_dir())
     except AgeGenderError as error:
         raise fail(error) from error
     typer.echo(f"{', '.join(entry.files)}: val loss {entry.training['val_loss']}, {entry.decoding}")
@@ -346,13 +363,13 @@ def curve(
         ),
     ],
 ) -> None:
-    """Keep the learning curve of an experiment in reports/; «weights publish» keeps those of
-    published weights by itself.
+    """Save the learning curve of an experiment in reports/; «weights publish» saves those of
+    published weights.
     """
-    from agegender_core.training.curves import keep_experiment
+    from agegender_core.training.curves import save_experiment
 
     try:
-        typer.echo(f"wrote {keep_experiment(run, reports_dir())}")
+        typer.echo(f"wrote {save_experiment(run, reports_dir())}")
     except AgeGenderError as error:
         raise fail(error) from error
 
@@ -363,7 +380,7 @@ def calibrate_command(
         list[str] | None, typer.Argument(help="Which weights; default: all installed.")
     ] = None,
 ) -> None:
-    """Fit anew on the validation splits how answers are read (temperatures, interval); the weights
+    """Fit again on the validation splits how answers are read (temperatures, interval); the weights
     stay. Run «evaluate» afterwards.
     """
     from agegender_core.inference.model_zoo import list_weights
@@ -388,7 +405,9 @@ def protocol(
     ],
     set_name: Annotated[
         str,
-        typer.Argument(metavar="SET", help="Which set, such as fgnet, adience, fairface or afad."),
+        typer.Argument(
+            metavar="SET", help="Which dataset, such as fgnet, adience, fairface or afad."
+        ),
     ],
     weights: Annotated[
         str | None,
@@ -397,10 +416,10 @@ def protocol(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the set lies in its official layout, or hub:owner/name; default: ours."
+            help="Where the dataset lies in its official layout, or hub:owner/name; default: ours."
         ),
     ] = None,
-    save: Annotated[bool, typer.Option("--save", help="Keep the numbers in reports/.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Save the numbers in reports/.")] = False,
     reports: Annotated[
         Path | None,
         typer.Option(help="Where to write.", show_default="AGEGENDER_REPORTS, else reports/"),
@@ -446,7 +465,7 @@ def rivals(
         int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
     ] = None,
     save: Annotated[
-        bool, typer.Option("--save", help="Keep the numbers in reports/rivals.json.")
+        bool, typer.Option("--save", help="Save the numbers in reports/rivals.json.")
     ] = False,
 ) -> None:
     """Count and time the networks the multi-task CNN's paper compares itself with (its Table

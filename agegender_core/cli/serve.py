@@ -45,5 +45,5 @@ def app(
         ]
         command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "serve.py"), *options]
     sys.stdout.flush()
-    # In our place, so that it hears what we are told: to end, for one.
+    # Replaces this process, so that signals, such as a request to end, reach it.
     os.execv(command[0], command)

@@ -53,7 +53,7 @@ def read_protocols(folder: Path) -> list[Report]:
 
 
 def read_curves(folder: Path) -> dict[str, Report]:
-    """Learning curves by weights, as ``training.curves.keep_curve`` wrote them."""
+    """Learning curves by weights, as ``training.curves.save_curve`` wrote them."""
     return {
         path.parent.name: json.loads(path.read_text())
         for path in sorted(folder.glob("*/curve.json"))

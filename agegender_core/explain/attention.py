@@ -1,8 +1,8 @@
-"""Looking into gated residual attention networks: what their masks and gates are, and what becomes
-of the answer when they are changed.
+"""Explaining gated residual attention networks: their masks and gates, and how the answer changes
+when these are changed.
 
-``attention_maps(image)`` does the whole way for one face. ``AttentionNetwork`` is for those who ask
-the same face many questions: ``explain`` once, then ``answer`` with masks switched off, flattened
+``attention_maps(image)`` does everything for one face. ``AttentionNetwork`` is for many questions
+about the same face: ``explain`` once, then ``answer`` with masks switched off, flattened
 or shuffled, or with a patch over the face.
 
 A block's output is (g + (1 - g) K) F by equation 3 of GRA_Net, or (1 + K) F without a gate: K the
@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from agegender_core.errors import NoFaceError, WeightsMissingError
 from agegender_core.inference.decoding import decode
-from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, load_network
+from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights
 from agegender_core.inference.predictor import Source, load_predictor
+from agegender_core.models.gra_net import GRANet, GRANetTrio
 from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
@@ -38,10 +39,10 @@ Change = Literal["own", "off", "mean", "shuffled"]
 CHANGES: dict[Change, str] = {
     "own": "its own mask",
     "off": "no mask: the trunk's features pass untouched",
-    "mean": "each channel's mean everywhere: nothing left of where it looks",
+    "mean": "each channel's mean everywhere: no position is preferred",
     "shuffled": "its own values at random places: the same histogram, no face in it",
 }
-"""What a block's mask can be put to, in words."""
+"""What a block's mask can be changed to, in words."""
 
 
 GREY = 128
@@ -93,8 +94,8 @@ class BlockMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """What a network made of one face: its ``crop`` (RGB, the network's own size), ``age`` and
-    ``gender``, and its ``blocks``.
+    """A network's answer and masks for one face: its ``crop`` (RGB, the network's own size),
+    ``age`` and ``gender``, and its ``blocks``.
     """
 
     weights: str
@@ -113,11 +114,11 @@ class AttentionMaps:
             f"no block {name!r}; there are {', '.join(block.name for block in self.blocks)}"
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Any]:
         """Raw arrays by name, as ``save_npz`` writes them: «attention1.mask» (C, h, w),
         «attention1.gate» () and so on.
         """
-        found: dict[str, np.ndarray] = {"crop": np.asarray(self.crop)}
+        found: dict[str, Any] = {"crop": np.asarray(self.crop)}
         for block in self.blocks:
             found |= {
                 f"{block.name}.mask": block.mask,
@@ -131,8 +132,8 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionNetwork:
-    """A network with masks, ready to be asked. Immutable and thread-safe. ``card``: manifest entry
-    of its weights.
+    """A network with masks, ready for inference. Immutable and thread-safe. ``card``: manifest
+    entry of its weights.
     """
 
     card: ModelInfo
@@ -157,7 +158,7 @@ class AttentionNetwork:
         return AttentionMaps(self.card.name, crop, age, gender, blocks, face)
 
     def own(self, crop: Image.Image) -> ModelOutput:
-        """What the unchanged network makes of ``crop`` and, where the card wants it, of its mirror
+        """The unchanged network's output for ``crop`` and, where the weights use it, its mirror
         image behind it.
         """
         return self._run(self._views(crop))
@@ -177,19 +178,16 @@ class AttentionNetwork:
         change that is not one of ``CHANGES``.
         """
         views = self._views(crop)
-        intervention_points: tuple[str, ...] = self.network.intervention_points
-        blocks = [
-            handle.removesuffix(".mask")
-            for handle in intervention_points
-            if handle.endswith(".mask")
-        ]
+        assert isinstance(self.network, GRANet | GRANetTrio)
+        points = self.network.intervention_points
+        blocks = [point.removesuffix(".mask") for point in points if point.endswith(".mask")]
         chosen = {name: change for name, change in (changes or {}).items() if change != "own"}
         if unknown := sorted(set(changes or {}) - set(blocks)):
             raise KeyError(f"no block {', '.join(unknown)}; there are {', '.join(blocks)}")
         if unknown := sorted(set(chosen.values()) - set(CHANGES)):
             raise KeyError(f"no change {', '.join(unknown)}; there are {', '.join(CHANGES)}")
-        values = dict(
-            _opened(name, f"{name}.gate" in intervention_points)
+        values: dict[str, Tensor | float] = dict(
+            _opened(name, f"{name}.gate" in points)
             for name, change in chosen.items()
             if change == "off"
         )
@@ -252,11 +250,12 @@ def occluded(crop: Image.Image, left: float, top: float, side: float) -> Image.I
     at its edge.
     """
     size = crop.width
-    box = [round(size * value) for value in (left, top, left + side, top + side)]
-    box = [min(max(value, 0), size) for value in box]
+    x0, y0, x1, y1 = (
+        min(max(round(size * value), 0), size) for value in (left, top, left + side, top + side)
+    )
     covered = crop.copy()
-    if box[2] > box[0] and box[3] > box[1]:
-        covered.paste((GREY, GREY, GREY), tuple(box))
+    if x1 > x0 and y1 > y0:
+        covered.paste((GREY, GREY, GREY), (x0, y0, x1, y1))
     return covered
 
 
@@ -307,12 +306,6 @@ def find_attention(weights: str | None = None) -> ModelInfo:
     return entry
 
 
-def load_attention(weights: str | None = None) -> AttentionNetwork:
-    """Network with masks by name, as ``find_attention`` finds it. Raises a ``WeightsError``."""
-    entry = find_attention(weights)
-    return AttentionNetwork(entry, load_network(entry))
-
-
 def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> AttentionMaps:
     """Masks of one face of an image: ``attention_maps("photo.jpg").block("attention1").mask``.
 
@@ -320,17 +313,17 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
     Raises ``NoFaceError``, ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
     """
     predictor = load_predictor(find_attention(weights).name)
-    picture = load_image(image)
-    faces = predictor.find_faces(picture)
+    upright = load_image(image)
+    faces = predictor.find_faces(upright)
     if not 0 <= face < len(faces):
         found = {0: "no face was", 1: "1 face was"}.get(len(faces), f"{len(faces)} faces were")
         raise NoFaceError(
             f"face {face} was asked for (the largest is 0), but {found} found in the image"
         )
-    crop = align(picture, faces[face], predictor.card.input)
+    crop = align(upright, faces[face], predictor.card.input)
     return AttentionNetwork(predictor.card, predictor.network).explain(crop, faces[face])
 
 
 def save_npz(maps: AttentionMaps, target: str | os.PathLike | BinaryIO) -> None:
     """Write ``maps.arrays()`` to a compressed NPZ file."""
-    np.savez_compressed(target, **maps.arrays())  # type: ignore[arg-type]
+    np.savez_compressed(target, **maps.arrays())

@@ -35,8 +35,8 @@ LINE = 18
 OPACITY = 0.6
 
 
-def block_picture(crop: Image.Image, block: BlockMaps) -> Image.Image:
-    """RGB: the block's mean mask over the enlarged crop in blocks as coarse as it is, its name
+def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
+    """RGB: the block's mean mask over the enlarged crop in cells as coarse as it is, its name
     above and its scale below.
 
     Colours run from the lowest to the highest value of this mask, which the scale names.
@@ -49,15 +49,15 @@ def block_picture(crop: Image.Image, block: BlockMaps) -> Image.Image:
     low, high = float(mask.min()), float(mask.max())
     colours = viridis((mask - low) / ((high - low) or 1))  # (h, w, 3)
     cells = Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST)
-    picture = Image.new("RGB", (side, side + 3 * LINE), "white")
-    picture.paste(
+    canvas = Image.new("RGB", (side, side + 3 * LINE), "white")
+    canvas.paste(
         Image.blend(crop.resize((side, side), Image.Resampling.NEAREST), cells, OPACITY), (0, LINE)
     )
-    picture.paste(
+    canvas.paste(
         Image.fromarray(viridis(np.linspace(0, 1, side)[None])).resize((side, LINE // 2)),
         (0, side + LINE + LINE // 2),
     )
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     gate = "no gate" if block.gate is None else f"gate {block.gate:.2f}"
     draw.text(
         (2, 1),
@@ -68,7 +68,7 @@ def block_picture(crop: Image.Image, block: BlockMaps) -> Image.Image:
     )
     draw.text((2, side + 2 * LINE), f"{low:.3f}", "black", font)
     draw.text((side - 2, side + 2 * LINE), f"{high:.3f}", "black", font, anchor="ra")
-    return picture
+    return canvas
 
 
 def viridis(values: np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""Attention over a whole test split: average masks, and whether masks and saliency tell what the
-answers hang on.
+"""Attention over a whole test split: average masks, and whether masks and saliency show what the
+answers depend on.
 
-Written are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``;
-``saved.read_attention`` reads both. No image of a person is among it: mean faces are of at least
-``PEOPLE`` people and at most ``FACE_SIDE`` px.
+The files are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``;
+``report_store.read_attention`` reads both. They contain no image of a person: mean faces are of at
+least ``PEOPLE`` people and at most ``FACE_SIDE`` px.
 
-The NPZ names its arrays «slicing/group/what»: slicing and group as in «groups» of the JSON, what is
-a block's name with (h, w) float32, the mask's mean over channels and images; «n» with the number of
-images; and, for large groups, «face» with (H, W, 3) uint8.
+Arrays of the NPZ are named «slicing/group/what»: slicing and group as in «groups» of the JSON, what
+is a block's name with (h, w) float32, the mask's mean over channels and images; «n» with the number
+of images; and, for large groups, «face» with (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ Progress = Callable[[str, int, int], None]
 """Stage («masks», «curves», «changes»), how many images are done, how many there are."""
 
 PEOPLE = 200
-"""A mean face needs at least so many people: of fewer it might show one of them."""
+"""A mean face needs at least this many people: of fewer it might show one of them."""
 FACE_SIDE = 32
 """Largest side of a mean face in pixels."""
 LIMIT = 200
 BATCH = 128
 HEAD_TARGETS: dict[str, Target] = {"decade": "age", "digit": "age", "gender": "gender"}
-"""What the networks of a trio are asked about, by the first part of their blocks' names."""
+"""What the networks of a trio estimate, by the first part of their blocks' names."""
 
 Groups = Mapping[str, Mapping[str, np.ndarray]]
 """By slicing and group: (N,) bool, who belongs to it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a network made of N images. ``masks``: by block, (N, h, w) float32, the mean over
-    channels. ``activity``: see ``Activity``.
+class CropExplanations:
+    """A network's answers and masks for N images. ``masks``: by block, (N, h, w) float32, the mean
+    over channels. ``activity``: see ``Activity``.
     """
 
     answers: Answers
@@ -85,21 +85,21 @@ def attention_report(
     progress: Progress | None = None,
     steps: int = STEPS,
 ) -> dict[str, Any]:
-    """Look at the test split of ``set_name``, write both files into ``reports`` and return what is
-    in the JSON.
+    """Explain the test split of dataset ``set_name``, write both files into ``reports`` and return
+    the JSON's content.
 
     ``limit``: images for the curves, drawn with a fixed seed; masks are changed on five times as
     many and averaged over all. Networks without masks have curves of saliency alone. Raises
-    ``ConfigError`` for an unknown set or a limit below 1, ``DatasetError`` where the set is absent,
+    ``ConfigError`` for an unknown dataset or a limit below 1, ``DatasetError`` where it is absent,
     and ``WeightsError``.
     """
     if set_name not in TEST_SPLITS:
-        raise ConfigError(f"unknown set {set_name!r}; known: {', '.join(TEST_SPLITS)}")
+        raise ConfigError(f"unknown dataset {set_name!r}; known: {', '.join(TEST_SPLITS)}")
     if limit < 1:
         raise ConfigError(f"the limit must be at least 1 image, got {limit}")
     network = load_network(entry)
-    records, crops = read_pictures(entry, set_name)
-    seen = look(network, entry, crops, progress)
+    records, crops = read_crops(entry, set_name)
+    seen = explain_crops(network, entry, crops, progress)
     groups = grouped(records, seen.answers)
     chosen = np.sort(np.random.default_rng(0).permutation(len(records))[:limit])
     found = []
@@ -156,9 +156,7 @@ def _changed(
     limit: int,
     progress: Progress | None,
 ) -> dict[str, Any]:
-    """What becomes of the answers when masks are changed, on five images for each one with
-    curves.
-    """
+    """How the answers change when masks are changed, on five images for each one with curves."""
     chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
     own, answers = changed_answers(
         network,
@@ -176,7 +174,7 @@ def _changed(
     return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
 
 
-def read_pictures(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
+def read_crops(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
     """Records of the test split and their (N, H, W, 3) uint8 crops; photographs in which no face is
     found are left out.
     """
@@ -195,11 +193,11 @@ def read_pictures(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np
     )
 
 
-def look(
+def explain_crops(
     network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Progress | None = None
-) -> Seen:
-    """Answers, with the mirror image where the weights want it, masks of (N, H, W, 3) uint8 crops
-    as they are, and how alive these are.
+) -> CropExplanations:
+    """Of (N, H, W, 3) uint8 crops: answers, averaged with the mirror image where the weights use
+    it, masks of the crops as they are, and how much these vary.
     """
     logits: dict[str, list[torch.Tensor]] = {}
     masks: dict[str, list[np.ndarray]] = {}
@@ -215,7 +213,7 @@ def look(
         if progress:
             progress("masks", min(start + BATCH, len(crops)), len(crops))
     answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, entry.decoding)
-    return Seen(
+    return CropExplanations(
         answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found()
     )
 
@@ -270,8 +268,8 @@ def _band(record: FaceRecord) -> str | None:
 
 
 def people(records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N,) who is in each image; where the set does not say, every image counts as another
-    person.
+    """(N,) who is in each image; where the dataset does not name people, every image counts
+    as another person.
     """
     return np.array(
         [
@@ -283,11 +281,11 @@ def people(records: Sequence[FaceRecord]) -> np.ndarray:
 
 def averages(
     groups: Groups, masks: Mapping[str, np.ndarray], crops: np.ndarray, who: np.ndarray
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Arrays of the NPZ, named as above. ``masks``: by block, (N, h, w); ``crops``: (N, H, W, 3)
     uint8; ``who``: (N,) see ``people``.
     """
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Any] = {}
     for slicing, parts in groups.items():
         faces = may_show_faces(parts, who)
         for name, member in parts.items():
@@ -303,7 +301,7 @@ def averages(
 
 
 def may_show_faces(parts: Mapping[str, np.ndarray], who: np.ndarray) -> list[str]:
-    """Groups of one slicing, largest first, whose mean faces tell of no fewer than ``PEOPLE``
+    """Groups of one slicing, largest first, whose mean faces reveal no fewer than ``PEOPLE``
     people.
 
     A mean face of all images less those of the groups shown is the mean of the rest, so the rest
@@ -365,7 +363,7 @@ def face_curves(
 
 
 def _about(block: str) -> Target | None:
-    """What a block's network answers; None where it answers everything."""
+    """What a block's network estimates; None where it estimates everything."""
     return HEAD_TARGETS.get(block.split(".")[0])
 
 
@@ -404,7 +402,7 @@ def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, Any]:
 
 
 def verdict(difference: Estimate, kind: Kind) -> str:
-    """What a difference in area from random says, for people: a direction counts only where the
+    """What a difference in area from random means, in words: a direction counts only where the
     whole interval agrees.
     """
     if difference.low <= 0 <= difference.high:

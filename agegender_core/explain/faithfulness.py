@@ -2,9 +2,9 @@
 RISE), for ages and genders.
 
 Deletion takes pixels away, those the map calls most important first, and insertion puts them back
-in the same order; a good map makes the score fall early and rise early. A pixel that is away holds
-the value of a heavily blurred copy of the crop. The score says how much is left of the undisturbed
-answer, in [0, 1]: for gender its probability; for age the probability within five years of it, or,
+in the same order; a good map makes the score fall early and rise early. A removed pixel has the
+value of a heavily blurred copy of the crop. The score is the share of the undisturbed answer that
+is left, in [0, 1]: for gender its probability; for age the probability within five years of it, or,
 where a network has no distribution, exp(-|years - undisturbed years| / 5).
 """
 
@@ -80,7 +80,8 @@ def compare(
     """
     found = curves(network, card, crop, maps, (target,), steps)[target]
     return {
-        name: {**both, **{f"{kind}_area": area(values) for kind, values in both.items()}}
+        name: {kind: values for kind, values in both.items()}
+        | {f"{kind}_area": area(values) for kind, values in both.items()}
         for name, both in found.items()
     }
 

@@ -1,5 +1,5 @@
-"""Whether masks are alive, and whether answers hang on them: measured over many faces, without
-looking at where they point.
+"""Whether masks differ from face to face, and whether answers depend on them: measured over many
+faces, whatever the masks point at.
 
 Two questions before faithfulness. A mask whose values lie within ``EDGE`` of 0 or 1 and are the
 same for every face selects channels, not places. And a network whose errors stay the same when its
@@ -25,7 +25,7 @@ from agegender_core.types import AttentionBlock
 from agegender_core.vision.preprocessing import normalise
 
 SINGLE = 3
-"""Up to so many blocks are also changed one by one."""
+"""Up to this number, blocks are also changed one by one."""
 BATCH = 128
 
 
@@ -97,7 +97,7 @@ def changed_answers(
     ``ALL_BLOCKS``) and change of its masks.
 
     Blocks are changed one by one where there are no more than ``SINGLE``, and all at once in any
-    case. ``progress``: is told how many crops are done.
+    case. ``progress``: gets the number of crops done.
     """
     logits: dict[Any, dict[str, list[Tensor]]] = {}
     for start in range(0, len(crops), BATCH):
@@ -130,7 +130,7 @@ def changed_answers(
 
 
 def variants(blocks: list[str]) -> list[tuple[str, Change]]:
-    """What ``changed_answers`` asks of a network with these blocks."""
+    """The changes ``changed_answers`` makes to a network with these blocks."""
     names = [*(blocks if len(blocks) <= SINGLE else []), *([ALL_BLOCKS] if blocks else [])]
     return [(name, change) for name in names for change in CHANGES if change != "own"]
 
@@ -152,7 +152,7 @@ def effects(
 
     «moved»: mean absolute change of the age in years. «mae»: rise of the mean absolute error in
     years, and «gender_accuracy»: rise of the share of right genders, with paired 95 % bootstrap
-    intervals; None where the set does not tell.
+    intervals; None where the dataset has no such labels.
     """
     exact, known = ~np.isnan(ages), genders >= 0
     error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)

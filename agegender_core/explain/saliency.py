@@ -1,4 +1,4 @@
-"""Saliency: where any network's answer comes from, asked from outside. Not to be taken for a
+"""Saliency: where any network's answer comes from, measured from outside. Not to be mistaken for a
 network's own attention mask.
 
 Grad-CAM follows Selvaraju et al. 2017, occlusion Zeiler and Fergus 2014, both as captum has them.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -175,12 +175,12 @@ def _twin(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
 
 
-def _layers(network: nn.Module, architecture: str, target: Target) -> list[nn.Module]:
+def _layers(network: nn.Module, architecture: str, target: Target) -> Sequence[nn.Module]:
     if architecture in LAYERS:
         return [network.get_submodule(name) for name in LAYERS[architecture][target]]
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     if not convolutions:
-        raise ValueError(f"{architecture!r} has no convolution for Grad-CAM to look at")
+        raise ValueError(f"{architecture!r} has no convolution for Grad-CAM")
     return convolutions[-1:]
 
 
@@ -195,5 +195,5 @@ def _occlusion(network: nn.Module, card: ModelInfo, batch: Tensor, target: Targe
         change = Occlusion(score).attribute(
             batch, window, strides=window, baselines=grey, perturbations_per_eval=BATCH
         )
-    # Every pixel of a window holds its change.
+    # Every pixel of a window has its change.
     return change[0, 0, ::side, ::side].abs().cpu().numpy()

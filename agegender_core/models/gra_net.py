@@ -25,7 +25,7 @@ Deviations and choices:
   approximating 0, O will approximate F») belongs to Wang et al.'s (1 + K) F and is wrong for it.
   The paper's letters O, K, F, P are set in several fonts; F of equation 3 is P of equation 1, the
   trunk's features.
-* The paper calls the gate a trainable value in [0, 1], its annex does not hold it there. Here it is
+* The paper calls the gate a trainable value in [0, 1], its annex does not bound it. Here it is
   the sigmoid of a free parameter. The annex starts it uniformly in [-0.05, 0.05]; ``gate_start`` is
   0.05, the mask at nearly full effect.
 * Equation 5 alone gives values in [-1, 1], but the paper wants masks in [0, 1]. Section V-C puts a
@@ -42,7 +42,7 @@ Deviations and choices:
   ``mask_norm=True`` puts batch norm and ReLU before them, as Wang et al.'s published network does.
   That keeps saturation low only at first: nothing normalises what comes out, and its drift grows
   with rate x channels. ``logit_norm=True`` puts batch norm after them, before the sigmoid, and
-  holds it there. Our own recipes use one of the two, the paper's neither.
+  keeps it low. Our own recipes use one of the two, the paper's neither.
 * The annex projects the input of a residual block wherever its bottleneck width is not its output
   width, so in every block inside an attention block; without these projections the total would be
   30.9M.
@@ -58,8 +58,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +119,7 @@ MASKS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """The paper's three kinds."""
 CONTROLS: dict[str, Callable[[Tensor], Tensor]] = {"ones": ones_mask}
-"""Ours, for comparisons: masks that cannot say anything."""
+"""Ours, for comparisons: masks without information."""
 
 
 class ResidualBlock(nn.Module):
@@ -180,10 +180,10 @@ class MaskBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W) of any size of values."""
-        sides, kept = [], []
+        sides, skips = [], []
         for level, block in enumerate(self.down):
             if level:
-                kept.append(self.skips[level - 1](x))
+                skips.append(self.skips[level - 1](x))
             sides.append(x.shape[-2:])
             x = block(
                 functional.max_pool2d(x, 2, ceil_mode=True)
@@ -192,8 +192,8 @@ class MaskBranch(nn.Module):
             x = functional.interpolate(
                 block(x), size=sides.pop(), mode="bilinear", align_corners=False
             )
-            if kept:
-                x = x + kept.pop()
+            if skips:
+                x = x + skips.pop()
         return self.out(self.norm(x))  # (N, C, H, W)
 
 
@@ -324,17 +324,23 @@ class GRANet(nn.Module):
     @property
     def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «attention1.mask», «attention1.gate» and so on."""
-        kinds = ("mask",) if self.attention[0].gate_logit is None else ("mask", "gate")
-        return tuple(f"{block.name}.{kind}" for block in self.attention for kind in kinds)
+        return tuple(
+            f"{block.name}.{kind}"
+            for block in self._blocks()
+            for kind in (("mask",) if block.gate_logit is None else ("mask", "gate"))
+        )
 
     @property
     def gates(self) -> dict[str, float]:
         """Learned gate of each block by its name, in [0, 1]; empty without gates."""
         return {
             block.name: float(torch.sigmoid(block.gate_logit.detach()))
-            for block in self.attention
+            for block in self._blocks()
             if block.gate_logit is not None
         }
+
+    def _blocks(self) -> Iterator[GatedAttention]:
+        return cast("Iterator[GatedAttention]", iter(self.attention))
 
     def forward_features(
         self, x: Tensor, intervene: Intervention | None = None
@@ -362,7 +368,7 @@ class GRANet(nn.Module):
     def forward(self, x: Tensor, intervene: Intervention | None = None) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head and masks.
 
-        ``intervene``: masks or gates to use instead of the network's own, for looking inside;
+        ``intervene``: masks or gates to use instead of the network's own, for experiments;
         raises ``ConfigError`` for unknown names.
         """
         features, blocks = self.forward_features(x, intervene)
@@ -389,7 +395,7 @@ class GRANetTrio(nn.Module):
         """Learned gates of all three networks, named «decade.attention1» and so on."""
         return {
             f"{name}.{block}": gate
-            for name, network in self.networks.items()
+            for name, network in self._named_networks()
             for block, gate in network.gates.items()
         }
 
@@ -397,10 +403,13 @@ class GRANetTrio(nn.Module):
     def intervention_points(self) -> tuple[str, ...]:
         """What ``intervene`` may name: «decade.attention1.mask» and so on."""
         return tuple(
-            f"{name}.{handle}"
-            for name, network in self.networks.items()
-            for handle in network.intervention_points
+            f"{name}.{point}"
+            for name, network in self._named_networks()
+            for point in network.intervention_points
         )
+
+    def _named_networks(self) -> ItemsView[str, GRANet]:
+        return cast("ItemsView[str, GRANet]", self.networks.items())
 
     def forward(self, x: Tensor, intervene: Intervention | None = None) -> ModelOutput:
         """(N, 3, H, W) normalised RGB to logits by head; blocks are called «decade.attention1» and
@@ -415,7 +424,7 @@ class GRANetTrio(nn.Module):
                 f" {', '.join(self.intervention_points)}"
             )
         logits, blocks = {}, []
-        for name, network in self.networks.items():
+        for name, network in self._named_networks():
             prefix = f"{name}."
             own = {
                 key.removeprefix(prefix): value

@@ -25,16 +25,14 @@ Deviations and choices:
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agegender_core.errors import WeightsCorruptError, WeightsMismatchError, WeightsMissingError
+from agegender_core.models.initialization import load_trunk, read_pretrained
 from agegender_core.models.registry import register
 from agegender_core.models.two_branch_cnn import JoinedHeads
 from agegender_core.types import ModelOutput
@@ -42,6 +40,7 @@ from agegender_core.types import ModelOutput
 PAPER_PARAMETERS = 22_855_952
 """Chollet's Table 3, with the layer of 1000 classes; the report gives no count."""
 FEATURES = 2048
+REMEDY = "give the path of timm's legacy_xception file, or none at all"
 
 
 class SeparableConv2d(nn.Module):
@@ -146,8 +145,8 @@ class Xception(nn.Module):
 
 
 def load_imagenet(model: Xception, path: Path | None = None) -> str:
-    """Put ImageNet weights into the trunk of ``model`` and say in words what was done; the branches
-    keep their start.
+    """Put ImageNet weights into the trunk of ``model``, leave the branches as they are, and return
+    in words what was done.
 
     ``path``: a .safetensors or .pth file with timm's names, its layer of classes is left out. None:
     timm's own, downloaded by timm; where timm is not installed or cannot get them the trunk stays
@@ -155,7 +154,7 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
     for a file that is absent, unreadable or does not fit.
     """
     if path is not None:
-        _fill(model.trunk, _read(path), str(path))
+        _fill(model.trunk, read_pretrained(path, REMEDY), str(path))
         return f"ImageNet weights from {path.name}"
     try:
         from agegender_core.vision._torchvision_nms import ensure_torchvision
@@ -173,70 +172,9 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
     return "ImageNet weights from timm's legacy_xception"
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise WeightsMissingError(
-            f"ImageNet weights {path} are missing: give the path of timm's legacy_xception file, or"
-            " none at all"
-        )
-    try:
-        tensors = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise WeightsCorruptError(
-            f"{path} cannot be read as weights ({error}): get timm's legacy_xception file again"
-        ) from error
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(value, Tensor) for value in tensors.values()
-    ):
-        raise WeightsMismatchError(
-            f"{path} holds no plain table of tensors: give timm's legacy_xception file"
-        )
-    return dict(tensors)
-
-
 def _fill(trunk: XceptionTrunk, tensors: Mapping[str, Tensor], source: str) -> None:
-    kept = {name: value for name, value in tensors.items() if not name.startswith("fc.")}
-    _check(trunk, kept, source)
-    trunk.load_state_dict(kept)
-
-
-def _check(trunk: XceptionTrunk, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Before anything is copied, so that a misfit leaves the trunk as it was. Old files have no
-    batch counters.
-    """
-    wanted = trunk.state_dict()
-    missing = sorted(
-        name for name in set(wanted) - set(tensors) if not name.endswith("num_batches_tracked")
-    )
-    surplus = sorted(set(tensors) - set(wanted))
-    shapes = sorted(
-        name for name in set(wanted) & set(tensors) if wanted[name].shape != tensors[name].shape
-    )
-    for problem, names in (
-        ("lacks", missing),
-        ("has the surplus", surplus),
-        ("has another shape of", shapes),
-    ):
-        if names:
-            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise WeightsMismatchError(
-                f"{source} does not fit Xception: it {problem} {names[0]}{others}; give timm's"
-                " legacy_xception file"
-            )
+    trunk_tensors = {name: value for name, value in tensors.items() if not name.startswith("fc.")}
+    load_trunk(trunk, trunk_tensors, source, "Xception", REMEDY)
 
 
 def _he(module: nn.Module) -> None:

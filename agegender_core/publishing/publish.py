@@ -42,7 +42,7 @@ from agegender_core.inference.quantization import pack, unpack
 from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
 from agegender_core.settings import weights_dir
-from agegender_core.training.batchnorm import settle
+from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import DataConfig, LossConfig, Recipe, recipe_from_dict
 from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
@@ -164,7 +164,7 @@ def _settled(recipe: Recipe, stored: dict[str, torch.Tensor]) -> dict[str, torch
     if recipe.card.storage not in COARSE:
         return stored
     model = _network(recipe, stored).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it for modules
-    return stored | settle(model, recipe, load_split(recipe, recipe.data.split))
+    return stored | recompute_batchnorm_stats(model, recipe, load_split(recipe, recipe.data.split))
 
 
 def _fitted(

@@ -1,5 +1,5 @@
-"""A gate before the work: so many inside at once, so many in the queue, all others are turned away
-politely; places for what lasts.
+"""Admission to the work: a few callers at once, more in a queue, all others are turned away
+politely; slots for what lasts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from agegender_core.serving.fair_queue import FairLine, Ticket
 
 BUSY = "Many people are asking right now. Nothing of yours was lost: try again in a minute."
 
-LOOK = 0.5
+NOTIFY = 0.5
 """Seconds after which someone in the queue is notified again of their position."""
 
 
@@ -103,12 +103,12 @@ class AdmissionQueue:
             raise
 
     def _before(self, me: Ticket) -> int | None:
-        """Come in where it is one's turn, and give None; otherwise wait a little and give how many
-        are before one.
+        """Come in where it is one's turn, and return None; otherwise wait a little and return how
+        many are before one.
         """
         with self._changed:
             if not self._may(me):
-                self._changed.wait(LOOK)
+                self._changed.wait(NOTIFY)
             if not self._may(me):
                 return self._queue.before(me) + 1
             self._queue.leave(me, served=True)
@@ -131,7 +131,7 @@ class SlotLeases:
         self._lock = threading.Lock()
 
     def take(self, who: object, now: float | None = None) -> bool:
-        """Take a place or keep the one ``who`` has; whether there was one. ``now``: by
+        """Take a slot or renew the one ``who`` has; whether there was one. ``now``: by
         ``time.monotonic``.
         """
         now = time.monotonic() if now is None else now
@@ -145,6 +145,6 @@ class SlotLeases:
             return True
 
     def leave(self, who: object) -> None:
-        """Give the place back, if ``who`` has one."""
+        """Give the slot back, if ``who`` has one."""
         with self._lock:
             self._taken.pop(who, None)

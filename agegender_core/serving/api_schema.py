@@ -1,5 +1,4 @@
-"""The shape of the JSON that leaves the house, as types: what ``Analysis.as_dict`` and the API
-give.
+"""The shape of the JSON that callers get, as types: what ``Analysis.as_dict`` and the API return.
 
 Annotations are evaluated here: as strings, they would hide from the types which fields may be
 missing.
@@ -9,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 
 
 class FaceJson(TypedDict):
-    """``box_xyxy``: left, top, right, bottom in pixels of the image as given (EXIF orientation
+    """``box_xyxy``: left, top, right, bottom in pixels of the image as sent (EXIF orientation
     applied, not turned further);
     ``score``: 0 to 1; ``landmarks``: five (x, y) in the same pixels or null; ``turned``: degrees
     counter-clockwise that image has to be turned for the face to stand upright.
@@ -23,9 +22,9 @@ class FaceJson(TypedDict):
 
 
 class AgeJson(TypedDict):
-    """``years``: point estimate; ``interval``: in years; ``coverage``: share of such that hold it;
-    ``group``: a benchmark's age range; ``probs``: of the ages 0 to 100; ``group_probs``: of age
-    ranges, where a network knows only those.
+    """``years``: point estimate; ``interval``: in years; ``coverage``: share of such intervals that
+    contain the true age; ``group``: a benchmark's age range; ``probs``: of the ages 0 to 100;
+    ``group_probs``: of age ranges, where a network knows only those.
     """
 
     years: float
@@ -106,7 +105,7 @@ class BlockJson(TypedDict):
 
 
 class AttentionJson(TypedDict):
-    """Where a network looked in one face. ``crop``: pixels of the aligned crop's side, which the
+    """A network's masks for one face. ``crop``: pixels of the aligned crop's side, which the
     masks lie over.
     """
 
@@ -120,7 +119,11 @@ class AttentionJson(TypedDict):
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
-    """JSON schema of one of these types, of a list or of a union of them."""
+    """JSON schema of one of these types, of a list or of a union of them.
+
+    Written out in one piece: Gradio's client shows no descriptions of types behind a ``$ref``, as
+    pydantic's schema has them.
+    """
     import types
     from typing import Union, get_args, get_origin, get_type_hints, is_typeddict
 

@@ -1,5 +1,5 @@
-"""A small pool of threads for work that takes memory: bounded, fair between callers, never anybody
-else's threads."""
+"""A small pool of threads for work that takes memory: bounded, fair between callers, separate from
+everybody else's threads."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Pool:
         self._changed = threading.Condition()
 
     def submit(self, work: Callable[[], T], caller: Hashable | None = None) -> Future[T]:
-        """A promise of what ``work`` gives. Raises ``BusyError`` where the line is full; cancelling
-        the promise gives up a place that has not been served.
+        """A promise of the result of ``work``. Raises ``BusyError`` where the line is full;
+        cancelling the promise gives up a place that has not been served.
         """
         promise: Future[T] = Future()
         with self._changed:
@@ -45,7 +45,7 @@ class Pool:
         return promise
 
     def run(self, work: Callable[[], T], caller: Hashable | None = None) -> T:
-        """What ``work`` gives, once it is there. Raises what it raises, and ``BusyError``."""
+        """The result of ``work``, once it is there. Raises what it raises, and ``BusyError``."""
         return self.submit(work, caller).result()
 
     def full(self) -> bool:
@@ -62,7 +62,7 @@ class Pool:
             del taken
             if promise.set_running_or_notify_cancel():
                 _fulfil(promise, work)
-            del promise, work  # nothing is kept while waiting for more
+            del promise, work  # nothing stays in memory while waiting for more
             with self._changed:
                 self._busy -= 1
 

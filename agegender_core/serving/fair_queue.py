@@ -22,9 +22,9 @@ class Ticket:
 class FairLine:
     """A line that is fair between callers (start-time fair queuing). Not thread-safe: hold a lock.
 
-    Everybody has one turn a round. Who comes with many wishes gets one of them served in each
-    round, and who comes with one waits for one of the others at most. Wishes of one caller keep
-    their order.
+    Everybody has one turn a round. A caller with many requests gets one of them served in each
+    round, and a caller with one waits for at most one of each of the others. Requests of one caller
+    stay in order.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class FairLine:
         return min(self._waiting, key=lambda ticket: ticket.rank, default=None)
 
     def leave(self, ticket: Ticket, served: bool = False) -> None:
-        """Give the place up, or come in with it: then its round has already_admitted."""
+        """Give the place up, or come in with it: then its round has begun."""
         self._waiting.remove(ticket)
         if served:
             self._round = max(self._round, ticket.round)

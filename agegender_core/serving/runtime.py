@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     from agegender_core.inference.predictor import Predictor
 
 LOADED = 3
-"""Networks kept in memory for all visitors; the one longest unused makes room. The largest of them
-holds 400 MB.
+"""Networks cached for all visitors; the one longest unused is dropped first. The largest takes
+400 MB.
 """
 
 
 class Predictors:
-    """Loads a network when it is first asked for and keeps the last ``most``. Who asks for one that
-    is being loaded waits for it.
+    """Loads a network at its first use and caches the last ``most``. A request for one that is
+    being loaded waits for it.
     """
 
     def __init__(self, most: int = LOADED) -> None:
         self.most = most
-        self._kept: OrderedDict[str, Future[Predictor]] = OrderedDict()
+        self._cached: OrderedDict[str, Future[Predictor]] = OrderedDict()
         self._lock = threading.Lock()
         renewed_after_fork(self)
 
     def renew_after_fork(self) -> None:
-        """In a forked process: nobody is loading what was being loaded, and nobody is inside or
-        waiting at the gate.
+        """In a forked process: nobody is loading what was being loaded, and nobody is admitted or
+        waiting.
         """
         self._lock = threading.Lock()
-        self._kept = OrderedDict(
-            (name, promise) for name, promise in self._kept.items() if promise.done()
+        self._cached = OrderedDict(
+            (name, promise) for name, promise in self._cached.items() if promise.done()
         )
         admission.cache_clear()
         video_slots.cache_clear()
@@ -62,13 +62,13 @@ class Predictors:
         """
         name = _entry(weights).name
         with self._lock:
-            promise = self._kept.get(name)
+            promise = self._cached.get(name)
             new = promise is None
             if promise is None:
-                promise = self._kept[name] = Future()
-            self._kept.move_to_end(name)
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
+                promise = self._cached[name] = Future()
+            self._cached.move_to_end(name)
+            while len(self._cached) > self.most:
+                self._cached.popitem(last=False)
         if new:
             self._fulfil(name, promise)
         loaded = promise.result()
@@ -79,22 +79,22 @@ class Predictors:
         with self._lock:
             return [
                 name
-                for name, promise in self._kept.items()
+                for name, promise in self._cached.items()
                 if promise.done() and promise.exception() is None
             ]
 
     def clear(self) -> None:
         """Forget all networks."""
         with self._lock:
-            self._kept.clear()
+            self._cached.clear()
 
     def _fulfil(self, name: str, promise: Future[Predictor]) -> None:
         try:
             promise.set_result(_load(name))
         except BaseException as error:
             with self._lock:
-                if self._kept.get(name) is promise:
-                    del self._kept[name]
+                if self._cached.get(name) is promise:
+                    del self._cached[name]
             promise.set_exception(error)
 
 
@@ -104,14 +104,14 @@ predictor = Predictors()
 
 @lru_cache(maxsize=1)
 def admission() -> AdmissionQueue:
-    """The gate that everybody goes through with an image. Raises ``ConfigError``."""
+    """The queue that every image goes through. Raises ``ConfigError``."""
     chosen = settings()
     return AdmissionQueue(chosen.concurrent, chosen.waiting)
 
 
 @lru_cache(maxsize=1)
 def decoders() -> Pool:
-    """Threads in which images are decoded before they wait at the gate: as many as images are
+    """Threads in which images are decoded before they wait in the queue: as many as images are
     worked on at once, two at most, for each may take as many bytes as its pixels. Raises
     ``ConfigError``.
     """
@@ -121,7 +121,7 @@ def decoders() -> Pool:
 
 @lru_cache(maxsize=1)
 def video_slots() -> SlotLeases:
-    """SlotLeases for live videos: as many as images are worked on at once. Raises
+    """Slots for live videos: as many as images are worked on at once. Raises
     ``ConfigError``.
     """
     return SlotLeases(settings().concurrent)
@@ -142,7 +142,7 @@ def settings() -> Settings:
 
 
 def installed_weights() -> list[ModelInfo]:
-    """Weights whose file is there, the default first and those made for comparisons last. Raises
+    """Weights whose file exists, the default first and those made for comparisons last. Raises
     ``WeightsError`` for a broken manifest.
     """
     return [entry for entry in manifest() if entry.installed]
@@ -173,7 +173,7 @@ def _entry(weights: str | None) -> ModelInfo:
     from agegender_core.inference.model_zoo import find_weights
 
     found = next((entry for entry in manifest() if weights in (None, entry.name)), None)
-    return found or find_weights(weights)  # which says what there is instead
+    return found or find_weights(weights)  # its error lists what there is instead
 
 
 def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]:

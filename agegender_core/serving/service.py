@@ -1,11 +1,8 @@
-"""What callers from outside may ask, front end or API: images as bytes in, answers out, one turn at
-the gate for each image.
-"""
+"""What front ends and the API call: images as bytes in, answers out, each image admitted once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
 from agegender_core.errors import (
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from agegender_core.types import Analysis
 
 OnPosition = Callable[[int], None]
-"""Hears how many are before one in the queue."""
+"""Gets the number of callers ahead in the queue."""
 
 
 def choices() -> list[str]:
@@ -49,25 +46,6 @@ def attention_choices() -> list[str]:
     return [entry.name for entry in attention_entries() if not chosen or entry.name in chosen]
 
 
-def check(data: bytes, caller: Hashable | None = None) -> None:
-    """Refuse what is no image we accept, before it waits in a queue. Raises ``InvalidImageError``
-    or ``BusyError``.
-    """
-    checking(lambda: data, caller).result()
-
-
-def checking(read: Callable[[], bytes], caller: Hashable | None = None) -> Future[None]:
-    """The same as a promise, for callers who may not block: ``read`` gives the image's bytes, and
-    both happen in threads of our own.
-
-    Raises ``BusyError`` where too many wait for those threads, before anything is read or decoded.
-    """
-    from agegender_core.vision.image_io import check_image
-
-    limits = runtime.settings().image_limits
-    return runtime.decoders().submit(lambda: check_image(read(), limits=limits), caller)
-
-
 def predict(
     data: bytes,
     weights: str | None = None,
@@ -75,8 +53,8 @@ def predict(
     already_admitted: bool = False,
     caller: Hashable | None = None,
 ) -> Analysis:
-    """All faces of one image. ``caller``: who asks, an address for example; at the gate callers
-    take turns.
+    """All faces of one image. ``caller``: who asks, an address for example; in the queue
+    callers take turns.
 
     Raises ``InvalidImageError``, ``DetectorError``, ``WeightsError``, ``ConfigError`` or
     ``BusyError``.
@@ -91,7 +69,7 @@ def predict(
 
 
 def predict_batch(
-    pictures: Sequence[tuple[str, bytes | None]],
+    images: Sequence[tuple[str, bytes | None]],
     weights: str | None = None,
     already_admitted: bool = False,
     caller: Hashable | None = None,
@@ -103,14 +81,14 @@ def predict_batch(
     for the network.
     """
     most = runtime.settings().max_pictures
-    if not pictures:
+    if not images:
         raise ConfigError("there are no images: give one at least")
-    if len(pictures) > most:
+    if len(images) > most:
         raise ConfigError(
-            f"{len(pictures)} images are more than the {most} answered at once: give them in parts"
+            f"{len(images)} images are more than the {most} answered at once: give them in parts"
         )
     runtime.predictor(_allowed(weights))
-    return _answered(pictures, weights, already_admitted, caller)
+    return _answered(images, weights, already_admitted, caller)
 
 
 def attention(
@@ -121,7 +99,7 @@ def attention(
     already_admitted: bool = False,
     caller: Hashable | None = None,
 ) -> AttentionMaps:
-    """Where a network with masks looked in one face, 0 for the largest. Raises as ``predict`` and
+    """Masks of a network that has them for one face, 0 for the largest. Raises as ``predict`` and
     ``NoFaceError``.
     """
     from dataclasses import replace
@@ -177,12 +155,12 @@ def attention_json(file: str, maps: AttentionMaps) -> AttentionJson:
 
 
 def _answered(
-    pictures: Iterable[tuple[str, bytes | None]],
+    images: Iterable[tuple[str, bytes | None]],
     weights: str | None,
     already_admitted: bool,
     caller: Hashable | None,
 ) -> Iterator[tuple[str, Analysis | Exception]]:
-    for name, data in pictures:
+    for name, data in images:
         try:
             if data is None:
                 raise InvalidImageError("The file could not be read. Give it again.", "not_found")

@@ -1,7 +1,7 @@
-"""Batch norm's running statistics, measured anew on training images by the network as it stands.
+"""Batch norm's running statistics, recomputed on training images with the network's final weights.
 
-They lag behind the weights where these move fast to the end (a constant rate and no average of the
-weights), and no longer fit once weights were rounded. Wu and Johnson, «Rethinking "Batch" in
+They lag behind the weights where these change fast until the end (a constant rate and no average of
+the weights), and no longer fit once weights were rounded. Wu and Johnson, «Rethinking "Batch" in
 BatchNorm» (2021), call the remedy precise batch norm; ``update_bn`` of torch does it for every kind
 of batch norm.
 """
@@ -17,16 +17,18 @@ from torch.optim.swa_utils import update_bn
 
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import Recipe
-from agegender_core.training.crop_dataset import CropSet
+from agegender_core.training.crop_dataset import CropDataset
 from agegender_core.training.validation import mixed_precision
 from agegender_core.vision.preprocessing import normalise
 
-PICTURES, BATCH = 2000, 100
+IMAGES, BATCH = 2000, 100
 
 
-def settle(model: nn.Module, recipe: Recipe, crops: CropSet) -> dict[str, Tensor]:
-    """Give every batch norm of ``model`` the statistics of ``PICTURES`` of ``crops``, as they are
-    without augmentation; changes ``model``.
+def recompute_batchnorm_stats(
+    model: nn.Module, recipe: Recipe, crops: CropDataset
+) -> dict[str, Tensor]:
+    """Give every batch norm of ``model`` the statistics of ``IMAGES`` of ``crops``, without
+    augmentation. Changes ``model``.
 
     Returns the new statistics by their names in the state dict; the model's mode, and the norms'
     momentum, stay what they were.
@@ -43,11 +45,11 @@ def settle(model: nn.Module, recipe: Recipe, crops: CropSet) -> dict[str, Tensor
     }
 
 
-def _batches(recipe: Recipe, crops: CropSet) -> Iterator[Tensor]:
+def _batches(recipe: Recipe, crops: CropDataset) -> Iterator[Tensor]:
     """(N, 3, H, W) normalised images, N up to ``BATCH``; a last batch of one has no variance and is
     left out.
     """
-    chosen = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:PICTURES].to(
+    chosen = torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:IMAGES].to(
         crops.wide.device
     )
     for batch in chosen.split(BATCH):

@@ -1,5 +1,5 @@
-"""Training recipes: typed, read from TOML, unknown keys refused. Plain dataclasses, so that a bare
-training machine can read them.
+"""Training recipes: typed, read from TOML, unknown keys refused. Plain dataclasses, checked by
+hand, so that a bare training machine without pydantic can read them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from agegender_core.types import InputSpec
 
 @dataclass(frozen=True)
 class DataConfig:
-    """``sets``: names under the data folder. ``split``: what is trained on. ``val_split``: what is
-    watched.
+    """``sets``: names of datasets under the data folder. ``split``: trained on. ``val_split``:
+    measured after each epoch.
 
-    ``resplit``: deals the images of every set anew, near-duplicates and all, for measuring what a
-    protocol does, never for weights to be used: «random» into splits of the same sizes,
+    ``resplit``: splits the images of every dataset again, near-duplicates and all, for measuring
+    what a protocol does, never for weights to be used: «random» into splits of the same sizes,
     «stratified_age_bins» as the third paper did (5,000 images, 90/5/5).
     """
 
@@ -38,14 +38,14 @@ class DataConfig:
 class ScheduleConfig:
     """How long and how fast.
 
-    ``epochs``: full length. ``budget_minutes``: where the clock would run out first, the schedule
-    shrinks to fit it (0: no limit).
+    ``epochs``: full length. ``budget_minutes``: a schedule that would take longer shrinks to fit
+    (0: no limit).
     ``warmup``: share of the run in which the learning rate rises. ``cosine``: fall to zero along a
     cosine, else stay constant.
-    ``sizes``: (share of the run from which it holds, side of the crop in pixels): small crops first
-    are faster.
-    ``watch``: training images that are measured after each pass as the validation split is, without
-    augmentation, for learning curves.
+    ``sizes``: (share of the run from which it applies, side of the crop in pixels): small crops
+    first are faster.
+    ``watch``: number of training images measured after each epoch like the validation split,
+    without augmentation, for learning curves.
     ``cpu_bf16``: bfloat16 on processors that multiply it in hardware, twice as fast for wide
     networks, no faster for small ones (a GPU always uses it).
     """
@@ -80,7 +80,8 @@ class AugmentConfig:
     """Random changes of a training crop. ``p`` is a probability.
 
     ``rotate``, ``shear``: largest angles in degrees. ``scale``, ``shift``, ``contrast``,
-    ``colour``: as fractions. ``brightness``: factors lie within so much of ``brightness_middle``.
+    ``colour``: as fractions. ``brightness``: factors lie within this distance of
+    ``brightness_middle``.
     """
 
     flip_p: float = 0.5
@@ -153,16 +154,16 @@ class CardConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run, whole. ``model``: the architecture's own options.
+    """One training run. ``model``: the architecture's own options.
 
     ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that
     carries them; xception: by timm where they can be had, else from scratch); «published», the
-    installed weights of the same name; or the path of a safetensors file (for these two of timm's
-    names). ``fresh``: parts that begin at random all the same, by a piece of their tensors' names,
-    such as «mask_branch».
+    installed weights of the same name; or the path of a safetensors file (with timm's names for
+    these two). ``fresh``: parts that start from random values all the same, by a piece of their
+    tensors' names, such as «mask_branch».
 
-    ``heads``: output size by name; name and size say what is learned: age 101 (distribution), 9
-    (FairFace's ranges) or 1 (years), decade (classes) and digit 1, gender 2 or 1, race 7, or
+    ``heads``: output size by name; name and size determine what is learned: age 101 (distribution),
+    9 (FairFace's ranges) or 1 (years), decade (classes) and digit 1, gender 2 or 1, race 7, or
     targets 2 (age group index and gender as two numbers).
     """
 

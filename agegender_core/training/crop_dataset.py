@@ -26,7 +26,7 @@ moves into view.
 
 
 @dataclass(frozen=True, eq=False)
-class CropSet:
+class CropDataset:
     """``wide``: (N, 3, W, W) uint8, channels last in memory. ``view``: share of W that the
     network's input spans.
 
@@ -42,20 +42,20 @@ class CropSet:
     def __len__(self) -> int:
         return len(self.records)
 
-    def some(self, count: int) -> CropSet:
-        """``count`` of the crops, or all, drawn always alike, without what a teacher says of
-        them.
+    def some(self, count: int) -> CropDataset:
+        """``count`` of the crops, or all, always the same draw, without a teacher's
+        logits.
         """
         chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:count]
         records = tuple(self.records[index] for index in chosen.tolist())
         rows = chosen.to(self.wide.device)
-        return CropSet(
+        return CropDataset(
             self.wide[rows], self.view, self.targets.each(lambda tensor: tensor[rows]), records
         )
 
-    def to(self, device: torch.device) -> CropSet:
+    def to(self, device: torch.device) -> CropDataset:
         """The same on ``device``."""
-        return CropSet(
+        return CropDataset(
             self.wide.to(device),
             self.view,
             self.targets.each(lambda tensor: tensor.to(device)),
@@ -65,12 +65,12 @@ class CropSet:
 
 
 def load_split(
-    recipe: Recipe, split: str, say: Callable[[str], None] = lambda text: None
-) -> CropSet:
-    """Crops and labels of ``split`` of all the recipe's sets. Images without labels for the heads
-    are left out.
+    recipe: Recipe, split: str, report: Callable[[str], None] = lambda text: None
+) -> CropDataset:
+    """Crops and labels of ``split`` of all the recipe's datasets. Images without labels for the
+    heads are left out. ``report`` gets a line about each dataset.
 
-    Raises ``DatasetError`` where a set is absent or has nothing to give.
+    Raises ``DatasetError`` where a dataset is absent or has no usable image.
     """
     wide_spec = recipe.input.widened(round(recipe.input.size * WIDE))
     records: list[FaceRecord] = []
@@ -82,14 +82,14 @@ def load_split(
         ]
         if not usable:
             raise DatasetError(
-                f"set {name!r} has no image in split {split!r} with labels for the heads"
+                f"dataset {name!r} has no image in split {split!r} with labels for the heads"
                 f" {sorted(recipe.heads)}"
             )
-        say(f"{name} {split}: {len(usable)} of {len(found)} images")
+        report(f"{name} {split}: {len(usable)} of {len(found)} images")
         parts.append(load_crops(usable, wide_spec))
         records.extend(usable)
     wide = torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)  # (N, 3, W, W)
-    return CropSet(
+    return CropDataset(
         wide,
         recipe.input.size / wide_spec.size,
         TargetBatch.of(labelled_targets(records)),
@@ -98,8 +98,8 @@ def load_split(
 
 
 def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
-    """Records of one split of one set, by the set's own splits or, where ``data.resplit`` says so,
-    dealt anew (always alike).
+    """Records of one split of one dataset: its own splits or, where ``data.resplit`` asks for it,
+    new ones (always the same).
     """
     if not data.resplit:
         return read_records(name, split)
@@ -111,8 +111,8 @@ def split_records(data: DataConfig, name: str, split: str) -> list[FaceRecord]:
     dealt = np.random.default_rng(0).permutation(names)
     return [
         dataclasses.replace(record, split=split)
-        for record, given in zip(records, dealt, strict=True)
-        if given == split
+        for record, new_split in zip(records, dealt, strict=True)
+        if new_split == split
     ]
 
 

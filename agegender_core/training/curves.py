@@ -1,4 +1,4 @@
-"""Learning curves of published weights: what the log of each stage said, kept in
+"""Learning curves of published weights: the log of each stage, saved in
 ``reports/<weights>/curve.json``.
 """
 
@@ -14,14 +14,14 @@ from agegender_core.inference.model_zoo import ModelInfo
 Row = dict[str, float]
 
 
-def keep_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
+def save_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
     """Write the curve of ``entry``, just published from ``run``, into ``reports``; None where the
-    run kept no log.
+    run has no log.
 
-    A run that started from published weights goes on from their curve. Its rows are those of
+    A run that started from published weights continues their curve. Its rows are those of
     ``log.jsonl``: «epoch» (passes of this stage), «minutes», «loss» (on training images as
     augmentation leaves them, running mean), «val_loss», and «set/metric» of the validation split,
-    «train set/metric» of training images where the recipe watches some. Raises ``ConfigError`` for
+    «train set/metric» of training images where the recipe has ``watch``. Raises ``ConfigError`` for
     a damaged log.
     """
     if not (run / "log.jsonl").is_file():
@@ -35,16 +35,16 @@ def keep_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
     )
 
 
-def keep_experiment(run: Path, reports: Path) -> Path:
-    """Write the curve of a run that is not to be published, such as one on a division of its own,
-    into ``reports``.
+def save_experiment(run: Path, reports: Path) -> Path:
+    """Write the curve of a run that is not to be published, such as one on a split of its own, into
+    ``reports``.
 
-    Raises ``ConfigError`` where ``run`` holds no finished run or no log.
+    Raises ``ConfigError`` where ``run`` contains no finished run or no log.
     """
     try:
         details = json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{run} holds no finished run ({error}): train first") from error
+        raise ConfigError(f"{run} contains no finished run ({error}): train first") from error
     recipe = details["recipe"]
     stage = {"start": details["start"], "pictures": details["pictures"], "rows": read_log(run)}
     curve = {
@@ -61,10 +61,10 @@ def read_log(run: Path) -> list[Row]:
     try:
         return [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
     except OSError as error:
-        raise ConfigError(f"{log} is missing: no curve was kept of {run.name}") from error
+        raise ConfigError(f"{log} is missing: {run.name} has no curve to save") from error
     except ValueError as error:
         raise ConfigError(
-            f"{log} is damaged ({error}): the curve of {run.name} cannot be kept"
+            f"{log} is damaged ({error}): the curve of {run.name} cannot be saved"
         ) from error
 
 
@@ -79,8 +79,8 @@ def _stages(path: Path) -> list[dict[str, Any]]:
 
 
 def joined(curve: dict[str, Any]) -> list[Row]:
-    """Rows of all stages one after the other, «epoch» and «minutes» counted through, with «stage»
-    from 1.
+    """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage» from
+    1.
     """
     rows: list[Row] = []
     passes = minutes = 0.0

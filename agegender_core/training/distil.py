@@ -1,5 +1,5 @@
-"""Learning from a teacher: its logits for every training image, asked once, and the loss that
-follows them.
+"""Learning from a teacher: its logits for every training image, computed once, and the loss
+that follows them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, find_weights, load_network
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import DistilConfig, Recipe
-from agegender_core.training.crop_dataset import CropSet
+from agegender_core.training.crop_dataset import CropDataset
 from agegender_core.vision.preprocessing import normalise
 
 TAUGHT = ("age", "gender")
@@ -30,7 +30,7 @@ def teacher_entry(recipe: Recipe) -> ModelInfo | None:
     """The installed weights that ``recipe`` learns from, None where it has no teacher.
 
     Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for
-    age and gender have other sizes, or that sees faces in another frame.
+    age and gender have other sizes, or that uses another margin around faces.
     """
     name = recipe.distil.teacher
     if not name:
@@ -47,9 +47,9 @@ def teacher_entry(recipe: Recipe) -> ModelInfo | None:
     for head in TAUGHT:
         if getattr(recipe.distil, head) and entry.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(
-                f"{recipe.name}: its teacher {name} has {_said(entry.heads, head)}, the recipe has"
-                f" {_said(recipe.heads, head)}: name a teacher with the same heads under"
-                " distil.teacher"
+                f"{recipe.name}: its teacher {name} has {_head_size(entry.heads, head)}, the"
+                f" recipe has {_head_size(recipe.heads, head)}: name a teacher with the same heads"
+                " under distil.teacher"
             )
     if abs(entry.input.margin - recipe.input.margin) > 1e-6:
         raise ConfigError(
@@ -59,39 +59,39 @@ def teacher_entry(recipe: Recipe) -> ModelInfo | None:
     return entry
 
 
-def _said(heads: Mapping[str, int], head: str) -> str:
+def _head_size(heads: Mapping[str, int], head: str) -> str:
     return f"{head} = {heads[head]}" if head in heads else f"no head {head}"
 
 
 def teacher_logits(
-    recipe: Recipe, crops: CropSet, out: Path, say: Callable[[str], None]
+    recipe: Recipe, crops: CropDataset, out: Path, report: Callable[[str], None]
 ) -> dict[str, Tensor]:
     """(N, K) half-precision logits by head of the teacher of ``recipe`` for ``crops``, without
     augmentation, the mean of the crop and its mirror image; empty where there is no teacher.
 
-    Kept in ``out`` as ``teacher.safetensors``, so that a resumed run need not ask again. Raises
+    Cached in ``out`` as ``teacher.safetensors`` for resumed runs. Raises
     ``ConfigError`` as ``teacher_entry`` does, ``WeightsError`` for damaged weights.
     """
     entry = teacher_entry(recipe)
     if entry is None:
         return {}
     path, key = out / "teacher.safetensors", _key(entry, crops)
-    kept = _kept(path, key)
-    if kept is None:
-        say(f"asking the teacher {entry.name} about {len(crops):,} images")
-        kept = _ask(entry, crops)
-        save_file(kept | {"key": key}, path)
-    return {name: value.to(crops.wide.device) for name, value in kept.items()}
+    cached = _load_cached(path, key)
+    if cached is None:
+        report(f"running the teacher {entry.name} on {len(crops):,} images")
+        cached = _compute(entry, crops)
+        save_file(cached | {"key": key}, path)
+    return {name: value.to(crops.wide.device) for name, value in cached.items()}
 
 
-def _key(entry: ModelInfo, crops: CropSet) -> Tensor:
-    """(8,) What the kept logits belong to: these weights and these images, in this order."""
+def _key(entry: ModelInfo, crops: CropDataset) -> Tensor:
+    """(8,) What the cached logits belong to: these weights and these images, in this order."""
     rows = [(record.dataset, record.row) for record in crops.records]
     digest = hashlib.sha256(repr((entry.sha256, tuple(crops.wide.shape), rows)).encode()).digest()
     return torch.tensor(list(digest[:8]), dtype=torch.uint8)
 
 
-def _kept(path: Path, key: Tensor) -> dict[str, Tensor] | None:
+def _load_cached(path: Path, key: Tensor) -> dict[str, Tensor] | None:
     try:
         found = load_file(path)
     except (OSError, SafetensorError):
@@ -100,7 +100,7 @@ def _kept(path: Path, key: Tensor) -> dict[str, Tensor] | None:
 
 
 @torch.inference_mode()
-def _ask(entry: ModelInfo, crops: CropSet) -> dict[str, Tensor]:
+def _compute(entry: ModelInfo, crops: CropDataset) -> dict[str, Tensor]:
     device = crops.wide.device
     model = load_network(entry).to(device)
     parts: list[dict[str, Tensor]] = []

@@ -1,4 +1,4 @@
-"""What a network starts from, and saying so."""
+"""What a network starts from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ IMAGENET = ("xception", "efficientnet_lite0")
 
 
 def load_initial(model: nn.Module, recipe: Recipe) -> str:
-    """Fill ``model`` as ``recipe.start_from`` says and tell in words what was done, for the log and
-    the model card.
+    """Fill ``model`` according to ``recipe.start_from``; returns in words what was done, for the
+    log and the model card.
 
     Raises ``ConfigError`` for a start the architecture does not have, ``WeightsError`` for files
     that are absent or do not fit.
@@ -53,29 +53,29 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
     else:
         tensors, source = read_tensors([Path(recipe.start_from)]), Path(recipe.start_from).name
     own = model.state_dict()
-    anew = {name for name in own if any(part in name for part in recipe.fresh)}
+    reset = {name for name in own if any(part in name for part in recipe.fresh)}
     if unused := [part for part in recipe.fresh if not any(part in name for name in own)]:
         raise ConfigError(
             f"{recipe.name}: fresh names {', '.join(unused)}, which {recipe.architecture} does not"
             " have"
         )
-    kept = {
+    loaded = {
         name: value
         for name, value in unpack(tensors).items()
         if not any(part in name for part in recipe.fresh)
     }
     try:
-        model.load_state_dict(kept | {name: own[name] for name in anew})
+        model.load_state_dict(loaded | {name: own[name] for name in reset})
     except RuntimeError as error:
         raise ConfigError(
             f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}"
         ) from error
-    return f"from {source}" + (f", {', '.join(recipe.fresh)} anew" if recipe.fresh else "")
+    return f"from {source}" + (f", {', '.join(recipe.fresh)} from scratch" if recipe.fresh else "")
 
 
 def check_start(recipe: Recipe) -> None:
-    """Look, before minutes go into reading images, whether what ``recipe`` starts from and learns
-    from is there. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where it is not."""
+    """Check that what ``recipe`` starts from and learns from exists, before images are read for
+    minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where it does not."""
     teacher_entry(recipe)
     source = recipe.start_from
     if source == "imagenet":
@@ -87,7 +87,7 @@ def check_start(recipe: Recipe) -> None:
         verify(find_weights(recipe.name))
     elif source and not Path(source).is_file():
         raise WeightsMissingError(
-            f"{recipe.name} starts from {source}, which is missing: name a file that is there under"
+            f"{recipe.name} starts from {source}, which is missing: name a file that exists under"
             " start_from"
         )
 
@@ -101,8 +101,8 @@ def _no_imagenet(recipe: Recipe) -> ConfigError:
 
 @torch.no_grad()
 def centre_years(model: nn.Module, ages: Tensor) -> None:
-    """Let a linear head of one number for age begin at the mean of the known ``ages`` (N,) years
-    instead of at nought: behind batch norm only its bias and the shifts of that norm can carry such
+    """Let a linear head of one number for age start at the mean of the known ``ages`` (N,) years
+    instead of at zero: behind batch norm only its bias and the shifts of that norm can carry such
     an offset, and at the rates of a short run they take hundreds of steps to.
     """
     known = ages[ages >= 0]

@@ -1,4 +1,4 @@
-"""Losses over heads. Unknown labels take no part."""
+"""Losses by head. Unknown labels are ignored."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, config: LossC
 
 
 def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfig) -> Tensor:
-    """Loss of one head; its name and size, (N, K), say which."""
+    """Loss of one head, chosen by its name and size, (N, K)."""
     size = values.shape[1]
     if name == "age" and size == MAX_AGE + 1:
         return age_distribution_loss(values, targets, config)
@@ -103,8 +103,8 @@ def number_loss(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 
 
 def group_targets(targets: TargetBatch, groups: tuple[AgeGroup, ...]) -> Tensor:
-    """(N,) index of the group that holds the whole age or range; -1 where none does: a gap, a range
-    across groups, an unknown age.
+    """(N,) index of the group that contains the whole age or range; -1 where none does: a gap, a
+    range across groups, an unknown age.
     """
     table = targets.age_lo.new_full((MAX_AGE + 1,), -1)
     for index, group in enumerate(groups):

@@ -20,23 +20,24 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError
+from agegender_core.inference.forward import channels_last
 from agegender_core.models import count_parameters, create_model
 from agegender_core.training.augmentation import augment
-from agegender_core.training.batchnorm import settle
+from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import OptimizerConfig, Recipe, recipe_from_dict
-from agegender_core.training.crop_dataset import CropSet, load_split
+from agegender_core.training.crop_dataset import CropDataset, load_split
 from agegender_core.training.distil import distillation_loss, teacher_logits
 from agegender_core.training.initialization import centre_years, check_start, load_initial
 from agegender_core.training.losses import total_loss
 from agegender_core.training.validation import mixed_precision, quick_metrics
 from agegender_core.vision.preprocessing import normalise
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
 class TrainState:
-    """What a checkpoint holds. ``step``: batches seen. ``elapsed``: seconds of training, earlier
+    """What a checkpoint contains. ``step``: batches seen. ``elapsed``: seconds of training, earlier
     runs included.
 
     ``started_from``: in words, for the model card.
@@ -52,7 +53,7 @@ class TrainState:
     started_from: str = "from scratch"
 
     def save(self, path: Path, recipe: Recipe) -> None:
-        """Write atomically: a kill leaves the previous checkpoint whole."""
+        """Write atomically: a process killed meanwhile leaves the previous checkpoint intact."""
         partial = path.with_suffix(".tmp")
         torch.save(
             {
@@ -69,8 +70,8 @@ class TrainState:
         partial.replace(path)
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Go on from a checkpoint; the schedule may have become longer, so progress is worked out
-        anew.
+        """Continue from a checkpoint; the schedule may have become longer, so progress is computed
+        again.
 
         Raises ``ConfigError`` where it belongs to another recipe.
         """
@@ -81,7 +82,7 @@ class TrainState:
         ):
             raise ConfigError(
                 f"{path} was made by another recipe: give --out another folder, or --restart to"
-                " begin anew"
+                " start again"
             )
         self.model.load_state_dict(saved["model"])
         if self.ema is not None:
@@ -93,7 +94,7 @@ class TrainState:
 
 
 def _identity(recipe: dict[str, Any]) -> str:
-    """A recipe without its length and its card: a longer run may go on from a shorter one's
+    """A recipe without its length and its card: a longer run may continue from a shorter one's
     checkpoint.
     """
     schedule = {
@@ -111,12 +112,13 @@ def train(
     resume: bool = True,
     device: str | None = None,
     checkpoint_seconds: float = 120,
-    say: Say = print,
+    report: Report = print,
 ) -> dict[str, Any]:
     """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and
     ``run.json`` in ``out``.
 
-    Returns what ``run.json`` holds. Raises ``ConfigError`` or ``DatasetError``.
+    ``report`` gets a line at a time. Returns the contents of ``run.json``. Raises ``ConfigError``
+    or ``DatasetError``.
     """
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     checkpoint = out / "checkpoint.pt"
@@ -127,35 +129,35 @@ def train(
     commit = git_commit()
     _keep_heap()
     torch.manual_seed(recipe.seed)
-    crops = load_split(recipe, recipe.data.split, say).to(chosen)
-    val = load_split(recipe, recipe.data.val_split, say)
-    crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, out, say))
+    crops = load_split(recipe, recipe.data.split, report).to(chosen)
+    val = load_split(recipe, recipe.data.val_split, report)
+    crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, out, report))
     state = start(recipe, chosen)
     if resumed:
         state.load(checkpoint, recipe)
-        say(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
+        report(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
     else:
         (out / "log.jsonl").unlink(missing_ok=True)
         centre_years(state.model, crops.targets.age_lo)
         state.started_from = load_initial(state.model, recipe)
         if state.ema is not None:
             state.ema.load_state_dict(state.model.state_dict())
-        say(f"starts {state.started_from}")
-    say(
+        report(f"starts {state.started_from}")
+    report(
         f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,}"
         " images"
     )
-    metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, say)
+    metrics = _run(recipe, state, crops, val, out, checkpoint_seconds, report)
     if state.ema is None:  # an average of the weights brings its own, averaged statistics
-        settle(state.model, recipe, crops)
+        recompute_batchnorm_stats(state.model, recipe, crops)
         metrics = quick_metrics(state.model, val, recipe, recipe.input.size)
     return _finish(recipe, state, crops, metrics, out, commit)
 
 
 def start(recipe: Recipe, device: torch.device) -> TrainState:
     """Untrained network, its average and its optimizer on ``device``, seeded by the caller."""
-    model = create_model(recipe.architecture, recipe.heads, **recipe.model).to(
-        device, memory_format=torch.channels_last
+    model = channels_last(
+        create_model(recipe.architecture, recipe.heads, **recipe.model).to(device)
     )
     ema = copy.deepcopy(model).eval().requires_grad_(False) if recipe.optimizer.ema else None
     generator = torch.Generator(device=device)
@@ -199,11 +201,11 @@ def crop_size(recipe: Recipe, progress: float) -> int:
 def _run(
     recipe: Recipe,
     state: TrainState,
-    crops: CropSet,
-    val: CropSet,
+    crops: CropDataset,
+    val: CropDataset,
     out: Path,
     checkpoint_seconds: float,
-    say: Say,
+    report: Report,
 ) -> dict[str, float]:
     from tqdm import tqdm
 
@@ -248,7 +250,7 @@ def _run(
                 steps_per_epoch,
                 running,
                 metrics | {f"train {key}": value for key, value in seen.items()},
-                say,
+                report,
             )
         if time.monotonic() - saved > checkpoint_seconds:
             state.save(out / "checkpoint.pt", recipe)
@@ -268,7 +270,7 @@ def _progress(recipe: Recipe, state: TrainState, steps_per_epoch: int) -> float:
     return min(max(by_steps, by_clock, state.progress), 1.0)
 
 
-def step(recipe: Recipe, state: TrainState, crops: CropSet, batch: Tensor) -> float:
+def step(recipe: Recipe, state: TrainState, crops: CropDataset, batch: Tensor) -> float:
     """One step on the images of ``batch``, (B,) positions in ``crops``. Returns the loss."""
     device = crops.wide.device
     for group in state.optimizer.param_groups:
@@ -319,7 +321,7 @@ def _log(
     steps_per_epoch: int,
     loss: float,
     metrics: dict[str, float],
-    say: Say,
+    report: Report,
 ) -> None:
     row = {
         "epoch": round(state.step / steps_per_epoch, 2),
@@ -330,7 +332,7 @@ def _log(
     row.update({_named(key): round(value, 4) for key, value in metrics.items()})
     with (out / "log.jsonl").open("a") as log:
         log.write(json.dumps(row) + "\n")
-    say("  ".join(f"{key} {value}" for key, value in row.items()))
+    report("  ".join(f"{key} {value}" for key, value in row.items()))
 
 
 def _named(key: str) -> str:
@@ -341,7 +343,7 @@ def _named(key: str) -> str:
 def _finish(
     recipe: Recipe,
     state: TrainState,
-    crops: CropSet,
+    crops: CropDataset,
     metrics: dict[str, float],
     out: Path,
     commit: str,

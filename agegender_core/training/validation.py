@@ -1,4 +1,4 @@
-"""A quick look at the validation split after each epoch. The full measurement is ``evaluate``."""
+"""Quick metrics on the validation split after each epoch. ``evaluate`` measures everything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agegender_core.inference.decoding import first_spec, group_probs, read_out
 from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, group_index
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import Recipe
-from agegender_core.training.crop_dataset import CropSet
+from agegender_core.training.crop_dataset import CropDataset
 from agegender_core.training.losses import total_loss
 from agegender_core.vision.preprocessing import normalise
 
@@ -27,7 +27,7 @@ def mixed_precision(recipe: Recipe, device: torch.device) -> torch.autocast:
 
 @torch.inference_mode()
 def predict_logits(
-    model: nn.Module, crops: CropSet, recipe: Recipe, size: int, batch_size: int = 256
+    model: nn.Module, crops: CropDataset, recipe: Recipe, size: int, batch_size: int = 256
 ) -> dict[str, torch.Tensor]:
     """Logits by head of every crop at ``size`` pixels a side, on the CPU; ``model`` in eval
     mode.
@@ -43,11 +43,13 @@ def predict_logits(
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def quick_metrics(model: nn.Module, crops: CropSet, recipe: Recipe, size: int) -> dict[str, float]:
-    """«loss», and mean absolute error, group accuracy and gender accuracy by set, as «set/metric»,
-    of a single view at ``size`` pixels.
+def quick_metrics(
+    model: nn.Module, crops: CropDataset, recipe: Recipe, size: int
+) -> dict[str, float]:
+    """«loss», and mean absolute error, group accuracy and gender accuracy by dataset, as
+    «set/metric», of a single view at ``size`` pixels.
 
-    While a schedule is still at small crops, look through the same ones: the network has not seen
+    While a schedule is still at small crops, ``size`` should be theirs: the network has not seen
     faces at full size yet.
     """
     was_training = model.training

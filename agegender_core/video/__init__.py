@@ -6,10 +6,10 @@
         frame = analyser.analyse(image)   # frame.tracks: who is where, how old they look, how sure
         that is shown = analyser.draw(frame)
 
-    analyser.py   the way of one frame: follow, detect where it is time to, ask the network, answer
+    analyser.py   one frame: follow, detect where it is time to, run the network, answer
     tracker.py    who is where: identities over time
     matching.py   where a small pattern has moved to; whether two crops show one face
-    smoothing.py  many looks at one face to one answer that does not jump
+    smoothing.py  many observations of one face to one steady answer
     budget.py     how much of each frame's time detection and the network may take
     drawing.py    boxes and words on a frame
     bench.py      frames a second and jumpiness, measured

@@ -1,5 +1,5 @@
-"""The way of one frame of a video: follow the faces known, search where it is time to, ask the
-network about those that wait, answer.
+"""One frame of a video: follow the known faces, detect where it is time to, run the network on
+those that wait, answer.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ DETECT_SHARE = 0.4
 """Share of the time that detection may take on a slow machine; it then runs less often than usual.
 """
 AGAIN, SOON = 0.25, 0.1
-"""Seconds after which a face is looked at again, and while there is no answer yet: looks at the
-same moment are no evidence.
+"""Seconds after which the network sees a face again, and while there is no answer yet: observations
+of the same moment are no evidence.
 """
 STEADY, RECENT = 0.85, 0.25
 """Correlation and seconds since the detection within which a followed face's landmarks are good
-enough for another look.
+enough for another observation.
 """
 WINDOW = 2.0
 """Seconds over which frames per second are averaged."""
 SCORE = 0.95
-"""Lowest detector's score of a face in a video: chance finds come and go."""
+"""Lowest detector's score of a face in a video: false detections come and go."""
 
 
 class CropPredictor(Protocol):
@@ -79,20 +79,20 @@ def live_detector() -> UprightDetector:
 
 @dataclass(eq=False)
 class _Known:
-    """What is kept of one identity beside its place."""
+    """What is stored of one identity beside its position."""
 
     smoother: Smoother = field(default_factory=Smoother)
     crop: Image.Image | None = None
-    looked: float = float("-inf")
+    estimated: float = float("-inf")
 
 
 class LiveAnalyser:
     """One video's analysis. Thread-safe; frames are taken one at a time, in the order they come.
 
-    ``predictor``: whose network is asked, a ``Predictor`` or anything with its ``card`` and
+    ``predictor``: whose network runs, a ``Predictor`` or anything with its ``card`` and
     ``predict_crops``. ``race``: whether answers carry race, which the predictor must be made for
     too. ``fps``: the pace the budget keeps. ``find_faces``: the detector, an RGB image to faces;
-    the video's own unless given.
+    the video's own by default.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class LiveAnalyser:
 
     def analyse(self, image: Image.Image, seconds: float | None = None) -> LiveFrame:
         """The answer for one RGB frame. ``seconds``: when it was taken, on a clock that only grows;
-        now, unless given.
+        now by default.
 
         Raises ``DetectorError``.
         """
@@ -154,13 +154,13 @@ class LiveAnalyser:
             self._searched = seconds
         searched = time.perf_counter()
         self._budget.spend(1000 * (searched - followed), "detect", int(detected))
-        answered = self._look(image, seconds)
-        looked = time.perf_counter()
-        self._budget.spend(1000 * (looked - searched), "look", answered)
+        answered = self._estimate(image, seconds)
+        estimated = time.perf_counter()
+        self._budget.spend(1000 * (estimated - searched), "estimate", answered)
         timing = LiveTiming(
             *(
                 1000 * (end - start)
-                for start, end in ((started, followed), (followed, searched), (searched, looked))
+                for start, end in ((started, followed), (followed, searched), (searched, estimated))
             )
         )
         return self._live_frame(image, seconds, timing, detected)
@@ -187,22 +187,24 @@ class LiveAnalyser:
 
     def _new(self, track: Tracked) -> bool:
         known = self._known.get(track.id)
-        return known is None or (known.smoother.evidence < ENOUGH and known.smoother.looks < 12)
+        return known is None or (
+            known.smoother.evidence < ENOUGH and known.smoother.observations < 12
+        )
 
-    def _look(self, image: Image.Image, seconds: float) -> int:
-        """Ask the network about the faces that have waited longest, as many as the budget allows.
+    def _estimate(self, image: Image.Image, seconds: float) -> int:
+        """Run the network on the faces that have waited longest, as many as the budget allows.
         Returns how many.
         """
         waiting = []
         for track in self._tracker.tracks:
             known = self._known.setdefault(track.id, _Known())
-            due = seconds - known.looked >= (SOON if self._new(track) else AGAIN)
+            due = seconds - known.estimated >= (SOON if self._new(track) else AGAIN)
             placed = track.measured or (track.trust >= STEADY and seconds - track.seen <= RECENT)
             if due and placed and not track.doubted:
                 waiting.append((known, track))
-        waiting.sort(key=lambda pair: pair[0].looked)
-        late = bool(waiting) and seconds - waiting[0][0].looked >= SELDOM
-        waiting = waiting[: max(self._budget.affords("look"), int(late))]
+        waiting.sort(key=lambda pair: pair[0].estimated)
+        late = bool(waiting) and seconds - waiting[0][0].estimated >= SELDOM
+        waiting = waiting[: max(self._budget.affords("estimate"), int(late))]
         if not waiting:
             return 0
         faces = [track.face for _, track in waiting]
@@ -210,7 +212,7 @@ class LiveAnalyser:
         for (known, track), prediction in zip(
             waiting, self.predictor.predict_crops(crops, faces), strict=True
         ):
-            known.crop, known.looked = prediction.crop, seconds
+            known.crop, known.estimated = prediction.crop, seconds
             known.smoother.add(
                 prediction if self.race else replace(prediction, race=None),
                 seconds,

@@ -1,7 +1,7 @@
 """Where the milliseconds of a frame go, so that a video keeps its pace on whatever machine this is.
 
 Every frame earns a share of the time between two frames at the wanted pace. What following and
-drawing leave of it is saved up for detection and for asking the network, each at the price it had
+drawing leave of it is saved up for detection and for the network, each at the price it had
 lately. Nobody can save for more than a few frames ahead.
 """
 
@@ -13,8 +13,8 @@ AHEAD = 3.0
 """Frames one can save up for, or be in debt for."""
 SLOW = 0.25
 """How quickly a price follows what was paid."""
-GUESS = {"detect": 40.0, "look": 5.0}
-"""Prices in milliseconds before anything was paid: one detection, one face asked about."""
+GUESS = {"detect": 40.0, "estimate": 5.0}
+"""Prices in milliseconds before anything was paid: one detection, one face's estimate."""
 
 
 class FrameBudget:
@@ -42,7 +42,7 @@ class FrameBudget:
         """Pay for ``count`` times ``what``, or for something that has no price of its own."""
         self._saved = max(self._saved - milliseconds, -AHEAD * self._share)
         if what is not None and count:
-            # One hiccup, such as a first run, says little about the next.
+            # One hiccup, such as a first run, predicts little about the next.
             paid = min(milliseconds / count, 4 * self._price[what])
             self._price[what] += SLOW * (paid - self._price[what])
 

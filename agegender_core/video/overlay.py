@@ -12,7 +12,7 @@ from agegender_core.output.drawing import colour_of, label_font, text_colour
 from agegender_core.types import Face
 from agegender_core.video.types import LiveFrame, LiveTrack
 
-WAITING = "looking ..."
+WAITING = "estimating ..."
 UNDECIDED = "undecided"
 
 
@@ -46,7 +46,7 @@ def _mirrored(face: Face, width: int) -> Face:
 
 
 def words(track: LiveTrack) -> str:
-    """«1  34 (27-43)  Female», or that it is still being looked at. The range where the network
+    """«1  34 (27-43)  Female», or that the estimate is still to come. The range where the network
     knows ranges only.
     """
     answer = track.answer

@@ -1,10 +1,10 @@
-"""Many looks at one face to one answer.
+"""Many observations of one face to one answer.
 
-Distributions of age, probabilities of gender and race are averaged over the looks of the last
-seconds, each by how much it is worth: a small or turned face says little, and so does one that
-contradicts the others until it is confirmed. The average of distributions is wide where the looks
-disagree, so the interval says so by itself; where the looks are few it is stretched. What is shown
-in whole years stands still until the answer has moved by most of a year.
+Distributions of age, probabilities of gender and race are averaged over the observations of the
+last seconds, each with a weight: a small or turned face counts little, and so does one that
+contradicts the others until it is confirmed. The average of distributions is wide where the
+observations disagree, and so is the interval; where they are few it is stretched. The whole years
+shown do not change until the answer has moved by most of a year.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from agegender_core.video.types import Answer
 from agegender_core.vision.alignment import TEMPLATE
 
 TIME_CONSTANT = 4.0
-"""Seconds after which a look counts a third."""
+"""Seconds after which an observation counts a third."""
 ENOUGH = 1.4
-"""Evidence an answer needs: two good looks, or more of poor ones."""
+"""Evidence an answer needs: two good observations, or more poor ones."""
 FULL_SIZE = 64.0
-"""Shorter side in pixels above which a larger face says no more: networks see about as many."""
+"""Shorter side in pixels above which a larger face adds nothing: networks see about as many."""
 LEAST = 0.2
-"""Share of its worth that a look keeps however much it contradicts the others."""
+"""Least share of its weight that counts, however much an observation contradicts the others."""
 STRETCH = 0.5
 """The interval of an evidence of 1 is wider by this share; more evidence, less."""
 STILL = 0.8
@@ -38,8 +38,8 @@ UNDECIDED, DECIDED = 0.65, 0.72
 
 
 def observation_weight(face: Face) -> float:
-    """How much one look at ``face`` says, in (0, 1]: by the detector's score, its size, and how far
-    it is turned away.
+    """Weight of one observation of ``face``, in (0, 1]: by the detector's score, its size, and how
+    far it is turned away.
     """
     size = min(max(min(face.width, face.height) / FULL_SIZE, 0.1), 1.0)
     return max(face.score, 0.1) * size * _frontal(face)
@@ -62,7 +62,7 @@ def _frontal(face: Face) -> float:
 
 
 class Smoother:
-    """The looks at one face, as running sums: its size does not grow with the video."""
+    """The observations of one face, as running sums: its size does not grow with the video."""
 
     def __init__(self) -> None:
         self._evidence = 0.0
@@ -73,16 +73,18 @@ class Smoother:
         self._shown: tuple[int, int | None, int | None] | None = None
         self._range: int | None = None
         self._undecided = True
-        self.looks = 0
+        self.observations = 0
 
     @property
     def evidence(self) -> float:
-        """Sum of what the looks are worth now; the older, the less."""
+        """Sum of the observations' weights now; the older, the less."""
         return self._evidence
 
     def add(self, prediction: Prediction, seconds: float, value: float) -> None:
-        """One more look, worth ``value``; ``seconds`` on any clock that only grows."""
-        fade = math.exp(-max(seconds - self._when, 0.0) / TIME_CONSTANT) if self.looks else 0.0
+        """One more observation of weight ``value``; ``seconds`` on any clock that only grows."""
+        fade = (
+            math.exp(-max(seconds - self._when, 0.0) / TIME_CONSTANT) if self.observations else 0.0
+        )
         value *= self._agreement(prediction)
         self._evidence = self._evidence * fade + value
         for name, numbers in _numbers(prediction).items():
@@ -90,10 +92,10 @@ class Smoother:
         if prediction.age.group is not None:
             self._groups = {name: weight * fade for name, weight in self._groups.items()}
             self._groups[prediction.age.group] = self._groups.get(prediction.age.group, 0.0) + value
-        self._last, self._when, self.looks = prediction, seconds, self.looks + 1
+        self._last, self._when, self.observations = prediction, seconds, self.observations + 1
 
     def answer(self) -> Answer | None:
-        """What all looks say together; None before there is enough evidence."""
+        """The answer of all observations together; None before there is enough evidence."""
         if self._last is None or (self._evidence < ENOUGH and self._shown is None):
             return None
         age = self._age(self._last.age)
@@ -106,14 +108,14 @@ class Smoother:
         else:
             self._undecided = False
         years, low, high = self._whole_years(age)
-        return Answer(age, gender, race, years, low, high, self._undecided, self.looks)
+        return Answer(age, gender, race, years, low, high, self._undecided, self.observations)
 
     def _mean(self, name: str) -> np.ndarray | None:
         return self._sums[name] / max(self._evidence, 1e-9) if name in self._sums else None
 
     def _agreement(self, prediction: Prediction) -> float:
-        """How far the look's age agrees with the looks before it, in [LEAST, 1]; 1 where nothing
-        can be said.
+        """How far the observation's age agrees with those before it, in [LEAST, 1]; 1 where they
+        cannot be compared.
         """
         before, now = self._mean("age"), prediction.age.probs
         if before is None or now is None or self._evidence < ENOUGH:
@@ -147,7 +149,7 @@ class Smoother:
             )
             interval = (low, high)
         elif (ends := self._mean("interval")) is not None:
-            # The looks' own spread: 80 % of a normal one.
+            # The observations' own spread: 80 % of a normal one.
             between = 1.28 * math.sqrt(max(squares - years**2, 0.0))
             half = math.hypot((ends[1] - ends[0]) / 2, between)
             interval = (years - half, years + half)
@@ -208,7 +210,7 @@ def _hysteresis(old: int | None, new: float | None) -> int | None:
 
 
 def _numbers(prediction: Prediction) -> dict[str, np.ndarray]:
-    """What is averaged of one look. A head without probabilities votes for its choice."""
+    """What is averaged of one observation. A head without probabilities votes for its choice."""
     age = prediction.age
     numbers = {"years": np.array([age.years, age.years**2])}
     if age.probs is not None:

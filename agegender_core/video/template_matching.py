@@ -1,4 +1,4 @@
-"""Light ways to see a face again: where its pattern has moved to, and whether two crops show the
+"""Cheap ways to recognise a face: where its pattern has moved to, and whether two crops show the
 same face.
 
 Both work on images of a few dozen pixels with numpy alone and take about a millisecond a face.
@@ -21,7 +21,7 @@ REACH = 12
 PULL = 0.12
 """How much of a correlation a place at the far end of the search must have over the expected place.
 """
-LOOK = InputSpec(size=16, margin=0.1)
+APPEARANCE = InputSpec(size=16, margin=0.1)
 """Crop two faces are compared by. On crops of UTKFace 16 pixels wide, 95 % of pairs of different
 people correlate below 0.58 and 99 % below 0.72; a person with other light, noise and landmarks
 shifted by 2 % of the face correlates with itself above 0.9.
@@ -57,11 +57,11 @@ def find(
     return (expected[0] + dx * pixel, expected[1] + dy * pixel), float(scores[row, column])
 
 
-def look(image: Image.Image, face: Face) -> np.ndarray:
+def appearance(image: Image.Image, face: Face) -> np.ndarray:
     """(768,) unit-norm colours of the aligned face, each channel around its own mean, to be
     compared by a dot product.
     """
-    pixels = np.asarray(align(image, face, LOOK), dtype=np.float32).reshape(-1, 3)
+    pixels = np.asarray(align(image, face, APPEARANCE), dtype=np.float32).reshape(-1, 3)
     return _unit((pixels - pixels.mean(axis=0)).ravel())
 
 

@@ -2,8 +2,8 @@
 between.
 
 A face is the same as before where it lies close to the place it was expected at and looks alike
-(``matching.look``). One that was missed for a moment is expected further along its way; one that
-looks like somebody else at the second look too is somebody else.
+(``template_matching.appearance``). One that was missed for a moment is expected further along its
+way; one that looks like somebody else twice in a row is somebody else.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from agegender_core.video import template_matching
 
 MAX_FACES = 12
 """Faces followed at once, the largest; bounds time and memory."""
-KEPT = 1.5
-"""Seconds a face that is gone is remembered."""
+FORGET = 1.5
+"""Seconds after which a face that is gone is forgotten."""
 COAST = 0.5
 """Seconds a face goes on along its way unseen, ever slower."""
 SHOWN_UNSEEN = 1.0
@@ -40,7 +40,7 @@ more for each second unseen.
 SIZES = (0.55, 1.8)
 """How much smaller or larger a face may have become."""
 FRESH = 0.5
-"""How quickly the remembered look follows the present one."""
+"""How quickly the remembered appearance follows the present one."""
 EASE = 0.4
 """Share of the way the box shown goes in one frame to where it should be: detectors tremble by a
 pixel or two.
@@ -56,17 +56,17 @@ class Tracked:
     """One face on its way. ``face`` is the last detection, moved to where the face is now. Owned
     and changed by its tracker alone.
 
-    ``box``: (4,) what is drawn, ``face``'s box without its trembling. ``look``, ``pattern``: how
-    the face is known again. ``velocity``: (2,) pixels a second. ``trust``: correlation when last
-    followed. ``born``, ``seen``, ``moved``: seconds of the first and last detection and of the last
-    move. ``missed``: the last detection did not find it; ``doubted``: it looked like somebody else
-    then; ``measured``: detected in this frame.
+    ``box``: (4,) what is drawn, ``face``'s box without its trembling. ``appearance``, ``pattern``:
+    how the face is known again. ``velocity``: (2,) pixels a second. ``trust``: correlation when
+    last followed. ``born``, ``seen``, ``moved``: seconds of the first and last detection and of the
+    last move. ``missed``: the last detection did not find it; ``doubted``: it looked like somebody
+    else then; ``measured``: detected in this frame.
     """
 
     id: int
     number: int
     face: Face
-    look: np.ndarray
+    appearance: np.ndarray
     pattern: np.ndarray
     born: float
     seen: float
@@ -92,7 +92,7 @@ class Tracked:
         return max(self.face.width, self.face.height, 1.0)
 
     def shown(self, seconds: float) -> bool:
-        """Whether it may be said to be there: detected, or followed with trust."""
+        """Whether it counts as present: detected, or followed with trust."""
         return not self.missed or (self.trust >= SURE and seconds - self.seen <= SHOWN_UNSEEN)
 
 
@@ -116,7 +116,7 @@ class Tracker:
         self.tracks = [
             track
             for track in self.tracks
-            if seconds - track.seen <= KEPT and _inside(track, gray.size)
+            if seconds - track.seen <= FORGET and _inside(track, gray.size)
         ]
 
     def _follow(self, track: Tracked, gray: Image.Image, seconds: float, crowded: bool) -> None:
@@ -146,12 +146,10 @@ class Tracker:
     def update(
         self, image: Image.Image, gray: Image.Image, faces: Sequence[Face], seconds: float
     ) -> None:
-        """Tell the detected ``faces`` of this frame from each other and from those followed until
-        now.
-        """
+        """Match the detected ``faces`` of this frame with those followed until now."""
         faces = sorted(faces, key=lambda face: -face.width * face.height)[:MAX_FACES]
-        looks = [template_matching.look(image, face) for face in faces]
-        pairs = self._pairs(faces, looks, seconds)
+        appearances = [template_matching.appearance(image, face) for face in faces]
+        pairs = self._pairs(faces, appearances, seconds)
         for index, track in enumerate(self.tracks):
             if index not in pairs:
                 track.missed = True
@@ -160,29 +158,35 @@ class Tracker:
                     track.trust = 0.0
                 continue
             found = pairs[index]
-            alike = float(track.look @ looks[found])
+            alike = float(track.appearance @ appearances[found])
             if alike < STRANGER and track.doubted and not self._crowded(track):
-                self._rename(track, looks[found], seconds)
+                self._rename(track, appearances[found], seconds)
                 alike = 1.0
             self._renew(
-                track, faces[found], looks[found] if alike >= STRANGER else None, gray, seconds
+                track,
+                faces[found],
+                appearances[found] if alike >= STRANGER else None,
+                gray,
+                seconds,
             )
         taken = set(pairs.values())
         for index, face in enumerate(faces):
             if index not in taken:
-                self._start_track(face, looks[index], gray, seconds)
+                self._start_track(face, appearances[index], gray, seconds)
         self._bound()
 
     def _pairs(
-        self, faces: Sequence[Face], looks: Sequence[np.ndarray], seconds: float
+        self, faces: Sequence[Face], appearances: Sequence[np.ndarray], seconds: float
     ) -> dict[int, int]:
-        """Index of a track to index of its face, by place and look together, all at once."""
+        """Index of a track to index of its face, by position and appearance together, all at
+        once.
+        """
         if not faces or not self.tracks:
             return {}
         value = np.full((len(self.tracks), len(faces)), -1.0)
         for row, track in enumerate(self.tracks):
-            for column, (face, look) in enumerate(zip(faces, looks, strict=True)):
-                value[row, column] = _likelihood(track, face, look, seconds)
+            for column, (face, appearance) in enumerate(zip(faces, appearances, strict=True)):
+                value[row, column] = _likelihood(track, face, appearance, seconds)
         rows, columns = linear_sum_assignment(value, maximize=True)
         return {
             int(row): int(column)
@@ -191,10 +195,15 @@ class Tracker:
         }
 
     def _renew(
-        self, track: Tracked, face: Face, look: np.ndarray | None, gray: Image.Image, seconds: float
+        self,
+        track: Tracked,
+        face: Face,
+        appearance: np.ndarray | None,
+        gray: Image.Image,
+        seconds: float,
     ) -> None:
-        """The detector's word on where it is. ``look``: None where it looks like somebody else,
-        which may be a slip.
+        """Take over the detected position. ``appearance``: None where it looks like somebody else,
+        which may be an error.
         """
         track.face, track.pattern = (
             face,
@@ -203,23 +212,30 @@ class Tracker:
             ),
         )
         track.seen = track.moved = seconds
-        track.trust, track.missed, track.measured, track.doubted = 1.0, False, True, look is None
-        if look is not None:
-            mixed = track.look + FRESH * (look - track.look)
-            track.look = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
+        track.trust, track.missed, track.measured, track.doubted = (
+            1.0,
+            False,
+            True,
+            appearance is None,
+        )
+        if appearance is not None:
+            mixed = track.appearance + FRESH * (appearance - track.appearance)
+            track.appearance = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
 
-    def _rename(self, track: Tracked, look: np.ndarray, seconds: float) -> None:
+    def _rename(self, track: Tracked, appearance: np.ndarray, seconds: float) -> None:
         """Somebody else sits where this face was."""
-        track.id, track.look, track.born = self._new_id(), look, seconds
+        track.id, track.appearance, track.born = self._new_id(), appearance, seconds
 
-    def _start_track(self, face: Face, look: np.ndarray, gray: Image.Image, seconds: float) -> None:
+    def _start_track(
+        self, face: Face, appearance: np.ndarray, gray: Image.Image, seconds: float
+    ) -> None:
         used = {track.number for track in self.tracks}
         number = next(number for number in range(1, len(used) + 2) if number not in used)
         known = template_matching.pattern(
             gray, tuple(centre_of(face)), max(face.width, face.height, 1.0)
         )
         self.tracks.append(
-            Tracked(self._new_id(), number, face, look, known, seconds, seconds, seconds)
+            Tracked(self._new_id(), number, face, appearance, known, seconds, seconds, seconds)
         )
 
     def _new_id(self) -> int:
@@ -253,7 +269,7 @@ def centre_of(face: Face) -> np.ndarray:
     return np.array([(left + right) / 2, (top + bottom) / 2])
 
 
-def _likelihood(track: Tracked, face: Face, look: np.ndarray, seconds: float) -> float:
+def _likelihood(track: Tracked, face: Face, appearance: np.ndarray, seconds: float) -> float:
     """Above 0 where ``face`` may be ``track``, more the closer and the more alike; at most 2."""
     unseen = seconds - track.seen
     side = math.sqrt(track.side * max(face.width, face.height, 1.0))
@@ -261,7 +277,7 @@ def _likelihood(track: Tracked, face: Face, look: np.ndarray, seconds: float) ->
     reach = min(NEAR + (PER_SECOND * unseen if lost else 0.0), FAR)
     distance = float(np.linalg.norm(centre_of(face) - track.centre)) / side
     size = max(face.width, face.height, 1.0) / track.side
-    alike = float(track.look @ look)
+    alike = float(track.appearance @ appearance)
     if distance > reach or not SIZES[0] <= size <= SIZES[1] or (track.missed and alike < STRANGER):
         return -1.0
     return (1 - distance / reach) * 0.5 + 1.5 * max(alike, 0.0) + 1e-3

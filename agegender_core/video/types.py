@@ -11,13 +11,13 @@ from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Predi
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Many looks at one face in one answer.
+    """Many observations of one face in one answer.
 
-    ``age``: ``interval`` is that of all looks together, wider where they are few or disagree; its
-    ``coverage`` is None, because intervals over several looks were never calibrated. ``years`` and
-    ``low``, ``high``: whole years to show; they stand still until the answer has moved by most of a
-    year. ``undecided``: neither gender is probable enough to be named. ``looks``: how often the
-    network was asked.
+    ``age``: ``interval`` is that of all observations together, wider where they are few or
+    disagree; its ``coverage`` is None, because intervals over several observations were never
+    calibrated. ``years`` and ``low``, ``high``: whole years to show; they do not change until the
+    answer has moved by most of a year. ``undecided``: neither gender is probable enough to be
+    named. ``observations``: how often the network ran.
     """
 
     age: AgeEstimate
@@ -27,10 +27,10 @@ class Answer:
     low: int | None
     high: int | None
     undecided: bool
-    looks: int
+    observations: int
 
     def settled(self) -> Answer:
-        """The same with the whole years that ``age`` rounds to, for a frame that is looked at for
+        """The same with the whole years that ``age`` rounds to, for a frame that is shown for
         long.
         """
         low, high = (
@@ -90,12 +90,12 @@ class LiveTiming:
 
     follow_ms: float
     detect_ms: float
-    look_ms: float
+    network_ms: float
 
     @property
     def total_ms(self) -> float:
         """Sum of the steps."""
-        return self.follow_ms + self.detect_ms + self.look_ms
+        return self.follow_ms + self.detect_ms + self.network_ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,5 +141,5 @@ class LiveFrame:
             self.image,
             tuple(predictions),
             self.weights,
-            Timing(self.timing.detect_ms, 0.0, self.timing.look_ms),
+            Timing(self.timing.detect_ms, 0.0, self.timing.network_ms),
         )

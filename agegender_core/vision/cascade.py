@@ -26,13 +26,13 @@ import torch
 from agegender_core.vision.cascade_networks import FirstNet, LaterNet, Weights
 
 CELL, STRIDE = 12, 2
-"""P-Net looks at squares of so many pixels, so many pixels apart."""
+"""Pixels of a side of P-Net's squares, and between them."""
 FACTOR = 0.709
 """Side of a pyramid level as a share of the one before."""
 THRESHOLDS = (0.6, 0.7, 0.7)
 """Lowest face score that the three networks let through, in [0, 1]."""
 RNET, ONET = 24, 48
-"""Pixels of a side of what the second and third network look at."""
+"""Pixels of a side of the second and third network's input."""
 BLOCK = 1024
 """Boxes compared with each other at once: bounds memory on images of thousands of candidates."""
 CHUNK = {RNET: 64, ONET: 16}
@@ -93,18 +93,11 @@ class Cascade:
                 net, size, threshold, tables, boxes, owners, together
             )
             if size == RNET:
-                kept = _each(
-                    owners, lambda part, boxes=boxes: keep(boxes[part, :4], boxes[part, 4], 0.7)
-                )
+                kept = _keep_by_image(boxes, owners)
                 boxes, owners = _square(_shifted(boxes[kept], shifts[kept])), owners[kept]
             else:
                 boxes = _shifted(boxes, shifts)
-                kept = _each(
-                    owners,
-                    lambda part, boxes=boxes: keep(
-                        boxes[part, :4], boxes[part, 4], 0.7, smaller=True
-                    ),
-                )
+                kept = _keep_by_image(boxes, owners, smaller=True)
                 boxes, owners, points = boxes[kept], owners[kept], points[kept]
         else:
             return [Detections(boxes[owners == n], points[owners == n]) for n in range(len(images))]
@@ -289,7 +282,7 @@ def _crops(
         )
         sums = np.take(
             flat, below + after, axis=0, mode="clip"
-        )  # «clip» is faster than looking for mistakes; there are none
+        )  # «clip» skips the bounds check: the indices are valid
         sums -= np.take(flat, above + after, axis=0, mode="clip")
         sums -= np.take(flat, below + before, axis=0, mode="clip")
         sums += np.take(flat, above + before, axis=0, mode="clip")
@@ -302,13 +295,13 @@ def _crops(
 
 
 def _cells(scores: np.ndarray, shifts: np.ndarray, scale: float) -> np.ndarray:
-    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares it looked at where it sees
+    """(h, w) scores and (h, w, 4) shifts of P-Net to (N, 9): the squares in which it sees
     a face, score, and shifts.
     """
     rows, columns = np.nonzero(scores >= np.float32(THRESHOLDS[0]))
     corners = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE
-    scale = np.float32(scale)
-    first, last = np.floor((corners + 1) / scale), np.floor((corners + CELL) / scale)
+    step = np.float32(scale)
+    first, last = np.floor((corners + 1) / step), np.floor((corners + CELL) / step)
     return np.concatenate([first, last, scores[rows, columns, None], shifts[rows, columns]], axis=1)
 
 
@@ -335,14 +328,11 @@ def _square(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([first, first + longest, boxes[:, 4:5]], axis=1)
 
 
-def _each(owners: np.ndarray, choose) -> np.ndarray:
-    """Indices that ``choose`` picks from the boxes of each image by itself; it takes and gives
-    indices.
-    """
+def _keep_by_image(boxes: np.ndarray, owners: np.ndarray, smaller: bool = False) -> np.ndarray:
+    """Indices of the (N, 5) ``boxes`` that remain where those of each image suppress each other."""
     parts = [np.flatnonzero(owners == owner) for owner in np.unique(owners)]
-    return (
-        np.concatenate([part[choose(part)] for part in parts]) if parts else np.empty(0, np.int64)
-    )
+    kept = [part[keep(boxes[part, :4], boxes[part, 4], 0.7, smaller=smaller)] for part in parts]
+    return np.concatenate(kept) if kept else np.empty(0, np.int64)
 
 
 def keep(

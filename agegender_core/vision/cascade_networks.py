@@ -6,7 +6,7 @@ torchvision, which takes longer than everything else a first answer needs. Subtr
 dividing by 128 is folded into the first convolutions, the softmax of two logits is the sigmoid of
 their difference, and P-Net's first PReLU comes after the maximum of 2x2 values, on a quarter of
 them: with a slope from 0 on it is monotonic, so that is the same; for a negative slope s it is
-max(x, s x), so one more channel holds s x, and the larger of both maxima is the maximum of the
+max(x, s x), so one more channel contains s x, and the larger of both maxima is the maximum of the
 PReLUs.
 """
 

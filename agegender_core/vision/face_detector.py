@@ -2,14 +2,14 @@
 package.
 
 What is added to it, because real images need it:
-* the image's edge is repeated outwards first, and faces at the border are looked at again with more
+* the image's edge is repeated outwards first, and faces at the border are detected again with more
   of it: MTCNN clips candidates at the border and stretches what is left, which shifts boxes and
   landmarks by a tenth of the face;
 * small images are enlarged, large ones shrunk to a longest side, so that time and the smallest face
   found are bounded;
-* where nothing sure is found upright, the image is tried turned by 90, 270 and 180 degrees: MTCNN
-  finds faces that lie on their side or stand on their head rarely, and in the wrong place, but does
-  not say so by a low enough score to drop them.
+* where nothing certain is found upright, the image is tried turned by 90, 270 and 180 degrees:
+  MTCNN rarely finds faces that lie on their side or are upside down, and then in the wrong place
+  without a score low enough to drop them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from agegender_core.vision.alignment import region
 if TYPE_CHECKING:
     from agegender_core.vision.cascade import Detections
 
-Finds = Callable[[Sequence[np.ndarray], Sequence[int]], "list[Detections]"]
-"""(H, W, 3) uint8 images and the smallest face looked for in each to their faces, in their pixels.
+Detect = Callable[[Sequence[np.ndarray], Sequence[int]], "list[Detections]"]
+"""(H, W, 3) uint8 images and the smallest face to detect in each to their faces, in their pixels.
 """
 
 STEP = 64
@@ -43,8 +43,8 @@ networks: mixed sizes make memory grow.
 
 
 CLOSE_SIDE, CLOSE_FACE, CLOSE_UPS = 192, 48, 32
-"""Pixels of a close-up's side, the smallest face looked for in it, and how many are looked at
-together.
+"""Pixels of a close-up's side, the smallest face to detect in it, and how many close-ups make a
+batch.
 """
 CLEAR_SCORE, CLEAR_ODDS = 0.99, 5.0
 """A turned image's faces are taken instead of upright ones where the surest has ``CLEAR_SCORE`` at
@@ -57,9 +57,9 @@ class DetectorConfig:
     """``longest_side``: images are shrunk to it, in pixels. ``shortest``: smaller images are
     enlarged to this longest side.
 
-    ``min_face``: smallest face looked for, in pixels of the shrunk image. ``score``: lowest
+    ``min_face``: smallest face to detect, in pixels of the shrunk image. ``score``: lowest
     confidence reported, in [0, 1];
-    ``turned_score``: the same for turned images, where chance finds are likelier. ``sure``: an
+    ``turned_score``: the same for turned images, where false detections are likelier. ``sure``: an
     image in which a face has this score is not tried turned. Measured on FG-NET's photographs
     turned three ways: see ``docs/turned-photos.md``.
     """
@@ -84,7 +84,7 @@ class MTCNNDetector:
     def __init__(self, config: DetectorConfig | None = None) -> None:
         self.config = config or DetectorConfig()
         self._lock = threading.Lock()
-        self._run: Finds | None = None
+        self._run: Detect | None = None
         renewed_after_fork(self)
 
     def renew_after_fork(self) -> None:
@@ -96,8 +96,8 @@ class MTCNNDetector:
         ``DetectorError``.
 
         All faces share one ``turned``: it is not 0 where the faces are surer in the turned image.
-        Boxes and landmarks are in pixels of ``image`` as it was given in any case; ``Face.upright``
-        gives those of the turned image.
+        Boxes and landmarks are in pixels of ``image`` as it was passed in any case;
+        ``Face.upright`` gives those of the turned image.
         """
         if image.mode != "RGB":
             raise DetectorError(
@@ -128,7 +128,7 @@ class MTCNNDetector:
     ) -> list[list[Face]]:
         found = self._search(images, 0.0, score, [min_face] * len(images))
         empty = [number for number, faces in enumerate(found) if not faces]
-        # A face that fills the image needs room around it; small ones were looked for above.
+        # A face that fills the image needs room around it; small ones were detected above.
         if empty:
             again = [images[number] for number in empty]
             sizes = [
@@ -136,13 +136,13 @@ class MTCNNDetector:
             ]
             for number, faces in zip(empty, self._search(again, 0.35, score, sizes), strict=True):
                 found[number] = faces
-        return [_distinct(faces) for faces in self._second_looks(images, found)]
+        return [_distinct(faces) for faces in self._refine_at_border(images, found)]
 
     def _turned(self, image: Image.Image, upright: float) -> list[Face]:
-        """Faces of the image turned the way that shows the surest one, where that is to be
-        believed; ``upright``: surest score without.
+        """Faces of the image turned the way that shows the surest one, where that is
+        credible; ``upright``: highest score without.
 
-        The tries look for large faces only; the turn that won is searched as an upright image is,
+        The tries detect large faces only; the turn that won is searched as an upright image is,
         with the same answer.
         """
         best: list[Face] = []
@@ -188,7 +188,7 @@ class MTCNNDetector:
             for image, one, place in zip(images, found, places, strict=True)
         ]
 
-    def _second_looks(
+    def _refine_at_border(
         self, images: Sequence[Image.Image], found: list[list[Face]]
     ) -> list[list[Face]]:
         """The same faces, those at a border as they are in close-ups that have room around them."""
@@ -208,7 +208,7 @@ class MTCNNDetector:
                 better[number][place] = _nearest(found[number][place], again)
         return better
 
-    def _networks(self) -> Finds:
+    def _networks(self) -> Detect:
         with self._lock:
             if self._run is None:
                 self._run = _load_mtcnn()
@@ -253,7 +253,7 @@ def _nearest(face: Face, again: list[Face]) -> Face:
     return best if _iou(face, best) > 0.3 else face
 
 
-def _load_mtcnn() -> Finds:
+def _load_mtcnn() -> Detect:
     import torch
 
     mind_forks()
@@ -265,7 +265,7 @@ def _load_mtcnn() -> Finds:
 
     cascade = Cascade(*load_weights())
     # Hundreds of small operations: one of OpenMP's threads beats several that wait for each other.
-    # The limit holds for the thread that sets it alone, and only after torch has set its own.
+    # The limit applies to the thread that sets it alone, and only after torch has set its own.
     threads = ThreadpoolController()
 
     def alone() -> None:
@@ -321,8 +321,14 @@ def _faces(
             or (centre > size).any()
         ):
             continue
-        xyxy = tuple(float(value) for value in corners.ravel())
-        faces.append(Face(xyxy, float(box[4]), (landmarks - inset) * stretch + offset))
+        left, top, right, bottom = corners.ravel().tolist()
+        faces.append(
+            Face(
+                (left, top, right, bottom),
+                float(box[4]),
+                (landmarks - inset) * stretch + offset,
+            )
+        )
     return faces
 
 
@@ -339,7 +345,7 @@ def _iou(one: Face, other: Face) -> float:
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
-    """Second looks may land on the same face twice: keep the surer one."""
+    """Close-ups may find the same face twice: keep the one with the higher score."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda item: -item.score):
         if all(_iou(face, other) < 0.5 for other in kept):

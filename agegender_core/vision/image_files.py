@@ -3,7 +3,7 @@ and ``batch``.
 
 Links to folders are followed, each real folder is visited once and links come last: a link to a
 parent folder does no harm, and no image is listed under two names because of one. A path that
-exists is taken as it is, whatever signs are in it.
+exists is taken literally, whatever characters are in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from agegender_core.errors import DatasetError
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 
 CLOSED = "This folder may not be read. Check its permissions."
 """What is wrong with a folder that is listed itself."""
@@ -27,48 +27,49 @@ Identity = tuple[int, int]
 
 
 class Entry(NamedTuple):
-    """What a folder holds: a file or a folder, or a link to one."""
+    """What a folder contains: a file or a folder, or a link to one."""
 
     path: str
     is_folder: bool
     is_link: bool
 
 
-def expand_glob(given: str) -> list[str]:
-    """Files a glob matches, sorted, and after them folders that may not be read; ``given`` itself
-    where it exists or is no glob.
+def expand_glob(pattern: str) -> list[str]:
+    """Files a glob matches, sorted, and after them folders that may not be read; ``pattern``
+    itself where it exists or is no glob.
 
     Each part of the path that exists is taken literally: «Urlaub [2020]/*.jpg» means that folder.
     ``**`` stands for all folders below. A path with brackets alone that matches nothing is taken
     for the name of a missing file. Raises ``DatasetError`` for any other glob without a match.
     """
-    if os.path.lexists(given) or not glob.has_magic(given):
-        return [given]
+    if os.path.lexists(pattern) or not glob.has_magic(pattern):
+        return [pattern]
     closed: list[str] = []
-    paths = set(_matches(given, closed))
+    paths = set(_matches(pattern, closed))
     files = _each_once(path for path in paths if not os.path.isdir(path))
     if files or closed:
         return [*files, *sorted(set(closed))]
     if paths:
         raise DatasetError(
-            f"{given!r} matches folders only: give the folders themselves, or end it with /**/*.jpg"
+            f"{pattern!r} matches folders only: give the folders themselves, or end it with"
+            " /**/*.jpg"
         )
-    if not any(sign in given for sign in "*?"):
-        return [given]
-    raise DatasetError(f"nothing matches {given!r}")
+    if not any(sign in pattern for sign in "*?"):
+        return [pattern]
+    raise DatasetError(f"nothing matches {pattern!r}")
 
 
-def pictures_below(folder: str, others: Collection[str] = ()) -> Iterator[str]:
+def images_below(folder: str, others: Collection[str] = ()) -> Iterator[str]:
     """Images below ``folder``, by suffix, in a fixed order, hidden ones left out; ``others`` are
-    folders listed on their own. A folder that may not be read is given itself, so that it is
+    folders listed on their own. A folder that may not be read is listed itself, so that it is
     reported."""
     for path in files_below(folder, others):
-        if os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES or os.path.isdir(path):
+        if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES or os.path.isdir(path):
             yield path
 
 
 def files_below(folder: str, others: Collection[str] = ()) -> Iterator[str]:
-    """As ``pictures_below``, files of every kind."""
+    """As ``images_below``, files of every kind."""
     seen = {identity for other in others if (identity := folder_identity(other)) is not None}
     for parent, entries in _folders(folder, seen):
         if entries is None:
@@ -79,7 +80,7 @@ def files_below(folder: str, others: Collection[str] = ()) -> Iterator[str]:
 
 
 def folder_identity(folder: str) -> Identity | None:
-    """What tells whether two paths name one folder; None where there is none."""
+    """The same value for all paths of one folder; None where there is none."""
     try:
         status = os.stat(folder or os.curdir)
     except (OSError, ValueError):
@@ -111,8 +112,9 @@ def _folders(top: str, seen: set[Identity]) -> Iterator[tuple[str, list[Entry] |
 
 
 def _entries(folder: str) -> list[Entry] | None:
-    """Visible entries by name; their paths begin with ``folder`` as it is given, which may be empty
-    for the working folder."""
+    """Visible entries by name; their paths begin with ``folder`` as it is passed, which may be
+    empty for the working folder.
+    """
     try:
         with os.scandir(folder or os.curdir) as found:
             visible = sorted(
@@ -129,10 +131,10 @@ def _entries(folder: str) -> list[Entry] | None:
         return None
 
 
-def _matches(given: str, closed: list[str]) -> Iterator[str]:
+def _matches(pattern: str, closed: list[str]) -> Iterator[str]:
     """Paths of every kind that match, some of them repeatedly; folders that may not be read are put
     into ``closed``."""
-    drive, rest = os.path.splitdrive(given)
+    drive, rest = os.path.splitdrive(pattern)
     rest = rest.replace(os.altsep, os.sep) if os.altsep else rest
     root = drive + rest[: len(rest) - len(rest.lstrip(os.sep))]
     return _below(root, [part for part in rest.split(os.sep) if part], closed)
@@ -186,10 +188,10 @@ def _each_once(paths: Iterator[str]) -> list[str]:
     """Sorted, and each file in a real folder once: under the name that goes through no link, else
     the first one."""
     real = functools.lru_cache(maxsize=4096)(os.path.realpath)
-    kept: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for path in sorted(paths):
         folder, name = os.path.split(path)
         identity = os.path.join(real(folder), name)
-        if identity not in kept or os.path.abspath(path) == identity:
-            kept[identity] = path
-    return sorted(kept.values())
+        if identity not in chosen or os.path.abspath(path) == identity:
+            chosen[identity] = path
+    return sorted(chosen.values())

@@ -31,7 +31,7 @@ def client(server: str, ready: dict) -> Iterator[Client]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, two_faces: bytes) -> Path:
+def image_path(tmp_path: Path, two_faces: bytes) -> Path:
     path = tmp_path / "two.png"
     path.write_bytes(two_faces)
     return path
@@ -109,11 +109,11 @@ def test_only_the_three_endpoints_are_public(client: Client) -> None:
 
 
 def test_predict_is_the_cores_answer_in_the_documented_shape(
-    client: Client, picture: Path, uploads: Path
+    client: Client, image_path: Path, uploads: Path
 ) -> None:
-    answer = client.predict(handle_file(str(picture)), DEFAULT, api_name="/predict")
+    answer = client.predict(handle_file(str(image_path)), DEFAULT, api_name="/predict")
     jsonschema.validate(answer, returned(client, "/predict"))
-    expected = load_predictor(DEFAULT).run(picture).as_dict()
+    expected = load_predictor(DEFAULT).run(image_path).as_dict()
     assert answer["file"] == "two.png" and len(answer["faces"]) == 2 and answer["width"] == 900
     for there, here in zip(answer["faces"], expected["faces"], strict=True):
         assert there["age"]["years"] == pytest.approx(here["age"]["years"], abs=0.02)
@@ -122,19 +122,19 @@ def test_predict_is_the_cores_answer_in_the_documented_shape(
     assert left_over(uploads) == []
 
 
-def test_the_default_network_answers_where_none_is_named(client: Client, picture: Path) -> None:
-    assert client.predict(handle_file(str(picture)), api_name="/predict")["weights"] == DEFAULT
+def test_the_default_network_answers_where_none_is_named(client: Client, image_path: Path) -> None:
+    assert client.predict(handle_file(str(image_path)), api_name="/predict")["weights"] == DEFAULT
 
 
-def test_batch_has_an_entry_for_each_picture(
-    client: Client, picture: Path, tmp_path: Path, uploads: Path
+def test_batch_has_an_entry_for_each_image(
+    client: Client, image_path: Path, tmp_path: Path, uploads: Path
 ) -> None:
     text, cut, empty = tmp_path / "notes.txt", tmp_path / "cut.png", tmp_path / "wall.png"
     text.write_text("not an image")
-    cut.write_bytes(picture.read_bytes()[:5000])
+    cut.write_bytes(image_path.read_bytes()[:5000])
     Image.new("RGB", (200, 200), "grey").save(empty)
     answers = client.predict(
-        [handle_file(str(path)) for path in (text, picture, cut, empty)],
+        [handle_file(str(path)) for path in (text, image_path, cut, empty)],
         DEFAULT,
         api_name="/predict_batch",
     )
@@ -150,11 +150,11 @@ def test_batch_has_an_entry_for_each_picture(
     assert left_over(uploads) == []
 
 
-def test_attention_gives_the_masks(client: Client, picture: Path, uploads: Path) -> None:
-    answer = client.predict(handle_file(str(picture)), MASKED, 1, api_name="/attention")
+def test_attention_gives_the_masks(client: Client, image_path: Path, uploads: Path) -> None:
+    answer = client.predict(handle_file(str(image_path)), MASKED, 1, api_name="/attention")
     jsonschema.validate(answer, returned(client, "/attention"))
     runner = load_predictor(MASKED)
-    face = runner.predict(picture)[1]
+    face = runner.predict(image_path)[1]
     maps = AttentionNetwork(runner.card, runner.network).explain(face.crop)
     assert [block["name"] for block in answer["blocks"]] == [block.name for block in maps.blocks]
     for there, here in zip(answer["blocks"], maps.blocks, strict=True):
@@ -181,9 +181,9 @@ BAD: list[tuple[str, Callable[[bytes], bytes], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "spoil", "said"), BAD, ids=[name for name, _, _ in BAD])
+@pytest.mark.parametrize(("name", "spoil", "message"), BAD, ids=[name for name, _, _ in BAD])
 @pytest.mark.parametrize("endpoint", ["predict", "attention"])
-def test_a_bad_picture_is_a_422_that_says_why(
+def test_a_bad_image_is_a_422_that_says_why(
     server: str,
     ready: dict,
     two_faces: bytes,
@@ -191,15 +191,15 @@ def test_a_bad_picture_is_a_422_that_says_why(
     endpoint: str,
     name: str,
     spoil: Callable[[bytes], bytes],
-    said: str,
+    message: str,
 ) -> None:
     more = [DEFAULT] if endpoint == "predict" else [MASKED, 0]
     answer = post(server, endpoint, [uploaded(server, f"{name}.png", spoil(two_faces)), *more])
-    assert answer.status_code == 422 and said in answer.text
+    assert answer.status_code == 422 and message in answer.text
     assert left_over(uploads) == []
 
 
-def test_a_missing_picture_an_unknown_network_and_a_bad_number_are_422(
+def test_a_missing_image_an_unknown_network_and_a_bad_number_are_422(
     server: str, ready: dict, two_faces: bytes, uploads: Path
 ) -> None:
     assert (
@@ -222,9 +222,9 @@ def test_a_missing_picture_an_unknown_network_and_a_bad_number_are_422(
     assert left_over(uploads) == []
 
 
-def test_a_face_that_is_not_there_is_said(client: Client, picture: Path) -> None:
+def test_a_face_that_is_not_there_is_said(client: Client, image_path: Path) -> None:
     with pytest.raises(Exception, match="face 7 is not in the image: there are 2"):
-        client.predict(handle_file(str(picture)), MASKED, 7, api_name="/attention")
+        client.predict(handle_file(str(image_path)), MASKED, 7, api_name="/attention")
 
 
 def test_nobody_goes_past_the_queue(server: str, ready: dict) -> None:
@@ -250,7 +250,7 @@ def test_nothing_is_fetched_or_read_for_a_caller(server: str, ready: dict) -> No
         assert 400 <= answer.status_code < 500, (address, answer.text)
 
 
-def test_a_picture_in_a_data_address_needs_no_upload(
+def test_an_image_in_a_data_address_needs_no_upload(
     server: str, ready: dict, two_faces: bytes, client: Client
 ) -> None:
     import base64
@@ -262,10 +262,10 @@ def test_a_picture_in_a_data_address_needs_no_upload(
     }
     answer = post(server, "predict", [data, DEFAULT])
     assert answer.status_code == 200
-    told = httpx.get(
+    reported = httpx.get(
         f"{server}/gradio/gradio_api/call/predict/{answer.json()['event_id']}", timeout=60
     ).text
-    assert "event: complete" in told and '"file": "picture"' in told.replace(
+    assert "event: complete" in reported and '"file": "picture"' in reported.replace(
         '"file":"picture"', '"file": "picture"'
     )
 

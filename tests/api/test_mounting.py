@@ -157,8 +157,8 @@ def test_alone_a_wrong_setting_is_one_sentence() -> None:
 
 def test_below_a_base_path_everything_is_below_it(portrait: Any, tmp_path: Path) -> None:
     with running_app(script="serve.py", base="/faces") as url:
-        said = ready(url)
-        assert said["gradio"] == {"path": "/faces/gradio/", "ready": True}
+        status = ready(url)
+        assert status["gradio"] == {"path": "/faces/gradio/", "ready": True}
         root = url.removesuffix("/faces")
         for path in ("/ready", "/faces/ready", "/faces/ready/", "/ready/"):
             assert get(f"{root}{path}").json()["ready"] is True, path
@@ -166,10 +166,10 @@ def test_below_a_base_path_everything_is_below_it(portrait: Any, tmp_path: Path)
         assert moved.status_code == 307 and moved.headers["location"] == "gradio/"
         page = get(f"{url}/gradio/")
         assert page.status_code == 200 and f'"root":"{url}/gradio"' in page.text.replace(" ", "")
-        picture = tmp_path / "portrait.png"
-        portrait.save(picture)
+        image = tmp_path / "portrait.png"
+        portrait.save(image)
         answer = Client(f"{url}/gradio/", verbose=False).predict(
-            handle_file(picture), "multitask_cnn_dist", api_name="/predict"
+            handle_file(image), "multitask_cnn_dist", api_name="/predict"
         )
         assert len(answer["faces"]) == 1
         assert get(f"{url}/").status_code == 200 and get(f"{url}/_stcore/health").text == "ok"
@@ -178,13 +178,13 @@ def test_below_a_base_path_everything_is_below_it(portrait: Any, tmp_path: Path)
 def test_without_gradio_the_pages_start_and_say_so(tmp_path: Path) -> None:
     log = tmp_path / "log"  # Gradio turns this variable into a number when it is imported
     with running_app(script="serve.py", switches={"GRADIO_SERVER_PORT": "none"}, log=log) as url:
-        said = ready(url)
+        status = ready(url)
         assert (
-            said["ready"]
-            and said["gradio"]["ready"] is False
-            and "ValueError" in said["gradio"]["error"]
+            status["ready"]
+            and status["gradio"]["ready"] is False
+            and "ValueError" in status["gradio"]["error"]
         )
-        assert "invalid literal" not in str(said), "details are for the log"
+        assert "invalid literal" not in str(status), "details are for the log"
         for method, path in (
             ("GET", "/gradio/"),
             ("POST", "/gradio/gradio_api/call/predict"),

@@ -32,10 +32,10 @@ torch.set_num_threads(2)
 if {parent}:
     assert abs(analyze(sample_portrait())[0].age.years - 27) < 5
 with multiprocessing.get_context("fork").Pool(2) as pool:
-    told = pool.map(years, range(4))
-assert {{threads for _, threads in told}} == {{1}}, told
+    found = pool.map(years, range(4))
+assert {{threads for _, threads in found}} == {{1}}, found
 here = analyze(sample_portrait())[0].age.years
-assert all(abs(one - here) < 1e-3 for one, _ in told), (told, here)
+assert all(abs(one - here) < 1e-3 for one, _ in found), (found, here)
 assert torch.get_num_threads() == 2, "the parent keeps its threads"
 """
 
@@ -89,12 +89,12 @@ def answer(code: str) -> None:
         start_new_session=True,
     )
     try:
-        _, said = process.communicate(timeout=SECONDS)
+        _, messages = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         process.communicate()
         pytest.fail("a forked process never answered")
-    assert process.returncode == 0, said
+    assert process.returncode == 0, messages
 
 
 def test_a_pool_forked_after_an_answer_answers_too() -> None:
@@ -133,7 +133,7 @@ def in_child(check) -> int:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_another_thread_was_loading_is_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_thread_was_loading_is_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     mind_forks()
     kept, begun, end = Predictors(), threading.Event(), threading.Event()
 

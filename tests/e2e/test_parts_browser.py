@@ -20,7 +20,7 @@ from agegender_core.types import Timing
 from tests.support.fakes import FAKE_WEIGHTS, fake_prediction
 from ui.attention.setup import pick_face
 from ui.common.pager import pager
-from ui.predict.session_results import Answer, Picture
+from ui.predict.session_results import Answer, InputImage
 st.set_page_config(layout="wide")
 for pages in (2, 4, 7):
     with st.container(horizontal=True, horizontal_alignment="distribute", key=f"pages-{pages}"):
@@ -33,8 +33,8 @@ faces = int(st.query_params.get("faces", "4"))
 found = tuple(fake_prediction(image, number, faces) for number in range(faces))
 preview = io.BytesIO()
 image.save(preview, "PNG")
-picture, timing = Picture("a.jpg", b""), Timing(1, 1, 1)
-answer = Answer(picture, found, FAKE_WEIGHTS, timing, 0, {}, [], preview.getvalue(), False)
+image, timing = InputImage("a.jpg", b""), Timing(1, 1, 1)
+answer = Answer(image, found, FAKE_WEIGHTS, timing, 0, {}, [], preview.getvalue(), False)
 with st.container(key=f"faces-{faces}"):
     pick_face(answer)
 """

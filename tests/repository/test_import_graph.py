@@ -34,6 +34,7 @@ LAYERS = (
     "agegender_core.benchmarks",
     "agegender_core.publishing",
     "agegender_core.cli",
+    "ui.compat",
     "ui.common",
     "ui.guard",
     "ui.models",

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from agegender_core.errors import BusyError
-from agegender_core.serving import runtime, service
+from agegender_core.serving import runtime
+from agegender_core.vision.image_io import check_image
 
 pytestmark = pytest.mark.slow
 
@@ -23,17 +26,20 @@ SIDE = 6245
 """39 megapixels: 156 MB once decoded, and 129 kB as a PNG of one colour."""
 MEASURED = """
 import sys, threading
-from agegender_core.serving import service
+from agegender_core.serving import runtime
 from agegender_core.errors import InvalidImageError
+from agegender_core.vision.image_io import check_image
 from tests.support.memory import forget_the_peak, peak_mb
 data, cut = sys.stdin.buffer.read(), None
 cut = data[: len(data) // 2]
-service.check(data)
+def check(data, caller=None):
+    runtime.decoders().run(lambda: check_image(data), caller)
+check(data)
 base = forget_the_peak()
 kept = []
 def ask(number):
     try:
-        service.check(cut if number % 2 else data, str(number))
+        check(cut if number % 2 else data, str(number))
     except InvalidImageError as error:
         kept.append(error)
 for _ in range(2):
@@ -43,6 +49,11 @@ for _ in range(2):
 assert len(kept) == 12
 print(round(peak_mb() - base))
 """
+
+
+def checking(read: Callable[[], bytes], caller: str) -> Future[None]:
+    """An image is checked in the decoding pool, as the front end does it."""
+    return runtime.decoders().submit(lambda: check_image(read()), caller)
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +99,9 @@ def test_one_who_asks_once_is_served_before_one_who_asks_often(huge: bytes, smal
 
     promises = []
     for _ in range(12):
-        promises.append(service.checking(lambda: huge, "greedy"))
+        promises.append(checking(lambda: huge, "greedy"))
         promises[-1].add_done_callback(noted("greedy"))
-    promises.append(service.checking(lambda: small, "other"))
+    promises.append(checking(lambda: small, "other"))
     promises[-1].add_done_callback(noted("other"))
     assert threading.active_count() <= threads + 2
     for promise in promises:
@@ -110,7 +121,7 @@ def test_more_than_may_wait_are_refused_before_anything_is_read(huge: bytes) -> 
     started = time.monotonic()
     for _ in range(60):
         try:
-            promises.append(service.checking(read, "greedy"))
+            promises.append(checking(read, "greedy"))
         except BusyError as error:
             refused += "try again" in str(error)
     assert time.monotonic() - started < 5

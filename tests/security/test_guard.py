@@ -10,11 +10,12 @@ import pytest
 
 from agegender_core.errors import BusyError
 from agegender_core.serving.admission import AdmissionQueue
+from ui.compat.gradio_private import GradioQueue
 from ui.guard import calls
 from ui.guard.admission import Admission
 from ui.guard.bodies import Refused
 from ui.guard.limits import Crowded, Limits, client_of, household
-from ui.guard.uploads import FILES, KEPT, TooMuch, UploadStore, clean_name
+from ui.guard.uploads import FILES, LIFETIME, TooMuch, UploadStore, clean_name
 
 MB = 2**20
 
@@ -43,7 +44,7 @@ def test_an_upload_is_found_by_its_path_and_nothing_else() -> None:
         assert store.find(path) is None
     store.drop(one)
     store.drop(one)
-    assert store.find(one.path) is None and store.find(two.path) is two and store.held() == (1, 1)
+    assert store.find(one.path) is None and store.find(two.path) is two and store.totals() == (1, 1)
 
 
 def test_what_nobody_uses_is_forgotten_and_what_is_fixed_stays() -> None:
@@ -51,12 +52,14 @@ def test_what_nobody_uses_is_forgotten_and_what_is_fixed_stays() -> None:
     store = UploadStore("/folder", 10 * MB, 5 * MB, clock)
     used, unused = store.put("a", "x", b"1"), store.put("a", "y", b"22")
     fixed = store.fix("/folder/example.jpg", "example.jpg", b"3")
-    clock.now = KEPT
+    clock.now = LIFETIME
     assert store.find(used.path) is used
-    clock.now = KEPT + 1
+    clock.now = LIFETIME + 1
     store.sweep()
     assert (
-        store.find(unused.path) is None and store.find(used.path) is used and store.held() == (1, 1)
+        store.find(unused.path) is None
+        and store.find(used.path) is used
+        and store.totals() == (1, 1)
     )
     store.drop(fixed)
     assert store.find(fixed.path) is fixed
@@ -72,7 +75,7 @@ def test_room_is_counted_while_it_is_on_its_way_and_given_back() -> None:
             other(5 * MB)
             with store.room("c") as third, pytest.raises(TooMuch, match="try again in a minute"):
                 third(2 * MB)
-    assert store.held() == (0, 0)
+    assert store.totals() == (0, 0)
     for number in range(FILES):
         store.put("a", str(number), b"")
     with pytest.raises(TooMuch, match="uploads of yours"):
@@ -184,7 +187,7 @@ def test_the_queue_serves_each_clients_first_before_anybodys_second() -> None:
         event_queue_per_concurrency_id={"network": line}, active_jobs=[None, [event("10.0.0.2")]]
     )
     gate = AdmissionQueue(1, 9)
-    admission = Admission(queue, lambda: gate)
+    admission = Admission(GradioQueue(queue), lambda: gate)
     joined = admission.enter("10.0.0.3", "network")
     assert admission.count() == 6
     line.queue += [event("10.0.0.2", 1), event("10.0.0.3", 1)]
@@ -201,7 +204,7 @@ def test_a_full_queue_and_a_full_share_are_refused() -> None:
     )
     queue = SimpleNamespace(event_queue_per_concurrency_id={"network": line}, active_jobs=[])
     gate = AdmissionQueue(1, 20)
-    admission = Admission(queue, lambda: gate)
+    admission = Admission(GradioQueue(queue), lambda: gate)
     with pytest.raises(Refused, match="full for you"):
         admission.enter("10.0.0.1", "network")
     left = [admission.enter(f"10.0.1.{number}", "network") for number in range(9)]
@@ -283,7 +286,7 @@ def test_files_inside_a_refused_call_are_forgotten() -> None:
         calls.rebuild(
             {"data": [{"url": "data:image/png;base64,AAAA"}, []]}, function, reader(store)
         )
-    assert store.held() == (0, 0)
+    assert store.totals() == (0, 0)
     call = calls.rebuild(
         {
             "data": [{"url": "data:image/png;base64,AAAA"}],

@@ -15,7 +15,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from agegender_core.settings import Settings
 from tests.e2e.harness import QUIET, running_app
-from ui.common.uploads import MAX_FILES, MB, bind
+from ui.common import uploads
+from ui.common.upload_limits import MAX_FILES, MB, UploadLimits
+from ui.common.uploads import bind
+from ui.compat import streamlit_private
+from ui.guard import front_door
+from ui.guard.uploads import TooMuch
 
 
 def record(name: str, size: int) -> UploadedFileRec:
@@ -34,8 +39,8 @@ def held(manager: MemoryUploadedFileManager) -> dict[str, int]:
 @pytest.fixture
 def manager() -> MemoryUploadedFileManager:
     made = MemoryUploadedFileManager("/upload")
-    settings = Settings(max_session_mb=3, uploads_mb=5)
-    assert bind(made, settings) is bind(made, settings), "bound once, however often the page runs"
+    limits = UploadLimits(total=5 * MB, client=4 * MB, session=3 * MB)
+    assert bind(made, limits) is bind(made, limits), "bound once, however often the page runs"
     return made
 
 
@@ -69,6 +74,40 @@ def test_a_session_holds_so_many_files(manager: MemoryUploadedFileManager) -> No
     with pytest.raises(HTTPException):
         manager.add_file("one", record("more", 0))
     manager.add_file("one", record("7", 1))
+
+
+def test_a_session_may_hold_what_is_set_and_never_more_than_a_client() -> None:
+    usual, small = UploadLimits.of(Settings()), UploadLimits.of(Settings(uploads_mb=150))
+    assert (usual.total, usual.client, usual.session) == (1500 * MB, 500 * MB, 160 * MB)
+    assert (small.total, small.client, small.session) == (150 * MB, 50 * MB, 50 * MB)
+
+
+def test_files_no_uploader_shows_any_more_make_room(manager: MemoryUploadedFileManager) -> None:
+    bound = bind(manager, UploadLimits(0, 0, 0))
+    manager.add_file("one", record("a", 2 * MB))
+    assert bound.room("one") == MB and bound.room("two") == 3 * MB
+    bound.showing("one", {"a"})
+    assert bound.room("one") == MB
+    bound.showing("one", set())
+    assert bound.room("one") == 3 * MB
+    manager.add_file("one", record("b", 3 * MB))
+    assert held(manager) == {"one": 3 * MB}
+
+
+def test_the_front_door_refuses_before_a_file_is_read_and_the_page_hears_of_it(
+    manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamlit_private, "upload_store", lambda: manager)
+    bound = uploads.server_bound()
+    assert bound is not None and bound.limits.session == 3 * MB
+    manager.add_file("one", record("a", 2 * MB))
+    taken: list[int] = []
+    take = front_door._within_session(f"/base{front_door.UPLOAD_ROUTE}one/b", taken.append)
+    take(MB)
+    take(front_door.ENVELOPE)
+    with pytest.raises(TooMuch, match="3 MB"):
+        take(1)
+    assert taken == [MB, front_door.ENVELOPE] and bound.refused == {"one"}
 
 
 @pytest.mark.e2e

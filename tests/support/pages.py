@@ -15,7 +15,7 @@ from agegender_core.types import Analysis
 from tests.support import ROOT
 from tests.support.fakes import FAKE_WEIGHTS, FakePredictor
 from ui.predict import examples
-from ui.predict.image_input import SOURCE_KEY
+from ui.predict.state import SOURCE
 
 APP = ROOT / "app.py"
 
@@ -64,7 +64,7 @@ class Backend:
 
     def run(self, source: Any, faces: Any = None) -> Analysis:
         """Counts and passes on."""
-        if any(source == examples.picture(key).data for key in examples.EXAMPLES):
+        if any(source == examples.image(key).data for key in examples.EXAMPLES):
             self.shipped_runs += 1
         else:
             self.runs += 1
@@ -74,9 +74,7 @@ class Backend:
 
 def own_answers(app: AppTest) -> list[Any]:
     """The session's answers to images that are the visitor's."""
-    return [
-        answer for answer in app.session_state["answers"].values() if not answer.picture.shipped
-    ]
+    return [answer for answer in app.session_state["answers"].values() if not answer.image.shipped]
 
 
 File = tuple[str, bytes, str]
@@ -89,7 +87,7 @@ def upload(app: AppTest, *files: File) -> AppTest:
 
 
 def open_tab(app: AppTest, tab: str) -> AppTest:
-    app.session_state[SOURCE_KEY] = tab
+    app.session_state[SOURCE.key] = tab
     app.run()
     assert not app.exception
     return app

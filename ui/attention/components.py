@@ -11,9 +11,9 @@ import streamlit as st
 
 from agegender_core.types import AgeEstimate
 from ui.attention.covers import Cover
+from ui.attention.state import PAD
 
 HERE = Path(__file__).parent
-PAD = "attention-pad"
 PAD_HTML = """<div class="pad">
 <div class="stage" tabindex="0" role="application" aria-roledescription="face to cover"
  aria-label="The face. Click, drag or use the arrow keys to move the patch;

@@ -12,17 +12,18 @@ from typing import Any
 import streamlit as st
 
 from ui.attention import query_params as link
-from ui.attention.components import PAD, age_gauge, cover_pad
-from ui.attention.covers import VERSION, Cover, read_pad, read_word
+from ui.attention import state
+from ui.attention.components import age_gauge, cover_pad
+from ui.attention.covers import Cover, read_pad, read_word
 from ui.attention.figures import before_after
 from ui.attention.finding import signed
 from ui.attention.interventions import moved_words
 from ui.attention.layers import blocks
-from ui.attention.mask_changes import SEED, changes_of
-from ui.attention.session import Estimate, Subject, kept
+from ui.attention.mask_changes import changes_of
+from ui.attention.session import Estimate, Subject, cached
 from ui.common.charts import CONFIG, with_en_dash
+from ui.common.state import count_up
 
-RESULT, WISH = "attention-search", "attention-search-wish"
 SEARCHES = (
     (True, "Find the patch that ages this face most", ":material/trending_up:"),
     (False, "… that makes it younger", ":material/trending_down:"),
@@ -44,10 +45,10 @@ def show(subject: Subject) -> None:
             _answer(subject, cover)
         st.caption("This link saves your settings, not your photo.")
     with left:
-        version = f"{subject.key[1][:12]}-{size}-{st.session_state.get(VERSION, 0)}"
+        version = f"{subject.key[1][:12]}-{size}-{state.PAD_VERSION.get()}"
         face = f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
         alt = (
-            f"Face {subject.index + 1} of {subject.answer.picture.name}, as the model crops it, in"
+            f"Face {subject.index + 1} of {subject.answer.image.name}, as the model crops it, in"
             " grey"
         )
         cover_pad(face, alt, cover, size // PATCH_SHARE, version, lambda: _covered(size))
@@ -64,15 +65,15 @@ def age_words(estimate: Estimate) -> str:
 
 def _covered(size: int) -> None:
     """Take over what the visitor covered in the browser."""
-    cover = read_pad((st.session_state.get(PAD) or {}).get("cover"), size)
+    cover = read_pad((state.PAD.get() or {}).get("cover"), size)
     link.put("cover", cover.word() if cover else None)
-    st.session_state.pop(RESULT, None)
+    state.SEARCH_RESULT.clear()
 
 
 def _answer(subject: Subject, cover: Cover) -> None:
     """The needle, the curve and one sentence."""
     names = blocks(subject)
-    changes, seed = changes_of(names), st.session_state.get(SEED, 0)
+    changes, seed = changes_of(names), state.SEED.get()
     before = subject.answered({})
     after = subject.answered(changes, seed, cover)
     touched = bool(cover.word()) or any(change != "own" for change in changes.values())
@@ -105,24 +106,23 @@ def _search(subject: Subject, cover: Cover) -> Cover:
                 label,
                 icon=icon,
                 key=name,
-                on_click=st.session_state.__setitem__,
-                args=(WISH, older),
+                on_click=state.SEARCH_FOR_OLDER.set,
+                args=(older,),
             )
-    if WISH in st.session_state:
-        older = st.session_state.pop(WISH)
+    if (older := state.SEARCH_FOR_OLDER.pop()) is not None:
         left, top, gain, places = _strongest(subject, side, older)
         if moves(gain, older):
             cover = Cover(size, (left, top, side))
             link.put("cover", cover.word())
-            st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1
-        st.session_state[RESULT] = result_words(side, gain, places, older)
-    if RESULT in st.session_state:
-        st.html(f'<p class="ag-said" role="status">{escape(st.session_state[RESULT])}</p>')
+            count_up(state.PAD_VERSION)
+        state.SEARCH_RESULT.set(result_words(side, gain, places, older))
+    if (result := state.SEARCH_RESULT.get()) is not None:
+        st.html(f'<p class="ag-said" role="status">{escape(result)}</p>')
     return cover
 
 
 def moves(gain: float, older: bool) -> bool:
-    """Whether ``gain`` years go the way that was asked for, by more than rounding."""
+    """Whether ``gain`` years go in the chosen direction, by more than rounding."""
     return (gain if older else -gain) >= 0.05
 
 
@@ -142,7 +142,7 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
     changed masks.
     """
     names = blocks(subject)
-    changes, seed = changes_of(names), st.session_state.get(SEED, 0)
+    changes, seed = changes_of(names), state.SEED.get()
 
     def make() -> Any:
         from agegender_core.explain.patch_search import patch_effects
@@ -168,6 +168,6 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
         return found
 
     seed = seed if "shuffled" in changes.values() else 0
-    found = kept("searches", (*subject.key, side, tuple(sorted(changes.items())), seed), make)
+    found = cached("searches", (*subject.key, side, tuple(sorted(changes.items())), seed), make)
     left, top, gain = found.strongest(older)
     return left, top, gain, found.years.size

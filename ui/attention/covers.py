@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-VERSION = "attention-pad-version"
-"""Where the session counts what the server put on the face, so that the browser takes it over."""
 LARGEST = 1024
 """Pixels of a crop's side that an address may name."""
 PATCH = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})\.(\d{1,4})", re.ASCII)

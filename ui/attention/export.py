@@ -23,7 +23,7 @@ INK, PAPER = (29, 43, 46), (255, 255, 255)
 
 def buttons(subject: Subject, shown: Layer) -> None:
     """Image of this view, raw masks; both are made when their button is pressed."""
-    stem = f"{PurePath(subject.answer.picture.name).stem}-{subject.card.name}"
+    stem = f"{PurePath(subject.answer.image.name).stem}-{subject.card.name}"
     settings = {name: link.get(name) for name in ("colours", "scale", "cells", "opacity", "under")}
     with st.container(horizontal=True, key="attention-downloads"):
         st.download_button(
@@ -94,10 +94,10 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
     if shown.block is not None:
         for place, (name, values, ends) in enumerate(around(shown)):
             top = EDGE + place * (SMALL + 1)
-            picture = coloured(values, settings["colours"], *ends).resize(
+            image = coloured(values, settings["colours"], *ends).resize(
                 (SMALL - 26, SMALL - 26), Image.Resampling.NEAREST
             )
-            canvas.paste(picture, (2 * EDGE + SIDE, top + 22))
+            canvas.paste(image, (2 * EDGE + SIDE, top + 22))
             draw.text(
                 (2 * EDGE + SIDE, top),
                 f"{name} {span_words(values)}".translate(PLAIN),

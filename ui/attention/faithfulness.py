@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.attention import query_params as link
+from ui.attention import state
 from ui.attention.figures import FLAT, curves
 from ui.attention.jobs import Job, duration_words
 from ui.attention.layers import SALIENCY, blocks, title
@@ -27,19 +28,18 @@ if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 RANDOM = 5
-"""Maps that know nothing, for each resolution: one alone may be lucky."""
+"""Random maps for each resolution: one alone may be lucky."""
 MARGIN = 0.01
 """Areas closer than this count as equal."""
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
 FLATNESS = "It is flat: which place comes first is little more than rounding."
 KINDS = ("deletion", "insertion")
-JOB, FAILED = "attention-job", "attention-job-failed"
 COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
 """Crops answered for a saliency map, and for the two curves of any map: what progress is counted
 in.
 """
 POLL = 1.0
-"""Seconds between two looks at a running test."""
+"""Seconds between two checks of a running test."""
 _SECONDS: dict[str, float] = {}
 """How long the last test took in this process, by model."""
 Row = dict[str, Any]
@@ -47,8 +47,8 @@ Row = dict[str, Any]
 
 def show(subject: Subject) -> None:
     """A button, then progress, then curves, areas and a verdict for each map."""
-    st.fragment(_test, run_every=POLL if JOB in st.session_state else None)(
-        subject, JOB in st.session_state
+    st.fragment(_test, run_every=POLL if state.TEST.is_set() else None)(
+        subject, state.TEST.is_set()
     )
 
 
@@ -68,15 +68,15 @@ def _test(subject: Subject, polling: bool) -> None:
         key=key("target"),
         persist_state="session",
     )
-    store: dict[Any, dict[str, Row]] = st.session_state.setdefault("attention-curves", {})
+    store: dict[Any, dict[str, Row]] = state.CURVES.stored()
     wish = (*subject.key, target)
     _collect(store)
-    if polling != (JOB in st.session_state):
+    if polling != (state.TEST.is_set()):
         st.rerun()
     if wish in store:
         _result(store[wish])
-    elif JOB in st.session_state and st.session_state[JOB][0] == wish:
-        _progress(st.session_state[JOB][1])
+    elif state.TEST.get()[0] == wish:
+        _progress(state.TEST.get()[1])
     else:
         _offer(subject, wish, target)
     link.write()
@@ -84,7 +84,7 @@ def _test(subject: Subject, polling: bool) -> None:
 
 def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     """The button, with how long it took last time."""
-    if error := st.session_state.pop(FAILED, None):
+    if error := state.TEST_ERROR.pop():
         st.error(plain(error), icon=":material/error:")
     wanted = maps_wanted(subject)
     st.button(
@@ -95,7 +95,7 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
         args=(subject, wish, target),
     )
     st.caption(
-        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result is kept"
+        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result stays"
         " for this visit."
     )
 
@@ -105,14 +105,12 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     _cancel()
     masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
     network, card, crop = subject.predictor.network, subject.card, subject.prediction.crop
-    st.session_state[JOB] = (
-        wish,
-        Job(lambda report: run_test(network, card, crop, masks, target, report)),
-    )
+    job = Job(lambda report: run_test(network, card, crop, masks, target, report))
+    state.TEST.set((wish, job))
 
 
 def _cancel() -> None:
-    _, job = st.session_state.pop(JOB, (None, None))
+    _, job = state.TEST.pop()
     if job is not None:
         job.cancel()
 
@@ -131,17 +129,17 @@ def _progress(job: Job) -> None:
 
 
 def _collect(store: dict[Any, dict[str, Row]]) -> None:
-    """Keep what a finished job found."""
-    wish, job = st.session_state.get(JOB, (None, None))
+    """Store what a finished job found."""
+    wish, job = state.TEST.get()
     if job is None or job.running:
         return
-    del st.session_state[JOB]
+    state.TEST.clear()
     if job.result is not None:
         store[wish] = job.result
         for old in list(store)[: -MOST["curves"]]:
             del store[old]
     elif job.error:
-        st.session_state[FAILED] = job.error
+        state.TEST_ERROR.set(job.error)
 
 
 def maps_wanted(subject: Subject) -> list[str]:
@@ -158,7 +156,7 @@ def run_test(
     report: Callable[[int, int], None],
 ) -> dict[str, Row]:
     """A row of curves and areas for each of ``masks`` (h, w) and each saliency map, and what
-    follows on each curve as «verdicts»; «random» holds the means of all random maps. ``report``:
+    follows on each curve as «verdicts»; «random» has the means of all random maps. ``report``:
     called before each map with the crops answered so far and in the end; what it raises ends the
     test. Touches nothing of the session: it runs in a thread.
     """
@@ -176,10 +174,10 @@ def run_test(
     guesses = {
         (side, index): random_map(side, index, side) for side in sides for index in range(RANDOM)
     }
-    asked: dict[Any, np.ndarray] = maps | guesses
+    all_maps: dict[Any, np.ndarray] = maps | guesses
     rows: dict[Any, Row] = {}
-    total = done + COST * len(asked)
-    for name, values in asked.items():
+    total = done + COST * len(all_maps)
+    for name, values in all_maps.items():
         report(done, total)
         done += COST
         rows[name] = compare(network, card, crop, {"map": values}, target)["map"]
@@ -211,7 +209,7 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
 
 
 def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -> None:
-    """One plain sentence on a map, and ``more``: good only where both curves say so."""
+    """One plain sentence on a map, and ``more``: good only where both curves are."""
     what = (
         f"{title(name)} (saliency)"
         if name in SALIENCY

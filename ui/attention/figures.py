@@ -72,10 +72,10 @@ def small_png(values: np.ndarray, name: str, low: float, high: float) -> str:
     return data_address(coloured(values, name, low, high))
 
 
-def data_address(picture: Image.Image, kind: str = "PNG") -> str:
+def data_address(image: Image.Image, kind: str = "PNG") -> str:
     """An image inside an address."""
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    image.save(buffer, kind)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -152,7 +152,7 @@ def overlay(
     return go.Figure({"data": [trace], "layout": layout})
 
 
-def pictures_row(
+def images_row(
     items: Sequence[tuple[str, str, str]], *, smooth: bool = False, many: bool = False
 ) -> str:
     """HTML of images beside each other: data address, title and the words below each."""
@@ -179,8 +179,8 @@ def bar(name: str, low: float, high: float) -> str:
 
 
 def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
-    """What the network holds possible before (filled, or pale bars) and after (line, or full bars);
-    None where it has no distribution.
+    """Which ages the model considers possible before (filled, or pale bars) and after (line, or
+    full bars); None where it has no distribution.
     """
     figure = go.Figure()
     if (

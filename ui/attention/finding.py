@@ -16,12 +16,12 @@ from agegender_core.evaluation.report_store import ALL_BLOCKS, read_attentions
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import all_changed, changes_of, set_all
 from ui.attention.session import Subject
+from ui.attention.state import FLATTEN
 from ui.common.messages import plain
 from ui.models import tables
 
 LITTLE = 0.25
 """Years: an error that certainly changes by less than this stays the same for all anybody cares."""
-FLATTEN = "attention-flatten"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def signed(years: float, digits: int = 2) -> str:
 
 
 def mask_effect(report: dict[str, Any], sha256: str) -> MaskEffect | None:
-    """The effect of flattening all masks in an attention report; None where the report holds none
+    """The effect of flattening all masks in an attention report; None where the report has none
     or its faces have no exact ages.
     """
     rows = [
@@ -138,11 +138,11 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
         )
     else:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
-    st.session_state[FLATTEN] = all_changed(names, "mean")
+    FLATTEN.set(all_changed(names, "mean"))
     with st.container(horizontal=True, vertical_alignment="center", key="attention-finding"):
         st.toggle(
             "Flatten every mask",
-            key=FLATTEN,
+            key=FLATTEN.key,
             on_change=_flatten,
             args=(names,),
             help=(
@@ -160,4 +160,4 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
 
 
 def _flatten(names: list[str]) -> None:
-    set_all(names, "mean" if st.session_state[FLATTEN] else "own")
+    set_all(names, "mean" if FLATTEN.get() else "own")

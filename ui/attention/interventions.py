@@ -8,12 +8,14 @@ import streamlit as st
 
 from agegender_core.types import AgeEstimate, Categorical
 from ui.attention import query_params as link
-from ui.attention.covers import VERSION, read_word
+from ui.attention import state
+from ui.attention.covers import read_word
 from ui.attention.figures import before_after
 from ui.attention.layers import blocks, title
-from ui.attention.mask_changes import SEED, all_changed, change_key, set_all
+from ui.attention.mask_changes import all_changed, set_all
 from ui.attention.session import Estimate, Subject
 from ui.common.charts import CONFIG, with_en_dash
+from ui.common.state import count_up
 from ui.predict.result_card import choice, interval_words, range_words
 
 WORDS = {"own": "Its own", "off": "Off", "mean": "Mean", "shuffled": "Shuffled"}
@@ -34,7 +36,7 @@ def show(subject: Subject) -> None:
             st.button("Uncover the face", key="attention-uncover", on_click=_uncover)
     with left, st.container(key="attention-answer", gap="small"):
         before = subject.answered({})
-        after = subject.answered(changes, st.session_state.get(SEED, 0), cover)
+        after = subject.answered(changes, state.SEED.get(), cover)
         st.html(cards(before, after))
         touched = cover is not None or any(change != "own" for change in changes.values())
         words = moved_words(before, after) if touched else "Nothing is changed yet."
@@ -42,7 +44,7 @@ def show(subject: Subject) -> None:
         figure = before_after(before[0], after[0])
         if figure is None:
             st.caption(
-                "This network gives one number and no distribution, so there is no curve to show."
+                "This model gives one number and no distribution, so there is no curve to show."
             )
         else:
             st.plotly_chart(
@@ -55,11 +57,11 @@ def show(subject: Subject) -> None:
 
 
 def _mask_controls(subject: Subject) -> dict[str, str]:
-    """What each block's mask is put to."""
+    """Controls of what each block's mask is changed to; the changes."""
     found = blocks(subject)
     if not found:
         st.info(
-            "This network has no masks of its own to switch off. Cover the face instead, on the"
+            "This model has no masks of its own to switch off. Cover the face instead, on the"
             " first tab.",
             icon=":material/info:",
         )
@@ -69,13 +71,13 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
     st.markdown("**Change the masks**")
     changes = {}
     for name in found:
-        st.session_state.setdefault(change_key(name), "own")
+        state.mask_change(name).set_default("own")
         changes[name] = st.segmented_control(
             title(name),
             list(WORDS),
             required=True,
             format_func=WORDS.get,
-            key=change_key(name),
+            key=state.mask_change(name).key,
             persist_state="session",
         )
     with st.container(horizontal=True, key="attention-all"):
@@ -94,18 +96,18 @@ def _mask_controls(subject: Subject) -> dict[str, str]:
         if change != "own"
     )
     st.html(f'<ul class="ag-lines ag-small">{lines}</ul>')
-    if st.session_state.get("attention-flatten", False) != all_changed(found, "mean"):
+    if state.FLATTEN.get() != all_changed(found, "mean"):
         st.rerun()  # the switch above the tabs and its sentence follow
     return changes
 
 
 def _uncover() -> None:
     link.put("cover", None)
-    st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1
+    count_up(state.PAD_VERSION)
 
 
 def _reshuffle() -> None:
-    st.session_state[SEED] = st.session_state.get(SEED, 0) + 1
+    count_up(state.SEED)
 
 
 def cards(before: Estimate, after: Estimate) -> str:
@@ -115,10 +117,10 @@ def cards(before: Estimate, after: Estimate) -> str:
 
 
 def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: bool = True) -> str:
-    """``measured``: whether the interval's promise was checked; nobody checked it for changed
-    networks and covered faces.
+    """``measured``: whether the interval's coverage was measured; for changed masks and covered
+    faces it was not.
     """
-    said = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
+    age_text = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.1f}"
     words = range_words(age) if age.ranges is not None else interval_words(age)
     if not measured and age.interval is not None:
         words = (
@@ -127,7 +129,7 @@ def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: boo
         )
     return (
         f'<div><span class="ag-quiet">{head}</span>'
-        f'<div class="ag-age"><b>{escape(said)}</b><span>years</span></div>'
+        f'<div class="ag-age"><b>{escape(age_text)}</b><span>years</span></div>'
         f'<div class="ag-interval">{escape(words)}</div>'
         f"{'' if gender is None else choice(gender)}</div>"
     )

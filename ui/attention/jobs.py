@@ -79,7 +79,7 @@ class Job:
             pass
         except AgeGenderError as error:
             self.error = str(error)
-        except Exception:  # whatever it is, the page must say so rather than wait for ever
+        except Exception:  # whatever it is, the page must report it rather than wait for ever
             LOG.exception("a test of the Attention page failed")
             self.error = "Something unexpected went wrong. Try again, or with another face."
         finally:

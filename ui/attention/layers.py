@@ -1,4 +1,4 @@
-"""What can be looked at on a face, and what is said of it in words: masks of blocks, and saliency,
+"""The maps of a face that can be shown, and their captions: masks of blocks, and saliency,
 which is never called a mask.
 """
 
@@ -21,7 +21,7 @@ SALIENCY = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A map to look at: ``values`` (h, w), for a mask those of the chosen ``view`` of its
+    """A map to show: ``values`` (h, w), for a mask those of the chosen ``view`` of its
     ``block``. ``channel``: where one is chosen.
     """
 
@@ -91,7 +91,7 @@ def layer(subject: Subject, name: str) -> Layer:
 
 def around(shown: Layer) -> list[tuple[str, np.ndarray, tuple[float, float]]]:
     """Trunk, mask and output as (h, w), and the ends of their scales; trunk and output share one:
-    one sees what the mask took.
+    that shows what the mask removed.
     """
     block = shown.block
     assert block is not None
@@ -117,7 +117,7 @@ def resolution_words(values: np.ndarray, side: int) -> str:
 
 
 def range_words(shown: Layer) -> str:
-    """Between which values the map lies; of a flat mask, that it says nothing of places."""
+    """Between which values the map lies; of a flat mask, that it prefers no place."""
     low, high = float(shown.values.min()), float(shown.values.max())
     if shown.block is None:
         return (
@@ -141,7 +141,7 @@ def span_words(values: np.ndarray) -> str:
 
 
 def channel_words(block: BlockMaps) -> str:
-    """How many of the channels look at places at all."""
+    """How many of the channels prefer any place."""
     spread = np.ptp(block.mask, axis=(1, 2))  # (C,)
     moving, count = int((spread >= FLAT).sum()), len(spread)
     if moving == 0:

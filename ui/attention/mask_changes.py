@@ -7,23 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-import streamlit as st
+from ui.attention.state import mask_change
 
 if TYPE_CHECKING:
     from agegender_core.explain.attention import Change
 
-SEED = "attention-seed"
-"""Where the seed of shuffled masks is kept."""
-
-
-def change_key(name: str) -> str:
-    """Key of the control of block ``name``."""
-    return f"attention-change-{name}"
-
 
 def changes_of(names: list[str]) -> Mapping[str, Change]:
     """The change of each block of ``names``."""
-    return {name: cast("Change", st.session_state.get(change_key(name), "own")) for name in names}
+    return {name: cast("Change", mask_change(name).get()) for name in names}
 
 
 def all_changed(names: list[str], change: str) -> bool:
@@ -34,4 +26,4 @@ def all_changed(names: list[str], change: str) -> bool:
 def set_all(names: list[str], change: str) -> None:
     """Give every block this change; for callbacks."""
     for name in names:
-        st.session_state[change_key(name)] = change
+        mask_change(name).set(change)

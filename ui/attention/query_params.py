@@ -1,8 +1,8 @@
 """The explorer's settings: where they live in the session, and how they travel in the page's
 address.
 
-An address says how something is looked at, never at whom: no image is in it but the word for the
-bundled sample.
+An address says how an image is shown, never which: no image is in it but the word for the bundled
+sample.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.common.query_state import LONGEST, Address, Setting, bring_up_to_date, choice, number, text
-from ui.predict.image_input import SAMPLE, SOURCE_KEY
+from ui.predict.image_input import SAMPLE
+from ui.predict.state import SOURCE
 
 TABS = {
     "cover": "Cover the face",
@@ -53,16 +54,16 @@ VIEWER = ("block", "view", "channel", "colours", "cells", "scale", "under", "opa
 """Settings of the viewer behind «Where it looks»: an address with one of them and no tab opens it.
 """
 RESERVED = ("set", "row")
-"""Names kept for images of a test set."""
+"""Names reserved for images of a test set."""
 
 
 def read() -> None:
     """Take what the session does not know yet from the address; what cannot be read there stays at
     its default.
     """
-    if st.query_params.get("picture") == "sample" and SOURCE_KEY not in st.session_state:
-        st.session_state[SOURCE_KEY] = SAMPLE
-    first = key("tab") not in st.session_state
+    if st.query_params.get("picture") == "sample" and not SOURCE.is_set():
+        SOURCE.set(SAMPLE)
+    first = not ADDRESS.knows("tab")
     ADDRESS.read()
     if first and any(name in st.query_params for name in VIEWER):
         put("details", 1)
@@ -77,7 +78,7 @@ def write() -> None:
         wanted.pop("channel", None)
     if len(wanted.get("cover", "")) > LONGEST:
         del wanted["cover"]
-    if st.session_state.get(SOURCE_KEY) == SAMPLE:
+    if SOURCE.get() == SAMPLE:
         wanted["picture"] = "sample"
     bring_up_to_date(
         wanted | {name: st.query_params[name] for name in RESERVED if name in st.query_params}

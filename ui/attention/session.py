@@ -1,8 +1,8 @@
-"""One face and the network that looks at it: what is asked of them, each question once for the
+"""One face and the model that explains it: what is computed of them, each result once for the
 session.
 
-Masks of a face come from one forward pass and are kept by the crop's digest and the weights' name;
-whatever control is moved, neither the detector nor that pass runs again. What is kept is bounded
+Masks of a face come from one forward pass and are cached by the crop's digest and the weights'
+name; whatever control is moved, neither the detector nor that pass runs again. The cache is bounded
 and lives in the session's own state.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 import streamlit as st
 
 from agegender_core.types import AgeEstimate, Categorical, Prediction
+from ui.attention import state
 from ui.attention.covers import Cover
 from ui.common import services
 from ui.predict.session_results import Answer
@@ -38,14 +39,14 @@ MOST = {
     "own": 4,
     "searches": 24,
 }
-"""Entries of each kind a session keeps; the oldest make room. The masks of one face take about a
+"""Entries of each kind a session caches; the oldest make room. The masks of one face take about a
 megabyte.
 """
 SHARP_SIDE = 256
 """Side of the face drawn under a mask, in pixels."""
 
 Estimate = tuple[AgeEstimate, Categorical | None]
-Kept = TypeVar("Kept")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +62,19 @@ class Subject:
 
     @property
     def prediction(self) -> Prediction:
-        """What was said about the face."""
+        """The answer about the face."""
         return self.answer.predictions[self.index]
 
     @property
     def own_masks(self) -> bool:
-        """Whether the network has attention masks; others are only asked from outside."""
+        """Whether the network has attention masks; others have saliency maps only."""
         from agegender_core.explain.attention import ARCHITECTURES
 
         return self.card.architecture in ARCHITECTURES
 
     @property
     def network(self) -> AttentionNetwork:
-        """The network, ready to be looked into; for those with masks."""
+        """The network, ready to be explained; for those with masks."""
         from agegender_core.explain.attention import AttentionNetwork
 
         return AttentionNetwork(self.card, self.predictor.network)
@@ -85,7 +86,7 @@ class Subject:
 
     def maps(self) -> AttentionMaps:
         """Masks of the face, and all that comes with them."""
-        return kept(
+        return cached(
             "maps",
             self.key,
             lambda: self.network.explain(self.prediction.crop, self.prediction.face),
@@ -98,14 +99,14 @@ class Subject:
         from agegender_core.explain.saliency import normalised, saliency_map
 
         def make() -> np.ndarray:
-            with st.spinner("Asking the network from outside. Once for each face …"):
+            with st.spinner("Computing saliency. Once for each face …"):
                 return normalised(
                     saliency_map(
                         self.predictor.network, self.card, self.prediction.crop, method, target
                     )
                 )
 
-        return kept("saliency", (*self.key, method, target), make)
+        return cached("saliency", (*self.key, method, target), make)
 
     def answered(
         self, changes: Mapping[str, Change], seed: int = 0, cover: Cover | None = None
@@ -120,7 +121,7 @@ class Subject:
         if not chosen and not covered:
             return self.prediction.age, self.prediction.gender
         seed = seed if "shuffled" in chosen.values() else 0
-        return kept(
+        return cached(
             "answers",
             (*self.key, tuple(sorted(chosen.items())), seed, covered),
             lambda: self._ask(chosen, seed, cover, covered),
@@ -133,7 +134,7 @@ class Subject:
         if changes:
             network = self.network
             own = (
-                kept("own", (*self.key, covered), lambda: network.own(crop))
+                cached("own", (*self.key, covered), lambda: network.own(crop))
                 if set(changes.values()) != {"off"}
                 else None
             )
@@ -155,7 +156,7 @@ class Subject:
         """The crop's part of the image with more pixels than the network sees, as JPEG; in grey, so
         that all colours are the map's.
         """
-        return kept("faces", self.key, self._sharp)
+        return cached("faces", self.key, self._sharp)
 
     def _sharp(self) -> bytes:
         from agegender_core.types import InputSpec
@@ -163,7 +164,7 @@ class Subject:
         from agegender_core.vision.image_io import load_image
 
         face = align(
-            load_image(self.answer.picture.data, limits=services.settings().image_limits),
+            load_image(self.answer.image.data, limits=services.settings().image_limits),
             self.prediction.face,
             InputSpec(SHARP_SIDE, self.card.input.margin),
         )
@@ -191,9 +192,9 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
     return own, [entry for entry in installed if entry.name not in order]
 
 
-def kept(kind: str, key: tuple[Any, ...], make: Callable[[], Kept]) -> Kept:
-    """What ``make`` gave for ``key`` before, or gives now. ``kind``: key of ``MOST``."""
-    store: dict[tuple[Any, ...], Kept] = st.session_state.setdefault(f"attention-{kind}", {})
+def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+    """What ``make`` returned for ``key`` before, or returns now. ``kind``: key of ``MOST``."""
+    store: dict[tuple[Any, ...], T] = state.results(kind).stored()
     if key not in store:
         store[key] = make()
         for old in list(store)[: -MOST[kind]]:

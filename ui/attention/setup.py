@@ -1,4 +1,4 @@
-"""How one comes to a face and a network on the Attention page, and what stands there before."""
+"""How a face and a model are chosen on the Attention page, and what it shows before."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.labels import FAIRFACE_GROUPS
 from agegender_core.vision.image_io import load_image
 from ui.attention import query_params as link
+from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
 from ui.common import model_card
 from ui.common.messages import plain
-from ui.common.query_state import given
+from ui.common.query_state import address_params
 from ui.predict import selectors
-from ui.predict.session_results import Answer, Picture, Seen
+from ui.predict.session_results import Answer, DetectedFaces, InputImage
+from ui.predict.state import ANSWERS, FACES
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 ROOM = 4
 """Faces that have a button each, on a phone as well; more are in a list."""
-KEPT, ROW = "attention-kept-picture", "attention-row-of-a-set"
 
 
-def row_of_a_set() -> list[Picture]:
-    """The image of a labelled set that the address asks for, with its label above; an empty list
-    where it asks for none, or where that one is not to be had here.
+def row_of_a_set() -> list[InputImage]:
+    """The image of a labelled dataset that the address names, with its label above; an empty list
+    where it names none, or where that image is not here.
     """
-    params = given()
+    params = address_params()
     if not all(name in params for name in link.RESERVED):
         return []
     name, number = params["set"], params["row"]
     try:
-        record, picture = _row(name, number)
+        record, image = _row(name, number)
     except AgeGenderError as error:
         st.warning(
-            f"{plain(_sentence(str(error)))}. Sets of faces are not part of this app; whoever runs"
-            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, give an image of your"
-            " own, or take the sample.",
-            title=f"Row {plain(number)} of the set «{plain(name)}» cannot be opened",
+            f"{plain(_sentence(str(error)))}. Face datasets are not part of this app; whoever runs"
+            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, upload an image of your"
+            " own, or use the sample.",
+            title=f"Row {plain(number)} of the dataset «{plain(name)}» cannot be opened",
             icon=":material/link_off:",
         )
         return []
@@ -58,11 +59,11 @@ def row_of_a_set() -> list[Picture]:
             f" {plain(label_words(record))}."
         )
         st.button("Look at another image", key="attention-leave-row", on_click=_leave_row)
-    return [picture]
+    return [image]
 
 
 def label_words(record: FaceRecord) -> str:
-    """What the set says of an image: «labelled 34 years, Female»."""
+    """An image's labels: «labelled 34 years, Female»."""
     known = [] if record.gender is None else [record.gender]
     if record.age is not None:
         known.insert(0, f"{record.age} years")
@@ -79,85 +80,78 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _row(name: str, number: str) -> tuple[FaceRecord, Picture]:
-    """Row ``number`` of the set ``name``, kept while it is looked at; its face is where the set
-    says, so that answers are those of the reports. Raises ``DatasetError``.
+def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
+    """Row ``number`` of the dataset ``name``, stored while it is shown; its face is where the
+    dataset marks it, so that answers are those of the reports. Raises ``DatasetError``.
     """
     if name not in TEST_SPLITS or not (number.isascii() and number.isdigit() and len(number) < 10):
         raise DatasetError(
-            f"there is no row {number!r} of a set {name!r}: sets are {', '.join(TEST_SPLITS)}, rows"
-            " are whole numbers"
+            f"there is no row {number!r} of a dataset {name!r}: datasets are"
+            f" {', '.join(TEST_SPLITS)}, rows are whole numbers"
         )
-    kept = st.session_state.get(ROW)
-    if kept is None or kept[0] != (name, number):
+    stored = state.ROW.get()
+    if stored is None or stored[0] != (name, number):
         record, encoded = read_row(name, int(number))
-        kept = st.session_state[ROW] = (
-            (name, number),
-            record,
-            Picture(f"{TERMS[name].title} {record.file}", encoded),
-        )
-    _, record, picture = kept
-    if name != "fgnet":  # photographs, in which a face is looked for as in any other
-        known = st.session_state.setdefault("faces", {})
-        if picture.digest not in known:
-            known[picture.digest] = Seen((chip_face(load_image(picture.data), record),))
-    return record, picture
+        stored = ((name, number), record, InputImage(f"{TERMS[name].title} {record.file}", encoded))
+        state.ROW.set(stored)
+    _, record, image = stored
+    if name != "fgnet":  # photographs, in which faces are detected as in any other
+        known = FACES.stored()
+        if image.digest not in known:
+            known[image.digest] = DetectedFaces((chip_face(load_image(image.data), record),))
+    return record, image
 
 
 def _leave_row() -> None:
     for name in link.RESERVED:
         st.query_params.pop(name, None)
-    st.session_state.pop(ROW, None)
+    state.ROW.clear()
 
 
 def no_masks() -> None:
     """No network with masks of its own is installed."""
     st.info(
-        "The networks here have no masks of their own. They are shown with Grad-CAM and occlusion:"
-        " **saliency**, made by asking the network from outside. For masks, train GRA_Net and"
-        " publish the run; an hour or two on two processor cores gives a first one:\n\n    python"
+        "The models here have no masks of their own. They are shown with Grad-CAM and occlusion:"
+        " **saliency**, computed from outside. For masks, train GRA_Net and publish the run; a"
+        " first one takes an hour or two on two processor cores:\n\n    python"
         " -m agegender_core train configs/gra_net_dist.toml --minutes 120\n    python -m"
         " agegender_core weights publish runs/gra_net_dist",
-        title="No network with attention masks is installed",
+        title="No model with attention masks is installed",
         icon=":material/visibility_off:",
     )
 
 
-def sample() -> list[Picture]:
+def sample() -> list[InputImage]:
     """The bundled portrait, where no image was chosen yet."""
     from agegender_core.datasets.sample_image import SAMPLE_NAME, sample_file
 
-    return [Picture(SAMPLE_NAME, sample_file())]
+    return [InputImage(SAMPLE_NAME, sample_file())]
 
 
-def kept_picture() -> list[Picture]:
-    """The image looked at last on another page, once its button is pressed; an upload or the sample
-    take its place.
+def previous_image() -> list[InputImage]:
+    """The last image of another page, once its button is pressed; an upload or the sample replaces
+    it.
     """
-    usual = sample()[0].digest  # which stands here anyway
-    kept = [
-        answer
-        for answer in st.session_state.get("answers", {}).values()
-        if answer.picture.digest != usual
-    ]
-    if not kept:
+    usual = sample()[0].digest  # which is shown here anyway
+    others = [answer for answer in ANSWERS.get().values() if answer.image.digest != usual]
+    if not others:
         return []
-    picture = kept[-1].picture
-    if st.session_state.get(KEPT) != picture.digest:
+    image = others[-1].image
+    if state.IMAGE.get() != image.digest:
         st.button(
-            f"Explore {plain(picture.name)}",
+            f"Explore {plain(image.name)}",
             icon=":material/history:",
             key="attention-go-on",
             type="primary",
-            on_click=st.session_state.__setitem__,
-            args=(KEPT, picture.digest),
+            on_click=state.IMAGE.set,
+            args=(image.digest,),
         )
         return []
-    return [picture]
+    return [image]
 
 
 def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> ModelInfo:
-    """The network to look into: those with masks first, the others named as what they are. Its card
+    """The model to explain: those with masks first, the others marked as without. Its card
     is folded away below.
     """
     entries = {entry.name: entry for entry in (*own, *others)}
@@ -191,7 +185,7 @@ def face_words(answer: Answer, number: int) -> str:
 
 
 def pick_face(answer: Answer) -> int:
-    """Index of the face to look at, beside the image with its numbers and the answer for that
+    """Index of the face to explain, beside the image with its numbers and the answer for that
     face.
     """
     count = len(answer.predictions)
@@ -202,7 +196,7 @@ def pick_face(answer: Answer) -> int:
             st.image(
                 answer.preview,
                 width="stretch",
-                alt=f"{answer.picture.name}, {selectors.count_words(count)} marked",
+                alt=f"{answer.image.name}, {selectors.count_words(count)} marked",
             )
     with right:
         link.coerce_to_options("face", range(1, count + 1))
@@ -230,7 +224,7 @@ def pick_face(answer: Answer) -> int:
             f"Read from {side} × {side} pixels, cut out along the eyes and mouth: that is all the"
             " model sees of the face."
         )
-        words = f"{answer.picture.name}. {answer_words(face.age, face.gender)}"
+        words = f"{answer.image.name}. {answer_words(face.age, face.gender)}"
         st.html(
             f'<p class="ag-said">{escape(words)} <span class="ag-quiet'
             f' ag-small">{escape(more)}</span></p>'

@@ -1,5 +1,5 @@
-"""«Over a test set»: what ``reports/`` holds of masks averaged over many faces, and of their
-faithfulness. Read, never computed anew.
+"""«Over a test set»: masks averaged over many faces, and their faithfulness. Read from
+``reports/``, never computed here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from PIL import Image
 
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE, read_attention
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
-from ui.attention.figures import FLAT, bar, data_address, limits, pictures_row, small_png
+from ui.attention.figures import FLAT, bar, data_address, images_row, limits, small_png
 from ui.attention.finding import mask_effect
 from ui.attention.layers import SALIENCY, title
 from ui.attention.query_params import TARGETS, key
@@ -80,7 +81,7 @@ def empty(weights: str) -> None:
     """Nothing was averaged for these weights."""
     st.info(
         "Mean masks by age band and gender, and for right against wrong answers, are worked out"
-        " once over a test set and kept in the reports folder. For these weights there are none"
+        " once over a test set and stored in the reports folder. For these weights there are none"
         " yet. Where the datasets are installed:\n\n    python -m agegender_core attention-report"
         f" {weights} --set utkface",
         title="No averages over a test set are here",
@@ -109,7 +110,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
     ]
     rows = []
     if len(faces) == len(groups):
-        rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + pictures_row(faces, many=True))
+        rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + images_row(faces, many=True))
     for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
         rows.append(
@@ -146,7 +147,7 @@ def activity_words(found: dict[str, float] | None) -> str:
 def mask_row(
     block: str, maps: dict[str, np.ndarray], counts: dict[str, int], colours: str, more: str = ""
 ) -> str:
-    """HTML of one block's mean masks by group, with their scale. ``more``: said behind the
+    """HTML of one block's mean masks by group, with their scale. ``more``: words behind the
     title.
     """
     span = limits(np.stack(list(maps.values())), "own")
@@ -157,7 +158,7 @@ def mask_row(
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
     head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
-    return head + pictures_row(items, many=True) + bar(colours, *span)
+    return head + images_row(items, many=True) + bar(colours, *span)
 
 
 def _changes(report: dict[str, Any], where: str) -> None:
@@ -176,9 +177,9 @@ def _changes(report: dict[str, Any], where: str) -> None:
         placeholder="–",
     )
     st.caption(
-        "Against the same faces with the network's own masks; 95 % bootstrap intervals in brackets."
-        " Positive years and negative points are losses. Means and shuffled masks keep what each"
-        " channel lets through on the whole and lose where."
+        "Against the same faces with the model's own masks; 95 % bootstrap intervals in brackets."
+        " Positive years and negative points are losses. Means and shuffled masks preserve how"
+        " much each channel lets through and lose where."
     )
 
 
@@ -190,12 +191,8 @@ def change_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
                 "block": "all blocks" if row["block"] == ALL_BLOCKS else title(row["block"]),
                 "its mask becomes": CHANGE_WORDS[row["change"]],
                 "answer moves by, years": f"{row['moved']:.2f}",
-                "MAE, years": None if row["mae"] is None else _estimate(row["mae"], "+", 2),
-                "gender, points": (
-                    None
-                    if row["gender_accuracy"] is None
-                    else _estimate(row["gender_accuracy"], "+", 1, 100)
-                ),
+                METRIC_FORMATS["mae"].column: _moved(row, "mae"),
+                "gender, points": _moved(row, "gender_accuracy"),
             }
             for row in rows
         ]
@@ -233,7 +230,7 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
 
 
 def verdict(found: dict[str, Any]) -> str:
-    """What the report says, unless the difference is too small to matter to anybody."""
+    """The report's verdict, unless the difference is too small to matter."""
     return EQUAL if abs(found["difference"]["value"]) < MARGIN else found["verdict"]
 
 
@@ -263,8 +260,16 @@ def _called(name: str) -> str:
     return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
 
 
-def _estimate(found: dict[str, float], sign: str = "", digits: int = 3, scale: float = 1) -> str:
-    value, low, high = (
-        f"{scale * found[name]:{sign}.{digits}f}" for name in ("value", "low", "high")
-    )
+def _estimate(found: dict[str, float], sign: str = "") -> str:
+    """«0.123 (0.100 to 0.150)», of areas under curves."""
+    value, low, high = (f"{found[name]:{sign}.3f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _moved(row: dict[str, Any], metric: str) -> str | None:
+    """«+0.12 (+0.05 to +0.20)»: how a change moves a metric; None where it was not measured."""
+    if row[metric] is None:
+        return None
+    number = METRIC_FORMATS[metric].number
+    value, low, high = (number(row[metric][name], "+") for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from ui.attention import export
+from ui.attention import export, state
 from ui.attention import query_params as link
 from ui.attention.export import over_face
 from ui.attention.figures import (
@@ -23,9 +23,9 @@ from ui.attention.figures import (
     STOPS,
     bar,
     data_address,
+    images_row,
     limits,
     overlay,
-    pictures_row,
     small_png,
 )
 from ui.attention.layers import (
@@ -55,25 +55,23 @@ OVERVIEW = 256
 """Pixels of a face in the row of all blocks."""
 A_PAGE = 16
 """Channels shown at a time."""
-PLAY = "attention-play"
-
-
-DETAILS = "attention-details-open"
 
 
 def show(subject: Subject) -> None:
     """The masks of all blocks side by side, and the viewer behind them."""
     _side_by_side(subject)
-    st.session_state.setdefault(DETAILS, bool(link.get("details")))
+    state.DETAILS_OPEN.set_default(bool(link.get("details")))
     words = (
         "Details: step through the blocks, single channels, trunk and output"
         if subject.own_masks
         else "Details: values and colours"
     )
-    details = st.expander(words, icon=":material/zoom_in:", key=DETAILS, on_change="rerun")
+    details = st.expander(
+        words, icon=":material/zoom_in:", key=state.DETAILS_OPEN.key, on_change="rerun"
+    )
     link.put("details", int(bool(details.open)))
     if not details.open:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         link.write()
         return
     with details:
@@ -112,7 +110,7 @@ def _side_by_side(subject: Subject) -> None:
         )
         rows.setdefault(of, []).append((data_address(face, "JPEG"), title(name), words))
     for items in rows.values():
-        st.html(pictures_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
+        st.html(images_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
     each = "each on its own scale" if link.get("scale") == "own" else "all from 0 to 1"
     st.html(
         '<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to'
@@ -122,7 +120,7 @@ def _side_by_side(subject: Subject) -> None:
 
 
 def _details(subject: Subject) -> None:
-    playing = st.session_state.get(PLAY) is not None
+    playing = state.PLAYBACK.get() is not None
     st.fragment(_viewer, run_every=PERIOD if playing else None)(subject, playing)
 
 
@@ -130,7 +128,7 @@ def _viewer(subject: Subject, ticking: bool) -> None:
     """``ticking``: whether the timer runs, which only a run of the whole page can change."""
     stops = blocks(subject)
     _advance(stops)
-    if ticking != (st.session_state.get(PLAY) is not None):
+    if ticking != (state.PLAYBACK.get() is not None):
         st.rerun()
     name = link.coerce_to_options("block", names(subject))
     _stepper(subject, stops)
@@ -145,7 +143,7 @@ def _viewer(subject: Subject, ticking: bool) -> None:
                 _strip(shown)
         export.buttons(subject, shown)
     with left, st.container(key="attention-picture"):
-        _picture(subject, shown)
+        _image(subject, shown)
     link.write()
 
 
@@ -186,7 +184,7 @@ def _stepper(subject: Subject, stops: list[str]) -> None:
         )
         label, icon = (
             ("Play", ":material/play_arrow:")
-            if st.session_state.get(PLAY) is None
+            if state.PLAYBACK.get() is None
             else ("Pause", ":material/pause:")
         )
         st.button(label, icon=icon, key="attention-play-button", on_click=_play, args=(stops,))
@@ -194,10 +192,8 @@ def _stepper(subject: Subject, stops: list[str]) -> None:
 
 def _play(stops: list[str]) -> None:
     """Start or stop."""
-    playing = st.session_state.get(PLAY) is not None
-    st.session_state[PLAY] = (
-        None if playing else {"left": ROUNDS * len(stops), "since": monotonic()}
-    )
+    playing = state.PLAYBACK.get() is not None
+    state.PLAYBACK.set(None if playing else {"left": ROUNDS * len(stops), "since": monotonic()})
 
 
 def _step(stops: list[str], by: int) -> None:
@@ -210,17 +206,17 @@ def _advance(stops: list[str]) -> None:
     """One step on where the video is playing and the timer has run; a control moved in between does
     not push it.
     """
-    playback = st.session_state.get(PLAY)
+    playback = state.PLAYBACK.get()
     if not stops:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         return
     if playback is None or monotonic() - playback["since"] < 0.8 * PERIOD:
         return
     if playback["left"] <= 0:
-        st.session_state[PLAY] = None
+        state.PLAYBACK.set(None)
         return
     _step(stops, 1)
-    st.session_state[PLAY] = {"left": playback["left"] - 1, "since": monotonic()}
+    state.PLAYBACK.set({"left": playback["left"] - 1, "since": monotonic()})
 
 
 def _which(name: str) -> None:
@@ -265,7 +261,7 @@ def _words(shown: Layer, side: int) -> str:
     )
 
 
-def _picture(subject: Subject, shown: Layer) -> None:
+def _image(subject: Subject, shown: Layer) -> None:
     """The map over the face, with how it is drawn below it."""
     crop = subject.prediction.crop
     face = (
@@ -342,7 +338,7 @@ def _around(shown: Layer) -> None:
         (small_png(values, colours, *span), name, span_words(values))
         for name, values, span in around(shown)
     ]
-    st.html(pictures_row(items, smooth=link.get("cells") == "smooth"))
+    st.html(images_row(items, smooth=link.get("cells") == "smooth"))
     of = "this channel" if shown.channel is not None else "the mean over the channels"
     top = around(shown)[0][2][1]
     st.html(
@@ -361,9 +357,9 @@ def _strip(shown: Layer) -> None:
     with st.container(horizontal=True, gap="xsmall", key="attention-channels"):
         for channel in order[(page - 1) * A_PAGE : page * A_PAGE].tolist():
             values = shown.block.mask[channel]
-            picture = small_png(values, colours, *limits(values, link.get("scale")))
+            image = small_png(values, colours, *limits(values, link.get("scale")))
             st.button(
-                f"![channel {channel}]({picture}) {channel}",
+                f"![channel {channel}]({image}) {channel}",
                 key=f"attention-channel-{channel}",
                 type="primary" if channel == shown.channel else "secondary",
                 on_click=link.put,

@@ -1,4 +1,4 @@
-"""What every page that asks a network needs first."""
+"""What every page that uses a model needs first."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ NO_FACE_TIPS = (
 
 
 def plain(text: str) -> str:
-    """``text`` for a place that reads Markdown, shown as it is: file names hold underscores,
+    """``text`` for a place that reads Markdown, shown as it is: file names contain underscores,
     brackets and colons.
 
-    Backslashes are not enough. Addresses, emoji and icon names, and arrows are looked for in the
+    Backslashes are not enough. Addresses, emoji and icon names, and arrows are recognised in the
     finished text, so an invisible word joiner parts them. Line ends, other control characters and
     marks that turn the direction of writing are shown as a box.
     """
@@ -117,10 +117,10 @@ def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
     st.error(lines, title=f"No answer for {len(failures)} images", icon=":material/broken_image:")
 
 
-def too_many(kept: int, given: int) -> None:
-    """More images than one go takes."""
+def too_many(analysed: int, chosen: int) -> None:
+    """More images than are analysed at once."""
     st.warning(
-        f"You chose {given} images; the first {kept} were analysed. Upload the others in a second"
-        " batch.",
+        f"You chose {chosen} images; the first {analysed} were analysed. Upload the others in a"
+        " second batch.",
         icon=":material/stacks:",
     )

@@ -12,12 +12,13 @@ import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.labels import AGE_GROUP_SETS
+from agegender_core.output.metric_formats import METRIC_FORMATS
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
 LINK = "[All measurements, and what the papers claim](models) (opens in a new tab)"
-SHARES = {"fairface9_accuracy": "9 ranges", "adience8_accuracy": "8 groups"}
+SHARES = ("fairface9_accuracy", "adience8_accuracy")
 """Shares of ages put into the right one of a benchmark's ranges, in words."""
 
 
@@ -51,13 +52,13 @@ def summary_line(entry: ModelInfo) -> str:
     if where is not None:
         numbers = entry.measured[where]
         age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
-        said = (
+        results = (
             f"age off by {age} on average"
             if age.endswith("years")
             else f"right age range for {age.partition(' in ')[0]}"
         )
         found = [
-            *([said] if age else []),
+            *([results] if age else []),
             *([f"gender correct {gender} of the time"] if gender else []),
         ]
         parts.append(f"{_where(where)}: {', '.join(found)}")
@@ -133,7 +134,7 @@ def _answers(entry: ModelInfo) -> str:
 
 
 def _measured(entry: ModelInfo) -> str:
-    """A row for each set: age as mean error in years, or the share in the right range where the
+    """A row for each dataset: age as mean error in years, or the share in the right range where the
     network knows ranges only.
     """
     if not entry.measured:
@@ -159,11 +160,13 @@ def _measured(entry: ModelInfo) -> str:
 
 
 def age_words(numbers: Mapping[str, Any], kind: str) -> str:
-    """«4.7 years», or «61.4 % in 9 ranges» for a network of ranges and for sets that know no years;
-    empty where age was not measured.
+    """«4.7 years», or «61.4 % in 9 ranges» for a model of ranges and for datasets without ages in
+    years; empty where age was not measured.
     """
     shares = [
-        f"{_percent(numbers[key])} in {words}" for key, words in SHARES.items() if key in numbers
+        f"{_percent(numbers[key])} in {METRIC_FORMATS[key].short}"
+        for key in SHARES
+        if key in numbers
     ]
     if "mae" in numbers and (kind != "groups" or not shares):
         return f"{numbers['mae']:.1f} years"

@@ -1,10 +1,9 @@
 """Gradio without the proxies of the environment: its web clients serve this server alone, and no
 proxy leads back to it.
 
-httpx, with which Gradio makes clients when it is imported and asks itself when it is launched,
-reads these variables when a client is made: a scheme it does not know, a package for SOCKS that is
-missing or a file that is not there ends the import of Gradio, and a proxy that works answers in the
-place of this server.
+Gradio makes httpx clients when it is imported, and calls itself through one when it is launched.
+These read the variables: an unknown scheme, a missing package for SOCKS or a missing file ends the
+import of Gradio, and a proxy that works answers in the place of this server.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ def hidden() -> Iterator[None]:
     threads see it, too.
     """
     names = [name for name in os.environ if name.lower().endswith("_proxy") or name in CERTIFICATES]
-    kept = {name: os.environ.pop(name) for name in names}
+    removed = {name: os.environ.pop(name) for name in names}
     try:
         yield
     finally:
-        os.environ.update(kept)
+        os.environ.update(removed)

@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 LONGEST = 300
-"""Characters of a word in an address: longer than any filter, and than file names of labelled sets.
+"""Characters of a word in an address: more than any filter has, or any file name of a labelled
+dataset.
 """
 Reader = Callable[[str], Any]
 """Word of an address to a value; None for a word that means nothing here."""
@@ -59,8 +60,16 @@ class Address:
         """Value of setting ``name``."""
         return st.session_state.get(self.key(name), self.settings[name].default)
 
+    def field(self, name: str) -> Any:
+        """Value of a widget that belongs to the page and is no setting; None until it is set."""
+        return st.session_state.get(self.key(name))
+
+    def knows(self, name: str) -> bool:
+        """Whether the session has a value of ``name``."""
+        return self.key(name) in st.session_state
+
     def put(self, name: str, value: Any) -> None:
-        """Set setting ``name``; only before its widget is drawn, or in a callback."""
+        """Set setting or field ``name``; only before its widget is drawn, or in a callback."""
         st.session_state[self.key(name)] = value
 
     def coerce_to_options(self, name: str, options: Sequence[Any]) -> Any:
@@ -75,9 +84,9 @@ class Address:
         """Take what the session does not know yet from the address. What cannot be read stays at
         its default and is returned.
         """
-        params, wrong = given(), []
+        params, wrong = address_params(), []
         for name, setting in self.settings.items():
-            if self.key(name) not in st.session_state:
+            if not self.knows(name):
                 found = setting.read(params[name]) if name in params else None
                 self.put(name, setting.default if found is None else found)
                 if found is None and name in params:
@@ -96,8 +105,8 @@ class Address:
         }
 
 
-def given() -> dict[str, str]:
-    """The words of the address, the last where one is given twice. Longer ones than any of ours are
+def address_params() -> dict[str, str]:
+    """The words of the address, the last where one occurs twice. Longer ones than any of ours are
     cut before they are looked at.
     """
     return {name[:LONGEST]: word[:LONGEST] for name, word in st.query_params.to_dict().items()}

@@ -1,7 +1,7 @@
-"""The head every page opens with, and the few rules of CSS that Streamlit's theme cannot say.
+"""The head of every page, and the few rules of CSS for which Streamlit's theme has no setting.
 
 Streamlit sets ``color-scheme``, so ``light-dark()`` follows the theme; where a browser does not
-know it, the mid-toned colour before it is used, which reads on both backgrounds.
+know it, the mid-toned colour before it applies, which is readable on both backgrounds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
+
+from ui.compat import streamlit_private
 
 CSS = Path(__file__).with_name("theme.css")
 
@@ -27,6 +28,5 @@ def _through_the_entry() -> None:
     its own to it until the entry has run once, so the first visitor of a fresh server who follows a
     link to a page would get that menu and none of the app's settings.
     """
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
+    if streamlit_private.menu_of_pages_folder_dropped():
         st.rerun()

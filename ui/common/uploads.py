@@ -1,8 +1,8 @@
-"""How much visitors may put into the server's memory: Streamlit bounds one file, not how many a
+"""Bounds what visitors put into the server's memory: Streamlit bounds one file, not how many a
 session holds, nor all sessions together.
 
 Any client with an open session may send files, whether a page asks for them or not, so the bound
-sits where they are kept.
+sits where they are stored. ``ui/guard/front_door`` asks it before a file is read.
 """
 
 from __future__ import annotations
@@ -10,66 +10,63 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any
 
 import streamlit as st
 from starlette.exceptions import HTTPException
-from streamlit import runtime
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from agegender_core.errors import ConfigError
 from agegender_core.settings import Settings
-from ui.common import services
-
-MAX_FILES = 6000
-"""Files a session may hold: a folder of a set of one's own, with all that lies beside its images.
-"""
-BOUND, SEEN = "agegender_bound", "uploads-seen"
-MB = 2**20
+from ui.common import services, state
+from ui.common.upload_limits import UploadLimits
+from ui.compat import streamlit_private
 
 
 class Bound:
-    """What is held by the files of a manager, and who was refused. Thread-safe."""
+    """What is stored by the sessions of one of Streamlit's stores, and whose files were refused.
+    Thread-safe.
+    """
 
-    def __init__(self, manager: Any, settings: Settings) -> None:
-        self.manager, self.session, self.total = (
-            manager,
-            settings.max_session_mb * MB,
-            settings.uploads_mb * MB,
-        )
+    def __init__(self, store: Any, limits: UploadLimits) -> None:
+        self.store, self.limits = store, limits
         self.refused: set[str] = set()
         self.shown: dict[str, set[str]] = {}
         self.past: dict[str, set[str]] = {}
-        self._lock, self._add = threading.Lock(), manager.add_file
+        self._lock, self._add = threading.Lock(), store.add_file
 
     def add_file(self, session_id: str, file: Any) -> None:
-        """As the manager's own, but with a 413 where it would be too much for the session or for
+        """As the store's own, but with a 413 where it would be too much for the session or for
         all.
         """
         with self._lock:
-            # No uploader shows them any more, but Streamlit keeps them as long as the session.
+            # No uploader shows them any more, but Streamlit stores them as long as the session.
             for old in self.past.pop(session_id, ()):
-                self.manager.remove_file(session_id, old)
-            held = {one: dict(files) for one, files in list(self.manager.file_storage.items())}
-            own = held.setdefault(session_id, {})
+                self.store.remove_file(session_id, old)
+            sizes = streamlit_private.stored_sizes(self.store)
+            own = sizes.setdefault(session_id, {})
             own.pop(file.file_id, None)
-            sizes = {
-                one: sum(len(record.data) for record in files.values())
-                for one, files in held.items()
-            }
-            mine, all_of_them = (
-                sizes[session_id] + len(file.data),
-                sum(sizes.values()) + len(file.data),
-            )
-            if mine > self.session or all_of_them > self.total or len(own) >= MAX_FILES:
+            session = sum(own.values()) + len(file.data)
+            total = sum(sum(files.values()) for files in sizes.values()) + len(file.data)
+            if (
+                session > self.limits.session
+                or total > self.limits.total
+                or len(own) >= self.limits.files
+            ):
                 self.refused.add(session_id)
-                raise HTTPException(
-                    413,
-                    f"A session may hold {self.session // MB} MB in {MAX_FILES:,} files: remove"
-                    " some first.",
-                )
+                raise HTTPException(413, self.limits.refusal)
             self._add(session_id, file)
+
+    def room(self, session_id: str) -> int:
+        """Bytes the session may still add; files that no uploader shows any more make room."""
+        with self._lock:
+            own = streamlit_private.stored_sizes(self.store).get(session_id, {})
+            past = self.past.get(session_id, set())
+            return self.limits.session - sum(size for file, size in own.items() if file not in past)
+
+    def refuse(self, session_id: str) -> None:
+        """A file of the session was refused before it came here; its page reports that."""
+        with self._lock:
+            self.refused.add(session_id)
 
     def showing(self, session_id: str, files: set[str]) -> None:
         """A run of the page has ended with these in its uploaders; what an earlier run showed and
@@ -79,82 +76,60 @@ class Bound:
             past = (self.past.get(session_id, set()) | self.shown.get(session_id, set())) - files
             self.past[session_id], self.shown[session_id] = past, files
 
-    def gone(self, session_id: str) -> None:
-        """A session has ended."""
+    def session_ended(self, session_id: str) -> None:
+        """Forget a session."""
         self.refused.discard(session_id)
         self.shown.pop(session_id, None)
         self.past.pop(session_id, None)
 
 
-def bind(manager: Any, settings: Settings) -> Bound:
-    """Bound what ``manager`` keeps, once."""
-    bound = getattr(manager, BOUND, None)
-    if bound is None:
-        bound, ended = Bound(manager, settings), manager.remove_session_files
-
-        @wraps(ended)
-        def remove(session_id: str) -> None:
-            bound.gone(session_id)
-            ended(session_id)
-
-        setattr(manager, BOUND, bound)
-        manager.add_file, manager.remove_session_files = bound.add_file, remove
-    return bound
+def bind(store: Any, limits: UploadLimits) -> Bound:
+    """Bound what ``store`` takes, once."""
+    return streamlit_private.bind(store, lambda: Bound(store, limits))
 
 
-def bind_this_server() -> None:
-    """Bound the uploads of the running server; where a switch is wrong, which every page says, by
-    the usual amounts. Without a server, as in tests, there is nothing to do.
+def server_bound() -> Bound | None:
+    """The bound of the running server; where a setting is wrong, which every page reports, by the
+    usual amounts. None without a server, as in tests.
     """
-    if runtime.exists():
-        bind(runtime.get_instance().uploaded_file_mgr, _settings())
+    store = streamlit_private.upload_store()
+    return None if store is None else bind(store, limits())
 
 
-def session_mb() -> int:
-    """Megabytes that one visit may hold."""
-    return _settings().max_session_mb
-
-
-def _settings() -> Settings:
+def limits() -> UploadLimits:
+    """Those of the operator; the usual ones where a setting is wrong."""
     try:
-        return services.settings()
+        return UploadLimits.of(services.settings())
     except ConfigError:
-        return Settings()
+        return UploadLimits.of(Settings())
 
 
-def seen(files: Sequence[Any] | None) -> None:
+def mark_in_use(files: Sequence[Any] | None) -> None:
     """These stand in an uploader of the page that is being drawn."""
-    st.session_state.setdefault(SEEN, set()).update(file.file_id for file in files or ())
+    state.UPLOADS_IN_USE.stored().update(file.file_id for file in files or ())
 
 
 @contextmanager
-def watched() -> Iterator[None]:
+def released_after_run() -> Iterator[None]:
     """Around the run of a page: afterwards what no uploader of it shows any more may make room for
     what comes next.
     """
-    st.session_state[SEEN] = set()
+    state.UPLOADS_IN_USE.set(set())
     try:
         yield
     finally:
-        bound, context = _bound(), get_script_run_ctx()
-        if bound is not None and context is not None:
-            bound.showing(context.session_id, set(st.session_state.get(SEEN, ())))
+        bound, session = server_bound(), streamlit_private.session_id()
+        if bound is not None and session is not None:
+            bound.showing(session, set(state.UPLOADS_IN_USE.get()))
 
 
-def _bound() -> Bound | None:
-    return (
-        getattr(runtime.get_instance().uploaded_file_mgr, BOUND, None) if runtime.exists() else None
-    )
-
-
-def say_refused() -> None:
-    """A sentence where files of this session were refused since the last run of the page."""
-    bound, context = _bound(), get_script_run_ctx()
-    if bound is not None and context is not None and context.session_id in bound.refused:
-        bound.refused.discard(context.session_id)
+def render_refusal() -> None:
+    """A warning where files of this session were refused since the last run of the page."""
+    bound, session = server_bound(), streamlit_private.session_id()
+    if bound is not None and session in bound.refused:
+        bound.refused.discard(session)
         st.warning(
-            f"One visit may upload {session_mb()} MB at a time, and all visits together share a"
-            " fixed amount. Remove some of the files above, or upload them in parts.",
+            bound.limits.refusal,
             title="Some files were not accepted: too much at once",
             icon=":material/stacks:",
         )

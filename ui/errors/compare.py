@@ -1,4 +1,4 @@
-"""Two networks on the same images: the difference with its interval, who is right where the other
+"""Two models on the same images: the difference with its interval, who is right where the other
 is wrong, and for whom.
 """
 
@@ -30,11 +30,11 @@ from ui.errors.data import Scope
 from ui.errors.images import ImageSource
 from ui.errors.query_params import key
 from ui.errors.text import (
-    METRIC_TITLES,
     SMALL_P,
     both_words,
     gap_span,
     gap_words,
+    heading,
     scale,
     slice_words,
     spans,
@@ -51,7 +51,7 @@ IN_SENTENCES = {
 
 
 def show(scope: Scope, image_source: ImageSource) -> None:
-    """All of it, for the network and the one it is compared with."""
+    """The whole comparison of the model and the one beside it."""
     if scope.other is None:
         st.info(
             f"Only one model has predictions on {plain(scope.title)} here. Run «python -m"
@@ -104,7 +104,7 @@ def words_table(found: Sequence[Paired]) -> pd.DataFrame:
         factor, test = scale(item.metric), item.mcnemar
         rows.append(
             {
-                "measure": METRIC_TITLES[item.metric].partition(" (")[0],
+                "measure": heading(item.metric).partition(" (")[0],
                 "n": item.difference.n,
                 "first": factor * item.first,
                 "second": factor * item.second,
@@ -186,7 +186,7 @@ def _duels(scope: Scope, image_source: ImageSource, metrics: Sequence[str]) -> N
                 "Right or wrong in",
                 classes,
                 index=classes.index(usual),
-                format_func=METRIC_TITLES.get,
+                format_func=heading,
                 key="errors-duel-metric",
                 on_change=link.first_page,
                 width=360,
@@ -241,7 +241,7 @@ def _wins(scope: Scope, metrics: Sequence[str]) -> None:
             "By",
             metrics,
             index=metrics.index(usual),
-            format_func=METRIC_TITLES.get,
+            format_func=heading,
             key="errors-wins-metric",
             width=400,
         )
@@ -286,7 +286,7 @@ def wins_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "first": factor * found["first"].to_numpy(),
             "second": factor * found["second"].to_numpy(),
             "difference": factor * found["difference"].to_numpy(),
-            "95 %": spans(found["low"], found["high"], factor, "+"),
+            "95 %": spans(metric, found["low"], found["high"], "+"),
             "p, corrected": found["p_holm"].to_numpy(),
             "so": [
                 verdict(f"the {side} is better" if side else "", small)

@@ -1,5 +1,5 @@
-"""What the Errors page reads: prediction tables, worked out once and kept for all sessions, and
-what one run of the page looks at.
+"""What the Errors page reads: prediction tables, computed once and cached for all sessions, and the
+scope of one run of the page.
 """
 
 from __future__ import annotations
@@ -23,21 +23,18 @@ from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.inference.model_zoo import list_weights
 from ui.common import services
 from ui.errors import query_params as link
+from ui.errors import state
 from ui.models import tables as measured
 
 MAX_TABLES, MAX_RESULTS = 4, 64
 WHOLE = ("space", "disputes")
 """Results about a whole table, whatever the filter and the chosen model."""
-OWN_TABLE, OWN_VERSION, ASKED = "errors-own-table", "errors-own-version", "errors-asked"
-"""Where a visitor's own set lies in the session with its version, and the last answers of networks
-that were asked anew.
-"""
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What one run of the page looks at. ``mask``: (N,) bool, images that the filter keeps.
-    ``version``: tells apart tables that are not the same, for caches. ``left_out``: networks whose
+    """What one run of the page shows. ``mask``: (N,) bool, images that the filter selects.
+    ``version``: distinguishes tables in caches. ``left_out``: models whose
     tables do not go with the first one's, and why.
     """
 
@@ -50,17 +47,17 @@ class Scope:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """(N,) bool: what the filter keeps, by the answers of the chosen network."""
+        """(N,) bool: what the filter selects, by the answers of the chosen model."""
         return self.filter.mask(self.table, self.weights)
 
     @property
     def title(self) -> str:
-        """Name of the set for people."""
+        """Name of the dataset for people."""
         return set_title(self.table.set)
 
     @property
     def own(self) -> bool:
-        """Whether this is the visitor's own set."""
+        """Whether this is the visitor's own dataset."""
         return self.table.set == link.OWN
 
     def space(self) -> ErrorSpace:
@@ -68,14 +65,14 @@ class Scope:
         return self.result("space", lambda: error_space(self.table))
 
     def result(self, name: str, work: Callable[[], Any], *settings: Any) -> Any:
-        """Result of ``work``, done once for this table, filter and ``settings``. Own sets are kept
-        in the session, others for all.
+        """Result of ``work``, computed once for this table, filter and ``settings``. Those of
+        own datasets are cached in the session, others for all.
         """
         chosen = () if name in WHOLE else (self.weights, *sorted(self.filter.query().items()))
         question = (self.version, name, chosen, settings)
         if not self.own:
             return _result(question, work)
-        cache = st.session_state.setdefault("errors-own-results", {})
+        cache = state.OWN_RESULTS.stored()
         if question not in cache:
             if len(cache) >= MAX_RESULTS:
                 cache.clear()
@@ -89,20 +86,20 @@ def _result(question: tuple[Any, ...], _work: Callable[[], Any]) -> Any:
 
 
 def set_title(name: str) -> str:
-    """A set's name for people."""
+    """A dataset's name for people."""
     return "Your own dataset" if name == link.OWN else TERMS[name].title if name in TERMS else name
 
 
 def sets() -> dict[str, list[str]]:
-    """Set to the networks with predictions on it; a visitor's own set first where there is one."""
+    """Dataset to the models with predictions on it; a visitor's own first where there is one."""
     found = tables.available(measured.REPORTS)
-    own = st.session_state.get(OWN_TABLE)
+    own = state.OWN_TABLE.get()
     return found if own is None else {link.OWN: list(own.weights), **found}
 
 
 @st.cache_data(max_entries=1, ttl=60, show_spinner=False)
 def titles() -> dict[str, str]:
-    """Networks' names for people by their weights, the default's first; empty where the manifest
+    """Models' names for people by their weights, the default's first; empty where the manifest
     cannot be read.
     """
     try:
@@ -119,7 +116,7 @@ def titles() -> dict[str, str]:
 
 
 def title(weights: str) -> str:
-    """A network's name for people."""
+    """A model's name for people."""
     return titles().get(weights, weights)
 
 
@@ -138,7 +135,7 @@ def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, st
     Raises ``DatasetError`` where the table of ``weights`` itself cannot be read.
     """
     if set_name == link.OWN:
-        return st.session_state[OWN_TABLE], st.session_state[OWN_VERSION], ()
+        return state.OWN_TABLE.get(), state.OWN_VERSION.get(), ()
     names = (weights, *(name for name in others if name != weights))
     stamp = tuple(
         _stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names
@@ -178,7 +175,7 @@ def _read(
 
 
 def means(scope: Scope, mask: np.ndarray | None = None) -> dict[str, float]:
-    """Mean of each metric over the images in ``mask`` (N,) bool, default those the filter keeps;
+    """Mean of each metric over the images in ``mask`` (N,) bool, default those the filter selects;
     NaN where none count.
     """
     values = scope.table.values[scope.weights]

@@ -1,4 +1,4 @@
-"""One image: what its label says, what every network answered, how sure it was, and where it went
+"""One image: its labels, what every model answered, how sure it was, and where it went
 wrong in the same way.
 """
 
@@ -22,10 +22,10 @@ from agegender_core.vision.image_io import load_image
 from ui.common import charts, messages, services
 from ui.common.charts import CONFIG
 from ui.common.messages import plain
-from ui.errors import data
+from ui.errors import data, state
 from ui.errors import gallery as errors_gallery
 from ui.errors import query_params as link
-from ui.errors.data import ASKED, Scope
+from ui.errors.data import Scope
 from ui.errors.images import ImageSource, one
 from ui.errors.text import condition, label_words
 
@@ -55,7 +55,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     content = one(scope, image_source, row)
     left, right = st.columns([2, 5], gap="medium")
     with left, st.container(key="errors-picture"):
-        _picture(scope, image_source, row, content)
+        _image(scope, image_source, row, content)
     with right:
         _answer(scope, row)
         _explorer(scope, image_source, row)
@@ -104,7 +104,7 @@ def _walk(scope: Scope, row: int) -> None:
         st.caption(f"{place + 1:,} of {len(rows):,}")
 
 
-def _picture(scope: Scope, image_source: ImageSource, row: int, content: bytes | None) -> None:
+def _image(scope: Scope, image_source: ImageSource, row: int, content: bytes | None) -> None:
     file = str(scope.table.labels["file"].iloc[row])
     if content is not None:
         try:
@@ -165,11 +165,11 @@ def answer_words(answers: pd.Series) -> str:
 
 
 def _held(outside: float) -> str:
-    """Whether an interval holds the label, in words; empty where that is not known."""
+    """Whether an interval contains the label, in words; empty where that is not known."""
     if pd.isna(outside):
         return ""
     if outside == 0:
-        return " holds the label"
+        return " contains the label"
     return (
         f" misses the label by {outside:.0f} years" if outside >= 1.5 else " just misses the label"
     )
@@ -198,7 +198,7 @@ def _span(labels: pd.Series, answers: pd.Series) -> str:
 
 
 def _explorer(scope: Scope, image_source: ImageSource, row: int) -> None:
-    """The way to the Attention page, for sets it knows."""
+    """The way to the Attention page, for datasets it knows."""
     if scope.table.set not in TEST_SPLITS:
         return
     place = image_source.row(str(scope.table.labels["file"].iloc[row]))
@@ -244,16 +244,16 @@ def networks(scope: Scope, row: int) -> pd.DataFrame:
 
 
 def _distribution(scope: Scope, row: int, content: bytes | None, image_source: ImageSource) -> None:
-    """The whole age distribution: reports do not keep it, so the network is asked anew, where image
-    and network are here.
+    """The whole age distribution: reports do not contain it, so the model runs again, where image
+    and model are here.
     """
     if content is None:
         st.caption(
-            "The age distribution needs the image: reports keep the answer and its interval only."
+            "The age distribution needs the image: reports have the answer and its interval only."
         )
         return
     file = str(scope.table.labels["file"].iloc[row])
-    asked = st.session_state.setdefault(ASKED, {})  # table, file and weights to an age estimate
+    asked = state.ASKED.stored()
     if (scope.version, file, scope.weights) not in asked:
         if not st.button(
             "Run the model for its age distribution", icon=":material/bar_chart:", key="errors-ask"
@@ -305,9 +305,9 @@ def labelled_years(labels: pd.Series) -> tuple[float, float] | None:
 
 
 def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
-    """The age estimate of the chosen network for the face the set marks, or the largest found."""
+    """The age estimate of the chosen model for the face the dataset marks, or the largest one."""
     faces = None
-    # FG-NET's are photographs, in which faces are looked for.
+    # FG-NET's are photographs, in which faces are detected.
     if place is not None and scope.table.set != "fgnet":
         record, _ = read_row(scope.table.set, place)
         faces = (chip_face(load_image(content), record),)
@@ -318,7 +318,7 @@ def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
 def _conditions(scope: Scope, row: int) -> None:
     if not scope.table.measured:
         return
-    held = [
+    found = [
         condition(name)
         for name in scope.table.conditions.columns
         if scope.table.conditions[name].iloc[row]
@@ -332,5 +332,5 @@ def _conditions(scope: Scope, row: int) -> None:
     )
     turned = "" if pd.isna(measures["yaw"]) else f", turned by {abs(measures['yaw']):.0f}°"
     st.caption(
-        plain(f"Conditions: {', '.join(held) or 'none of those we measure'} ({numbers}{turned}).")
+        plain(f"Conditions: {', '.join(found) or 'none of those we measure'} ({numbers}{turned}).")
     )

@@ -21,9 +21,9 @@ from agegender_core.analysis.filters import Filter
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.analysis.slices import slice_table
 from agegender_core.errors import AgeGenderError, ConfigError
-from agegender_core.evaluation.metrics import YEARS
 from agegender_core.evaluation.statistics import group_means, sums
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.common.charts import with_en_dash
 from ui.common.messages import plain
 from ui.errors import duplicates
@@ -34,9 +34,9 @@ from ui.errors.text import amount, condition, slice_words
 
 LOG = logging.getLogger(__name__)
 CHILD = 10
-"""Years: bands that end below this hold children."""
+"""Years: bands that end below this are of children."""
 START = {"view": "gallery", "page": 1, "pick": None, "sample": None}
-"""Where the page stands when nothing was asked yet."""
+"""The page's settings at the start."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,10 @@ def worst_off(scope: Scope) -> Door | None:
     found = found[(found["mark"] == "worse") & found["condition"].isna()]
     if not len(found):
         return None
-    harm = found["difference_low"] if metric in YEARS else -found["difference_high"]
+    in_years = METRIC_FORMATS[metric].unit == "years"
+    harm = found["difference_low"] if in_years else -found["difference_high"]
     row = found.loc[harm.idxmax()]
-    if metric in YEARS:
+    if in_years:
         times = row["value"] / row["rest"]
         number, tail = (
             f"{times:.1f} × the error",
@@ -281,10 +282,9 @@ def paper_guesses(scope: Scope) -> Door | None:
         return None
     sure = found[found["mark"] == "worse"]
     names = ", ".join(condition(name) for name in found["condition"])
-    gap = found.loc[(found["within"] if metric in YEARS else -found["within"]).idxmax()]
-    size = (
-        f"{gap['within']:+.1f} years" if metric in YEARS else f"{100 * gap['within']:+.0f} points"
-    )
+    in_years = METRIC_FORMATS[metric].unit == "years"
+    gap = found.loc[(found["within"] if in_years else -found["within"]).idxmax()]
+    size = f"{gap['within']:+.1f} years" if in_years else f"{100 * gap['within']:+.0f} points"
     sure_words = "" if gap["mark"] == "worse" else ", which may be chance"
     words = (
         f"of the conditions the paper blames ({names}) surely make age errors larger at the same"

@@ -46,7 +46,7 @@ def _read(reports: str, set_name: str, stamp: int) -> pd.DataFrame | None:
 
 
 def read(set_name: str) -> pd.DataFrame | None:
-    """Pairs of a dataset with different labels; None where nobody has searched it."""
+    """Pairs of a dataset with different labels; None where it was not searched."""
     path = twins_path(tables.REPORTS, set_name)
     return _read(str(tables.REPORTS), set_name, path.stat().st_mtime_ns if path.is_file() else 0)
 

@@ -22,7 +22,7 @@ from ui.errors import selection as errors_pick
 from ui.errors.data import Scope, means
 from ui.errors.images import ImageSource
 from ui.errors.slices import metrics_of, words_table
-from ui.errors.text import LABELS_ARE, METRIC_TITLES, amount, filter_words
+from ui.errors.text import LABELS_ARE, amount, filter_words, heading
 
 ANSWERED = (
     "age_pred",
@@ -36,7 +36,7 @@ ANSWERED = (
     "gender_probability",
     "race_pred",
 )
-"""What of each network's answers goes out."""
+"""Columns of each model's answers that are exported."""
 ROWS = 40
 """Slices in the one-page report."""
 STYLE = """
@@ -123,7 +123,7 @@ def selection_words(scope: Scope) -> list[str]:
 
 
 def table_of(scope: Scope, rows: np.ndarray) -> pd.DataFrame:
-    """Labels, conditions, measures and each network's answers of ``rows``; columns of answers are
+    """Labels, conditions, measures and each model's answers of ``rows``; columns of answers are
     named «column weights».
     """
     parts = [scope.table.labels.drop(columns=["age_lo", "age_hi"])]
@@ -151,7 +151,7 @@ def report(scope: Scope) -> str:
     words = "; ".join(filter_words(scope.filter)) or "all images"
     rows = [
         {
-            "measure": METRIC_TITLES[name],
+            "measure": heading(name),
             "these images": amount(name, found[name]),
             "the whole dataset": amount(name, whole[name]),
         }
@@ -182,7 +182,7 @@ def _slices(scope: Scope) -> list[str]:
         if name in metrics_of(scope)
     ]:
         worst = worst_slices(scope.table, scope.weights, metric, mask=scope.mask)
-        parts.append(f"<h2>{escape(METRIC_TITLES[metric])}</h2>")
+        parts.append(f"<h2>{escape(heading(metric))}</h2>")
         if len(worst):
             parts.append(
                 "<p>Surely worse than the rest, of "
@@ -204,7 +204,7 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def _figures(scope: Scope) -> list[str]:
-    """All plots that this set and network have; the drawing library is put in once."""
+    """All plots that this dataset and model have; the drawing library is included once."""
     parts = ["<h2>Plots</h2>"]
     first = True
     for name, draw in errors_plots.PLOTS.items():

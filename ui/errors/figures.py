@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 
 from agegender_core.analysis.plot_data import Binned, Confusion, Density, Reliability
 from agegender_core.evaluation.statistics import Means
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.common.charts import with_en_dash
 from ui.errors.selection import pick
-from ui.errors.text import scale, slice_words
+from ui.errors.text import slice_words
 from ui.models.tables import AIM
 
 FIRST, SECOND = "#3C8C94", "#C0691C"
@@ -230,7 +231,7 @@ def gender(rows: pd.DataFrame) -> go.Figure:
 
 
 def reliable(found: Reliability) -> go.Figure:
-    """How often the gender is as labelled, by how sure the network was."""
+    """How often the gender is as labelled, by how sure the model was."""
     place = np.searchsorted(found.edges, found.confidence, side="left")
     low, high = (
         found.edges[np.maximum(place - 1, 0)],
@@ -294,7 +295,7 @@ def covered(rows: pd.DataFrame) -> go.Figure:
 
 
 def score(curves: dict[str, pd.DataFrame]) -> go.Figure:
-    """Cumulative score CS@k, a line a network; the first one's points are marks."""
+    """Cumulative score CS@k, a line for each model; the first one's points are marks."""
     figure = go.Figure()
     for place, (name, rows) in enumerate(curves.items()):
         marks = [pick("beyond", float(years)) for years in rows["k"]] if place == 0 else None
@@ -328,7 +329,7 @@ def slices(found: pd.DataFrame, metric: str, whole: float) -> go.Figure:
     all images, as a line. Dots that are surely different are filled; ``customdata`` holds the row's
     index.
     """
-    factor, unit = scale(metric), "years" if scale(metric) == 1 else "%"
+    factor, unit = METRIC_FORMATS[metric].factor, METRIC_FORMATS[metric].unit
     names = [f"{slice_words(row)} ({row['n']:,})" for _, row in found.iterrows()]
     value = factor * found["value"].to_numpy(float)
     low, high = (factor * found[name].to_numpy(float) for name in ("low", "high"))
@@ -428,7 +429,7 @@ def _targets(
     hover: str,
     size: int,
 ) -> None:
-    """What can be pointed at over a heatmap, which itself tells nothing of a choice."""
+    """Points over a heatmap that can be selected, as the heatmap itself reports no selection."""
     figure.add_scatter(
         x=x,
         y=y,

@@ -72,7 +72,7 @@ def show(table: ErrorTable) -> Filter:
 def _labels(table: ErrorTable) -> None:
     for column, dimension in zip(st.columns(3), ("age", "gender", "race"), strict=True):
         options = labels_of(table, dimension)
-        _keep(dimension, options)
+        _drop_unavailable(dimension, options)
         with column:
             if options:
                 st.multiselect(
@@ -96,8 +96,8 @@ def _labels(table: ErrorTable) -> None:
 def _answers(table: ErrorTable) -> None:
     for column, task in zip(st.columns(3), ("age", "gender", "race"), strict=True):
         name = f"{task}_is"
-        if st.session_state.get(key(name)) not in ("", *VERDICTS):
-            link_put(name, "")
+        if link.ADDRESS.field(name) not in ("", *VERDICTS):
+            link.put(name, "")
         column.selectbox(
             f"{task.capitalize()} is",
             ["", *VERDICTS],
@@ -124,7 +124,7 @@ def _conditions(table: ErrorTable) -> None:
     for column, name, label in zip(
         st.columns(2), ("having", "lacking"), ("Image is", "Image is not"), strict=True
     ):
-        _keep(name, options)
+        _drop_unavailable(name, options)
         column.multiselect(
             label,
             options,
@@ -136,13 +136,8 @@ def _conditions(table: ErrorTable) -> None:
         )
 
 
-def _keep(name: str, options: list[str]) -> None:
+def _drop_unavailable(name: str, options: list[str]) -> None:
     """Choices that this dataset does not have are dropped, or the widget would refuse them."""
-    chosen = st.session_state.get(key(name)) or []
+    chosen = link.ADDRESS.field(name) or []
     if any(value not in options for value in chosen):
-        link_put(name, [value for value in chosen if value in options])
-
-
-def link_put(name: str, value: object) -> None:
-    """Set a field of the filter before its widget is drawn."""
-    st.session_state[key(name)] = value
+        link.put(name, [value for value in chosen if value in options])

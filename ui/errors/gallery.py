@@ -14,7 +14,9 @@ from agegender_core.analysis.filters import SORTS, order, page
 from agegender_core.analysis.label_issues import disputed_tasks
 from ui.common.messages import plain
 from ui.common.pager import pager
+from ui.common.state import Slot
 from ui.errors import query_params as link
+from ui.errors import state
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource, placeholder, tiles
 from ui.errors.query_params import key
@@ -23,14 +25,12 @@ from ui.errors.text import tile_words
 TileWords = Callable[[int], tuple[str, str]]
 """Row of the table to the two lines under its image."""
 UNDER = "the label → the answer, and by how much it is off"
-WALK = "errors-walk"
-"""Where the rows of the visible gallery are kept: the detail goes from one to the next."""
 
 CSS = Path(__file__).with_name("gallery.css")
 
 
 def sort_options(scope: Scope) -> list[str]:
-    """Orders that can be had: those of two networks need a second one."""
+    """Orders on offer: those of two models need a second one."""
     return [name for name, sort in SORTS.items() if scope.other is not None or not sort.two]
 
 
@@ -71,7 +71,7 @@ def show(
     """A page of the images ``rows`` (M,), in that order. ``name`` tells galleries on one page
     apart; ``words`` are the two lines under a image, explained by ``under``.
     """
-    st.session_state[WALK] = rows
+    state.WALK.set(rows)
     if not len(rows):
         st.info(
             "Remove a filter, or choose other labels.",
@@ -92,8 +92,8 @@ def show(
         key=f"errors-pages-{name}",
     ):
         if pages > 1:
-            turner = f"errors-pager-{name}-{pages}-{st.session_state.get(link.TURN, 0)}"
-            pager(pages, turner, default=link.get("page"), on_change=_turn, args=(turner,))
+            turner = state.pager(name, pages)
+            pager(pages, turner.key, default=link.get("page"), on_change=_turn, args=(turner,))
         st.segmented_control(
             "Tiles on a page",
             link.SIZES,
@@ -119,8 +119,8 @@ def _badge_words(scope: Scope, shown: Sequence[int]) -> str:
     )
 
 
-def _turn(turner: str) -> None:
-    link.put("page", st.session_state[turner])
+def _turn(turner: Slot[int]) -> None:
+    link.put("page", turner.get())
 
 
 def tile_row(
@@ -174,7 +174,7 @@ def neighbours(scope: Scope, row: int) -> tuple[int, np.ndarray]:
     """Where ``row`` stands in the gallery it was opened from, and the rows of that gallery; -1
     where it is not among them.
     """
-    rows = st.session_state.get(WALK, np.empty(0, int))
+    rows = state.WALK.get()
     rows = rows[rows < len(scope.table)]
     place = np.flatnonzero(rows == row)
     return int(place[0]) if len(place) else -1, rows

@@ -14,7 +14,7 @@ from ui.errors import query_params as link
 from ui.errors import slices
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource
-from ui.errors.text import METRIC_TITLES, NUMBER, SMALL_P, condition, scale, spans, verdict
+from ui.errors.text import SMALL_P, condition, heading, number_format, scale, spans, verdict
 
 GUESSED = {
     "blurred": "Fig. 24, 25, 26",
@@ -45,7 +45,7 @@ def view(scope: Scope, image_source: ImageSource) -> None:
     metric = st.selectbox(
         "Measure",
         options,
-        format_func=METRIC_TITLES.get,
+        format_func=heading,
         key=link.key("metric"),
         persist_state="session",
         width=400,
@@ -110,9 +110,9 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "n": found["n"].to_numpy(),
             "value": factor * found["value"].to_numpy(),
             "others": factor * found["rest"].to_numpy(),
-            "difference": spans(found["low"], found["high"], factor, "+"),
+            "difference": spans(metric, found["low"], found["high"], "+"),
             "at the same age": factor * found["within"].to_numpy(),
-            "95 % of that": spans(found["within_low"], found["within_high"], factor, "+"),
+            "95 % of that": spans(metric, found["within_low"], found["within_high"], "+"),
             "p, corrected": found["p_holm"].to_numpy(),
             "so": [
                 _so(mark, p, small)
@@ -131,16 +131,16 @@ def _so(mark: str, p: float, small: bool) -> str:
 
 def _columns(metric: str) -> dict[str, object]:
     number = st.column_config.NumberColumn
-    form = NUMBER[scale(metric) == 1]
+    form = number_format(metric)
     rules = "; ".join(f"{item.title}: {item.rule}" for item in CONDITIONS.values())
     return {
         "condition": st.column_config.TextColumn(width=200, help=rules),
         "n": number(format="localized", help=f"Under {SMALL}: small"),
-        "value": number(format=form, help=METRIC_TITLES[metric]),
+        "value": number(format=form, help=heading(metric)),
         "others": number(format=form, help="All images free of the condition"),
         "difference": st.column_config.TextColumn(help="From the others, 95 % interval"),
         "at the same age": number(
-            format="%+" + form[1:],
+            format=number_format(metric, "+"),
             help="Mean difference from images of the same age band free of the condition",
         ),
         "p, corrected": number(format=SMALL_P),

@@ -1,4 +1,4 @@
-"""Other places for a set's images: a folder in an official layout, a Parquet table, or
+"""Other sources of a dataset's images: a folder in an official layout, a Parquet table, or
 ``hub:owner/name``.
 
 Whoever runs the app names them in ``AGEGENDER_PICTURES``: «utkface=SOURCE;fairface=SOURCE». A
@@ -21,6 +21,7 @@ from agegender_core.datasets.readers.base import FolderPictures
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.settings import path_setting
 from ui.common.messages import plain
+from ui.errors import state
 from ui.errors.data import set_title
 from ui.errors.images import ImageSource, NoImages, local
 
@@ -34,8 +35,8 @@ MAX_SOURCE = 1000
 
 @dataclass(frozen=True, eq=False)
 class LayoutImages:
-    """Images of a set in another layout. ``places``: endings of file names to records, None where
-    two files share one. ``own``: the set's own table, if it is here.
+    """Images of a dataset in another layout. ``places``: endings of file names to records, None
+    where two files share one. ``own``: the dataset's own table, if it is here.
     """
 
     loaded: LoadedSet
@@ -76,7 +77,7 @@ class LayoutImages:
         return path.is_relative_to(root) and path.is_file()
 
     def row(self, file: str) -> int | None:
-        """Row in the set's own table, which is what the explorer opens."""
+        """Row in the dataset's own table, which the explorer opens."""
         return self.own.row(file)
 
 
@@ -91,8 +92,8 @@ def named() -> dict[str, str]:
 
 
 def may_type() -> bool:
-    """Whether visitors may name folders of the machine that runs the app: the operator says so,
-    nobody else.
+    """Whether visitors may name folders of the machine that runs the app: by the operator's setting
+    alone.
     """
     return ANY in [part.strip() for part in (path_setting("pictures") or "").split(";")]
 
@@ -122,7 +123,7 @@ def _loaded(source: str) -> tuple[LoadedSet, dict[str, FaceRecord | None]]:
 
 @st.cache_data(max_entries=8, ttl=RETRY, show_spinner=False)
 def _problem(source: str) -> str:
-    """Why ``source`` cannot be read, or nothing: a hub out of reach is not asked again at every
+    """Why ``source`` cannot be read, or nothing: a hub out of reach is not queried again at every
     press of a button.
     """
     try:
@@ -151,8 +152,8 @@ def _count(set_name: str, source: str, _found: LayoutImages, _files: Sequence[st
 
 def choose(set_name: str, files: Sequence[str]) -> ImageSource:
     """Where the images ``files`` of ``set_name`` come from, with its choice in the toolbar."""
-    own, typed = local(set_name), st.session_state.setdefault("errors-typed-sources", {})
-    typed = typed if may_type() else {}
+    own = local(set_name)
+    typed = state.TYPED_SOURCES.stored() if may_type() else {}
     source = typed.get(set_name) or named().get(set_name)
     found, problem, where = (
         own,
@@ -190,8 +191,7 @@ def _other(
             f"; its files have names such as «{loaded.records[0].file}»" if loaded.records else ""
         )
         raise DatasetError(
-            f"{source} holds none of the images of {set_title(set_name)}, such as"
-            f" «{files[0]}»{like}"
+            f"{source} has none of the images of {set_title(set_name)}, such as «{files[0]}»{like}"
         )
     return found, f"come from another source: {known:,} of {len(files):,} are there"
 
@@ -205,10 +205,11 @@ def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None
         help=f"Images {where}.",
     ):
         st.caption(f"Images {plain(where)}.")
-        st.session_state.setdefault(f"errors-source-{set_name}", typed.get(set_name, ""))
+        field = state.source_input(set_name)
+        field.set_default(typed.get(set_name, ""))
         st.text_input(
             f"Folder or table of {set_title(set_name)}, or hub:owner/name",
-            key=f"errors-source-{set_name}",
+            key=field.key,
             on_change=_typed,
             max_chars=MAX_SOURCE,
             args=(set_name,),
@@ -227,10 +228,7 @@ def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None
 
 def _typed(set_name: str) -> None:
     """A source was typed, or taken away."""
-    sources, text = (
-        st.session_state["errors-typed-sources"],
-        st.session_state[f"errors-source-{set_name}"].strip(),
-    )
+    sources, text = state.TYPED_SOURCES.stored(), state.source_input(set_name).get().strip()
     if text:
         sources[set_name] = text
     else:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,21 +20,21 @@ from agegender_core.datasets.parquet_store import set_path
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError, InvalidImageError
 from agegender_core.vision.image_io import load_image
+from ui.errors import state
 from ui.errors.data import Scope
 
 SIDE = 112
 """Longest side of a tile's image in pixels."""
 LIGHT = 6_000
 """Encoded images of at most so many bytes are shown as they are."""
-KEPT = 800
-"""Small images kept in a session, a few kilobytes each; those seen longest ago make room."""
+MAX_THUMBNAILS = 800
+"""Small images cached in a session, a few kilobytes each; those shown longest ago make room."""
 SHOWABLE = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
-THUMBNAILS = "errors-thumbnails"
 
 
 class ImageSource(Protocol):
-    """A source of images. ``name`` tells sources apart in caches; ``missing`` says why there is
-    none and how to get them, or is empty.
+    """A source of images. ``name`` distinguishes sources in caches; ``missing``: why there are none
+    and how to get them, or empty.
     """
 
     name: str
@@ -49,13 +48,13 @@ class ImageSource(Protocol):
         ...
 
     def row(self, file: str) -> int | None:
-        """Row of ``file`` in the set's own table, or None where it has none."""
+        """Row of ``file`` in the dataset's own table, or None where it has none."""
         ...
 
 
 @dataclass(frozen=True)
 class NoImages:
-    """No source: ``missing`` says how to get one."""
+    """No source; ``missing``: how to get one."""
 
     missing: str
     name: str = "none"
@@ -71,7 +70,7 @@ class NoImages:
 
 @dataclass(frozen=True, eq=False)
 class TableImages:
-    """A set's local Parquet file. ``rows``: file to row, by split; ``test``: which split the
+    """A dataset's local Parquet file. ``rows``: file to row, by split; ``test``: which split the
     predictions are about.
     """
 
@@ -82,7 +81,7 @@ class TableImages:
     missing: str = ""
 
     def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
-        """Only the row groups that hold one of ``files`` are read, one at a time."""
+        """Only the row groups that contain one of ``files`` are read, one at a time."""
         rows = self.rows.get(split or self.test, {})
         wanted = {rows[file]: file for file in files if file in rows}
         if not wanted:
@@ -102,7 +101,7 @@ class TableImages:
 
 
 def local(set_name: str) -> ImageSource:
-    """The set's own Parquet where it is, else what to do."""
+    """The dataset's own Parquet where it is here, else what to do."""
     try:
         path = set_path(set_name)
     except DatasetError:
@@ -146,32 +145,30 @@ def thumbnails(
     """Data addresses of small images, None where there is none. ``split``: as of
     ``Images.read``.
     """
-    kept: OrderedDict[tuple[str, str | None, str], str] = st.session_state.setdefault(
-        THUMBNAILS, OrderedDict()
-    )
+    cache = state.THUMBNAILS.stored()
     places = [(image_source.name, split, file) for file in files]
     try:
         for file, content in image_source.read(
-            [place[2] for place in places if place not in kept], split
+            [place[2] for place in places if place not in cache], split
         ).items():
             if (address := small(content)) is not None:
-                kept[image_source.name, split, file] = address
+                cache[image_source.name, split, file] = address
     except AgeGenderError:
-        pass  # tiles say that there is no image; the numbers do not hang on it
-    found = [kept.get(place) for place in places]
+        pass  # tiles show that there is no image; the numbers do not depend on it
+    found = [cache.get(place) for place in places]
     for place in places:
-        if place in kept:
-            kept.move_to_end(place)
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
+        if place in cache:
+            cache.move_to_end(place)
+    while len(cache) > MAX_THUMBNAILS:
+        cache.popitem(last=False)
     return found
 
 
 def forget(image_source: ImageSource) -> None:
-    """Drop what was kept of a source that is gone."""
-    kept = st.session_state.get(THUMBNAILS, {})
-    for place in [place for place in kept if place[0] == image_source.name]:
-        del kept[place]
+    """Drop what is cached of a source that is gone."""
+    cache = state.THUMBNAILS.get()
+    for place in [place for place in cache if place[0] == image_source.name]:
+        del cache[place]
 
 
 def small(content: bytes) -> str | None:
@@ -216,7 +213,7 @@ def one(scope: Scope, image_source: ImageSource, row: int) -> bytes | None:
 
 @cache
 def placeholder() -> str:
-    """What stands where an image is missing: a grey square that says so, on any background."""
+    """Stands for a missing image: a grey square with words, readable on any background."""
     image = Image.new("LA", (SIDE, SIDE), (128, 40))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=(128, 160))

@@ -33,7 +33,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
 
 
 def tasks_of(scope: Scope) -> list[str]:
-    """Tasks that the set labels and at least two networks answer."""
+    """Tasks that the dataset labels and at least two models answer."""
     tasks = []
     for task in TASKS:
         right = "error" if task == "age" else f"{task}_right"
@@ -132,7 +132,7 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
 def _words(
     scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame
 ) -> Callable[[int], tuple[str, str]]:
-    """What stands under a suspect: its label against the middle or the commonest of the
+    """What stands under a suspicious label: that label against the middle or the commonest of the
     contradicting answers, and how many they are.
     """
     agree = dict(zip(found["row"], found["agree"], strict=True))

@@ -1,5 +1,5 @@
-"""«Your own set»: labelled images of the visitor, run through a network with a bar that can be
-stopped. Nothing touches the disk.
+"""«Your own dataset»: labelled images of the visitor, answered by a model, with a progress bar and
+a way to stop. Nothing touches the disk.
 """
 
 from __future__ import annotations
@@ -15,33 +15,25 @@ from agegender_core.analysis.user_upload import HOW, MAX_PICTURES, read_own
 from agegender_core.errors import AgeGenderError, DatasetError
 from ui.common import messages, services, uploads
 from ui.common.messages import plain
-from ui.errors import images
+from ui.common.state import count_up
+from ui.errors import images, state
 from ui.errors import query_params as link
-from ui.errors.data import ASKED, OWN_TABLE, OWN_VERSION, title
+from ui.errors.data import title
 
-SET, JOB, GIVEN, PROBLEM, NOTE = (
-    "errors-own-set",
-    "errors-own-job",
-    "errors-own-files",
-    "errors-own-problem",
-    "errors-own-note",
-)
-TURN = "errors-own-turn"
-"""How often a set was forgotten."""
 SHOWN = 500
 """Bad rows that are sent to the browser."""
 
 
 @dataclass(frozen=True)
 class UploadedImages:
-    """The uploads behind a visitor's own set."""
+    """The uploads behind a visitor's own dataset."""
 
     own: OwnSet
     missing: str = ""
 
     @property
     def name(self) -> str:
-        """That of the set: images of one that was forgotten are not taken for those of the next."""
+        """That of the dataset: images of a removed one are not confused with those of the next."""
         return self.own.name
 
     def read(self, files: Sequence[str], split: str | None = None) -> dict[str, bytes]:
@@ -54,19 +46,19 @@ class UploadedImages:
 
 
 def image_source() -> UploadedImages:
-    """Images of the set in the session."""
-    return UploadedImages(st.session_state[SET])
+    """Images of the dataset in the session."""
+    return UploadedImages(state.OWN_SET.get())
 
 
 def show() -> None:
     """Upload, check, run."""
     st.markdown(
         f"Upload up to {MAX_PICTURES:,} labelled images as a zip or a folder,"
-        f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.session_mb()} MB in all:"
-        f" {plain(HOW)}. They are read in memory, answered by the model you choose, and removed"
-        " when you close the page; nothing is written to disk."
+        f" {st.get_option('server.maxUploadSize')} MB a file and {uploads.limits().session_mb} MB"
+        f" in all: {plain(HOW)}. They are read in memory, answered by the model you choose, and"
+        " removed when you close the page; nothing is written to disk."
     )
-    turn = st.session_state.get(TURN, 0)
+    turn = state.OWN_TURN.get()
     how = st.segmented_control(
         "Upload as",
         ("Zip or files", "Folder"),
@@ -84,51 +76,50 @@ def show() -> None:
             accept_multiple_files=True,
             key=f"errors-own-upload-{turn}",
         )
-    uploads.seen(files)
-    uploads.say_refused()
-    # A run takes the place of all that stood here, instead of standing above its pale remains.
+    uploads.mark_in_use(files)
+    uploads.render_refusal()
+    # A run replaces what was here, instead of standing above its pale remains.
     with st.empty().container():
-        if st.session_state.get(JOB) is not None:
+        if state.OWN_JOB.get() is not None:
             _run()
         else:
             _take(files or [])
-            _given()
+            _current()
 
 
-def _given() -> None:
-    """What is known of the set, and what can be done with it."""
-    if problem := st.session_state.get(PROBLEM):
+def _current() -> None:
+    """The dataset's state, and what can be done with it."""
+    if problem := state.OWN_PROBLEM.get():
         st.error(
             plain(problem), title="This dataset cannot be used", icon=":material/broken_image:"
         )
-    if note := st.session_state.pop(NOTE, None):
+    if note := state.OWN_NOTE.pop():
         st.info(plain(note), icon=":material/stop:")
-    own: OwnSet | None = st.session_state.get(SET)
+    own = state.OWN_SET.get()
     if own is not None:
         _checked(own)
 
 
 def _take(files: Sequence[object]) -> None:
-    """Read what was uploaded, once. An empty uploader leaves the set as it is: its images are in
-    the session.
+    """Read what was uploaded, once. An empty uploader leaves the dataset as it is: its images are
+    in the session.
     """
-    given = tuple(file.file_id for file in files)
-    if not given or given == st.session_state.get(GIVEN):
+    ids = tuple(file.file_id for file in files)
+    if not ids or ids == state.OWN_FILES.get():
         return
-    st.session_state[GIVEN] = given
+    state.OWN_FILES.set(ids)
     _forget()
     try:
         with st.spinner("Checking …"):
-            st.session_state[SET] = read_own((file.name, file.getvalue()) for file in files)
+            state.OWN_SET.set(read_own((file.name, file.getvalue()) for file in files))
     except DatasetError as error:
-        st.session_state[PROBLEM] = str(error)
+        state.OWN_PROBLEM.set(str(error))
 
 
 def _forget() -> None:
-    if SET in st.session_state:
+    if state.OWN_SET.is_set():
         images.forget(image_source())
-    for name in (SET, JOB, PROBLEM, NOTE, OWN_TABLE, OWN_VERSION, ASKED, "errors-own-results"):
-        st.session_state.pop(name, None)
+    state.forget_own_dataset()
 
 
 def _checked(own: OwnSet) -> None:
@@ -184,54 +175,53 @@ def _checked(own: OwnSet) -> None:
 
 
 def _start(weights: str) -> None:
-    st.session_state[JOB] = Job(st.session_state[SET], weights)
+    state.OWN_JOB.set(Job(state.OWN_SET.get(), weights))
 
 
 def _stop() -> None:
     """Cancel: what is done stays where it can."""
-    job: Job | None = st.session_state.pop(JOB, None)
+    job = state.OWN_JOB.pop()
     if job is None:
         return
     done, total = job.done, job.total
-    kept = _keep(job)
-    st.session_state[NOTE] = f"Stopped after {done:,} of {total:,} images. " + (
-        "The gallery has these." if kept else f"No answer of {title(job.weights)} was kept."
-    )
+    saved = _save_answers(job)
+    outcome = "The gallery has these." if saved else f"No answer of {title(job.weights)} was saved."
+    state.OWN_NOTE.set(f"Stopped after {done:,} of {total:,} images. {outcome}")
 
 
-def _keep(job: Job) -> bool:
-    """Whether the set has the job's answers now."""
-    kept = job.finish()
-    if kept:
-        st.session_state[OWN_TABLE] = job.own.table()
-        st.session_state[OWN_VERSION] = f"{job.own.name}-{len(job.own.predictions)}"
-        st.session_state.pop("errors-own-results", None)
-    return kept
+def _save_answers(job: Job) -> bool:
+    """Add the job's answers to the dataset; whether there were any."""
+    saved = job.finish()
+    if saved:
+        state.OWN_TABLE.set(job.own.table())
+        state.OWN_VERSION.set(f"{job.own.name}-{len(job.own.predictions)}")
+        state.OWN_RESULTS.clear()
+    return saved
 
 
 def _open() -> None:
     link.set_filter(link.Filter())
     link.other_set()
     link.put("set", link.OWN)
-    link.put("weights", next(iter(st.session_state[SET].predictions)))
+    link.put("weights", next(iter(state.OWN_SET.get().predictions)))
     link.put("view", "gallery")
 
 
 def _leave() -> None:
-    """Forget the set and what was uploaded: an uploader of a new key has lost its files."""
+    """Forget the dataset and the uploads: an uploader of a new key has lost its files."""
     _forget()
-    st.session_state.pop(GIVEN, None)
-    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
+    state.OWN_FILES.clear()
+    count_up(state.OWN_TURN)
     if link.get("set") == link.OWN:
         link.put("set", None)
         link.other_set()
 
 
 def _run() -> None:
-    """Go through the images. Each step looks for a press on the button, and a run that was
-    interrupted is gone on with.
+    """Go through the images. A click on the button ends it between two steps, and an interrupted
+    run resumes.
     """
-    job: Job = st.session_state[JOB]
+    job = state.OWN_JOB.get()
     with st.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text=f"Loading {plain(title(job.weights))} …")
         st.button("Cancel", icon=":material/stop:", key="errors-own-cancel", on_click=_stop)
@@ -242,13 +232,13 @@ def _run() -> None:
             with services.admission().admit(already_admitted=True):
                 job.step(predictor)
     except AgeGenderError as error:
-        st.session_state.pop(JOB, None)
+        state.OWN_JOB.clear()
         messages.cannot_start(error)
         return
-    st.session_state.pop(JOB, None)
+    state.OWN_JOB.clear()
     if job.rows:
-        _keep(job)
+        _save_answers(job)
     else:
         _forget()
-        st.session_state[PROBLEM] = f"None of the files is an image that can be read: give {HOW}"
+        state.OWN_PROBLEM.set(f"None of the files is an image that can be read: give {HOW}")
     st.rerun()

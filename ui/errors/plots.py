@@ -14,25 +14,21 @@ from agegender_core.analysis import plot_data
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.errors import ConfigError
 from ui.common.messages import plain
+from ui.common.state import Slot, count_up
 from ui.errors import data as errors_data
-from ui.errors import figures, gallery
+from ui.errors import figures, gallery, selection, state
 from ui.errors import query_params as link
-from ui.errors import selection as errors_pick
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource
 from ui.errors.query_params import key
 from ui.errors.selection import pick
 
 FORMATS = {"png": "PNG", "svg": "SVG"}
-NONCE = "errors-plot-nonce"
-"""Counts how often marks were cleared: a figure of a new key has forgotten its own."""
-FRESH = "errors-fresh-pick"
-"""Whether the mark was made in this run."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure with what it says in words; ``box``: marks may be rectangles. ``note``: a sentence
+    """A figure with its message in words; ``box``: marks may be rectangles. ``note``: a sentence
     below.
     """
 
@@ -73,7 +69,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
             required=True,
             default="png",
             format_func=FORMATS.get,
-            key="errors-format",
+            key=state.PLOT_FORMAT.key,
             help="The camera above a plot saves it in this form.",
         )
     if not scope.mask.any():
@@ -95,9 +91,9 @@ def show(scope: Scope, image_source: ImageSource) -> None:
 
 
 def _draw(scope: Scope, item: Drawn) -> None:
-    chart = f"errors-plot-{item.name}-{scope.weights}-{st.session_state.get(NONCE, 0)}"
+    chart = state.chart(item.name, scope.weights)
     image = {
-        "format": st.session_state.get("errors-format", "png"),
+        "format": state.PLOT_FORMAT.get(),
         "filename": f"{scope.table.set}-{scope.weights}-{item.name}",
         "scale": 2,
     }
@@ -113,7 +109,7 @@ def _draw(scope: Scope, item: Drawn) -> None:
     st.plotly_chart(
         item.figure,
         width="stretch",
-        key=chart,
+        key=chart.key,
         on_select=lambda: _picked(chart),
         selection_mode=modes,
         config=config,
@@ -122,11 +118,11 @@ def _draw(scope: Scope, item: Drawn) -> None:
     st.caption(item.words + (f" {item.note}" if item.note else ""))
 
 
-def _picked(chart: str) -> None:
+def _picked(chart: Slot[Any]) -> None:
     """A mark was made or taken away in a plot."""
-    link.put("pick", from_selection(st.session_state[chart].selection))
+    link.put("pick", from_selection(chart.get().selection))
     link.first_page()
-    st.session_state[FRESH] = link.get("pick") is not None
+    state.FRESH_MARK.set(link.get("pick") is not None)
 
 
 def from_selection(selection: Any) -> str | None:
@@ -149,18 +145,18 @@ def clear(*_: Any) -> None:
     """No mark."""
     link.put("pick", None)
     link.first_page()
-    st.session_state[NONCE] = st.session_state.get(NONCE, 0) + 1
+    count_up(state.PLOT_TURN)
 
 
 def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> None:
-    """The images under the mark. They begin below the fold, so ``sign``, above the plots, says that
-    they are there.
+    """The images under the mark. They begin below the fold, so ``sign``, above the plots, announces
+    them.
     """
     text = link.get("pick")
     if not text:
         return
     try:
-        mask, words = errors_pick.mask(text, scope.table, scope.weights), errors_pick.words(text)
+        mask, words = selection.mask(text, scope.table, scope.weights), selection.words(text)
     except ConfigError as error:
         st.warning(plain(str(error)), icon=":material/link_off:")
         st.button(
@@ -170,7 +166,7 @@ def _marked(scope: Scope, image_source: ImageSource, sign: DeltaGenerator) -> No
     rows = gallery.ordered(scope, mask & scope.mask)
     head = f"{len(rows):,} images: {plain(words)}"
     sign.markdown(f":material/arrow_downward: **{head}**. They are below.")
-    if st.session_state.pop(FRESH, False):
+    if state.FRESH_MARK.pop():
         st.toast(f"**{head}**. They are below the plot.", icon=":material/arrow_downward:")
     st.subheader(head, anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -220,13 +216,13 @@ def _errors(scope: Scope) -> list[Drawn]:
     )
     words = "Errors by labelled age."
     if worst is not None:
-        where = errors_pick.label_span(found.edges[worst], found.edges[worst + 1])
+        where = selection.label_span(found.edges[worst], found.edges[worst + 1])
         words += f" Largest for labels of {where}: {found.mae.value[worst]:.1f} years on average."
     return [Drawn("errors", figures.errors(found), words)]
 
 
 def groupings(scope: Scope) -> list[str]:
-    """Age groups that this set's labels can be put into: labelled ranges are FairFace's."""
+    """Age groups that this dataset's labels fit into: labelled ranges are FairFace's."""
     return list(GROUPINGS) if scope.table.labels["age_true"].notna().any() else ["fairface9"]
 
 

@@ -1,7 +1,7 @@
 """The Errors page's settings: where they live in the session, and how they travel in the page's
 address.
 
-An address names a set, a network, a choice of images and, at most, the file name of one of them;
+An address names a dataset, a model, a choice of images and, at most, the file name of one of them;
 never a folder or an upload.
 """
 
@@ -10,12 +10,20 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import streamlit as st
-
 from agegender_core.analysis.filters import SORTS, VALUES, VERDICTS, Filter, read_filter
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.errors import ConfigError
-from ui.common.query_state import Address, Setting, bring_up_to_date, choice, given, number, text
+from ui.common.query_state import (
+    Address,
+    Setting,
+    address_params,
+    bring_up_to_date,
+    choice,
+    number,
+    text,
+)
+from ui.common.state import count_up
+from ui.errors import state
 
 VIEWS = {
     "gallery": "Gallery",
@@ -51,7 +59,7 @@ DUELS = {
 SIZES = (24, 48, 96)
 """Tiles on a page."""
 OWN = "own"
-"""Name of a visitor's own set; it is nowhere but in the session."""
+"""Name of a visitor's own dataset, which is in the session only."""
 
 
 ADDRESS = Address(
@@ -87,20 +95,16 @@ VIEWS_OF = {
 }
 """Settings that stand in the address of some parts only."""
 FILTERS = tuple(item.name for item in fields(Filter))
-PROBLEMS, TURN = "errors-address-problems", "errors-turn"
-"""Keys of the session. ``TURN`` counts how often tiles began anew: the page's own widget then has
-to forget where it was.
-"""
 
 
 def first_page(*_: Any) -> None:
-    """Back to the first page of tiles: what every change of the choice asks for."""
+    """Back to the first page of tiles, after every change of the choice."""
     put("page", 1)
-    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
+    count_up(state.TILES_TURN)
 
 
 def other_set(*_: Any) -> None:
-    """Another set was chosen: an image, and a mark in a plot, belong to the one before."""
+    """Another dataset was chosen: an image, and a mark in a plot, belong to the one before."""
     first_page()
     put("sample", None)
     put("pick", None)
@@ -110,8 +114,8 @@ def read() -> None:
     """Take what the session does not know yet from the address; what cannot be read there is left
     out and named by ``problems``.
     """
-    params, wrong = given(), ADDRESS.read()
-    if key("filter") not in st.session_state:
+    params, wrong = address_params(), ADDRESS.read()
+    if not ADDRESS.knows("filter"):
         words = {name: params[name] for name in FILTERS if name in params}
         try:
             chosen = read_filter(words)
@@ -120,12 +124,12 @@ def read() -> None:
             wrong.append(str(error))
         _fill(chosen)
     if wrong:
-        st.session_state[PROBLEMS] = wrong
+        state.PROBLEMS.set(wrong)
 
 
 def problems() -> list[str]:
     """What of the address could not be read, once."""
-    return st.session_state.pop(PROBLEMS, [])
+    return state.PROBLEMS.pop()
 
 
 def set_filter(chosen: Filter) -> None:
@@ -135,15 +139,15 @@ def set_filter(chosen: Filter) -> None:
 
 
 def _fill(chosen: Filter) -> None:
-    st.session_state[key("filter")] = True
+    put("filter", True)
     for name in FILTERS:
         value = getattr(chosen, name)
-        st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
+        put(name, list(value) if isinstance(value, tuple) else value)
 
 
 def get_filter() -> Filter:
-    """The filter that the widgets say. Raises ``ConfigError`` for an impossible one."""
-    found = {name: st.session_state.get(key(name)) for name in FILTERS}
+    """The filter in the widgets. Raises ``ConfigError`` for an impossible one."""
+    found = {name: ADDRESS.field(name) for name in FILTERS}
     for name in VALUES:
         found[name] = tuple(found[name] or ())
     for name in ("age_is", "gender_is", "race_is"):
@@ -162,8 +166,8 @@ def compares() -> bool:
 
 
 def write(chosen: Filter) -> None:
-    """Bring the address up to date: what differs from the defaults. A visitor's own set is in no
-    address.
+    """Bring the address up to date: what differs from the defaults. A visitor's own dataset is in
+    no address.
     """
     wanted = {} if get("set") == OWN else ADDRESS.changed() | chosen.query()
     for name, views in VIEWS_OF.items():

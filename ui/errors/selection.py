@@ -46,7 +46,7 @@ def pick(kind: str, *bounds: object) -> str:
 
 def mask(text: str, table: ErrorTable, weights: str) -> np.ndarray:
     """(N,) bool: images under the mark. Raises ``ConfigError`` for a mark that cannot be read, or
-    that this set cannot have.
+    that this dataset cannot have.
     """
     kind, bounds = _parsed(text)
     return kind.mask(table, weights, *bounds)

@@ -11,7 +11,7 @@ import streamlit as st
 from agegender_core.errors import AgeGenderError, ConfigError, DatasetError
 from ui.common import messages
 from ui.common.messages import plain
-from ui.errors import data, doors, filters, gallery, image_sources, own_set
+from ui.errors import data, doors, filters, image_sources, own_set, state
 from ui.errors import query_params as link
 from ui.errors.data import Scope, means, read, set_title
 from ui.errors.images import ImageSource
@@ -192,8 +192,8 @@ def summary(scope: Scope) -> None:
 def pick_view() -> str:
     """The part of the page to show."""
     link.coerce_to_options("view", list(link.VIEWS))
-    # The part about to be drawn says where one can go from an image.
-    st.session_state.pop(gallery.WALK, None)
+    # The part about to be drawn sets it again.
+    state.WALK.clear()
     st.segmented_control(
         "View",
         list(link.VIEWS),

@@ -16,11 +16,11 @@ from ui.errors.images import ImageSource
 from ui.errors.query_params import key
 from ui.errors.text import (
     LABELS_ARE,
-    METRIC_TITLES,
-    NUMBER,
     SMALL_P,
     amount,
     gap_span,
+    heading,
+    number_format,
     scale,
     slice_words,
     spans,
@@ -54,7 +54,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
         metric = st.selectbox(
             "Measure",
             options,
-            format_func=METRIC_TITLES.get,
+            format_func=heading,
             key=key("metric"),
             persist_state="session",
             width=400,
@@ -167,7 +167,7 @@ def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
         on_select="rerun",
         selection_mode="points",
         config=figures.STILL,
-        alt=f"{METRIC_TITLES[metric]} of {len(shown)} slices; all images: {amount(metric, whole)}",
+        alt=f"{heading(metric)} of {len(shown)} slices; all images: {amount(metric, whole)}",
     )
     fewer = (
         "" if len(shown) == len(found) else f" The {len(shown)} worst of {len(found):,} are drawn."
@@ -230,10 +230,10 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     if found["people"].notna().any():
         part["people"] = found["people"].to_numpy()
     part["value"] = factor * found["value"].to_numpy()
-    part["95 %"] = spans(found["low"], found["high"], factor)
+    part["95 %"] = spans(metric, found["low"], found["high"])
     part["from the whole"] = factor * found["from_whole"].to_numpy()
     part["from the rest"] = factor * found["difference"].to_numpy()
-    part["95 % of that"] = spans(found["difference_low"], found["difference_high"], factor, "+")
+    part["95 % of that"] = spans(metric, found["difference_low"], found["difference_high"], "+")
     part["p, corrected"] = found["p_holm"].to_numpy()
     part["so"] = [
         verdict(mark, small) for mark, small in zip(found["mark"], found["small"], strict=True)
@@ -243,11 +243,11 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _columns(metric: str) -> dict[str, object]:
     number = st.column_config.NumberColumn
-    form = NUMBER[scale(metric) == 1]
+    form = number_format(metric)
     return {
         "slice": st.column_config.TextColumn(width="medium"),
         "n": number(format="localized"),
-        "value": number(format=form, help=METRIC_TITLES[metric]),
+        "value": number(format=form, help=heading(metric)),
         "from the whole": number(format=form, help="Less the value of all images"),
         "from the rest": number(format=form, help="Less the value of all others"),
         "p, corrected": number(

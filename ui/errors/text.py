@@ -10,9 +10,6 @@ from agegender_core.analysis.prediction_table import DIMENSIONS, ErrorTable
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.common.charts import with_en_dash
 
-METRIC_TITLES = {name: metric.heading for name, metric in METRIC_FORMATS.items()}
-NUMBER = {True: "%.2f", False: "%.1f"}
-"""Format of a number in a table, by whether it is years."""
 SMALL_P = "%.2g"
 """Format of a probability: 3e-16 is no nought."""
 LABELS_ARE = (
@@ -21,9 +18,19 @@ LABELS_ARE = (
 )
 
 
+def heading(metric: str) -> str:
+    """«Age: mean absolute error, years»."""
+    return METRIC_FORMATS[metric].heading
+
+
 def scale(metric: str) -> float:
     """What a value is multiplied by to be shown: shares are in per cent."""
     return METRIC_FORMATS[metric].factor
+
+
+def number_format(metric: str, sign: str = "") -> str:
+    """Format of a table's column of the metric, for Streamlit: «%.2f»; ``sign``: «+»."""
+    return f"%{sign}.{METRIC_FORMATS[metric].digits}f"
 
 
 def amount(metric: str, value: float, sign: str = "") -> str:
@@ -44,17 +51,11 @@ def gap_span(metric: str, low: float, high: float) -> str:
     )
 
 
-def spans(low: pd.Series, high: pd.Series, factor: float, sign: str = "") -> list[str | None]:
-    """Intervals as «1.9 to 2.4», None where they are unknown; in two decimals for years, in one for
-    per cent.
-    """
-    form = f"{sign}.{2 if factor == 1 else 1}f"
+def spans(metric: str, low: pd.Series, high: pd.Series, sign: str = "") -> list[str | None]:
+    """Intervals as «1.90 to 2.40», None where they are unknown."""
+    number = METRIC_FORMATS[metric].number
     return [
-        (
-            None
-            if pd.isna(one) or pd.isna(other)
-            else f"{factor * one:{form}} to {factor * other:{form}}"
-        )
+        None if pd.isna(one) or pd.isna(other) else f"{number(one, sign)} to {number(other, sign)}"
         for one, other in zip(low, high, strict=True)
     ]
 
@@ -119,7 +120,7 @@ def tile_words(table: ErrorTable, weights: str, row: int) -> tuple[str, str]:
 
 
 def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[str, str]:
-    """Two short lines under an image that two networks answered: («34 → 52 · 29», «Female → M ·
+    """Two short lines under an image that two models answered: («34 → 52 · 29», «Female → M ·
     F»).
     """
     labels, answers = (
@@ -135,7 +136,7 @@ def both_words(table: ErrorTable, first: str, second: str, row: int) -> tuple[st
 
 
 def filter_words(chosen: Filter) -> list[str]:
-    """What a filter keeps, a part a field that is set."""
+    """What a filter selects: a phrase for each field that is set."""
     words = []
     for name, head in (("age", "age"), ("gender", "gender"), ("race", "race")):
         if values := getattr(chosen, name):

@@ -20,7 +20,7 @@ from ui.errors.images import ImageSource
 
 
 def gallery(scope: Scope, image_source: ImageSource) -> None:
-    """Tiles of all images that the filter keeps."""
+    """Tiles of all images that the filter selects."""
     errors_gallery.sorting(scope)
     errors_gallery.show(scope, image_source, errors_gallery.ordered(scope, scope.mask))
 

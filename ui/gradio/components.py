@@ -1,8 +1,7 @@
-"""What the Gradio front end is made of: components that hand images over unread, and answers as
+"""What the Gradio front end is made of: components that pass images on undecoded, and answers as
 HTML that needs no file.
 
-Gradio writes a ``.pyi`` beside every class that is derived from a component the usual way;
-``_kind`` derives them without.
+Components are derived by ``_kind``: the usual way, Gradio writes a ``.pyi`` beside this file.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import os
 import shutil
 import tempfile
 import threading
-from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -26,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ui.common import proxies
 
 FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
-"""Where Gradio may write, and finds the examples. Uploads are never here: they are kept in memory.
-"""
+"""Where Gradio may write, and finds the examples. Uploads are never here: they stay in memory."""
 # Gradio reads these when it is imported, which is why that comes so late.
 os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -42,13 +39,14 @@ atexit.register(tidy)
 
 with proxies.hidden():
     import gradio as gr
-    from gradio.data_classes import ImageData
 
 from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
 from agegender_core.output.tables import describe_attributes  # noqa: E402
 from agegender_core.serving import runtime, service  # noqa: E402
 from agegender_core.serving.api_schema import json_schema  # noqa: E402
 from agegender_core.settings import ROOT  # noqa: E402
+from ui.common.upload_limits import UploadLimits  # noqa: E402
+from ui.compat import gradio_private  # noqa: E402
 from ui.gradio.figures import age_curve, block_title  # noqa: E402
 from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
 
@@ -94,7 +92,7 @@ TEAL = gr.themes.Color(
     "teal",
 )
 FOOT = (
-    "Uploads and camera images are kept in the memory of the computer that runs this, never on its"
+    "Uploads and camera images stay in the memory of the computer that runs this, never on its"
     " disk: uploads until they are replaced or the page is closed, ten minutes at most after they"
     " were last used. Nothing is logged or passed on."
 )
@@ -131,13 +129,13 @@ NAME_EXAMPLES = """() => {
 @cache
 def uploads() -> UploadStore:
     """All uploads, in memory. Raises ``ConfigError``."""
-    most = runtime.settings().uploads_mb * 2**20
-    return UploadStore(str(FOLDER), most, most // 3)
+    limits = UploadLimits.of(runtime.settings())
+    return UploadStore(str(FOLDER), limits.total, limits.client)
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """An image as it came: its file's ``name`` and the upload, None where it is gone."""
+class UploadedImage:
+    """An image as it was uploaded: its file's ``name``, and the upload, None where it is gone."""
 
     name: str
     upload: Upload | None
@@ -162,31 +160,21 @@ class Given:
 
 
 @contextlib.contextmanager
-def used(given: Sequence[Given]) -> Iterator[None]:
+def used(images: Sequence[UploadedImage]) -> Iterator[None]:
     """Forget all of them afterwards."""
     try:
         yield
     finally:
-        for one in given:
-            one.forget()
+        for image in images:
+            image.forget()
 
 
 def _kind(base: type, **methods: Any) -> Any:
-    """A subclass of a component, made without writing a file beside this one."""
-    return ABCMeta.__new__(
-        type(base), base.__name__, (base,), {"is_template": True, "__module__": __name__, **methods}
-    )
-
-
-async def _moved(component: Any, path: Any) -> Any:
-    """Gradio would copy or fetch what a path names. Ours name uploads in memory, and nothing else
-    comes this far.
-    """
-    return str(path)
+    return gradio_private.component_class(base, __name__, **methods)
 
 
 def photo(label: str) -> gr.Image:
-    """An image whose functions get a ``Given``: the core opens the image, not Gradio."""
+    """An image whose functions get an ``UploadedImage``: the core decodes it, not Gradio."""
     return Photo(
         label=label,
         type="filepath",
@@ -197,21 +185,19 @@ def photo(label: str) -> gr.Image:
 
 
 def camera(label: str) -> gr.Image:
-    """A webcam whose frames functions get as a ``Given``, too."""
+    """A webcam whose functions get each frame as an ``UploadedImage``."""
     return Camera(
         sources=["webcam"], streaming=True, type="filepath", label=label, webcam_options=CAMERA
     )
 
 
-def film(label: str) -> gr.Image:
-    """An image that shows one image after the other; they travel inside the answers and are never a
-    file.
-    """
-    return Film(label=label, interactive=False, buttons=["fullscreen"])
+def video(label: str) -> gr.Image:
+    """Shows the frames of a video; they are part of the answers and never a file."""
+    return VideoImage(label=label, interactive=False, buttons=["fullscreen"])
 
 
 def files(label: str) -> gr.File:
-    """Files whose functions get a list of ``Given``."""
+    """Files whose functions get a list of ``UploadedImage``."""
     return Files(label=label, file_count="multiple", type="filepath", height=200)
 
 
@@ -221,25 +207,25 @@ def answer(label: str, kind: Any) -> gr.JSON:
     return _kind(gr.JSON, api_info=lambda self: schema)(label=label)
 
 
-def _given(payload: Any) -> Given | None:
+def _uploaded(payload: Any) -> UploadedImage | None:
     if payload is None or not payload.path:
         return None
     upload = uploads().find(payload.path)
-    return Given(payload.orig_name or (upload.name if upload else "image"), upload)
+    return UploadedImage(payload.orig_name or (upload.name if upload else "image"), upload)
 
 
-def _all_given(payload: Any) -> list[Given]:
+def _all_uploaded(payload: Any) -> list[UploadedImage]:
     if payload is None:
         return []
     return [
         one
         for item in getattr(payload, "root", payload if isinstance(payload, list) else [payload])
-        if (one := _given(item))
+        if (one := _uploaded(item))
     ]
 
 
-def _inside(picture: Any) -> ImageData | None:
-    return None if picture is None else ImageData(url=coded(picture, "JPEG"))
+def _inside(image: Any) -> Any:
+    return None if image is None else gradio_private.image_value(coded(image, "JPEG"))
 
 
 def _local(name: str) -> dict[str, Any]:
@@ -249,23 +235,25 @@ def _local(name: str) -> dict[str, Any]:
     return {"path": name, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
+# Paths name uploads in memory; nothing else comes as far as the components.
+UNMOVED = gradio_private.files_unmoved()
 Photo = _kind(
     gr.Image,
-    preprocess=lambda self, payload: _given(payload),
-    async_move_resource_to_block_cache=_moved,
+    preprocess=lambda self, payload: _uploaded(payload),
+    **UNMOVED,
     example_payload=lambda self: _local("photo.jpg"),
     example_value=lambda self: "photo.jpg",
 )
 Camera = _kind(
     gr.Image,
-    preprocess=lambda self, payload: _given(payload),
-    async_move_resource_to_block_cache=_moved,
+    preprocess=lambda self, payload: _uploaded(payload),
+    **UNMOVED,
 )
-Film = _kind(gr.Image, postprocess=lambda self, picture: _inside(picture))
+VideoImage = _kind(gr.Image, postprocess=lambda self, image: _inside(image))
 Files = _kind(
     gr.File,
-    preprocess=lambda self, payload: _all_given(payload),
-    async_move_resource_to_block_cache=_moved,
+    preprocess=lambda self, payload: _all_uploaded(payload),
+    **UNMOVED,
     example_payload=lambda self: [_local("photo.jpg"), _local("another.jpg")],
     example_value=lambda self: ["photo.jpg", "another.jpg"],
 )
@@ -282,9 +270,9 @@ def on_page(function: Callable, *blanks: Any) -> Callable:
     """
 
     @wraps(function)
-    def guarded(*given: Any, **named: Any) -> Any:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*given, **named)
+            return function(*args, **kwargs)
         except AgeGenderError as error:
             return (
                 f'<p class="ag-wrong" role="alert">{escape(str(error))}</p>',
@@ -300,10 +288,10 @@ def failing(function: Callable) -> Callable:
     """
 
     @wraps(function)
-    def guarded(*given: Any, **named: Any) -> Any:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             with runtime.admission().covered():
-                return function(*given, **named)
+                return function(*args, **kwargs)
         except AgeGenderError as error:
             raise gr.Error(str(error), print_exception=False, duration=None) from error
         except gr.Error:
@@ -317,23 +305,27 @@ def failing(function: Callable) -> Callable:
 
 
 def validate_one(image: Upload | None, weights: str | None) -> list[dict]:
-    """What is wrong with an image or a network's name, before it waits."""
-    return _verdicts(_picture(image), _network(weights, service.choices()))
+    """What is wrong with an image or a model's name, before the call waits."""
+    return _verdicts(_image_problem(image), _weights_problem(weights, service.choices()))
 
 
 def validate_face(image: Upload | None, weights: str | None, face: float | None) -> list[dict]:
     """The same, and what is wrong with the face's number."""
     number = None if face is not None and face >= 0 else "faces count from 0 for the largest"
-    return _verdicts(_picture(image), _network(weights, service.attention_choices()), number)
+    return _verdicts(
+        _image_problem(image), _weights_problem(weights, service.attention_choices()), number
+    )
 
 
-def validate_many(given: list[Upload] | None, weights: str | None) -> list[dict]:
-    """Whether there are images, and not too many; each is looked at in its turn."""
+def validate_many(images: list[Upload] | None, weights: str | None) -> list[dict]:
+    """Whether there are images, and not too many; each is checked when it is analysed."""
     most = runtime.settings().max_pictures
     number = (
-        None if given and len(given) <= most else f"give 1 to {most} images, not {len(given or ())}"
+        None
+        if images and len(images) <= most
+        else f"give 1 to {most} images, not {len(images or ())}"
     )
-    return _verdicts(number, _network(weights, service.choices()))
+    return _verdicts(number, _weights_problem(weights, service.choices()))
 
 
 CHECKS: dict[str, Callable[..., list[dict]]] = {
@@ -341,7 +333,7 @@ CHECKS: dict[str, Callable[..., list[dict]]] = {
     "predict_batch": validate_many,
     "attention": validate_face,
 }
-"""By an endpoint's name, what says whether its arguments are right, before anybody waits."""
+"""By an endpoint's name, the check of its arguments before the call waits."""
 
 
 def _verdicts(*wrong: str | None) -> list[dict]:
@@ -349,7 +341,7 @@ def _verdicts(*wrong: str | None) -> list[dict]:
     return [gr.validate(message is None, message or "") for message in wrong]
 
 
-def _picture(image: Upload | None) -> str | None:
+def _image_problem(image: Upload | None) -> str | None:
     if image is None:
         return "No image was given: upload one first and hand over what the upload answered."
     from agegender_core.vision.image_io import check_image
@@ -361,7 +353,7 @@ def _picture(image: Upload | None) -> str | None:
     return None
 
 
-def _network(weights: str | None, names: Sequence[str]) -> str | None:
+def _weights_problem(weights: str | None, names: Sequence[str]) -> str | None:
     return (
         None
         if weights is None or weights in names
@@ -369,40 +361,38 @@ def _network(weights: str | None, names: Sequence[str]) -> str | None:
     )
 
 
-_held: dict[str, dict[str, list[str]]] = {}
-"""By session and tab, paths of the uploads it shows. The uploads themselves are kept in one place
-only.
-"""
-_holding = threading.Lock()
+_shown: dict[str, dict[str, list[str]]] = {}
+"""By session and tab, paths of the uploads it shows. The uploads themselves are in the store."""
+_shown_lock = threading.Lock()
 
 
-def hold(request: gr.Request, tab: str, given: Sequence[Given | None]) -> None:
+def show_uploads(request: gr.Request, tab: str, images: Sequence[UploadedImage | None]) -> None:
     """A tab of a visitor's page now shows these uploads: those it showed before are forgotten."""
-    new = [one.upload.path for one in given if one is not None and one.upload is not None]
-    with _holding:
-        before = _held.setdefault(request.session_hash or "", {}).get(tab, [])
-        _held[request.session_hash or ""][tab] = new
+    new = [one.upload.path for one in images if one is not None and one.upload is not None]
+    with _shown_lock:
+        before = _shown.setdefault(request.session_hash or "", {}).get(tab, [])
+        _shown[request.session_hash or ""][tab] = new
     _let_go(before)
 
 
-def leave(request: gr.Request) -> None:
+def page_closed(request: gr.Request) -> None:
     """A visitor closed the page: all uploads of theirs are forgotten."""
-    left(request.session_hash or "")
+    session_ended(request.session_hash or "")
 
 
-def left(session: str) -> None:
+def session_ended(session: str) -> None:
     """A session is over: all uploads of its are forgotten."""
-    with _holding:
-        tabs = _held.pop(session, {})
+    with _shown_lock:
+        tabs = _shown.pop(session, {})
     _let_go([path for there in tabs.values() for path in there])
 
 
 def _let_go(paths: Sequence[str]) -> None:
     """Forget uploads no tab shows any more."""
-    with _holding:
-        kept = {path for tabs in _held.values() for there in tabs.values() for path in there}
+    with _shown_lock:
+        shown = {path for tabs in _shown.values() for there in tabs.values() for path in there}
     for path in paths:
-        if path not in kept:
+        if path not in shown:
             uploads().forget(path)
 
 
@@ -483,15 +473,15 @@ def consent(race: bool) -> str:
     )
 
 
-def inline(picture: Any, words: str, kind: str = "JPEG") -> str:
+def inline(image: Any, words: str, kind: str = "JPEG") -> str:
     """The image inside the answer itself."""
-    return f'<img class="ag-picture" src="{coded(picture, kind)}" alt="{escape(words)}">'
+    return f'<img class="ag-picture" src="{coded(image, kind)}" alt="{escape(words)}">'
 
 
-def coded(picture: Any, kind: str) -> str:
+def coded(image: Any, kind: str) -> str:
     """The image as a data: address."""
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
+    image.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -499,10 +489,10 @@ def marked(analysis: Analysis, name: str) -> str:
     """The image with its faces boxed and numbered."""
     from agegender_core.output.drawing import annotate
 
-    picture = annotate(analysis)
-    picture.thumbnail((PREVIEW, PREVIEW))
+    image = annotate(analysis)
+    image.thumbnail((PREVIEW, PREVIEW))
     count = len(analysis.predictions)
-    return inline(picture, f"{name}, {count} face{'' if count == 1 else 's'} marked")
+    return inline(image, f"{name}, {count} face{'' if count == 1 else 's'} marked")
 
 
 def cards(analysis: Analysis) -> str:
@@ -519,7 +509,9 @@ def cards(analysis: Analysis) -> str:
         if analysis.turned
         else ""
     )
-    left = f"<p>{analysis.left_out} smaller faces were left out.</p>" if analysis.left_out else ""
+    left_out = (
+        f"<p>{analysis.left_out} smaller faces were left out.</p>" if analysis.left_out else ""
+    )
     drawn = []
     for number, prediction in enumerate(analysis.predictions, 1):
         choices = "".join(
@@ -535,7 +527,7 @@ def cards(analysis: Analysis) -> str:
             + result_card.notes(prediction)
         )
         drawn.append(f'<div class="ag-card">{inner}</div>')
-    return turned + left + "".join(drawn)
+    return turned + left_out + "".join(drawn)
 
 
 def ranges(age: AgeEstimate) -> str:
@@ -566,7 +558,7 @@ def _cell(value: Any) -> Any:
 
 
 def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
-    """Links that hold the whole table as CSV and as JSON."""
+    """Links that contain the whole table as CSV and as JSON."""
     import json
 
     from agegender_core.output.tables import table_csv
@@ -594,12 +586,12 @@ def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
 
 def masks(maps: AttentionMaps) -> str:
     """An image for each block, with its gate in words."""
-    from agegender_core.explain.attention_images import block_picture
+    from agegender_core.explain.attention_images import block_image
 
     figures = ""
     for block in maps.blocks:
         title = block_title(block.name)
-        overlay = block_picture(maps.crop, block)
+        overlay = block_image(maps.crop, block)
         figures += (
             f"<figure>{inline(overlay, f'Mean mask of {title} over the face', 'PNG')}"
             f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"
@@ -608,7 +600,7 @@ def masks(maps: AttentionMaps) -> str:
 
 
 def frame_limits() -> ImageLimits:
-    """What is no frame of a camera: more than the page asks of one."""
+    """Larger images are no frames of the page's camera."""
     from agegender_core.vision.image_io import ImageLimits
 
     return ImageLimits(max_bytes=3 * 2**20, max_pixels=1920 * 1080)

@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from agegender_core.serving import runtime
 from agegender_core.settings import Settings
+from ui.common.upload_limits import UploadLimits
+from ui.compat import asgi_private, gradio_private
 from ui.guard.connections import limit_connections
 from ui.guard.front_door import FrontDoor
 from ui.guard.gradio_side import API, GradioGuard, Rules
@@ -40,9 +41,7 @@ def guarded(side: GradioSide) -> list[Middleware]:
     limits = _begin()
     side.guard(lambda gradio: protect(gradio, limits))
     largest = (_streamlit_mb() + 1) * 2**20
-    MultiPartParser.spool_max_size = (
-        largest  # what is larger would be written to a disk while it is read
-    )
+    asgi_private.keep_forms_in_memory(largest)
     return [
         Middleware(
             FrontDoor,
@@ -59,25 +58,23 @@ def alone(app: FastAPI) -> ASGIApp:
     from ui.gradio import components as parts
 
     limits = _begin()
-    (mount,) = [route for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
-    protect(mount.app, limits)
-    within = app.router.lifespan_context
+    gradio = gradio_private.mounted_app(app)
+    protect(gradio, limits)
+    within = asgi_private.lifespan_of(app)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        let_pages_go(mount.app.stop_event)
+        let_pages_go(gradio_private.stop_event(gradio))
         async with within(app) as state:
             yield state
         parts.tidy()
 
-    app.router.lifespan_context = lifespan
+    asgi_private.replace_lifespan(app, lifespan)
     return FrontDoor(app, _store(), limits, 0, lambda path: f"{API}/" in path)
 
 
 def protect(gradio: Any, limits: Limits) -> None:
-    """Guard one of Gradio's apps, before it has already_admitted to serve. Raises
-    ``ConfigError``.
-    """
+    """Guard one of Gradio's apps, before it has begun to serve. Raises ``ConfigError``."""
     from ui.gradio import components as parts
 
     settings = runtime.settings()
@@ -87,18 +84,17 @@ def protect(gradio: Any, limits: Limits) -> None:
         settings.max_pictures,
         parts.CHECKS,
         runtime.decoders,
-        parts.left,
+        parts.session_ended,
         limits,
     )
-    gradio.user_middleware.append(Middleware(GradioGuard, gradio, rules, runtime.admission))
-    gradio.get_blocks().has_launched = (
-        True  # Gradio's own check of paths: none comes as far, but two locks are better than one
-    )
+    gradio_private.add_innermost(gradio, Middleware(GradioGuard, gradio, rules, runtime.admission))
+    # No path comes as far, but two locks are better than one.
+    gradio_private.check_paths(gradio)
 
 
 def let_pages_go(stop: asyncio.Event) -> None:
-    """Set ``stop`` when the process is told to end, before the server hears of it: that waits for
-    open connections, of which each of Gradio's pages keeps one for as long as it is open.
+    """Set ``stop`` when the process gets a signal to end, before the server handles that: it waits
+    for open connections, and every open page of Gradio has one.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -107,11 +103,11 @@ def let_pages_go(stop: asyncio.Event) -> None:
         servers = signal.getsignal(number)
         if callable(servers):
 
-            def told(got: int, frame: Any, servers: Any = servers) -> None:
+            def stop_streams(got: int, frame: Any, servers: Any = servers) -> None:
                 loop.call_soon_threadsafe(stop.set)
                 servers(got, frame)
 
-            signal.signal(number, told)
+            signal.signal(number, stop_streams)
 
 
 def _begin() -> Limits:
@@ -129,14 +125,14 @@ def _store() -> UploadStore:
         return parts.uploads()
     except Exception:
         # Without Gradio, or with a wrong setting, which the front ends report: the default counts.
-        most = Settings().uploads_mb * 2**20
-        return UploadStore(os.sep, most, most // 3)
+        limits = UploadLimits.of(Settings())
+        return UploadStore(os.sep, limits.total, limits.client)
 
 
 def _streamlit_mb() -> int:
     try:
-        from streamlit import config
+        import streamlit as st
 
-        return int(config.get_option("server.maxUploadSize"))
+        return int(st.get_option("server.maxUploadSize"))
     except (ImportError, RuntimeError):
         return STREAMLIT_MB

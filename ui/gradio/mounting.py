@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime
 from ui.common import proxies
+from ui.compat import asgi_private
 
 LOG = logging.getLogger(__name__)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -81,8 +82,8 @@ class GradioSide:
 
     def state(self) -> dict[str, Any]:
         """For ``/ready``: where it is, whether it runs, and why not."""
-        told: dict[str, Any] = {"path": f"{self.path}/", "ready": self.error is None}
-        return told if self.error is None else {**told, "error": self.error}
+        report: dict[str, Any] = {"path": f"{self.path}/", "ready": self.error is None}
+        return report if self.error is None else {**report, "error": self.error}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self.mounted if self.error is None else self._refusal)(scope, receive, send)
@@ -94,7 +95,7 @@ class GradioSide:
             if self.error is None:
                 try:
                     await stack.enter_async_context(
-                        self._outer.router.lifespan_context(self._outer)
+                        asgi_private.lifespan_of(self._outer)(self._outer)
                     )
                 except Exception as error:
                     self._fail(error)

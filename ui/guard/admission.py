@@ -1,14 +1,14 @@
-"""Who may ask, before anything is decoded: as many as the gate has room for, counted exactly, and
-no client more than its share.
+"""Admits calls before anything is decoded: as many as the queue has room for, counted exactly, and
+no more of one client than its share.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from agegender_core.serving.admission import AdmissionQueue
+from ui.compat.gradio_private import GradioQueue, QueuedEvent
 from ui.guard.bodies import Refused
 from ui.guard.limits import client_of
 
@@ -28,23 +28,21 @@ QUICK = 100
 class Admission:
     """``queue``: Gradio's. For the event loop's thread only, but for ``count``."""
 
-    def __init__(self, queue: Any, gate: Callable[[], AdmissionQueue]) -> None:
+    def __init__(self, queue: GradioQueue, gate: Callable[[], AdmissionQueue]) -> None:
         self.queue, self.gate = queue, gate
         self._joining: Counter[str] = Counter()
         self.gate().elsewhere = self.count
 
     def count(self) -> int:
         """Calls that are joining, wait or are worked on. Thread-safe."""
-        line = self.queue.event_queue_per_concurrency_id.get(NETWORK)
-        return self._joining.total() + (len(line.queue) + line.current_concurrency if line else 0)
+        return self._joining.total() + self.queue.length(NETWORK)
 
     def enter(self, client: str, concurrency: str) -> Callable[[], None]:
         """Let a call join the queue; to be called once it has. Raises ``Refused`` where there is no
         room.
         """
         if concurrency != NETWORK:
-            line = self.queue.event_queue_per_concurrency_id.get(concurrency)
-            if line is not None and len(line.queue) >= QUICK:
+            if len(self.queue.waiting(concurrency)) >= QUICK:
                 raise Refused(503, FULL)
             return lambda: None
         gate = self.gate()
@@ -84,32 +82,25 @@ class Admission:
         return leave
 
     def _waiting(self) -> Counter[str]:
-        line = self.queue.event_queue_per_concurrency_id.get(NETWORK)
-        return Counter(_client(event) for event in line.queue) if line else Counter()
+        return Counter(_client(event) for event in self.queue.waiting(NETWORK))
 
     def _be_fair(self) -> None:
         """Order the queue so that each client's first call comes before anybody's second, those
         worked on counted.
         """
-        line = self.queue.event_queue_per_concurrency_id.get(NETWORK)
-        if line is None or len(line.queue) < 2:
+        waiting = self.queue.waiting(NETWORK)
+        if len(waiting) < 2:
             return
         order = Counter(
-            _client(event)
-            for job in self.queue.active_jobs
-            if job
-            for event in job
-            if event.concurrency_id == NETWORK
+            _client(event) for event in self.queue.running() if event.concurrency_id == NETWORK
         )
         ranks = []
-        for event in line.queue:
+        for event in waiting:
             ranks.append(order[_client(event)])
             order[_client(event)] += 1
-        line.queue[:] = [
-            event
-            for _, event in sorted(zip(ranks, line.queue, strict=True), key=lambda pair: pair[0])
-        ]
+        ranked = sorted(zip(ranks, waiting, strict=True), key=lambda pair: pair[0])
+        self.queue.reorder(NETWORK, [event for _, event in ranked])
 
 
-def _client(event: Any) -> str:
+def _client(event: QueuedEvent) -> str:
     return client_of(event.request.scope)

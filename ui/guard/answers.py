@@ -25,22 +25,22 @@ async def send_bytes(
     kind: str,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
-    """A whole answer, which no browser may take for anything but ``kind``."""
-    told = [
+    """A whole answer, which no browser may interpret as anything but ``kind``."""
+    all_headers = [
         (b"content-type", kind.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
         *(headers or []),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_json(send: Send, told: Any, status: int = 200) -> None:
+async def send_json(send: Send, content: Any, status: int = 200) -> None:
     """JSON."""
     await send_bytes(
-        send, status, json.dumps(told, ensure_ascii=False).encode(), "application/json"
+        send, status, json.dumps(content, ensure_ascii=False).encode(), "application/json"
     )
 
 
@@ -50,36 +50,36 @@ async def careful(
     receive: Receive,
     send: Send,
 ) -> None:
-    """``handle`` a request; what goes wrong is one sentence. Nothing is said, nor logged, where the
-    client has gone.
+    """``handle`` a request; what goes wrong is reported in one sentence. Where the client has gone,
+    nothing is sent or logged.
     """
-    gone, already_admitted = False, False
+    gone, begun = False, False
 
-    async def heard() -> Message:
+    async def receiving() -> Message:
         nonlocal gone
         message = await receive()
         gone = gone or message["type"] == "http.disconnect"
         return message
 
-    async def told(message: Message) -> None:
-        nonlocal already_admitted
-        already_admitted = True
+    async def sending(message: Message) -> None:
+        nonlocal begun
+        begun = True
         await send(message)
 
     try:
-        await handle(scope, heard, told)
+        await handle(scope, receiving, sending)
     except Exception as error:
         status, detail = _words(error)
         if gone or isinstance(error, Gone):
             return
-        # Such as a stream of a session that is not known: it has said so, and ends.
-        if already_admitted:
+        # Such as a stream of an unknown session: it has reported that, and ends.
+        if begun:
             with contextlib.suppress(Exception):
                 await send({"type": "http.response.body", "body": b""})
             return
         if status == 500:
             log.exception("%s %s failed", scope.get("method"), _route(scope))
-        await send_json(told, {"detail": detail}, status)
+        await send_json(sending, {"detail": detail}, status)
 
 
 def _words(error: Exception) -> tuple[int, Any]:

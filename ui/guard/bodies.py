@@ -1,6 +1,4 @@
-"""Bodies of requests, read with an eye on their size and their pace, before anything is made of
-them.
-"""
+"""Bodies of requests, read within limits of size and pace before anything is done with them."""
 
 from __future__ import annotations
 
@@ -39,15 +37,15 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 def announced(scope: Scope) -> int:
-    """The body's length as its header says, -1 where it does not."""
-    told = header(scope, b"content-length")
-    return int(told) if told.isascii() and told.isdigit() and len(told) < 20 else -1
+    """The body's length by its header, -1 where that names none."""
+    length = header(scope, b"content-length")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else -1
 
 
 async def chunks(scope: Scope, receive: Receive, most: int, words: str) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises ``Refused`` with 413 and ``words`` as soon as it is longer than
-    ``most`` bytes, or says it will be, with 408 where it is too slow; ``Gone`` where the client
-    went.
+    """The body in pieces. Raises ``Refused``: with 413 and ``words`` as soon as it is longer than
+    ``most`` bytes, or its header announces more, with 408 where it is too slow; ``Gone`` where the
+    client went away.
     """
     if announced(scope) > most:
         raise Refused(413, words)
@@ -76,7 +74,7 @@ async def read_body(
     words: str,
     take: Callable[[int], None] = lambda more: None,
 ) -> bytes:
-    """The whole body. ``take`` is told of each piece before it is kept."""
+    """The whole body. ``take`` is called with the size of each piece before it is stored."""
     got = bytearray()
     async for piece in chunks(scope, receive, most, words):
         take(len(piece))
@@ -85,14 +83,14 @@ async def read_body(
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives ``body``, then whatever else the client says."""
-    told = False
+    """A ``receive`` that returns ``body``, then whatever else the client sends."""
+    replayed = False
 
     async def again() -> Message:
-        nonlocal told
-        if told:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        told = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

@@ -1,6 +1,6 @@
-"""Calls of Gradio's functions, made anew from what a caller sent: only what the function's inputs
-may be is handed on, and files only as uploads of ours. What Gradio would fetch, open, keep or echo
-never reaches it.
+"""Calls of Gradio's functions, rebuilt from what a caller sent: only values that the function's
+inputs may have are passed on, and files only as uploads of ours. Whatever Gradio would fetch, open,
+store or echo never reaches it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ui.compat.gradio_private import function_number
 from ui.guard.bodies import Refused
 from ui.guard.uploads import LONGEST_NAME, UNKNOWN, Upload, UploadStore, clean_name
 
 BRACKETS, COMMAS = 4000, 20_000
-"""Of these a call has at most so many: with more, parsing takes more memory than the text does."""
+"""A call has at most so many: with more, parsing takes more memory than the text itself."""
 TEXT = 300
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 DAMAGED = "The data: address is damaged: it needs base64 after the comma."
@@ -54,21 +55,21 @@ class Reader:
         self.named: list[Upload] = []
         self.made: list[Upload] = []
 
-    def data(self, given: Any, inputs: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    def data(self, sent: Any, inputs: Sequence[Any], names: Sequence[str]) -> list[Any]:
         """The arguments for components ``inputs``; those left out at the end are the components'
         own values. Raises ``Refused``.
         """
-        if not isinstance(given, list):
+        if not isinstance(sent, list):
             raise Refused(422, MALFORMED)
-        if len(given) > len(inputs):
+        if len(sent) > len(inputs):
             raise Refused(
                 422,
-                f"{len(given)} arguments were given, and the call takes {len(inputs)}:"
+                f"The call has {len(sent)} arguments, and the function takes {len(inputs)}:"
                 f" {', '.join(names)}.",
             )
         read = []
         for index, (block, name) in enumerate(zip(inputs, names, strict=True)):
-            value = given[index] if index < len(given) else _own(block)
+            value = sent[index] if index < len(sent) else _own(block)
             read.append(self._argument(block, name, value))
         return read
 
@@ -104,8 +105,8 @@ class Reader:
     def _file(self, value: Any, name: str) -> dict[str, Any] | None:
         if value is None or value == "":
             return None
-        given = value if isinstance(value, dict) else {"path": value}
-        path, url = given.get("path"), given.get("url")
+        file = value if isinstance(value, dict) else {"path": value}
+        path, url = file.get("path"), file.get("url")
         inline = next(
             (one for one in (path, url) if isinstance(one, str) and one[:5].lower() == "data:"),
             None,
@@ -121,7 +122,7 @@ class Reader:
         if len(self.named) >= self.most:
             raise wrong(name, f"more than {self.most} files")
         self.named.append(upload)
-        shown = given.get("orig_name")
+        shown = file.get("orig_name")
         shown = (
             clean_name(shown)
             if isinstance(shown, str) and 0 < len(shown) <= LONGEST_NAME
@@ -162,32 +163,32 @@ def parse(body: bytes) -> dict[str, Any]:
     if body.count(b"[") + body.count(b"{") > BRACKETS or body.count(b",") > COMMAS:
         raise Refused(413, "The call has far more parts than any call of this API.")
     try:
-        told = json.loads(body, parse_constant=_no_number)
+        payload = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Refused(400, MALFORMED) from None
-    if not isinstance(told, dict):
+    if not isinstance(payload, dict):
         raise Refused(422, MALFORMED)
-    return told
+    return payload
 
 
-def rebuild(told: dict[str, Any], function: Any, reader: Reader) -> Call:
-    """What Gradio is to get of a call. Raises ``Refused``; files that came inside the call are then
+def rebuild(payload: dict[str, Any], function: Any, reader: Reader) -> Call:
+    """A call as Gradio is to get it. Raises ``Refused``; files that came inside the call are then
     forgotten.
     """
     names = parameters(function)
     try:
-        data = reader.data(told.get("data"), function.inputs, names)
+        data = reader.data(payload.get("data"), function.inputs, names)
     except Exception:
         reader.undo()
         raise
-    session = told.get("session_hash")
+    session = payload.get("session_hash")
     body = {
         "data": data,
-        "fn_index": function._id,
+        "fn_index": function_number(function),
         "session_hash": (
             session if isinstance(session, str) and SESSION.fullmatch(session) else None
         ),
-        "trigger_id": told["trigger_id"] if type(told.get("trigger_id")) is int else None,
+        "trigger_id": payload["trigger_id"] if type(payload.get("trigger_id")) is int else None,
         "event_data": None,
     }
     return Call(body, tuple(reader.named), tuple(data))
@@ -203,20 +204,20 @@ def parameters(function: Any) -> list[str]:
     return own + [f"argument {index + 1}" for index in range(len(own), len(function.inputs))]
 
 
-def by_name(told: dict[str, Any], function: Any) -> dict[str, Any]:
+def by_name(payload: dict[str, Any], function: Any) -> dict[str, Any]:
     """A call whose arguments are named, as one whose arguments are in order. Raises ``Refused``."""
     names = parameters(function)
-    if unknown := [name for name in told if name not in (*names, "session_hash")]:
+    if unknown := [name for name in payload if name not in (*names, "session_hash")]:
         raise Refused(
             422,
             f"{len(unknown)} arguments have a name that is not known: the call takes"
             f" {', '.join(names)}.",
         )
     own = [
-        told[name] if name in told else _own(block)
+        payload[name] if name in payload else _own(block)
         for name, block in zip(names, function.inputs, strict=True)
     ]
-    return {"data": own, "session_hash": told.get("session_hash")}
+    return {"data": own, "session_hash": payload.get("session_hash")}
 
 
 def wrong(name: str, message: str) -> Refused:

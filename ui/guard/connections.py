@@ -1,17 +1,16 @@
-"""TCP connections: how many one address and all of them may have, and how long one may take to say
-what it wants.
-
-The web server has no limits of this kind and no place to add them, so its protocols' methods are
-wrapped, once.
+"""TCP connections: how many one address and all of them may have, and how long one may take to send
+the head of a request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from functools import cache, wraps
+from collections.abc import Container
+from functools import cache
 from typing import Any
 
+from ui.compat import asgi_private
 from ui.guard.limits import UNKNOWN, Crowded, Limits, household
 
 PATIENCE = 20.0
@@ -19,90 +18,59 @@ PATIENCE = 20.0
 
 
 def limit_connections(limits: Limits) -> None:
-    """Count connections by ``limits`` from now on, whichever protocol the server chose. Peers the
-    operator trusts as proxies have no limit of their own: behind them are many.
+    """Count connections by ``limits`` from now on. Peers the operator trusts as proxies have no
+    limit of their own: behind them are many.
     """
-    from uvicorn.protocols.http import h11_impl
-
-    kinds = [h11_impl.H11Protocol]
-    try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
-        pass
-    else:
-        kinds.append(HttpToolsProtocol)
-    for kind in kinds:
-        if not hasattr(kind, "guarded"):
-            _wrap(kind)
-        kind.guarded = limits
+    asgi_private.watch_connections(_Watcher(limits))
 
 
-def _wrap(kind: type) -> None:
-    made, lost, received, upgrade = (
-        kind.connection_made,
-        kind.connection_lost,
-        kind.data_received,
-        kind.handle_websocket_upgrade,
-    )
+class _Watcher:
+    """Notes on each of uvicorn's protocol objects as whose it counts (``guarded_as``) and the timer
+    for its request's head (``guard_timer``).
+    """
 
-    @wraps(made)
-    def connection_made(self: Any, transport: asyncio.Transport) -> None:
-        made(self, transport)
-        peer = self.client[0] if self.client else UNKNOWN
-        self.guarded_as, self.guard_timer = None, None
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def opened(self, protocol: Any, transport: asyncio.Transport) -> None:
+        peer = asgi_private.peer_of(protocol) or UNKNOWN
+        protocol.guarded_as, protocol.guard_timer = None, None
         try:
-            self.guarded.enter("connection", household(peer), trusted=_trusted(peer))
+            self.limits.enter("connection", household(peer), trusted=_trusted(peer))
         except Crowded:
             transport.abort()
             return
-        self.guarded_as = household(peer)
-        _expect(self)
+        protocol.guarded_as = household(peer)
+        _start_timer(protocol)
 
-    @wraps(lost)
-    def connection_lost(self: Any, error: Exception | None) -> None:
-        _leave(self)
-        lost(self, error)
-
-    @wraps(received)
-    def data_received(self: Any, data: bytes) -> None:
-        received(self, data)
-        if self.guarded_as is None:
+    def received(self, protocol: Any) -> None:
+        if protocol.guarded_as is None:
             return
-        if self.cycle is not None and not self.cycle.response_complete:
-            _at_rest(self)
-        elif self.guard_timer is None:
-            _expect(self)
+        if asgi_private.is_answering(protocol):
+            _stop_timer(protocol)
+        elif protocol.guard_timer is None:
+            _start_timer(protocol)
 
-    @wraps(upgrade)
-    # From now on it is counted as a web socket, and lost by another class.
-    def handle_websocket_upgrade(self: Any, *given: Any) -> None:
-        _leave(self)
-        upgrade(self, *given)
-
-    kind.connection_made, kind.connection_lost = connection_made, connection_lost
-    kind.data_received, kind.handle_websocket_upgrade = data_received, handle_websocket_upgrade
+    def closing(self, protocol: Any) -> None:
+        if protocol.guarded_as is not None:
+            self.limits.leave("connection", protocol.guarded_as)
+            protocol.guarded_as = None
+        _stop_timer(protocol)
 
 
-def _leave(protocol: Any) -> None:
-    if protocol.guarded_as is not None:
-        protocol.guarded.leave("connection", protocol.guarded_as)
-        protocol.guarded_as = None
-    _at_rest(protocol)
+def _start_timer(protocol: Any) -> None:
+    protocol.guard_timer = protocol.loop.call_later(PATIENCE, _time_out, protocol)
 
 
-def _expect(protocol: Any) -> None:
-    protocol.guard_timer = protocol.loop.call_later(PATIENCE, _give_up, protocol)
-
-
-def _at_rest(protocol: Any) -> None:
+def _stop_timer(protocol: Any) -> None:
     if protocol.guard_timer is not None:
         protocol.guard_timer.cancel()
         protocol.guard_timer = None
 
 
-def _give_up(protocol: Any) -> None:
+def _time_out(protocol: Any) -> None:
     protocol.guard_timer = None
-    if protocol.cycle is None or protocol.cycle.response_complete:
+    if not asgi_private.is_answering(protocol):
         protocol.transport.abort()
 
 
@@ -114,7 +82,5 @@ def _trusted(peer: str) -> bool:
 
 
 @cache
-def _proxies() -> Any:
-    from uvicorn.middleware.proxy_headers import _TrustedHosts
-
-    return _TrustedHosts(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
+def _proxies() -> Container[str]:
+    return asgi_private.trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))

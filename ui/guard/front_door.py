@@ -1,12 +1,11 @@
-"""Before everything else, Streamlit's side included: how many requests, web sockets and uploads
-there are, and how large bodies are.
+"""The outermost layer of both front ends: limits the number of requests, web sockets and uploads,
+and the size of bodies.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,13 +18,16 @@ ADDRESS = 8192
 """Bytes of a request's path and query."""
 BODY = 64 * 1024
 """Bytes of a body for which there is no other limit."""
-STREAMLIT_UPLOAD = "/_stcore/upload_file/"
+ENVELOPE = 64 * 1024
+"""Bytes a multipart body may have beside its one file."""
+UPLOAD_ROUTE = "/_stcore/upload_file/"
+"""Of Streamlit's uploads: below it the session's id and the file's."""
 TOO_LONG = "The request is longer than anything here takes."
 
 
 class FrontDoor:
     """ASGI middleware around a whole app. ``store`` and ``limits``: those of the Gradio side, so
-    that both count together. ``bodies``: of which requests the body is looked after further inside
+    that both count together. ``bodies``: for which paths the body is limited further inside
     (Gradio's); ``largest``: bytes of one of Streamlit's uploads.
     """
 
@@ -67,16 +69,14 @@ class FrontDoor:
         path, client = scope["path"], client_of(scope)
         if len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS:
             raise Refused(414, TOO_LONG)
-        with contextlib.ExitStack() as held:
-            held.enter_context(self.limits.one("request", client))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.limits.one("request", client))
             if self.bodies(path):
                 pass
-            elif STREAMLIT_UPLOAD in path and scope["method"] == "PUT":
-                held.enter_context(self.limits.one("upload", client))
-                take = held.enter_context(self.store.room(client))
-                receive = self._capped(
-                    scope, receive, self.largest, _within_session(path, self.store.share, take)
-                )
+            elif UPLOAD_ROUTE in path and scope["method"] == "PUT":
+                stack.enter_context(self.limits.one("upload", client))
+                take = stack.enter_context(self.store.room(client))
+                receive = self._capped(scope, receive, self.largest, _within_session(path, take))
             else:
                 receive = self._capped(scope, receive, BODY, lambda more: None)
             await self.app(scope, receive, send)
@@ -100,37 +100,29 @@ class FrontDoor:
         return limited
 
 
-def _within_session(path: str, share: int, take: Callable[[int], None]) -> Callable[[int], None]:
-    """``take``, and no more than ``share`` bytes with what the session at ``path`` has already.
-    Raises ``TooMuch``.
-    """
-    session, got = path.partition(STREAMLIT_UPLOAD)[2].partition("/")[0], 0
-    held = _session_bytes(session)
+def _within_session(path: str, take: Callable[[int], None]) -> Callable[[int], None]:
+    """``take``, and no more than the session at ``path`` has room for. Raises ``TooMuch``."""
+    from ui.common import uploads
+
+    bound = uploads.server_bound()
+    if bound is None:
+        return take
+    session, got = path.partition(UPLOAD_ROUTE)[2].partition("/")[0], 0
+    room = bound.room(session) + ENVELOPE
 
     def both(more: int) -> None:
         nonlocal got
         got += more
-        if held + got > share:
-            raise TooMuch(
-                f"This page holds {share // 2**20} MB of uploads: take some away, or give them in"
-                " parts."
-            )
+        if got > room:
+            bound.refuse(session)
+            raise TooMuch(bound.limits.refusal)
         take(more)
 
     return both
 
 
-def _manager() -> Any:
-    from streamlit import runtime
-
-    return runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
-
-
 def _streamlit_bytes() -> int:
     """Bytes of all uploads on Streamlit's pages."""
-    return getattr(_manager(), "_total_bytes", 0)
+    from ui.compat import streamlit_private
 
-
-def _session_bytes(session: str) -> int:
-    files = getattr(_manager(), "file_storage", {}).get(session, {})
-    return sum(len(record.data) for record in list(files.values()))
+    return streamlit_private.stored_bytes(streamlit_private.upload_store())

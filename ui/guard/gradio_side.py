@@ -1,5 +1,5 @@
-"""What of Gradio can be reached, and by which way: a list of its routes, each with its limits;
-whatever else there is answers 404.
+"""Which parts of Gradio can be reached: a list of its routes, each with its limits; every other
+path answers 404.
 
 It stands inside Gradio's own middleware, so that its answers have Gradio's headers for other sites.
 """
@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agegender_core.errors import BusyError
 from agegender_core.serving.decoding_pool import Pool
+from ui.compat import gradio_private
+from ui.compat.asgi_private import route_path
 from ui.guard import calls
 from ui.guard.admission import FULL, Admission
 from ui.guard.answers import careful, log, send_bytes, send_json
@@ -38,8 +39,8 @@ FRAME = 4 * 2**20
 """Bytes of one frame of a live video, as JSON."""
 SWEEP = 20.0
 REFUSAL = 0.5
-"""Seconds before a caller hears that there is no room: who asks again at once takes less from the
-others.
+"""Seconds before a call is refused for lack of room: callers that retry at once cost the others
+less.
 """
 NOT_HERE = "There is nothing here."
 NOT_DIRECT = (
@@ -65,9 +66,9 @@ Handler = Callable[..., Awaitable[None]]
 @dataclass
 class Rules:
     """``store``: of uploads; ``largest``: bytes of one; ``most``: files of one call; ``checks``: by
-    an endpoint's name, what says whether its arguments are right (a list of verdicts, as Gradio's
-    validators give), given uploads in the place of files; ``decoding``: where they run, and so many
-    at once; ``left``: hears of sessions that are over.
+    an endpoint's name, a function of its arguments, with uploads in the place of files, that
+    returns a list of verdicts as Gradio's validators do; ``decoding``: the pool in which these run;
+    ``left``: called with each session that is over.
     """
 
     store: UploadStore
@@ -90,7 +91,7 @@ class GradioGuard:
             rules.store,
             rules.limits,
         )
-        self.admission = Admission(gradio.get_blocks()._queue, gate)
+        self.admission = Admission(gradio_private.queue_of(gradio), gate)
         self.sessions = Sessions(gradio, rules.left)
         self._progress: dict[str, _Progress] = {}
         self._frames: dict[str, Upload] = {}
@@ -127,7 +128,7 @@ class GradioGuard:
             await careful(self._route, scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = get_route_path(scope) or "/"
+        path = route_path(scope)
         for methods, pattern, handler in self.routes:
             if scope["method"] in methods.split() and (found := pattern.fullmatch(path)):
                 return await handler(
@@ -139,28 +140,28 @@ class GradioGuard:
         raise Refused(404, NOT_HERE)
 
     async def _clean(self) -> None:
-        """Forget what is over, for ever; whatever goes wrong is logged and tried again."""
+        """Drop what is over, again and again; an error is logged and the next round tries again."""
         while True:
             await asyncio.sleep(SWEEP)
             try:
                 self.store.sweep()
                 self.sessions.sweep()
-                alive = self.app.get_blocks()._queue.event_ids_to_events
-                for event in [event for event in self._frames if event not in alive]:
+                queue = gradio_private.queue_of(self.app)
+                for event in [event for event in self._frames if queue.event(event) is None]:
                     self.store.drop(self._frames.pop(event))
             except Exception:
-                log.exception("the cleaner stumbled, and goes on")
+                log.exception("the clean-up failed once and goes on")
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.inner({**scope, "query_string": b""}, receive, send)
 
     async def _small(self, scope: Scope, receive: Receive, send: Send, event: str = "") -> None:
-        told = calls.parse(await read_body(scope, receive, SMALL, TOO_LONG) or b"{}")
+        payload = calls.parse(await read_body(scope, receive, SMALL, TOO_LONG) or b"{}")
         known = {"session_hash": str, "fn_index": int, "event_id": str}
         body = {
-            key: told[key]
+            key: payload[key]
             for key, kind in known.items()
-            if type(told.get(key)) is kind and len(str(told[key])) <= 64
+            if type(payload.get(key)) is kind and len(str(payload[key])) <= 64
         }
         if not event and "event_id" not in body:
             raise Refused(422, "The call names no event.")
@@ -168,7 +169,7 @@ class GradioGuard:
         await self._pass(scope, receive, send, body)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, body: dict[str, Any]) -> None:
-        """Hand on a call with a body of ours."""
+        """Pass on a call with a rebuilt body."""
         data = json.dumps(body).encode()
         headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _OURS]
         headers += [
@@ -190,19 +191,19 @@ class GradioGuard:
             with self.limits.one("upload", client), self.store.room(client) as take:
                 intake = Intake(self.rules.largest, self.rules.most, take, progress.add)
                 found = await intake.read(scope, receive)
-            kept: list[Upload] = []
+            stored: list[Upload] = []
             try:
                 for name, content in found:
-                    kept.append(self.store.put(client, name, content))
+                    stored.append(self.store.put(client, name, content))
             except Exception:
-                for upload in kept:
+                for upload in stored:
                     self.store.drop(upload)
                 raise
         finally:
             progress.done.set()
             if self._progress.get(number) is progress:
                 del self._progress[number]
-        await send_json(send, [upload.path for upload in kept])
+        await send_json(send, [upload.path for upload in stored])
 
     async def _upload_progress(self, scope: Scope, receive: Receive, send: Send) -> None:
         """How far an upload is, for the bar on the page."""
@@ -248,14 +249,14 @@ class GradioGuard:
     # Calls
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = await self._told(scope, receive, self._longest())
-        function = self._function(told.get("fn_index"))
-        session = told.get("session_hash")
+        payload = await self._payload(scope, receive, self._longest())
+        function = self._function(payload.get("fn_index"))
+        session = payload.get("session_hash")
         if not (isinstance(session, str) and calls.SESSION.fullmatch(session)):
             raise Refused(
                 400, "The call has no session: a key «session_hash» of letters and digits."
             )
-        await self._ask(scope, receive, send, function, told)
+        await self._ask(scope, receive, send, function, payload)
 
     async def _call(
         self, scope: Scope, receive: Receive, send: Send, name: str, named: str = ""
@@ -265,39 +266,39 @@ class GradioGuard:
             type(block).__name__.lower() in ("image", "file") for block in function.inputs
         )
         try:
-            # Before a large body is read for nothing.
+            # Before a large body is read in vain.
             self.admission.check(client_of(scope), function.concurrency_id)
         except Refused:
             await asyncio.sleep(REFUSAL)
             raise
-        told = await self._told(scope, receive, self._longest() if with_files else SMALL)
-        told = calls.by_name(told, function) if named else told
+        payload = await self._payload(scope, receive, self._longest() if with_files else SMALL)
+        payload = calls.by_name(payload, function) if named else payload
         scope = {**scope, "path": scope["path"].replace("/call/v2/", "/call/", 1)}
-        await self._ask(scope, receive, send, function, told)
+        await self._ask(scope, receive, send, function, payload)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         """A function of the page that needs no queue."""
-        told = await self._told(scope, receive, SMALL)
+        payload = await self._payload(scope, receive, SMALL)
         function = (
-            self._function(told["fn_index"])
-            if type(told.get("fn_index")) is int
+            self._function(payload["fn_index"])
+            if type(payload.get("fn_index")) is int
             else self._public(name)
         )
         if function.queue:
             raise Refused(404, NOT_DIRECT)
-        call = calls.rebuild(told, function, self._reader(scope))
+        call = calls.rebuild(payload, function, self._reader(scope))
         self.sessions.touch(call.body["session_hash"])
         await self._pass(scope, receive, send, call.body)
 
     async def _ask(
-        self, scope: Scope, receive: Receive, send: Send, function: Any, told: dict[str, Any]
+        self, scope: Scope, receive: Receive, send: Send, function: Any, payload: dict[str, Any]
     ) -> None:
-        """Have a call join the queue, once it is known to be right."""
+        """Have a call join the queue once its arguments are checked."""
         client, reader = client_of(scope), self._reader(scope)
         joined = self.admission.enter(client, function.concurrency_id)
         try:
-            call = await asyncio.to_thread(calls.rebuild, told, function, reader)
-            told.clear()
+            call = await asyncio.to_thread(calls.rebuild, payload, function, reader)
+            payload.clear()
             await self._check(client, function, call)
             session = call.body["session_hash"] = call.body[
                 "session_hash"
@@ -319,8 +320,8 @@ class GradioGuard:
             joined()
 
     async def _check(self, client: str, function: Any, call: calls.Call) -> None:
-        """Whether the arguments are right; of one client one call is looked at after the other.
-        Raises ``Refused``.
+        """Check the arguments; calls of one client are checked one after the other. Raises
+        ``Refused``.
         """
         check = (
             self.rules.checks.get(function.api_name)
@@ -357,12 +358,12 @@ class GradioGuard:
 
     async def _frame(self, scope: Scope, receive: Receive, send: Send, event: str) -> None:
         """The next frame of a live video."""
-        known = self.app.get_blocks()._queue.event_ids_to_events.get(event)
+        known = gradio_private.queue_of(self.app).event(event)
         if known is None:
             raise Refused(404, NOT_HERE)
-        told = await self._told(scope, receive, FRAME)
+        payload = await self._payload(scope, receive, FRAME)
         call = calls.rebuild(
-            {**told, "session_hash": known.session_hash}, known.fn, self._reader(scope)
+            {**payload, "session_hash": known.session_hash}, known.fn, self._reader(scope)
         )
         before = self._frames.pop(event, None)
         if before is not None:
@@ -372,7 +373,7 @@ class GradioGuard:
         self.sessions.touch(known.session_hash)
         await self._pass(scope, receive, send, call.body)
 
-    async def _told(self, scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
+    async def _payload(self, scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
         with self.store.room(client_of(scope)) as take:
             body = await read_body(scope, receive, most, TOO_LONG, take)
             return (
@@ -388,7 +389,7 @@ class GradioGuard:
         return calls.Reader(self.store, client_of(scope), self.rules.largest, self.rules.most)
 
     def _function(self, index: Any) -> Any:
-        found = self.app.get_blocks().fns.get(index) if type(index) is int else None
+        found = gradio_private.functions(self.app).get(index) if type(index) is int else None
         if found is None or found.fn is None:
             raise Refused(404, "There is no function of this number.")
         return found
@@ -396,7 +397,7 @@ class GradioGuard:
     def _public(self, name: str) -> Any:
         public = {
             fn.api_name: fn
-            for fn in self.app.get_blocks().fns.values()
+            for fn in gradio_private.functions(self.app).values()
             if fn.api_visibility == "public" and fn.fn is not None
         }
         if name not in public:
@@ -433,7 +434,7 @@ class GradioGuard:
 
 
 class _Progress:
-    """What has come of one upload and was not told yet."""
+    """Bytes of one upload that were received and not reported yet."""
 
     def __init__(self) -> None:
         self.done = asyncio.Event()
@@ -460,11 +461,11 @@ def _query(scope: Scope, name: str) -> str:
         return ""
 
 
-async def _event(send: Send, told: Any) -> None:
+async def _event(send: Send, payload: Any) -> None:
     await send(
         {
             "type": "http.response.body",
-            "body": f"data: {json.dumps(told)}\n\n".encode(),
+            "body": f"data: {json.dumps(payload)}\n\n".encode(),
             "more_body": True,
         }
     )

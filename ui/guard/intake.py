@@ -1,5 +1,5 @@
-"""Files of a multipart body, taken in as they come: into memory, each below its limit, and none if
-the client breaks off.
+"""Reads the files of a multipart body as they arrive: into memory, each below its limit, and none
+if the client breaks off.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ENVELOPE = 1024 * 1024
 @dataclass
 class Intake:
     """``files``: (name, content) of the files so far. ``largest``: bytes of one; ``most``: how
-    many; ``take``: hears of bytes before they are kept; ``seen``: hears a file's name and of how
-    many bytes more have come.
+    many. ``take``: called with a number of bytes before they are stored; ``received``: called with
+    a file's name and the number of bytes that have arrived.
     """
 
     largest: int
     most: int
     take: Callable[[int], None]
-    seen: Callable[[str, int], None] = lambda name, size: None
+    received: Callable[[str, int], None] = lambda name, size: None
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
     async def read(self, scope: Scope, receive: Receive) -> list[tuple[str, bytes]]:
@@ -64,12 +64,14 @@ class Intake:
         if not self._ended:
             raise Refused(400, "The multipart body is damaged: send it again.")
         if not self.files:
-            raise Refused(400, f"The upload holds no file: send images in fields called {FIELD!r}.")
+            raise Refused(
+                400, f"The upload contains no file: send images in fields called {FIELD!r}."
+            )
         return self.files
 
     def _begin(self) -> None:
         self._content = bytearray()
-        self._told = 0
+        self._header_bytes = 0
         self._name = self._value = b""
         self._headers: dict[bytes, bytes] = {}
         self._file = ""
@@ -88,13 +90,13 @@ class Intake:
         }
 
     def _part_begin(self) -> None:
-        self._headers, self._content, self._told = {}, bytearray(), 0
+        self._headers, self._content, self._header_bytes = {}, bytearray(), 0
 
     def _header(self, name: bytes, value: bytes) -> None:
         self._name += name
         self._value += value
-        self._told += len(name) + len(value)
-        if self._told > HEADERS:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEADERS:
             raise Refused(
                 400, f"A file's headers are longer than {HEADERS} bytes: give it a shorter name."
             )
@@ -114,7 +116,7 @@ class Intake:
                 f"A file's name is longer than {LONGEST_NAME} characters: give it a shorter one.",
             )
         if len(self.files) >= self.most:
-            raise Refused(413, f"More than {self.most} files: give them in parts.")
+            raise Refused(413, f"More than {self.most} files: upload them in parts.")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._content) + end - start > self.largest:
@@ -123,7 +125,7 @@ class Intake:
             )
         self.take(end - start)
         self._content += data[start:end]
-        self.seen(self._file, end - start)
+        self.received(self._file, end - start)
 
     def _part_end(self) -> None:
         self.files.append((self._file, bytes(self._content)))

@@ -22,7 +22,7 @@ UNKNOWN = "unknown"
 
 
 class Crowded(Exception):  # noqa: N818
-    """There are as many as are allowed. The message says what to do."""
+    """The limit is reached. The message says what to do."""
 
 
 class Limits:

@@ -1,4 +1,4 @@
-"""What the process asks of the system at its start."""
+"""Settings of the operating system that the process changes at its start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ is freed.
 
 
 def settle_memory() -> bool:
-    """Let memory of large images go back to the system. Left alone, glibc raises the size from
-    which it does so with each large block that is freed, and keeps what is smaller for good. The
-    same as ``MALLOC_MMAP_THRESHOLD_``. Returns whether there was such a thing to set.
+    """Return the memory of large images to the system. By default glibc raises the size from which
+    it does so with each large block that is freed, and never returns smaller ones. The same as
+    ``MALLOC_MMAP_THRESHOLD_``. Returns whether this C library has the setting.
     """
     if not sys.platform.startswith("linux"):
         return False

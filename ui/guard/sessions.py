@@ -1,5 +1,5 @@
-"""What Gradio keeps for a caller, and when it is let go: soon after a page was closed, and ten
-minutes after a call nobody fetched.
+"""What Gradio stores for a caller, and when it is dropped: soon after a page was closed, and ten
+minutes after a call whose answer was never fetched.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-KEPT, CLOSED = 600.0, 60.0
-"""Seconds for which a session is kept after the last word of it, and after its page was closed."""
+from ui.compat import gradio_private
+
+LIFETIME, CLOSED_LIFETIME = 600.0, 60.0
+"""Seconds for which a session is stored after its last request, and after its page was closed."""
 
 
 class Sessions:
@@ -23,7 +25,7 @@ class Sessions:
         self._open: Counter[str] = Counter()
 
     def touch(self, session: str | None) -> None:
-        """Something was asked in this session."""
+        """A request belongs to this session."""
         if session:
             self._last[session] = time.monotonic()
 
@@ -40,45 +42,24 @@ class Sessions:
             self._open[session] -= 1
             if not self._open[session]:
                 del self._open[session]
-            self._last[session] = time.monotonic() - (KEPT - CLOSED if ends else 0)
+            self._last[session] = time.monotonic() - (LIFETIME - CLOSED_LIFETIME if ends else 0)
 
     def of_event(self, event: str) -> str:
         """The session an event belongs to; the event itself where none is known."""
-        queue = self.app.get_blocks()._queue
-        if (found := queue.event_ids_to_events.get(event)) is not None:
-            return found.session_hash
-        return next(
-            (
-                session
-                for session, events in queue.pending_event_ids_session.items()
-                if event in events
-            ),
-            event,
-        )
+        session = gradio_private.queue_of(self.app).session_of(event)
+        return event if session is None else session
 
     def sweep(self) -> None:
-        """Let go of what is over."""
+        """Drop sessions that are over."""
         now = time.monotonic()
-        blocks = self.app.get_blocks()
-        for session in [
-            *blocks._queue.pending_messages_per_session,
-            *self.app.state_holder.session_data,
-        ]:
+        for session in gradio_private.stored_sessions(self.app):
             self._last.setdefault(session, now)
-        busy = {event.session_hash for job in blocks._queue.active_jobs if job for event in job}
-        for line in blocks._queue.event_queue_per_concurrency_id.values():
-            busy |= {event.session_hash for event in line.queue}
+        busy = gradio_private.queue_of(self.app).busy_sessions()
         for session, last in list(self._last.items()):
-            if now - last > KEPT and session not in self._open and session not in busy:
+            if now - last > LIFETIME and session not in self._open and session not in busy:
                 self._forget(session)
 
     def _forget(self, session: str) -> None:
-        queue, states = self.app.get_blocks()._queue, self.app.state_holder
         del self._last[session]
-        queue.pending_messages_per_session.pop(session, None)
-        for event in queue.pending_event_ids_session.pop(session, set()):
-            queue.event_ids_to_events.pop(event, None)
-            self.app.iterators.pop(event, None)
-        states.session_data.pop(session, None)
-        states.time_last_used.pop(session, None)
+        gradio_private.forget_session(self.app, session)
         self.left(session)

@@ -1,5 +1,5 @@
-"""Uploads, kept in memory under names nobody can guess. Nothing a caller names is ever looked up on
-a disk, so that no path of this machine, no link and no device can be meant by it.
+"""Uploads, stored in memory under names that cannot be guessed. No name from a caller is ever
+looked up on a disk, so it can mean no path of this machine, no link and no device.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-KEPT = 600.0
-"""Seconds after which an upload that nobody used is forgotten."""
+LIFETIME = 600.0
+"""Seconds after which an unused upload is forgotten."""
 FILES = 400
-"""Uploads of one caller that are kept at the same moment."""
+"""Uploads of one caller that are stored at the same time."""
 LONGEST_NAME = 255
 UNKNOWN = (
     "This upload is not known here, or it was deleted after its answer or after ten minutes: upload"
     " the image again."
 )
-"""The one sentence for whatever is no upload of ours, whether such a file exists or not."""
+"""The one sentence for every path that is no upload, whether such a file exists or not."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TooMuch(Exception):  # noqa: N818
-    """What is kept would be more than is allowed. The message says what to do."""
+    """More would be stored than is allowed. The message says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """``path``: what the caller names it by; ``name``: of the file, as it was given; ``owner``:
-    whose quota it counts against.
+    """``path``: by which the caller names it; ``name``: of the file, as the caller sent it;
+    ``owner``: whose quota it counts against.
     """
 
     path: str
@@ -47,7 +47,7 @@ class UploadStore:
     dictionary.
 
     ``folder``: with which paths begin, for clients that take them for paths; nothing is written
-    there. ``most``: bytes of all callers together, finished or on their way; ``share``: of one of
+    there. ``most``: bytes of all callers together, stored or being received; ``share``: of one of
     them.
     """
 
@@ -57,10 +57,10 @@ class UploadStore:
         self.folder, self.most, self.share = folder.rstrip("/"), most, share
         self.clock = clock
         self.others: Callable[[], int] = int
-        """Bytes of uploads another front end of this process keeps, which count against ``most`` as
+        """Bytes of uploads in another front end of this process, which count against ``most`` as
         well.
         """
-        self._kept: dict[str, Upload] = {}
+        self._uploads: dict[str, Upload] = {}
         self._fixed: dict[str, Upload] = {}
         self._used: dict[str, float] = {}
         self._bytes: Counter[str] = Counter()
@@ -69,8 +69,8 @@ class UploadStore:
 
     @contextmanager
     def room(self, owner: str) -> Iterator[Callable[[int], None]]:
-        """Counts bytes on their way of ``owner``, at each call so many more; all of them are free
-        again at the end of the block.
+        """Counts bytes that are being received from ``owner``, at each call so many more; all of
+        them are free again at the end of the block.
 
         The call raises ``TooMuch`` before there is too much.
         """
@@ -84,27 +84,27 @@ class UploadStore:
         try:
             yield take
         finally:
-            self._give(owner, taken)
+            self._release(owner, taken)
 
     def put(self, owner: str, name: str, content: bytes) -> Upload:
-        """Keep an upload and give it its path. Raises ``TooMuch``."""
+        """Store an upload under a path of its own. Raises ``TooMuch``."""
         name = clean_name(name)
         token = secrets.token_urlsafe(32)
         upload = Upload(f"{self.folder}/{token}/{name}", name, content, owner)
         with self._lock:
             if self._files[owner] >= FILES:
                 raise TooMuch(
-                    f"{FILES} uploads of yours are kept here: ask for their answers first."
+                    f"{FILES} uploads of yours are stored here: ask for their answers first."
                 )
             self._count(owner, len(content))
             self._files[owner] += 1
-            self._kept[upload.path] = upload
+            self._uploads[upload.path] = upload
             self._used[upload.path] = self.clock()
         return upload
 
     def fix(self, path: str, name: str, content: bytes) -> Upload:
-        """Keep for good what belongs to the app, such as an example: neither ``drop`` nor time
-        takes it away.
+        """Store a file of the app for good, such as an example: neither ``drop`` nor time removes
+        it.
         """
         self._fixed[path] = upload = Upload(path, name, content, "")
         return upload
@@ -116,10 +116,10 @@ class UploadStore:
         with self._lock:
             if path in self._used:
                 self._used[path] = self.clock()
-            return self._kept.get(path) or self._fixed.get(path)
+            return self._uploads.get(path) or self._fixed.get(path)
 
     def drop(self, upload: Upload) -> None:
-        """Forget an upload, if it is kept and not the app's own."""
+        """Forget an upload, unless it is the app's own."""
         self.forget(upload.path)
 
     def forget(self, path: str) -> None:
@@ -128,19 +128,19 @@ class UploadStore:
             self._forget(path)
 
     def sweep(self) -> None:
-        """Forget what nobody used for ``KEPT`` seconds."""
+        """Forget uploads that were not used for ``LIFETIME`` seconds."""
         with self._lock:
             now = self.clock()
-            for path in [path for path, used in self._used.items() if now - used > KEPT]:
+            for path in [path for path, used in self._used.items() if now - used > LIFETIME]:
                 self._forget(path)
 
-    def held(self) -> tuple[int, int]:
-        """How many uploads are kept, and the bytes of them and of all on their way."""
+    def totals(self) -> tuple[int, int]:
+        """How many uploads are stored, and the bytes of them and of all being received."""
         with self._lock:
-            return len(self._kept), sum(self._bytes.values())
+            return len(self._uploads), sum(self._bytes.values())
 
     def _forget(self, path: str) -> None:
-        upload = self._kept.pop(path, None)
+        upload = self._uploads.pop(path, None)
         if upload is not None:
             del self._used[path]
             self._discount(upload.owner, len(upload.content))
@@ -152,7 +152,7 @@ class UploadStore:
         with self._lock:
             self._count(owner, more)
 
-    def _give(self, owner: str, less: int) -> None:
+    def _release(self, owner: str, less: int) -> None:
         with self._lock:
             self._discount(owner, less)
 

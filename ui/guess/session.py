@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import streamlit as st
-
 from agegender_core.datasets import FaceRecord
 from agegender_core.errors import AgeGenderError
 from agegender_core.types import AgeEstimate
 from ui.common import services
-from ui.guess import faces
+from ui.guess import faces, state
 from ui.guess import query_params as link
 from ui.guess.faces import Pool
 from ui.guess.game import Played
 
 LOG = logging.getLogger(__name__)
-GUESSES, ANSWERS = "guess-guesses", "guess-answers"
 MOST = 1000
 """Guesses of one game, and answers of models, that a session keeps."""
 NO_FACE = "The model found no face here, so this one does not count."
@@ -35,15 +32,14 @@ Answer = AgeEstimate | NoAnswer
 
 def guesses() -> dict[int, int]:
     """Guessed age by the number of the face, of the game that is played."""
-    games: dict[tuple[str | None, int], dict[int, int]] = st.session_state.setdefault(GUESSES, {})
-    return games.setdefault((link.get("dataset"), link.get("seed")), {})
+    return state.GUESSES.stored().setdefault((link.get("dataset"), link.get("seed")), {})
 
 
 def guess(number: int, slider: str) -> None:
     """The visitor's guess for face ``number``, as the ``slider`` says. The first one counts."""
     mine = guesses()
     if len(mine) < MOST:
-        mine.setdefault(number, int(st.session_state[slider]))
+        mine.setdefault(number, int(state.slider(slider).get()))
 
 
 def next_face(number: int, count: int) -> None:
@@ -64,7 +60,7 @@ def answer(pool: Pool, record: FaceRecord, model: str) -> Answer:
     """The model's answer, asked once a session. Raises ``AgeGenderError`` where it cannot be had
     now: a busy server, a model that cannot be loaded.
     """
-    kept: dict[tuple[str, str, int], Answer] = st.session_state.setdefault(ANSWERS, {})
+    kept = state.ANSWERS.stored()
     where = (model, f"{pool.name}-{pool.stamp}", record.row)
     if where not in kept:
         encoded = faces.image(pool, record)

@@ -1,6 +1,6 @@
 """The browser's camera through streamlit-webrtc, and how its connection fares.
 
-Without TURN settings no server of anybody is asked: on one machine or in one network the two ends
+Without TURN settings no third server is involved: on one machine or in one network the two ends
 find each other by their own addresses.
 """
 
@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import streamlit as st
+from typing import Any
 
 from agegender_core.settings import Settings
-from ui.live.stream import Seen, Stream
+from ui.common.state import PAGE_BEFORE
+from ui.compat import webrtc_private
+from ui.live import state
+from ui.live.stream import Stream, StreamStatus
 
-if TYPE_CHECKING:
-    from aiortc.contrib.media import MediaRelay
-
-KEY = "live-camera"
 PATIENCE = 8.0
-"""Seconds until it is said that the connection does not come about."""
+"""Seconds until the page reports that there is no connection."""
 SILENCE = 4.0
 """Seconds without a frame after which the video counts as stopped."""
 CONSTRAINTS = {
@@ -57,35 +53,35 @@ WORDS = {
 @dataclass
 class Attempt:
     """One try to get a video. ``offered``: when the browser had its camera and offered it, by
-    ``time.monotonic``; ``failed``: it gave up without a single frame; ``told``: the browser itself
-    says that it runs.
+    ``time.monotonic``; ``failed``: it gave up without a single frame; ``reported``: the browser
+    itself reports that it runs.
     """
 
     offered: float | None = None
     failed: bool = False
-    told: bool = False
+    reported: bool = False
 
     def note(self, running: bool, stream: Stream) -> None:
         """``running``: the browser offers or plays."""
         if running and self.offered is None:
             self.offered, self.failed = time.monotonic(), False
         elif not running and self.offered is not None:
-            self.offered, self.failed = None, stream.seen().count == 0
+            self.offered, self.failed = None, stream.status().count == 0
             stream.begin()
 
-    def trouble(self, seen: Seen) -> str | None:
-        """What is wrong, as ``live_words.trouble`` knows it; None while all is well or it may still
+    def trouble(self, status: StreamStatus) -> str | None:
+        """What is wrong, as ``text.trouble`` knows it; None while all is well or a frame may still
         come.
         """
         if self.offered is None:
             return "connection" if self.failed else None
-        if seen.failed:
+        if status.failed:
             return "analysis"
-        if seen.busy:
-            return "places"
-        if seen.silent is None:
+        if status.busy:
+            return "slots"
+        if status.silent is None:
             return "connection" if time.monotonic() - self.offered > PATIENCE else None
-        return "silence" if seen.silent > SILENCE else None
+        return "silence" if status.silent > SILENCE else None
 
 
 def ice_servers(settings: Settings) -> list[dict[str, Any]]:
@@ -100,11 +96,11 @@ def ice_servers(settings: Settings) -> list[dict[str, Any]]:
 def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
     """Put the camera with its own button for start and stop onto the page; whether it is running.
 
-    It is not told to play by ``desired_playing_state``: while that is set, the component opens
-    several connections at once and asks for the camera again and again where it is refused.
+    ``desired_playing_state`` is not used: while it is set, the component opens several connections
+    at once and asks for the camera again and again where it is refused.
     """
     context = component(
-        key=KEY,
+        key=state.CAMERA.key,
         rtc_configuration={"iceServers": ice_servers(settings)},
         media_stream_constraints=CONSTRAINTS,
         video_frame_callback=stream.receive,
@@ -114,39 +110,25 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
         media_toggle_controls=False,
         sendback_audio=False,
     )
-    attempt.told = context.state.playing or context.state.signalling
-    # What the browser says may come late, or not at all when one clicks meanwhile.
-    running = attempt.told or stream.alive()
+    attempt.reported = context.state.playing or context.state.signalling
+    # The browser's report may come late, or not at all when one clicks meanwhile.
+    running = attempt.reported or stream.alive()
     attempt.note(running, stream)
     return running
 
 
 def component(**options: Any) -> Any:
-    """streamlit-webrtc's component, with no queue on a frame's way. Tests put their own in its
-    place.
-    """
+    """streamlit-webrtc's component, without a queue of frames. Tests replace it by their own."""
     from streamlit_webrtc import webrtc_streamer
-    from streamlit_webrtc.relay import get_global_relay
 
-    newest_only(get_global_relay())
-    if st.session_state.get("page-before") == "Live":
-        keep_open(options["key"])
+    webrtc_private.newest_only(webrtc_private.global_relay())
+    if PAGE_BEFORE.get() == "Live":
+        keep_open()
     return webrtc_streamer(**options)
 
 
-def keep_open(key: str) -> None:
-    """While one stays on the page, its video goes on. streamlit-webrtc closes a camera that a run
-    of the script left out, and tells that by Streamlit's count of finished runs, which lags behind
-    on a busy computer and then jumps by two; forgotten, it is not compared.
-    """
-    context = st.session_state.get(key)
+def keep_open() -> None:
+    """While one stays on the page, its video goes on."""
+    context = state.CAMERA.get()
     if context is not None:
-        context._last_rendered_run_count = None
-
-
-def newest_only(relay: MediaRelay) -> None:
-    """Frames wait nowhere: who reads from aiortc's relay more slowly than the camera sends gets the
-    newest frame, not a growing queue.
-    """
-    if "subscribe" not in vars(relay):
-        relay.subscribe = partial(relay.subscribe, buffered=False)
+        webrtc_private.keep_open(context)

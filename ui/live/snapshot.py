@@ -1,5 +1,5 @@
-"""A frame held still: its faces on the cards that Predict shows, to look at and to take away. Kept
-in the session until one resumes.
+"""A frozen frame: its faces on the cards that Predict shows, to read and to download. Stored in the
+session until one resumes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from PIL import Image
 
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.video.types import LiveFrame
+from ui.live import state
 from ui.live.stream import Stream
 from ui.predict import downloads, result_card
-from ui.predict.session_results import Answer, Picture
+from ui.predict.session_results import Answer, InputImage
 
-KEY, MISSED = "live-frozen", "live-missed"
 NAME = "frozen.png"
 
 
 @dataclass(frozen=True, eq=False)
 class Frozen(Answer):
-    """``numbers``: of the faces, as they stood on the image; ``looks``: how many times the network
-    was asked about each; ``waiting``: faces without an answer yet.
+    """``numbers``: of the faces, as drawn on the image; ``looks``: over how many frames each was
+    averaged; ``waiting``: faces without an answer yet.
     """
 
     marked: Image.Image | None = field(default=None, repr=False)
@@ -33,44 +33,39 @@ class Frozen(Answer):
     waiting: int = 0
 
     def annotated(self) -> Any:
-        """The image as it was seen."""
+        """The image as it was shown."""
         return self.marked
 
 
 def freeze(stream: Stream) -> None:
-    """Hold the newest frame and keep it for the cards; without one, ``missed`` will say so."""
-    held = stream.hold()
-    if held is None:
-        st.session_state[MISSED] = True
+    """Freeze the newest frame and store it for the cards; without one, ``missed`` reports that."""
+    newest = stream.freeze()
+    if newest is None:
+        state.MISSED.set(True)
     else:
-        st.session_state[KEY] = frozen_answer(*held)
+        state.FROZEN.set(frozen_answer(*newest))
 
 
 def missed() -> None:
-    """A passing word, where there was nothing to freeze."""
-    if st.session_state.pop(MISSED, False):
+    """A toast where there was nothing to freeze."""
+    if state.MISSED.pop():
         st.toast("There is no image to freeze yet.", icon=":material/hourglass_empty:")
 
 
 def thaw(stream: Stream) -> None:
     """Forget the frozen frame and resume."""
-    stream.go_on()
-    st.session_state.pop(KEY, None)
-
-
-def kept() -> Frozen | None:
-    """The held frame of this session."""
-    return st.session_state.get(KEY)
+    stream.resume()
+    state.FROZEN.clear()
 
 
 def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:
-    """What is kept of a held frame: the image as it was seen, and the answers as they stood on
-    it.
+    """What is stored of a frozen frame: the image as it was shown, and the answers of that
+    moment.
     """
     analysis, tracks = frame.analysis(), frame.answered()
     numbers, looks = (
         tuple(track.number for track in tracks),
-        tuple(track.answer.looks for track in tracks),
+        tuple(track.answer.observations for track in tracks),
     )
     document = analysis_json(NAME, analysis)
     document["faces"] = [
@@ -82,7 +77,7 @@ def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:
         for row, number in zip(face_rows(NAME, analysis), numbers or (None,), strict=True)
     ]
     return Frozen(
-        picture=Picture(NAME, b""),
+        image=InputImage(NAME, b""),
         predictions=analysis.predictions,
         weights=analysis.weights,
         timing=analysis.timing,
@@ -103,8 +98,8 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def picture(frozen: Frozen) -> None:
-    """The held frame, for when the camera no longer shows it."""
+def image(frozen: Frozen) -> None:
+    """The frozen frame, for when the camera no longer shows it."""
     count = len(frozen.numbers) + frozen.waiting
     st.image(
         frozen.preview,

@@ -11,7 +11,8 @@ from agegender_core.output.tables import describe_attributes
 from agegender_core.video.types import LiveFrame, LiveTrack
 from ui.common import services
 from ui.common.charts import percent_words, with_en_dash
-from ui.predict.image_input import CAMERA, SOURCE_KEY
+from ui.predict.image_input import CAMERA
+from ui.predict.state import SOURCE
 
 CAMERA_HELP = (
     "The camera is off. After the start your browser asks whether this page may use it.\n\nCamera"
@@ -116,7 +117,7 @@ def trouble(kind: str) -> None:
             "The video has stopped arriving",
             f"If it does not go on by itself, stop the camera and start it again. {NETWORK_HELP}",
         ),
-        "places": (
+        "slots": (
             "All video slots are in use",
             (
                 "This server analyses a few videos at a time. Leave the camera on: yours starts as"
@@ -140,5 +141,5 @@ def trouble(kind: str) -> None:
     )
     st.warning(f"{body}\n\n{other}", title=title, icon=":material/link_off:")
     if st.button("Take a snapshot instead", icon=":material/photo_camera:", key="live-to-snapshot"):
-        st.session_state[SOURCE_KEY] = CAMERA
+        SOURCE.set(CAMERA)
         st.switch_page("pages/predict.py")

@@ -14,28 +14,20 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from agegender_core.evaluation.metrics import YEARS
 from agegender_core.evaluation.published_results import SET_TITLES
 from agegender_core.evaluation.report_store import read_bench, read_protocols
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.publishing.comparison_tables import comparison_rows
 from ui.models import tables
 
 CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
-"""Colours that can be seen on both themes; which is which is told by the marker's form too."""
+"""Colours that can be seen on both themes; the marker's form distinguishes them too."""
 ROW = 70
 """Pixels of a row: a title, a verdict, and the dumbbell under them."""
 UNITS = {
     True: "Age: mean absolute error in years, lower is better",
     False: "Correct answers in %, higher is better",
-}
-MEASURES = {
-    "age_accuracy": "age, classes not stated",
-    "mae": "age",
-    "fairface9_accuracy": "age, nine ranges",
-    "adience8_accuracy": "age, eight groups",
-    "gender_accuracy": "gender",
-    "race_accuracy": "race",
 }
 REFITTED = "refitted for each person"
 
@@ -63,7 +55,7 @@ class Pair:
     @property
     def in_years(self) -> bool:
         """Whether the metric is an error in years, where less is better."""
-        return self.metric in YEARS
+        return METRIC_FORMATS[self.metric].unit == "years"
 
     @property
     def gap(self) -> float:
@@ -72,13 +64,13 @@ class Pair:
 
     @property
     def reached(self) -> bool:
-        """Whether the measurement is as good as the claim, or its interval holds it."""
+        """Whether the measurement is as good as the claim, or its interval contains it."""
         return self.gap <= 0 or self.low <= self.claimed <= self.high
 
     @property
     def title(self) -> str:
         """«GRA_Net, age distribution · UTKFace, gender»."""
-        what = "" if self.metric == "mae" else f", {MEASURES[self.metric]}"
+        what = "" if self.metric == "mae" else f", {METRIC_FORMATS[self.metric].label}"
         return f"{self.model} · {self.dataset}{what}"
 
     @property
@@ -113,7 +105,7 @@ def pairs(entries: Sequence[ModelInfo], compared: Sequence[dict[str, Any]]) -> l
             item = row["measured"].get(metric)
             if item is None:
                 continue
-            factor = 1.0 if metric in YEARS else 100.0
+            factor = METRIC_FORMATS[metric].factor
             refitted = f", {REFITTED}" if "refitted" in row["how"] else ""
             numbers = {
                 name: factor * item[key]
@@ -141,11 +133,7 @@ def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
     for row in compared:
         if row["missing"] and row["claimed"]:
             values = [
-                (
-                    f"{MEASURES[metric]} {claim['value']:.2f} years"
-                    if metric in YEARS
-                    else f"{MEASURES[metric]} {100 * claim['value']:.1f} %"
-                )
+                f"{METRIC_FORMATS[metric].label} {METRIC_FORMATS[metric].text(claim['value'])}"
                 for metric, claim in row["claimed"].items()
             ]
             lines.append(f"{row['title']} on {SET_TITLES[row['set']]}: {', '.join(values)}")
@@ -153,7 +141,7 @@ def unmeasured(compared: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def headline(found: Sequence[Pair]) -> str:
-    """What the chart says, in a sentence; ``found`` must not be empty."""
+    """The chart's message in a sentence; ``found`` must not be empty."""
     reached = sum(pair.reached for pair in found)
     first = (
         f"{reached} of {len(found)} claims are reached here."
@@ -172,8 +160,7 @@ def headline(found: Sequence[Pair]) -> str:
 
 def chart(found: Sequence[Pair]) -> go.Figure:
     """Dumbbells of ``found``, all of one unit: a row each, the first on top."""
-    in_years = found[0].in_years
-    digits, places = (2 if in_years else 1), list(range(len(found), 0, -1))
+    digits, places = METRIC_FORMATS[found[0].metric].digits, list(range(len(found), 0, -1))
     figure = go.Figure()
     for pair, y in zip(found, places, strict=True):
         figure.add_scatter(
@@ -264,14 +251,14 @@ def _lay_out(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) ->
         automargin=True,
         zeroline=True,
         zerolinewidth=2,
-        title_text="years" if found[0].in_years else "%",
+        title_text=METRIC_FORMATS[found[0].metric].unit,
     )
     figure.update_yaxes(range=[0.7, len(found) + 0.72], visible=False, fixedrange=True)
 
 
 def chart_words(found: Sequence[Pair]) -> str:
     """The chart in words, for those who cannot see it."""
-    unit = "years" if found[0].in_years else "%"
+    unit = METRIC_FORMATS[found[0].metric].unit
     return "; ".join(
         f"{pair.title}: claimed {pair.claimed:.4g}, measured {pair.measured:.4g} {unit}"
         for pair in found

@@ -8,28 +8,28 @@ from typing import Any
 import plotly.graph_objects as go
 
 from agegender_core.evaluation.published_results import SET_TITLES
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.training.curves import joined
 
 MEASURES = {
-    "mae": "Age: mean absolute error, years",
-    "gender_accuracy": "Gender: share right, %",
+    **{name: METRIC_FORMATS[name].heading for name in ("mae", "gender_accuracy")},
     "loss": "Loss",
 }
 """What a curve may show, in words."""
 
 
 def offered(curve: dict[str, Any]) -> list[str]:
-    """Which of ``MEASURES`` the log of ``curve`` holds."""
+    """Which of ``MEASURES`` the log of ``curve`` has."""
     keys = {key for row in joined(curve) for key in row}
     return [name for name in MEASURES if _lines(keys, name)]
 
 
 def figure(curve: dict[str, Any], measure: str) -> go.Figure:
-    """A line for each set's validation images and, dashed, for training images; passes along the
-    bottom. A later stage of training begins at a dotted line.
+    """A line for each dataset's validation images and, dashed, for training images; passes along
+    the bottom. A later stage of training begins at a dotted line.
     """
     rows = joined(curve)
-    scale = 100 if measure == "gender_accuracy" else 1
+    scale = METRIC_FORMATS[measure].factor if measure in METRIC_FORMATS else 1
     chart = go.Figure()
     for key, title, dashed in _lines({key for row in rows for key in row}, measure):
         points = [row for row in rows if key in row]

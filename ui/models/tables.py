@@ -1,5 +1,5 @@
-"""What ``reports/`` and the manifest say of the models, as a chart and tables. Read, never computed
-anew.
+"""The models' results in ``reports/`` and the manifest, as a chart and tables. Read, never computed
+here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from agegender_core.datasets.registry import TERMS
-from agegender_core.evaluation.metrics import YEARS
 from agegender_core.evaluation.published_results import SET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import (
     EDGE,
@@ -25,6 +24,7 @@ from agegender_core.evaluation.report_store import (
     read_rivals,
 )
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
 from agegender_core.publishing.comparison_tables import (
     SPLITS,
@@ -34,7 +34,6 @@ from agegender_core.publishing.comparison_tables import (
     long_rows,
     mask_words,
     saturated_words,
-    shown_estimate,
 )
 from agegender_core.publishing.readme import STORAGES
 from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
@@ -45,7 +44,7 @@ from ui.common.charts import CONFIG
 __all__ = [
     "CONFIG",
     "FAITHFUL",
-    "METRICS",
+    "MEASURES",
     "RIVAL_NOTE",
     "ablation",
     "chart",
@@ -63,36 +62,26 @@ __all__ = [
 
 REPORTS = reports_dir()
 
-METRICS = {
-    "mae": "Age: mean absolute error, years (lower is better)",
-    "gender_accuracy": "Gender: share correct",
-    "balanced_mae": "Age: mean absolute error with all age bands alike, years",
-    "gender_gap": "Gender: share correct among women less that among men",
-    "cs5": "Age: share within five years",
-    "fairface9_accuracy": "Age: share in the right one of FairFace's nine ranges",
-    "adience8_accuracy": "Age: share in the right one of Adience's eight groups",
-    "bias": "Age: mean signed error, years (positive: guessed too old)",
-    "interval_coverage": "Age: share of true ages inside the 80 % interval",
-}
-"""What may be shown, in words."""
-
-HEADS = {
-    "mae": "MAE, years",
-    "gender_accuracy": "gender, %",
-    "balanced_mae": "MAE, all bands alike, years",
-    "gender_gap": "gender, women less men, points",
-    "cs5": "within 5 years, %",
-    "fairface9_accuracy": "9 ranges, %",
-    "adience8_accuracy": "8 groups, %",
-    "bias": "bias, years",
-    "interval_coverage": "in the interval, %",
-}
-"""The same as heads of columns."""
-
+MEASURES = (
+    "mae",
+    "gender_accuracy",
+    "balanced_mae",
+    "gender_gap",
+    "cs5",
+    "fairface9_accuracy",
+    "adience8_accuracy",
+    "bias",
+    "interval_coverage",
+)
+"""Metrics that the page shows, in this order."""
+DIRECTIONS = {1: " (lower is better)", 0: "", -1: " (higher is better)"}
+"""By ``Metric.worse``."""
 POINT = "#3C8C94"
 """One colour that can be seen on the light and the dark theme."""
 AIM = 0.8
-"""What share of true ages the intervals are made to hold."""
+"""What share of true ages the intervals are made to contain."""
+COSTS = ("gender_accuracy", "fairface9_accuracy")
+"""Shares whose loss by storing is shown."""
 Report = dict[str, Any]
 
 
@@ -101,18 +90,18 @@ def reports() -> list[Report]:
     return read_reports(REPORTS)
 
 
-def _scale(metric: str) -> float:
-    return 1.0 if metric in YEARS else 100.0
+def heading(measure: str) -> str:
+    """«Age: mean absolute error, years (lower is better)»."""
+    metric = METRIC_FORMATS[measure]
+    return metric.heading + (DIRECTIONS[metric.worse] if metric.ranks else "")
 
 
 def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) -> go.Figure:
     """A panel for each dataset, a line with point and interval for each model for use, the best on
     top.
     """
-    used, scale = (
-        {entry.name: entry.title for entry in entries if not entry.for_comparison},
-        _scale(metric),
-    )
+    used = {entry.name: entry.title for entry in entries if not entry.for_comparison}
+    scale = METRIC_FORMATS[metric].factor
     panels = {
         name: [
             report
@@ -159,9 +148,7 @@ def chart(entries: Sequence[ModelInfo], found: Sequence[Report], metric: str) ->
     )
     figure.update_annotations(x=0, xanchor="left", font_size=13)
     figure.update_xaxes(fixedrange=True, automargin=True, zeroline=metric == "bias")
-    figure.update_xaxes(
-        title_text="years" if metric in YEARS else "%", row=max(len(panels), 1), col=1
-    )
+    figure.update_xaxes(title_text=METRIC_FORMATS[metric].unit, row=max(len(panels), 1), col=1)
     figure.update_yaxes(fixedrange=True, automargin=True, tickfont_size=12)
     return figure
 
@@ -170,11 +157,11 @@ def _best_last(report: Report, metric: str) -> float:
     """Sorts reports so that the best one stands on top of an axis that runs upwards."""
     value = report["metrics"][metric]["value"]
     return (
-        -abs(value)
-        if metric in YEARS or metric == "gender_gap"
-        else -abs(value - AIM)
+        -abs(value - AIM)
         if metric == "interval_coverage"
         else value
+        if METRIC_FORMATS[metric].worse < 0
+        else -abs(value)
     )
 
 
@@ -200,8 +187,8 @@ def table(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFrame
             rows.append(
                 row
                 | {
-                    head: shown_estimate(report["metrics"].get(name), name)
-                    for name, head in HEADS.items()
+                    METRIC_FORMATS[name].column: shown_estimate(report["metrics"].get(name), name)
+                    for name in MEASURES
                 }
             )
     return pd.DataFrame(rows)
@@ -246,7 +233,7 @@ def verdicts() -> list[tuple[str, str]]:
 
 
 def curves() -> dict[str, Report]:
-    """Learning curves by weights; empty where none were kept."""
+    """Learning curves by weights; empty where there are none."""
     return read_curves(REPORTS)
 
 
@@ -259,16 +246,16 @@ def leakage() -> pd.DataFrame:
     """What near-duplicates across a split do; empty where it was not measured."""
     rows = []
     for run in (read_leakage(REPORTS) or {"runs": []})["runs"]:
-        twins = run["mae_with_twin"]
+        near_duplicates = run["mae_with_twin"]
         rows.append(
             {
                 "split": SPLITS[run["split"]],
-                "MAE, years": shown_estimate(run["mae"], "mae"),
+                METRIC_FORMATS["mae"].column: shown_estimate(run["mae"], "mae"),
                 "n": run["mae"]["n"],
                 "with a near-duplicate in training": (
-                    "none" if twins is None else shown_estimate(twins, "mae")
+                    "none" if near_duplicates is None else shown_estimate(near_duplicates, "mae")
                 ),
-                "n with one": 0 if twins is None else twins["n"],
+                "n with one": 0 if near_duplicates is None else near_duplicates["n"],
                 "without": shown_estimate(run["mae_without_twin"], "mae"),
                 "recipe": run["recipe"],
                 "minutes": run["minutes"],
@@ -290,7 +277,7 @@ def ablation(entries: Sequence[ModelInfo], found: Sequence[Report]) -> pd.DataFr
     rows = []
     for row in ablation_rows(entries, found, read_attentions(REPORTS)):
         shown = {
-            HEADS[key]: shown_estimate(row["measured"].get(key), key)
+            METRIC_FORMATS[key].column: shown_estimate(row["measured"].get(key), key)
             for key in ("mae", "gender_accuracy")
         }
         rows.append(
@@ -346,17 +333,14 @@ def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
     for entry in entries:
         kind, cost = entry.training.get("storage", "half"), entry.training.get("storage_cost", {})
         shares = {
-            f"cost: {name}, points": 100 * cost[key] if key in cost else None
-            for key, name in COSTS.items()
+            f"cost: {METRIC_FORMATS[key].short}, points": 100 * cost[key] if key in cost else None
+            for key in COSTS
         }
         row = {
             "model": entry.title,
             "stored": STORAGES[kind],
             "MB": round(entry.size / 1e6, 1),
-            "cost: MAE, years": cost.get("mae"),
+            f"cost: {METRIC_FORMATS['mae'].column}": cost.get("mae"),
         }
         rows.append(row | shares)
     return pd.DataFrame(rows)
-
-
-COSTS = {"gender_accuracy": "gender", "fairface9_accuracy": "9 ranges"}

@@ -21,7 +21,7 @@ def buttons(answers: Sequence[Answer | Failure]) -> None:
     """JSON, CSV and annotated image of one answer; JSON list, one CSV and a ZIP of images for
     several.
     """
-    stem = PurePath(answers[0].picture.name).stem if len(answers) == 1 else f"{len(answers)}-images"
+    stem = PurePath(answers[0].image.name).stem if len(answers) == 1 else f"{len(answers)}-images"
     good = [answer for answer in answers if isinstance(answer, Answer)]
     many = len(answers) > 1
     with st.container(horizontal=True, key=f"downloads-{'all' if many else 'one'}"):
@@ -42,7 +42,7 @@ def buttons(answers: Sequence[Answer | Failure]) -> None:
         if many:
             _button(
                 "All images",
-                lambda: pictures_zip(good),
+                lambda: images_zip(good),
                 f"{stem}-faces.zip",
                 "application/zip",
                 ":material/folder_zip:",
@@ -58,7 +58,7 @@ def json_text(answers: Sequence[Answer | Failure]) -> str:
     documents = [
         answer.document
         if isinstance(answer, Answer)
-        else error_json(answer.picture.name, answer.error)
+        else error_json(answer.image.name, answer.error)
         for answer in answers
     ]
     return json.dumps(
@@ -73,7 +73,7 @@ def csv_text(answers: Sequence[Answer | Failure]) -> str:
         rows += (
             answer.rows
             if isinstance(answer, Answer)
-            else [error_row(answer.picture.name, answer.error)]
+            else [error_row(answer.image.name, answer.error)]
         )
     return table_csv(rows)
 
@@ -85,17 +85,17 @@ def png(answer: Answer) -> bytes:
     return buffer.getvalue()
 
 
-def pictures_zip(answers: Sequence[Answer]) -> bytes:
+def images_zip(answers: Sequence[Answer]) -> bytes:
     """Annotated images as JPEG (PNG would be ten times the size), numbered because names may
     repeat.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for number, answer in enumerate(answers, start=1):
-            picture = io.BytesIO()
-            answer.annotated().save(picture, "JPEG", quality=92)
+            image = io.BytesIO()
+            answer.annotated().save(image, "JPEG", quality=92)
             archive.writestr(
-                f"{number:03d}-{PurePath(answer.picture.name).stem}.jpg", picture.getvalue()
+                f"{number:03d}-{PurePath(answer.image.name).stem}.jpg", image.getvalue()
             )
     return buffer.getvalue()
 

@@ -1,6 +1,6 @@
 """Images to try: the two portraits that ship with the package, and images made of them.
 
-Each says what it is. The derived ones show what moves an answer: blur, a turn, a small face.
+Each names its source. The derived ones show what moves an answer: blur, a turn, a small face.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agegender_core.datasets.sample_image import (
     sample_portrait,
 )
 from ui.common.images import data_url
-from ui.predict.session_results import Picture
+from ui.predict.session_results import InputImage
 
 COLLINS = "Eileen Collins, astronaut, by NASA (public domain)"
 HOPPER = "Grace Hopper at 77, computer pioneer, by the US Navy (public domain)"
@@ -103,24 +103,24 @@ FIRST = "portrait"
 
 
 @cache
-def picture(key: str) -> Picture:
+def image(key: str) -> InputImage:
     """The image called ``key`` in ``EXAMPLES``."""
-    return Picture(*EXAMPLES[key].file(), shipped=True)
+    return InputImage(*EXAMPLES[key].file(), shipped=True)
 
 
 @cache
 def thumbnail(key: str) -> str:
     """A square of ``THUMB`` pixels as a data: address."""
-    with Image.open(io.BytesIO(picture(key).data)) as opened:
-        image = ImageOps.fit(opened.convert("RGB"), (THUMB, THUMB), centering=(0.5, 0.1))
-    return data_url(_jpeg(image), "jpeg")
+    with Image.open(io.BytesIO(image(key).data)) as opened:
+        square = ImageOps.fit(opened.convert("RGB"), (THUMB, THUMB), centering=(0.5, 0.1))
+    return data_url(_jpeg(square), "jpeg")
 
 
 @cache
 def _by_digest() -> dict[str, str]:
-    return {picture(key).digest: key for key in EXAMPLES}
+    return {image(key).digest: key for key in EXAMPLES}
 
 
-def key_of(image: Picture) -> str | None:
+def key_of(image: InputImage) -> str | None:
     """The example that ``image`` is; None for an image of the visitor's."""
     return _by_digest().get(image.digest)

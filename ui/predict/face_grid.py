@@ -55,7 +55,7 @@ def grid(answer: Answer) -> int:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [0]}},
-        key=f"grid-{answer.picture.digest[:12]}-{answer.weights}",
+        key=f"grid-{answer.image.digest[:12]}-{answer.weights}",
         alt=summary(predictions),
     )
     st.caption("Click a row for its card, a heading to sort.")

@@ -8,33 +8,33 @@ from html import escape
 import streamlit as st
 
 from agegender_core.output.tables import describe_attributes
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 from ui.common import services, uploads
 from ui.common.messages import plain
-from ui.predict import examples
-from ui.predict.session_results import Picture
+from ui.common.state import PAGE
+from ui.predict import examples, state
+from ui.predict.session_results import InputImage
 
 UPLOAD, CAMERA, SAMPLE = (
     ":material/upload: Upload",
     ":material/photo_camera: Camera",
     ":material/portrait: Sample",
 )
-SOURCE_KEY, KEPT, EXAMPLE = "source", "kept-uploads", "example"
 NAMED = 3
-"""Kept images that are named; more are behind an ellipsis."""
+"""Saved images that are named; more are behind an ellipsis."""
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
 PRIVATE = "Images are read in memory and never stored or logged."
 
 
-def images_or_example(race: bool) -> list[Picture]:
+def images_or_example(race: bool) -> list[InputImage]:
     """The visitor's images, else the chosen example, the first unless another was clicked: Predict
     always has an image to answer.
 
     ``race``: whether race is estimated, so that the consent says so.
     """
-    camera = st.session_state.get(SOURCE_KEY) == CAMERA
-    example = st.session_state.get(EXAMPLE)
-    own = bool(st.session_state.get("uploads") or _kept_here())
+    camera = state.SOURCE.get() == CAMERA
+    example = state.EXAMPLE.get()
+    own = bool(state.UPLOADER.get() or state.saved_uploads())
     with st.container(key="upload-line" if own or camera else "upload-area", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             files = _uploader(on_change=_back_to_uploads, label="collapsed")
@@ -46,17 +46,17 @@ def images_or_example(race: bool) -> list[Picture]:
                 on_click=_toggle_source,
             )
         uploaded = _at_hand(files)
-        uploads.say_refused()
+        uploads.render_refusal()
     if camera:
         shot = _snapshot(race)
         if shot:
             return shot
-    if uploaded and not camera and st.session_state.get(SOURCE_KEY) != SAMPLE:
+    if uploaded and not camera and state.SOURCE.get() != SAMPLE:
         _example_strip(None)
         return uploaded
     key = example if example in examples.EXAMPLES else examples.FIRST
     _example_strip(key)
-    return [] if camera else [examples.picture(key)]
+    return [] if camera else [examples.image(key)]
 
 
 def formats_and_privacy() -> None:
@@ -78,29 +78,32 @@ def _example_strip(chosen: str | None) -> None:
 
 
 def _choose_example(key: str) -> None:
-    st.session_state[SOURCE_KEY], st.session_state[EXAMPLE] = SAMPLE, key
+    state.SOURCE.set(SAMPLE)
+    state.EXAMPLE.set(key)
 
 
 def _toggle_source() -> None:
-    st.session_state[SOURCE_KEY] = UPLOAD if st.session_state.get(SOURCE_KEY) == CAMERA else CAMERA
-    st.session_state["camera_open"] = False
+    state.SOURCE.set(UPLOAD if state.SOURCE.get() == CAMERA else CAMERA)
+    state.CAMERA_OPEN.set(False)
 
 
 def _back_to_uploads() -> None:
     """Files were added or removed: they are a new choice of what is shown, and of that alone."""
-    st.session_state[SOURCE_KEY] = UPLOAD
-    st.session_state.get(KEPT, {}).pop(st.session_state.get("page", ""), None)
+    state.SOURCE.set(UPLOAD)
+    state.drop_saved_uploads()
 
 
-def pictures(race: bool) -> list[Picture]:
+def tabbed_images(race: bool) -> list[InputImage]:
     """The images of the open tab; an empty list where none came in yet. ``race``: whether race is
     estimated, so that the consent says so.
     """
-    upload, camera, sample = st.tabs([UPLOAD, CAMERA, SAMPLE], key=SOURCE_KEY, on_change="rerun")
+    upload, camera, sample = st.tabs(
+        [UPLOAD, CAMERA, SAMPLE], key=state.SOURCE.key, on_change="rerun"
+    )
     with upload:  # always there: its files outlive a visit to another tab
-        files = _uploader(on_change=_forget_kept)
+        files = _uploader(on_change=state.drop_saved_uploads)
         uploaded = _at_hand(files)
-        uploads.say_refused()
+        uploads.render_refusal()
         formats_and_privacy()
     if camera.open:
         with camera:
@@ -108,7 +111,7 @@ def pictures(race: bool) -> list[Picture]:
     if sample.open:
         with sample:
             st.caption(f"Portrait of {examples.COLLINS}.")
-            return [examples.picture(examples.FIRST)]
+            return [examples.image(examples.FIRST)]
     return uploaded
 
 
@@ -123,16 +126,16 @@ def offer_sample() -> None:
 
 
 def _open_sample() -> None:
-    st.session_state[SOURCE_KEY] = SAMPLE
+    state.SOURCE.set(SAMPLE)
 
 
-def hand_over(page: str, image: Picture) -> None:
+def hand_over(page: str, image: InputImage) -> None:
     """Make ``image`` the one that ``page`` opens with."""
-    if image.digest == examples.picture(examples.FIRST).digest:
-        st.session_state[SOURCE_KEY] = SAMPLE
+    if image.digest == examples.image(examples.FIRST).digest:
+        state.SOURCE.set(SAMPLE)
         return
-    st.session_state[SOURCE_KEY] = UPLOAD
-    st.session_state.setdefault(KEPT, {})[page] = [image]
+    state.SOURCE.set(UPLOAD)
+    state.save_uploads(page, [image])
 
 
 def privacy_sentence(race: bool) -> str:
@@ -148,39 +151,29 @@ def privacy_sentence(race: bool) -> str:
 def _uploader(on_change: object, label: str = "visible") -> Sequence:
     files = st.file_uploader(
         "Images with faces",
-        type=sorted(suffix.removeprefix(".") for suffix in PICTURE_SUFFIXES),
+        type=sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES),
         accept_multiple_files=True,
-        key="uploads",
+        key=state.UPLOADER.key,
         on_change=on_change,
         label_visibility=label,
     )
-    uploads.seen(files)
+    uploads.mark_in_use(files)
     return files
 
 
-def _kept_here() -> list[Picture]:
-    return st.session_state.setdefault(KEPT, {}).get(st.session_state.get("page", ""), [])
-
-
-def _forget_kept() -> None:
-    st.session_state.get(KEPT, {}).pop(st.session_state.get("page", ""), None)
-
-
-def _at_hand(files: Sequence) -> list[Picture]:
+def _at_hand(files: Sequence) -> list[InputImage]:
     """What was uploaded, on this visit to the page or before: Streamlit forgets a page's uploads
     when another page is opened.
     """
-    page = st.session_state.get("page", "")
+    page = PAGE.get()
     if files:
-        st.session_state.setdefault(KEPT, {})[page] = [
-            Picture(file.name, file.getvalue()) for file in files
-        ]
-    elif _kept_here():
-        _still_here(page, _kept_here())
-    return _kept_here()
+        state.save_uploads(page, [InputImage(file.name, file.getvalue()) for file in files])
+    elif state.saved_uploads():
+        _still_here(page, state.saved_uploads())
+    return state.saved_uploads()
 
 
-def _still_here(page: str, images: Sequence[Picture]) -> None:
+def _still_here(page: str, images: Sequence[InputImage]) -> None:
     """Which images are still here from before, and the way to be rid of them."""
     names = ", ".join(image.name for image in images[:NAMED]) + (
         " …" if len(images) > NAMED else ""
@@ -194,18 +187,19 @@ def _still_here(page: str, images: Sequence[Picture]) -> None:
 
 def _forget(page: str) -> None:
     """Drop the uploads of a page and every answer to them."""
-    for image in st.session_state.get(KEPT, {}).pop(page, []):
-        for key in [key for key in st.session_state.get("answers", {}) if key[0] == image.digest]:
-            del st.session_state["answers"][key]
-        st.session_state.get("faces", {}).pop(image.digest, None)
+    answers = state.ANSWERS.get()
+    for image in state.drop_saved_uploads(page):
+        for key in [key for key in answers if key[0] == image.digest]:
+            del answers[key]
+        state.FACES.get().pop(image.digest, None)
 
 
-def _snapshot(race: bool) -> list[Picture]:
+def _snapshot(race: bool) -> list[InputImage]:
     """The camera's widget exists only after the button: browsers ask for the camera as soon as it
     does.
     """
     st.html(f'<p class="ag-privacy">{escape(privacy_sentence(race))}</p>')
-    is_open = st.session_state.get("camera_open", False)
+    is_open = state.CAMERA_OPEN.get()
     label, icon = (
         ("Close the camera", ":material/videocam_off:")
         if is_open
@@ -223,8 +217,8 @@ def _snapshot(race: bool) -> list[Picture]:
     shot = st.camera_input(
         "Snapshot", key="snapshot", resolution="720p", label_visibility="collapsed", width=560
     )
-    return [] if shot is None else [Picture("snapshot.jpg", shot.getvalue())]
+    return [] if shot is None else [InputImage("snapshot.jpg", shot.getvalue())]
 
 
 def _toggle_camera() -> None:
-    st.session_state["camera_open"] = not st.session_state.get("camera_open", False)
+    state.CAMERA_OPEN.set(not state.CAMERA_OPEN.get())

@@ -43,7 +43,7 @@ def pick_answer(answers: Sequence[Answer]) -> Answer:
     if len(answers) == 1:
         return answers[0]
     labels = [
-        f"{number}. {answer.picture.name}: {count_words(len(answer.predictions))}"
+        f"{number}. {answer.image.name}: {count_words(len(answer.predictions))}"
         for number, answer in enumerate(answers, start=1)
     ]
     chosen = st.selectbox(

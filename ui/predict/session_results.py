@@ -1,9 +1,9 @@
-"""From images in hand to answers kept for the session: each image is analysed once, whatever
-widgets make the page run again.
+"""From images to answers, stored for the session: each image is analysed once, whatever widgets
+make the page run again.
 
-An answer keeps the estimates and a small preview, not the pixels: fifty photographs would fill the
-memory of a small server. It lives in the session's own state and goes with it; nothing here reaches
-a disk, a log or another session.
+An answer contains the estimates and a small preview, not the pixels: fifty photographs would fill
+the memory of a small server. It lives in the session's own state and ends with it; nothing here
+reaches a disk, a log or another session.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from agegender_core.types import Analysis, Face, Prediction, Timing
 from agegender_core.vision.image_io import load_image
 from ui.common import services
 from ui.common.messages import plain
+from ui.predict import state
 from ui.predict.preview import preview
 
 LOG = logging.getLogger(__name__)
 Key = tuple[str, ...]
 """An answer's: digest and name of the image, name of the model, whether race is estimated."""
-KEPT, KEPT_BYTES = 120, 64 * 2**20
-"""Answers a session keeps, and bytes of their files; those to the images at hand are kept in any
-case. So are as many images' faces.
+MAX_ANSWERS, MAX_ANSWER_BYTES = 120, 64 * 2**20
+"""Answers a session stores, and bytes of their files; those to the images on the page are stored in
+any case. As many images' faces are stored, too.
 """
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is known of an image's faces: those that are answered, and how many smaller ones are
+class DetectedFaces:
+    """The faces of an image: those that are answered, and how many smaller ones are
     ``left_out``.
     """
 
@@ -45,12 +46,12 @@ class Seen:
     left_out: int = 0
 
 
-Known = dict[str, Seen]
+Known = dict[str, DetectedFaces]
 """Where the faces of an image are, by its digest: another model need not detect them again."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class InputImage:
     """An image as it came in: its ``name`` for the reader's eyes and the ``data`` of the file.
     ``shipped``: with the app; its answers are shared by all sessions.
     """
@@ -67,14 +68,14 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is kept of an analysis. ``document`` and ``rows`` are the downloads' content;
+    """What is stored of an analysis. ``document`` and ``rows`` are the downloads' content;
     ``preview`` is a JPEG with numbered boxes.
 
     ``predictions`` stand from left to right. ``reused``: the faces were known already, from when
     another model answered. ``left_out``: smaller faces beyond the operator's limit.
     """
 
-    picture: Picture
+    image: InputImage
     predictions: tuple[Prediction, ...]
     weights: str
     timing: Timing
@@ -91,7 +92,7 @@ class Answer:
         """
         return annotate(
             Analysis(
-                load_image(self.picture.data, limits=services.settings().image_limits),
+                load_image(self.image.data, limits=services.settings().image_limits),
                 self.predictions,
                 self.weights,
                 self.timing,
@@ -110,61 +111,59 @@ network. A few for each model.
 class Failure:
     """An image without an answer, and why."""
 
-    picture: Picture
+    image: InputImage
     error: AgeGenderError
 
 
 def answer_all(
-    pictures: Sequence[Picture], weights: str | None, race: bool, title: str = "the model"
+    images: Sequence[InputImage], weights: str | None, race: bool, title: str = "the model"
 ) -> list[Answer | Failure]:
     """One entry an image, in order. An image that cannot be read leaves the others alone.
     ``title``: the model's.
 
     Raises ``WeightsError`` or ``DetectorError`` where there is no model to answer.
     """
-    kept: dict[Key, Answer | Failure] = st.session_state.setdefault("answers", {})
-    keys = [(picture.digest, picture.name, str(weights), str(race)) for picture in pictures]
-    known: Known = st.session_state.setdefault("faces", {})
-    for key, picture in zip(keys, pictures, strict=True):
-        if picture.shipped and key not in kept and key in SHARED:
-            kept[key] = SHARED[key]
-            known.setdefault(picture.digest, _seen(SHARED[key]))
-    waiting = [
-        (key, picture) for key, picture in zip(keys, pictures, strict=True) if key not in kept
-    ]
+    answers = state.ANSWERS.stored()
+    keys = [(image.digest, image.name, str(weights), str(race)) for image in images]
+    known = state.FACES.stored()
+    for key, image in zip(keys, images, strict=True):
+        if image.shipped and key not in answers and key in SHARED:
+            answers[key] = SHARED[key]
+            known.setdefault(image.digest, _detected(SHARED[key]))
+    waiting = [(key, image) for key, image in zip(keys, images, strict=True) if key not in answers]
     if waiting:
         with st.spinner(f"Loading {plain(title)}. The first time takes a few seconds …"):
             predictor = services.predictor(weights, race)
-        for key, picture in _with_progress(waiting, known):
-            kept[key] = answer = _answer(picture, predictor, known)
-            if picture.shipped and isinstance(answer, Answer):
+        for key, image in _with_progress(waiting, known):
+            answers[key] = answer = _answer(image, predictor, known)
+            if image.shipped and isinstance(answer, Answer):
                 SHARED[key] = answer
-        for digest in list(known)[: -max(KEPT, len(pictures))]:
+        for digest in list(known)[: -max(MAX_ANSWERS, len(images))]:
             del known[digest]
-    _forget(kept, set(keys))
-    results = [kept[key] for key in keys]
+    _forget(answers, set(keys))
+    results = [answers[key] for key in keys]
     for key, result in zip(keys, results, strict=True):
         if isinstance(result, Failure) and isinstance(result.error, BusyError):
-            kept.pop(key, None)  # the next run of the page asks again
+            answers.pop(key, None)  # the next run of the page asks again
     return results
 
 
-def _seen(answer: Answer) -> Seen:
-    return Seen(tuple(one.face for one in answer.predictions), answer.left_out)
+def _detected(answer: Answer) -> DetectedFaces:
+    return DetectedFaces(tuple(one.face for one in answer.predictions), answer.left_out)
 
 
-def _forget(kept: dict[Key, Answer | Failure], at_hand: set[Key]) -> None:
+def _forget(answers: dict[Key, Answer | Failure], at_hand: set[Key]) -> None:
     """Drop the oldest answers to images no longer at hand until the rest fits."""
-    for key in [key for key in kept if key not in at_hand]:
+    for key in [key for key in answers if key not in at_hand]:
         if (
-            len(kept) <= KEPT
-            and sum(len(result.picture.data) for result in kept.values()) <= KEPT_BYTES
+            len(answers) <= MAX_ANSWERS
+            and sum(len(result.image.data) for result in answers.values()) <= MAX_ANSWER_BYTES
         ):
             return
-        del kept[key]
+        del answers[key]
 
 
-def _with_progress(waiting: list[tuple[Key, Picture]], known: Known) -> Any:
+def _with_progress(waiting: list[tuple[Key, InputImage]], known: Known) -> Any:
     """Yield what is waiting under a spinner, or under a bar with names where it is more than
     one.
     """
@@ -175,11 +174,11 @@ def _with_progress(waiting: list[tuple[Key, Picture]], known: Known) -> Any:
             yield waiting[0]
         return
     bar = st.progress(0.0)
-    for number, (key, picture) in enumerate(waiting):
+    for number, (key, image) in enumerate(waiting):
         bar.progress(
-            number / len(waiting), f"Image {number + 1} of {len(waiting)}: {plain(picture.name)}"
+            number / len(waiting), f"Image {number + 1} of {len(waiting)}: {plain(image.name)}"
         )
-        yield key, picture
+        yield key, image
     bar.empty()
 
 
@@ -195,43 +194,45 @@ def left_to_right(analysis: Analysis) -> Analysis:
     return replace(analysis, predictions=tuple(analysis.predictions[index] for index in order))
 
 
-def _answer(picture: Picture, predictor: services.ImagePredictor, known: Known) -> Answer | Failure:
+def _answer(
+    image: InputImage, predictor: services.ImagePredictor, known: Known
+) -> Answer | Failure:
     """The answer of ``predictor``; the faces it found are added to ``known``, and those already
     there are taken as they are.
     """
-    seen = known.get(picture.digest)
+    detected = known.get(image.digest)
     try:
         line = st.empty()
         with services.admission().admit(lambda before: line.caption(queue_words(before))):
             line.empty()
-            analysis = predictor.run(picture.data, None if seen is None else seen.faces)
+            analysis = predictor.run(image.data, None if detected is None else detected.faces)
         analysis = left_to_right(analysis)
-        if seen is None:
-            seen = Seen(
+        if detected is None:
+            detected = DetectedFaces(
                 tuple(prediction.face for prediction in analysis.predictions), analysis.left_out
             )
             reused = False
         else:
-            analysis, reused = replace(analysis, left_out=seen.left_out), True
-        known[picture.digest] = seen
+            analysis, reused = replace(analysis, left_out=detected.left_out), True
+        known[image.digest] = detected
         return Answer(
-            picture=picture,
+            image=image,
             predictions=analysis.predictions,
             weights=analysis.weights,
             timing=analysis.timing,
             turned=analysis.turned,
-            document=analysis_json(picture.name, analysis),
-            rows=face_rows(picture.name, analysis),
+            document=analysis_json(image.name, analysis),
+            rows=face_rows(image.name, analysis),
             preview=preview(analysis),
             reused=reused,
             left_out=analysis.left_out,
         )
     except AgeGenderError as error:
-        return Failure(picture, error)
+        return Failure(image, error)
     except Exception:  # whatever it is, one image must not take the others with it
-        LOG.exception("an image of %d bytes could not be analysed", len(picture.data))
+        LOG.exception("an image of %d bytes could not be analysed", len(image.data))
         return Failure(
-            picture,
+            image,
             AgeGenderError(
                 "Something unexpected went wrong with this image. Save it as JPEG and try again."
             ),

@@ -22,7 +22,7 @@ from agegender_core.types import Prediction
 from agegender_core.vision.image_io import load_image
 from ui.common import model_card, services
 from ui.common.charts import percent_words, with_en_dash
-from ui.predict import result_card
+from ui.predict import result_card, state
 from ui.predict.session_results import Answer
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 PROJECT = "Age and gender from faces"
 NOT_MEASURED = "The error of this model has not been measured."
-BLUR, ASKED = "share-blur", "share-asked"
 UNDECIDED = "Gender: too close to call."
 """A caution of the card that the line on gender says already."""
 
@@ -39,20 +38,20 @@ def control(answer: Answer, number: int) -> None:
     """The button for face ``number`` of ``answer``, counted from 1."""
     key = f"share-{number}"
     st.button("Share", icon=":material/share:", key=key, on_click=_ask, args=(number,))
-    if st.session_state.get(ASKED) == number:
-        del st.session_state[ASKED]
+    if state.SHARE_ASKED.get() == number:
+        state.SHARE_ASKED.clear()
         dialog(answer, number)
 
 
 def _ask(number: int) -> None:
     # A run of the page may be broken off and begun again; a button's own value is lost then.
-    st.session_state[ASKED] = number
+    state.SHARE_ASKED.set(number)
 
 
 @st.dialog("Share this answer", width="medium")
 def dialog(answer: Answer, number: int) -> None:
     """The image, as it is or with the face blurred, and the way to save it."""
-    blurred = st.session_state.get(BLUR, False)
+    blurred = state.SHARE_BLUR.get()
     prediction = answer.predictions[number - 1]
     with st.container(key="share-image"):
         image = png(answer, prediction, blurred)
@@ -61,7 +60,7 @@ def dialog(answer: Answer, number: int) -> None:
         st.download_button(
             "Save image",
             image,
-            f"{PurePath(answer.picture.name).stem}-face-{number}.png",
+            f"{PurePath(answer.image.name).stem}-face-{number}.png",
             "image/png",
             icon=":material/download:",
             type="primary",
@@ -69,13 +68,13 @@ def dialog(answer: Answer, number: int) -> None:
             key="share-save",
             help=f"PNG, {SIZE[0]} × {SIZE[1]} pixels",
         )
-        st.toggle("Blur the face", key=BLUR)
+        st.toggle("Blur the face", key=state.SHARE_BLUR.key)
     st.caption("Made in memory, stored nowhere. Ask people before you post their face, or blur it.")
 
 
 def png(answer: Answer, prediction: Prediction, blurred: bool = False) -> bytes:
     """The image of one of the faces of ``answer``, as a PNG file."""
-    image = load_image(answer.picture.data, limits=services.settings().image_limits)
+    image = load_image(answer.image.data, limits=services.settings().image_limits)
     return prediction_png(image, prediction, model_named(answer.weights), blurred)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.errors import DatasetError
-from agegender_core.vision.image_io import PICTURE_SUFFIXES
+from agegender_core.vision.image_io import IMAGE_SUFFIXES
 
 DETECT_NAMES = 400
 """How many names of a folder are looked at to recognise a layout."""
@@ -167,7 +167,7 @@ class Collector:
 
 def is_picture(name: str) -> bool:
     """Whether a file name is that of an image; hidden files are none."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def subfolders(folder: Path) -> list[Path]:

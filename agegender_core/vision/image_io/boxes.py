@@ -1,9 +1,9 @@
 """AVIF and HEIC: the sizes in the container, and those that AV1 data really decode to.
 
-An AVIF says its size twice: in its boxes, and in the sequence header of the coded data, which is
-what memory and time go to. libavif decodes whatever that says, up to 268 megapixels, and scales it
-down afterwards; so both are checked. libheif compares the two itself. Layouts: ISO/IEC 14496-12 and
-23008-12; AV1 bitstream specification, 5.5.1.
+An AVIF states its size twice: in its boxes, and in the sequence header of the coded data, which is
+what memory and time go to. libavif decodes whatever that states, up to 268 megapixels, and scales
+it down afterwards; so both are checked. libheif compares the two itself. Layouts: ISO/IEC 14496-12
+and 23008-12; AV1 bitstream specification, 5.5.1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOLDERS = {
     b"minf": 0,
     b"stbl": 0,
 }
-"""Boxes that hold boxes, and how many bytes come before those."""
+"""Boxes that contain boxes, and how many bytes come before those."""
 _SEQUENCE = 1
 
 Span = tuple[int, int]
@@ -53,7 +53,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
 
 
 def _without_exif(data: bytes, metas: list[Span]) -> bytes:
-    """The EXIF item under a name that no reader looks for, of the same length."""
+    """The EXIF item under a name that no reader knows, of the same length."""
     for start, end in metas:
         part = data[start:end]
         if b"Exif" in part:

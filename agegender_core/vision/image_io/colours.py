@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -25,7 +26,7 @@ def to_rgb(image: Image.Image, inverted: bool = False) -> Image.Image:
 
 
 def is_deep(mode: str) -> bool:
-    """Whether a mode holds grey of more than 8 bits."""
+    """Whether a mode is grey of more than 8 bits."""
     return mode in {"I", "F"} or mode.startswith("I;16")
 
 
@@ -43,7 +44,12 @@ def low_bytes(rawmode: str) -> str | None:
 
 def is_dark(image: Image.Image) -> bool:
     """Whether the upper bytes of 16-bit colours leave it open that fewer than 16 bits are used."""
-    return image.mode in ("RGB", "RGBA") and max(high for _, high in image.getextrema()[:3]) < 2**6
+    if image.mode not in ("RGB", "RGBA"):
+        return False
+    extrema = cast(
+        "tuple[tuple[int, int], ...]", image.getextrema()
+    )  # of several bands: a pair each
+    return max(high for _, high in extrema[:3]) < 2**6
 
 
 def combined(high: Image.Image, low: Image.Image) -> Image.Image:
@@ -121,7 +127,7 @@ def _narrowed(image: Image.Image, inverted: bool) -> Image.Image:
 
 
 def _top(high: float) -> float:
-    """The end of the smallest usual range that holds ``high``."""
+    """The end of the smallest usual range that contains ``high``."""
     return float(next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits))
 
 

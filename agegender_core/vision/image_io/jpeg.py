@@ -1,8 +1,8 @@
 """JPEG: size, scans and orientation before decoding, and what to do where the end is missing.
 
-The segments the pixels need are kept: tables, frame, JFIF and Adobe heads (they say how colours are
-stored). All else before the first scan is dropped, and all after the end marker: further images of
-an MPO, videos of phones.
+The segments the pixels need remain: tables, frame, JFIF and Adobe headers (they define how colours
+are stored). All else before the first scan is dropped, and all after the end marker: further images
+of an MPO, videos of phones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_MARKERS = 20_000
 LEAST_WORK = 100_000
 """Pixels a scan counts for at least: what a scan of a tiny image costs."""
 TAILS = (bytes(24), bytes.fromhex("a55a") * 12)
-"""Two different ends for an image without one: if every pixel is there, neither is looked at."""
+"""Two different ends for an image without one: if every pixel is there, neither is read."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """In coded data: everything but a stuffed 0, fill bytes and restart markers."""
@@ -35,7 +35,8 @@ _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 def prepare(data: bytes, limits: ImageLimits) -> Prepared:
     """Walk the file; raises ``InvalidImageError`` for what is too large, too costly or damaged."""
-    kept, size, found, at = [b"\xff\xd8"], None, {}, 2
+    parts, size, at = [b"\xff\xd8"], None, 2
+    metadata: dict[str, bytes] = {}
     for _ in range(MOST_MARKERS):
         marker, at = _next_marker(data, at)
         if marker in ALONE:
@@ -47,9 +48,9 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
             if size is not None:
                 raise damaged("JPEG")
             size = _frame(segment, limits)
-        _note(marker, segment, found)
+        _note(marker, segment, metadata)
         if not (APP0 <= marker <= 0xEF or marker == COM) or _names_colours(marker, segment):
-            kept.append(data[at - 2 : after])
+            parts.append(data[at - 2 : after])
         at = after
     else:
         raise too_costly("This JPEG is cut into far too many parts.")
@@ -60,9 +61,9 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
         raise too_costly(
             f"This JPEG of {size[0]} x {size[1]} pixels has {scans} scans, far too many."
         )
-    kept.append(data[at - 2 : end])
-    orientation = stated(found.get("exif"), found.get("xmp"))
-    return Prepared(b"".join(kept), orientation, endless=not ended)
+    parts.append(data[at - 2 : end])
+    orientation = stated(metadata.get("exif"), metadata.get("xmp"))
+    return Prepared(b"".join(parts), orientation, endless=not ended)
 
 
 def _next_marker(data: bytes, at: int) -> tuple[int, int]:
@@ -96,11 +97,11 @@ def _frame(segment: bytes, limits: ImageLimits) -> tuple[int, int]:
     return width, height
 
 
-def _note(marker: int, segment: bytes, found: dict[str, bytes]) -> None:
+def _note(marker: int, segment: bytes, metadata: dict[str, bytes]) -> None:
     if marker == APP1 and segment.startswith(b"Exif\0\0"):
-        found.setdefault("exif", segment)
+        metadata.setdefault("exif", segment)
     elif marker == APP1 and segment.startswith(_XMP):
-        found.setdefault("xmp", segment)
+        metadata.setdefault("xmp", segment)
 
 
 def _names_colours(marker: int, segment: bytes) -> bool:
@@ -110,8 +111,8 @@ def _names_colours(marker: int, segment: bytes) -> bool:
 
 
 def _scans(data: bytes, at: int) -> tuple[int, int, bool]:
-    """Scans from the one whose marker is at ``at``, where the image ends, and whether it says
-    so.
+    """Scans from the one whose marker is at ``at``, where the image ends, and whether it has an
+    end marker.
     """
     scans = 0
     for _ in range(MOST_MARKERS):

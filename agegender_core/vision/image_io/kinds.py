@@ -1,10 +1,10 @@
-"""What kind of file it is, by its first bytes, and what to tell people who gave another kind."""
+"""What kind of file it is, by its first bytes, and the message for kinds that are not read."""
 
 from __future__ import annotations
 
 from agegender_core.errors import InvalidImageError
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {
         ".jpg",
         ".jpeg",
@@ -89,7 +89,7 @@ def _brands(data: bytes) -> frozenset[bytes]:
 
 
 def _what_it_is(data: bytes, brands: frozenset[bytes]) -> str:
-    """What to tell people who gave something that is not an image we read."""
+    """The message for a file that is not an image we read."""
     for signatures, message in _STRANGERS:
         if data.startswith(signatures):
             return message

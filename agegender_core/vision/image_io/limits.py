@@ -1,4 +1,4 @@
-"""What is too big or too small, and how that is said."""
+"""Limits of an image's size and cost, and the errors beyond them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def too_many_bytes(limits: ImageLimits) -> InvalidImageError:
 def too_costly(what: str) -> InvalidImageError:
     """The error for an image that would take far longer to decode than its size warrants."""
     return InvalidImageError(
-        f"{what} Save the image anew as an ordinary JPEG or PNG.", "too_costly"
+        f"{what} Save the image again as an ordinary JPEG or PNG.", "too_costly"
     )
 
 

@@ -1,4 +1,4 @@
-"""From a source to pixels: see the top of the package."""
+"""From a source to pixels: see the package's docstring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFile
 
 from agegender_core.errors import InvalidImageError
 from agegender_core.types import FULL_SIZE
@@ -96,16 +96,18 @@ def check_header(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS) -> None:
 
 
 def _refusing(work: Callable[[], T]) -> T:
-    """What ``work`` gives. Its refusals are raised anew: the traceback of the old one would keep
-    the decoder and its pixels in memory for as long as somebody keeps the error.
+    """The result of ``work``. Its errors are raised as new ones: the traceback of the old one would
+    hold the decoder and its pixels in memory for as long as the error lives.
     """
     try:
         return work()
     except InvalidImageError as error:
         refusal = InvalidImageError(str(error), error.reason)
     except MemoryError:
-        told = "There is not enough memory for this image now. Make it smaller, or try again later."
-        refusal = InvalidImageError(told, "too_many_pixels")
+        message = (
+            "There is not enough memory for this image now. Make it smaller, or try again later."
+        )
+        refusal = InvalidImageError(message, "too_many_pixels")
     raise refusal
 
 
@@ -154,37 +156,41 @@ def _prepared(data: bytes, limits: ImageLimits) -> tuple[str, Prepared]:
         )
     try:
         return kind, _PREPARE[kind](data, limits)
-    except (struct.error, IndexError) as error:  # the file ends where its head says there is more
+    except (struct.error, IndexError) as error:  # the file ends before its header's data
         raise damaged(kind) from error
 
 
 def _decoded(kind: str, ready: Prepared, limits: ImageLimits, eighth: bool = False) -> Image.Image:
     """The first frame with its pixels. ``eighth``: JPEGs at an eighth of their size."""
-    image = _open(kind, ready.data, limits)
-    check_size(*image.size, limits)
-    full = image.size
+    opened = _open(kind, ready.data, limits)
+    check_size(*opened.size, limits)
+    full = opened.size
     reduced = eighth or full[0] * full[1] > limits.reduce_above
     if kind == "JPEG" and reduced:
-        # draft() takes the smallest size that still holds the one asked for
+        # draft() takes the smallest size that is no smaller than the one asked for
         step = 8 if eighth else 2
-        image.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
+        opened.draft(None, (max(1, full[0] // step), max(1, full[1] // step)))
     image = (
-        _endless(ready.data, image, limits) if ready.endless else _deep(image, kind, ready, limits)
+        _endless(ready.data, opened.size, limits)
+        if ready.endless
+        else _deep(opened, kind, ready, limits)
     )
     if kind == "JPEG":
         if image.size != full and not eighth:
             image.info[FULL_SIZE] = full
     else:
-        check_size(*image.size, limits)  # a HEIC's pixels may be of another size than its head says
+        check_size(
+            *image.size, limits
+        )  # a HEIC's header may state another size than its pixels have
     return image
 
 
-def _open(kind: str, data: bytes, limits: ImageLimits) -> Image.Image:
+def _open(kind: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
     """The image with its header read and its pixels not yet decoded."""
     module, name = _PLUGINS[kind]
     plugin = getattr(importlib.import_module(module), name)
     try:
-        image = plugin(io.BytesIO(data))
+        image: ImageFile.ImageFile = plugin(io.BytesIO(data))
         if kind == "TIFF":
             tiff.mend(image)
         return image
@@ -208,28 +214,32 @@ def _decode(image: Image.Image, kind: str, limits: ImageLimits) -> None:
         raise damaged(kind) from error
 
 
-def _endless(data: bytes, image: Image.Image, limits: ImageLimits) -> Image.Image:
+def _endless(data: bytes, size: tuple[int, int], limits: ImageLimits) -> Image.Image:
     """A JPEG without its end marker: sound if it is the same image whatever comes next."""
-    size, ends = image.size, []
+    ends = []
     for tail in jpeg.TAILS:
         one = _open("JPEG", data + tail + b"\xff\xd9", limits)
         if one.size != size:
             one.draft(None, size)
         _decode(one, "JPEG", limits)
         ends.append(one)
-    if ImageChops.difference(*ends).getbbox() is not None:
+    first, second = ends
+    if ImageChops.difference(first, second).getbbox() is not None:
         raise damaged("JPEG")
-    return ends[0]
+    return first
 
 
-def _deep(image: Image.Image, kind: str, ready: Prepared, limits: ImageLimits) -> Image.Image:
+def _deep(
+    image: ImageFile.ImageFile, kind: str, ready: Prepared, limits: ImageLimits
+) -> Image.Image:
     """Decode; where 16-bit colours are so dark that they may use fewer bits, read all their
     bits.
     """
     lower = [_lower(tile) for tile in image.tile] if kind in ("PNG", "TIFF") else []
     lost = kind == "TIFF" and tiff.is_deep_and_planar(image)
     _decode(image, kind, limits)
-    if not lower or None in lower or not colours.is_dark(image):
+    readable = [tile for tile in lower if tile is not None]
+    if not readable or len(readable) < len(lower) or not colours.is_dark(image):
         return image
     if lost:
         raise unsupported(
@@ -237,16 +247,18 @@ def _deep(image: Image.Image, kind: str, ready: Prepared, limits: ImageLimits) -
             " read."
         )
     again = _open(kind, ready.data, limits)
-    again.tile = lower
+    again.tile = readable
     _decode(again, kind, limits)
     made = colours.combined(image, again)
     made.info = image.info
     return made
 
 
-def _lower(tile: object) -> object | None:
+def _lower(tile: ImageFile._Tile) -> ImageFile._Tile | None:
     """The tile that reads the lower bytes, or None where there are none."""
     args = tile.args
+    if not args:
+        return None
     rawmode = colours.low_bytes(args if isinstance(args, str) else args[0])
     if rawmode is None:
         return None
@@ -254,7 +266,7 @@ def _lower(tile: object) -> object | None:
 
 
 def _orientation(image: Image.Image, kind: str, ready: Prepared) -> int:
-    """Orientation 1 to 8. TIFFs, AVIFs and HEICs are turned by their decoders where they say so."""
+    """Orientation 1 to 8. TIFFs, AVIFs and HEICs are turned by their decoders already."""
     boxed = kind in ("AVIF", "HEIC")
     return stated(image.info.get("exif"), None) if boxed else ready.orientation
 

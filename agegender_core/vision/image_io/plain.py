@@ -1,4 +1,4 @@
-"""GIF, WebP and BMP: what their heads say before a decoder takes memory for it."""
+"""GIF, WebP and BMP: their headers are checked before a decoder allocates memory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def prepare_gif(data: bytes, limits: ImageLimits) -> Prepared:
     """The first frame alone, without comments. Raises ``InvalidImageError``."""
     if len(data) < 13:
         raise damaged("GIF")
-    check_size(*struct.unpack_from("<HH", data, 6), limits)
+    width, height = struct.unpack_from("<HH", data, 6)
+    check_size(width, height, limits)
     at = 13 + _table(data[10])
-    kept, control = [data[:at]], b""
+    parts, control = [data[:at]], b""
     for _ in range(MOST_BLOCKS):
         kind = data[at : at + 1]
         if kind == bytes([_EXTENSION]):
@@ -38,7 +39,7 @@ def prepare_gif(data: bytes, limits: ImageLimits) -> Prepared:
             left, top, width, height, flags = struct.unpack_from("<HHHHB", data, at + 1)
             check_size(max(20, left + width), max(20, top + height), limits)
             end = _blocks_end(data, at + 11 + _table(flags))
-            return Prepared(b"".join([*kept, control, data[at:end], b"\x3b"]))
+            return Prepared(b"".join([*parts, control, data[at:end], b"\x3b"]))
         elif kind in (b"", b"\x3b", bytes([_FRAME])):
             raise damaged("GIF")
         else:

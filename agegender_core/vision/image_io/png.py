@@ -27,16 +27,17 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
     """Walk the file; raises ``InvalidImageError`` for what is too large, too costly or damaged."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise damaged("PNG")
-    check_size(*struct.unpack_from(">II", data, 16), limits)
-    kept, orientation, at = [HEAD], 1, 8
+    width, height = struct.unpack_from(">II", data, 16)
+    check_size(width, height, limits)
+    parts, orientation, at = [HEAD], 1, 8
     for _ in range(MOST_CHUNKS):
         if at + 12 > len(data):
-            kept.append(data[at:])  # cut: the decoder knows whether all pixels are there
+            parts.append(data[at:])  # cut: the decoder knows whether all pixels are there
             break
         (length,) = struct.unpack_from(">I", data, at)
         name, end = data[at + 4 : at + 8], at + 12 + length
         if name in NEEDED:
-            kept.append(data[at:end])
+            parts.append(data[at:end])
         elif name == b"eXIf" and orientation == 1 and _sound(data, at, end):
             orientation = from_exif(data[at + 8 : end - 4]) or 1
         elif not name[0] & 0x20:  # a chunk that must be understood, and is not
@@ -46,7 +47,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
         at = end
     else:
         raise too_costly("This PNG is cut into far too many parts.")
-    return Prepared(b"".join(kept), orientation)
+    return Prepared(b"".join(parts), orientation)
 
 
 def _sound(data: bytes, at: int, end: int) -> bool:

@@ -43,7 +43,6 @@ _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _FORMATS = {1: "whole", 2: "signed whole", 3: "floating-point", 5: "complex", 6: "complex"}
 MOST_TAGS = 4096
 MOST_PARTS = 300_000
-_WHITE_IS_ZERO = b"\0\0\1\0"
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _check_parts(data: bytes, order: str, tags: dict[int, Tag], limits: ImageLim
 
 
 def layout_error(data: bytes) -> Exception:
-    """What to say of a TIFF that Pillow does not open: a layout it does not know, or damage."""
+    """The error for a TIFF that Pillow does not open: a layout it does not know, or damage."""
     from PIL.TiffImagePlugin import COMPRESSION_INFO, OPEN_INFO
 
     order = "<" if data[:2] == b"II" else ">"
@@ -185,7 +184,7 @@ def mend(image: Any) -> None:
 
 
 def is_deep_and_planar(image: Any) -> bool:
-    """Whether the planes hold 16 bits and libtiff reads them, so that their lower bytes are
+    """Whether the planes have 16 bits and libtiff reads them, so that their lower bytes are
     lost.
     """
     planar = image._planar_configuration == 2 and image.tag_v2.get(BITS, (1,))[0] == 16

@@ -284,8 +284,8 @@ def test_command(drawn_sets: Path, tmp_path: Path) -> None:
     twins = runner.invoke(app, ["conditions", "utkface", "--twins", "--reports", str(reports)])
     assert twins.exit_code == 0 and "near-duplicates" in twins.output
     for arguments, complaint in (
-        (["nonsense"], "unknown set"),
-        (["--data", "/nowhere"], "name that set"),
+        (["nonsense"], "unknown dataset"),
+        (["--data", "/nowhere"], "name that dataset"),
         (["utkface", "--data", "/nowhere"], "does not exist"),
         (["utkface", "--twins", "--data", "/nowhere"], "leave --data out"),
     ):

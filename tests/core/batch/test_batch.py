@@ -47,29 +47,29 @@ COUNT = 110
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("batch") / "pictures", COUNT)
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("batch") / "images", COUNT)
 
 
 @pytest.fixture(scope="module")
-def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def whole(images: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Rows of a job that nobody disturbed."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    code, said = run(pictures, "-o", out, "--workers", 2)
+    code, messages = run(images, "-o", out, "--workers", 2)
     assert (
         code == 1
-        and f"{COUNT + 2} images, {COUNT} faces, 1 failed" in said
-        and "images a second" in said
+        and f"{COUNT + 2} images, {COUNT} faces, 1 failed" in messages
+        and "images a second" in messages
     )
     return table(out)
 
 
 @pytest.mark.slow
-def test_answers_are_those_of_predict(pictures: Path, whole: pd.DataFrame) -> None:
+def test_answers_are_those_of_predict(images: Path, whole: pd.DataFrame) -> None:
     assert len(whole) == COUNT + 2
     runner = load_predictor()
     for name in ("000.jpg", "below/017.jpg"):
-        (expected,) = face_rows("", runner.run(pictures / name))
+        (expected,) = face_rows("", runner.run(images / name))
         row = whole[whole["key"] == name].iloc[0]
         assert (
             row["age"] == pytest.approx(expected["age"], abs=0.02)
@@ -86,34 +86,34 @@ def test_answers_are_those_of_predict(pictures: Path, whole: pd.DataFrame) -> No
 
 @pytest.mark.slow
 def test_a_job_killed_midway_goes_on_where_it_was(
-    pictures: Path, whole: pd.DataFrame, tmp_path: Path
+    images: Path, whole: pd.DataFrame, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(pictures, "-o", out, "--workers", 1, "--part-rows", 1, "--quiet")
+    process = start(images, "-o", out, "--workers", 1, "--part-rows", 1, "--quiet")
     wait_for_parts(out, 1, process)
     kill_all(process)
     done = {path.name: path.read_bytes() for path in out.glob("part-*.parquet")}
     before = pd.read_parquet(out)["key"]
     assert 0 < len(before) < COUNT + 2
-    code, said = run(pictures, "-o", out, "--workers", 2)
+    code, messages = run(images, "-o", out, "--workers", 2)
     assert (
         code == 1
-        and f"going on after {len(before)} images" in said
-        and f"({len(before)} of them before)" in said
+        and f"continuing after {len(before)} images" in messages
+        and f"({len(before)} of them before)" in messages
     )
     assert all((out / name).read_bytes() == content for name, content in done.items())
     same(table(out), whole)
-    code, said = run(pictures, "-o", out)
-    assert code == 1 and "nothing new" in said
+    code, messages = run(images, "-o", out)
+    assert code == 1 and "nothing new" in messages
     same(table(out), whole)
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(
-    pictures: Path, whole: pd.DataFrame, tmp_path: Path
+    images: Path, whole: pd.DataFrame, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(pictures, "-o", out, "--workers", 2, "--part-rows", 1, "--quiet")
+    process = start(images, "-o", out, "--workers", 2, "--part-rows", 1, "--quiet")
     wait_for_parts(out, 1, process)
     workers = [
         number for number in processes("multiprocessing.spawn") if os.getpgid(number) == process.pid
@@ -126,19 +126,17 @@ def test_a_worker_that_is_killed_is_replaced(
 
 
 @pytest.mark.slow
-def test_ctrl_c_writes_what_is_finished(
-    pictures: Path, whole: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_ctrl_c_writes_what_is_finished(images: Path, whole: pd.DataFrame, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = start(pictures, "-o", out, "--workers", 1, "--part-rows", 1)
+    process = start(images, "-o", out, "--workers", 1, "--part-rows", 1)
     wait_for_parts(out, 1, process)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "stopped; the same command goes on" in said
+    messages = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "stopped; the same command continues" in messages
     assert 0 < len(table(out)) < len(whole)
 
 
-def test_zip_parquet_glob_and_single_files(pictures: Path, tmp_path: Path) -> None:
+def test_zip_parquet_glob_and_single_files(images: Path, tmp_path: Path) -> None:
     faces = [jpeg(image) for image in portraits(4)]
     with zipfile.ZipFile(tmp_path / "some.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inside/a.jpg", faces[0])
@@ -171,16 +169,16 @@ def test_zip_parquet_glob_and_single_files(pictures: Path, tmp_path: Path) -> No
     )
 
 
-def test_wrong_use_is_said(pictures: Path, tmp_path: Path) -> None:
-    code, said = run(tmp_path / "none" / "*.jpg", "-o", tmp_path / "out")
-    assert code == 2 and "nothing matches" in " ".join(said.split())
-    code, said = run("hub:owner/name", "-o", tmp_path / "hub")
+def test_wrong_use_is_said(images: Path, tmp_path: Path) -> None:
+    code, messages = run(tmp_path / "none" / "*.jpg", "-o", tmp_path / "out")
+    assert code == 2 and "nothing matches" in " ".join(messages.split())
+    code, messages = run("hub:owner/name", "-o", tmp_path / "hub")
     try:
         import datasets  # noqa: F401
     except ImportError:
-        assert code == 1 and "pip install" in said
-    code, said = run(pictures, "-o", tmp_path / "other", "--weights", "nothing")
-    assert code == 2 and "nothing" in said
+        assert code == 1 and "pip install" in messages
+    code, messages = run(images, "-o", tmp_path / "other", "--weights", "nothing")
+    assert code == 2 and "nothing" in messages
 
 
 def job(**changes: object) -> Job:
@@ -268,7 +266,7 @@ def test_reading_ahead_is_bounded_and_in_order() -> None:
     assert len(ahead) == 200 and max(ahead) <= 34
 
 
-def test_a_picture_that_kills_its_worker_twice_is_given_up() -> None:
+def test_an_image_that_kills_its_worker_twice_is_given_up() -> None:
     items = [Item(name, name, FilePlace("")) for name in ("a", "poison", "b", "c")]
     with Pool(Slow, 1) as pool:
         answers = {item.key: outcome for item, outcome in in_order(items, pool)}
@@ -301,15 +299,15 @@ def test_a_glob_that_matches_nothing_and_an_empty_list(tmp_path: Path) -> None:
 
 
 def test_keys_do_not_depend_on_the_working_directory(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absolute = sorted(item.key for item in find_sources([str(pictures)]).items())
-    monkeypatch.chdir(pictures.parent)
-    relative = find_sources(["pictures"])
+    absolute = sorted(item.key for item in find_sources([str(images)]).items())
+    monkeypatch.chdir(images.parent)
+    relative = find_sources(["images"])
     assert (
         sorted(item.key for item in relative.items()) == absolute and relative.count() == COUNT + 2
     )
-    assert relative.identity == find_sources([str(pictures)]).identity
+    assert relative.identity == find_sources([str(images)]).identity
 
 
 class Crowd:

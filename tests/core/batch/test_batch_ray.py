@@ -35,9 +35,9 @@ pytest.importorskip("ray.data", reason="Ray is not installed")
 
 
 def test_a_ray_worker_killed_midway_costs_nothing(tmp_path: Path) -> None:
-    pictures = write_folder(tmp_path / "pictures", 80)
+    images = write_folder(tmp_path / "images", 80)
     process = start(
-        pictures, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 2, "--part-rows", 16
+        images, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 2, "--part-rows", 16
     )
     wait_for_parts(tmp_path / "ray", 1, process)
     session = os.getsid(process.pid)
@@ -46,15 +46,15 @@ def test_a_ray_worker_killed_midway_costs_nothing(tmp_path: Path) -> None:
     ] or processes("ray::MapWorker")
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    said = process.communicate(timeout=200)[1]
-    assert process.returncode == 1 and "82 images, 80 faces, 1 failed" in said, said
-    code, _ = run(pictures, "-o", tmp_path / "local", "--workers", 2, "--quiet")
+    messages = process.communicate(timeout=200)[1]
+    assert process.returncode == 1 and "82 images, 80 faces, 1 failed" in messages, messages
+    code, _ = run(images, "-o", tmp_path / "local", "--workers", 2, "--quiet")
     assert code == 1
     same(table(tmp_path / "ray"), table(tmp_path / "local"))
-    code, said = run(pictures, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 1)
-    assert code == 1 and "nothing new" in said  # the engines go on with each other's parts
-    code, said = run(pictures, "-o", tmp_path / "ray")
-    assert code == 1 and "nothing new" in said
+    code, messages = run(images, "-o", tmp_path / "ray", "--engine", "ray", "--workers", 1)
+    assert code == 1 and "nothing new" in messages  # the engines go on with each other's parts
+    code, messages = run(images, "-o", tmp_path / "ray")
+    assert code == 1 and "nothing new" in messages
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _dying(item: Item) -> Failure:
     return Failure(f"opened {item.file}")
 
 
-def test_a_picture_that_kills_its_worker_is_named_and_given_up(
+def test_an_image_that_kills_its_worker_is_named_and_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):

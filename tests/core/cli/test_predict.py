@@ -130,7 +130,7 @@ class TestInputs:
             "Female",
         )
 
-    def test_folders_are_searched_in_order_for_pictures(self, run):
+    def test_folders_are_searched_in_order_for_images(self, run):
         for name in (
             "in/b.JPG",
             "in/a.png",
@@ -304,15 +304,15 @@ class TestWriting:
         with disk_of(700 if suffix == "csv" else 2000):
             result = run(*sorted(Path().glob("*.png")), "-o", f"out.{suffix}")
         assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
-        (said,) = result.stderr.splitlines()
-        assert said.startswith(
-            f"error: out.{suffix} cannot be written: File too large; finished answers are kept"
+        (messages,) = result.stderr.splitlines()
+        assert messages.startswith(
+            f"error: out.{suffix} cannot be written: File too large; finished answers are saved"
         )
         assert Path(f"out.{suffix}").read_text() == "older results"
         (partial,) = Path().glob(f"out.{suffix}.*.partial")
         lines = partial.read_text().splitlines()
-        count = int(said.rsplit(" ", 1)[1])
-        assert str(partial) in said and 0 < count < 8
+        count = int(messages.rsplit(" ", 1)[1])
+        assert str(partial) in messages and 0 < count < 8
         names = (
             [row["file"] for row in csv.DictReader(lines)]
             if suffix == "csv"
@@ -333,7 +333,7 @@ class TestWriting:
         result = run("1.png", "2.png", "-o", "out.parquet")
         assert (
             result.exit_code == 1
-            and "No space left on device; finished answers are kept as JSON lines" in result.stderr
+            and "No space left on device; finished answers are saved as JSON lines" in result.stderr
         )
         (partial,) = Path().glob("out*")
         assert [json.loads(line)["file"] for line in partial.read_text().splitlines()] == [
@@ -445,7 +445,7 @@ class TestFormats:
             ("2", "2", "Male"),
         ]
 
-    def test_a_picture_without_faces_stays_in_the_table(self, run, backend):
+    def test_an_image_without_faces_stays_in_the_table(self, run, backend):
         backend.predictor = FakePredictor(faces=0)
         draw("a.png")
         result = run("a.png", "-f", "csv")
@@ -583,7 +583,7 @@ class TestAnnotate:
         assert Path("a.png").read_bytes() == before
         assert Path("a-2.png").exists()
 
-    def test_a_failed_file_has_no_annotated_picture(self, run):
+    def test_a_failed_file_has_no_annotated_image(self, run):
         Path("bad.png").touch()
         assert run("bad.png", "--annotate", "out").exit_code == 1
         assert os.listdir("out") == []

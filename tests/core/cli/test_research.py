@@ -62,6 +62,13 @@ def test_train_publish_evaluate_by_command(
     )
     report = json.loads((reports / "multitask_cnn_dist" / "utkface" / "metrics.json").read_text())
     assert report["split"] == "test" and "mae" in report["metrics"]
+    path = reports / "multitask_cnn_dist" / "utkface" / "metrics.json"
+    path.write_text(json.dumps(report | {"metrics": {}}))
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(reports))
+    again = runner.invoke(app, ["evaluate", "--again"])
+    assert again.exit_code == 0, again.output
+    assert "multitask_cnn_dist: recomputed on" in again.output
+    assert json.loads(path.read_text())["metrics"] == report["metrics"]
 
 
 def test_budget_shrinks_the_schedule_instead_of_cutting_it(
@@ -91,7 +98,7 @@ def test_budget_shrinks_the_schedule_instead_of_cutting_it(
     [
         (["train", str(CONFIG), "--set", "schedule.epoch=1"], "unknown key epoch"),
         (["evaluate", "--weights", "nonsense"], "no weights called"),
-        (["evaluate", "--set", "nonsense"], "unknown set"),
+        (["evaluate", "--set", "nonsense"], "unknown dataset"),
         (["weights", "publish", "/nowhere"], "no finished run"),
     ],
 )

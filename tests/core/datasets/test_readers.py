@@ -712,7 +712,7 @@ class TestCheck:
             and "the name is not age_gender_race_date: 200_0_0_2" in result.output
         )
         assert (
-            "labels missing in rows that were kept: 5" in result.output
+            "labels missing in rows that were read: 5" in result.output
             and "10 of 10 images opened\n" in result.output
         )
 

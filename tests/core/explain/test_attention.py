@@ -26,7 +26,7 @@ from agegender_core.explain.attention import (
     occluded,
     save_npz,
 )
-from agegender_core.explain.attention_images import block_picture, viridis
+from agegender_core.explain.attention_images import block_image, viridis
 from agegender_core.inference.predictor import Predictor
 from agegender_core.types import Face
 from agegender_core.vision.preprocessing import to_batch
@@ -301,10 +301,10 @@ def test_networks_without_masks_are_refused(
             " gra_net_ablation_mixed"
         ),
     ):
-        core.load_attention("multitask_cnn_dist")
+        core.find_attention("multitask_cnn_dist")
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(WeightsMissingError, match="no weights with attention masks are installed"):
-        core.load_attention()
+        core.find_attention()
 
 
 def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> None:
@@ -337,23 +337,23 @@ def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> N
     assert [entry.name for entry in core.attention_entries(tmp_path)] == ["b_trio", "a_ablation"]
 
 
-def test_block_pictures_show_blocks_as_coarse_as_the_mask() -> None:
+def test_block_images_show_blocks_as_coarse_as_the_mask() -> None:
     mask = np.stack([np.arange(16.0).reshape(4, 4) / 20] * 3)
-    picture = block_picture(
+    image = block_image(
         Image.new("RGB", (32, 32), "white"), BlockMaps("attention3", mask, 0.1, mask, mask)
     )
-    assert picture.size == (384, 384 + 3 * 18) and picture.mode == "RGB"
-    shown = np.asarray(picture)[18 : 18 + 384]
+    assert image.size == (384, 384 + 3 * 18) and image.mode == "RGB"
+    shown = np.asarray(image)[18 : 18 + 384]
     cells = shown.reshape(4, 96, 4, 96, 3).swapaxes(1, 2).reshape(16, 96 * 96, 3)
     assert (
         all((cell == cell[0]).all() for cell in cells)
         and len({tuple(cell[0]) for cell in cells}) == 16
     )
     assert viridis(np.array([[0.0, 1.0]])).tolist() == [[[0x44, 0x01, 0x54], [0xFD, 0xE7, 0x25]]]
-    flat = block_picture(
+    flat = block_image(
         crop_of(32), BlockMaps("attention3", np.full((1, 4, 4), 0.5), None, mask, mask)
     )
-    assert flat.size == picture.size, "a flat mask has no range to divide by"
+    assert flat.size == image.size, "a flat mask has no range to divide by"
 
 
 def run(*arguments: str):
@@ -368,19 +368,23 @@ def test_attention_by_command(weights: Path, tmp_path: Path) -> None:
     files = [*(f"{name}.png" for name in BLOCKS), "attention.json", "masks.npz"]
     assert result.output.splitlines() == [f"wrote {out / name}" for name in files]
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
-    told = json.loads((out / "attention.json").read_text())
+    reported = json.loads((out / "attention.json").read_text())
     assert (
-        told["file"] == "photo.png"
-        and told["weights"] == "gra_net_ablation_mixed"
-        and told["gender"]["label"] == "Male"
+        reported["file"] == "photo.png"
+        and reported["weights"] == "gra_net_ablation_mixed"
+        and reported["gender"]["label"] == "Male"
     )
-    assert [block["shape"] for block in told["blocks"]] == [[32, 16, 16], [64, 8, 8], [128, 4, 4]]
+    assert [block["shape"] for block in reported["blocks"]] == [
+        [32, 16, 16],
+        [64, 8, 8],
+        [128, 4, 4],
+    ]
     assert (
-        told["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3)
-        and "95 %" in told["blocks"][0]["gate_words"]
+        reported["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3)
+        and "95 %" in reported["blocks"][0]["gate_words"]
     )
-    with Image.open(out / "attention2.png") as picture:
-        assert picture.size == (384, 438)
+    with Image.open(out / "attention2.png") as image:
+        assert image.size == (384, 438)
 
 
 def test_mistakes_are_told_by_command(weights: Path, tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from agegender_core.explain.attention_report import (
     FaceCurves,
     attention_report,
     averages,
+    explain_crops,
     grouped,
-    look,
     may_show_faces,
     people,
-    read_pictures,
+    read_crops,
     summarise,
     verdict,
 )
@@ -128,7 +128,7 @@ def test_report_of_a_drawn_split(
                 (8, 8),
                 (4, 4),
             ]
-    network, (_, crops) = load_network(entry), read_pictures(entry, "utkface")
+    network, (_, crops) = load_network(entry), read_crops(entry, "utkface")
     with torch.inference_mode():
         batch = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 255
         masks = network((batch - 0.5) / 0.25).attention[1].mask.mean(dim=1).numpy()  # (19, 8, 8)
@@ -334,11 +334,11 @@ def test_answers_are_those_of_both_views_and_masks_of_one(
     drawn_sets: Path, entries: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = entries["gated"]
-    records, crops = read_pictures(entry, "utkface")
+    records, crops = read_crops(entry, "utkface")
     monkeypatch.setattr(module, "BATCH", 8)
-    seen = look(load_network(entry), entry, crops)
+    seen = explain_crops(load_network(entry), entry, crops)
     assert len(records) == len(seen.answers.years) == len(seen.masks["attention1"]) == 19
-    mirrored = look(load_network(entry), entry, crops[:, :, ::-1])
+    mirrored = explain_crops(load_network(entry), entry, crops[:, :, ::-1])
     assert np.allclose(seen.answers.years, mirrored.answers.years) and not np.allclose(
         seen.masks["attention1"], mirrored.masks["attention1"]
     )
@@ -357,7 +357,7 @@ def test_report_by_command(drawn_sets: Path, entries: dict[str, ModelInfo], tmp_
     assert read_attention(tmp_path / "r", "gated", "utkface")[0]["steps"] == 16
     for arguments, words in (
         (["nonsense"], "no weights called"),
-        (["gated", "--set", "nonsense"], "unknown set"),
+        (["gated", "--set", "nonsense"], "unknown dataset"),
         (["gated", "--set", "fgnet"], "fgnet"),
     ):
         result = CliRunner().invoke(

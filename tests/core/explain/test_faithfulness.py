@@ -43,9 +43,9 @@ class CornerDistribution(nn.Module):
 @pytest.fixture
 def half_red() -> Image.Image:
     """Upper left quarter at red 128 of 255: about 50 years."""
-    picture = np.full((32, 32, 3), 90, np.uint8)
-    picture[:16, :16] = (128, 10, 10)
-    return Image.fromarray(picture)
+    image = np.full((32, 32, 3), 90, np.uint8)
+    image[:16, :16] = (128, 10, 10)
+    return Image.fromarray(image)
 
 
 @pytest.fixture
@@ -116,13 +116,13 @@ def test_two_values_and_groups_have_scores_too() -> None:
     [(Corner(), {"age": 1, "gender": 1}), (CornerDistribution(), {"age": 101, "gender": 2})],
 )
 def test_the_right_map_beats_random_ones(network: nn.Module, heads: dict[str, int]) -> None:
-    picture = np.random.default_rng(0).integers(0, 60, (32, 32, 3), dtype=np.uint8)
-    picture[:16, :16, 0] += 180
+    image = np.random.default_rng(0).integers(0, 60, (32, 32, 3), dtype=np.uint8)
+    image[:16, :16, 0] += 180
     coarse = np.array([[1.0, 0.0], [0.0, 0.0]])  # as coarse as a map can be that is right
     maps = {"right": RIGHT, "coarse": coarse, "wrong": 1 - RIGHT} | {
         f"random {seed}": random_map(8, seed) for seed in range(4)
     }
-    found = compare(network, card_of("corner", heads, 32), Image.fromarray(picture), maps, "age")
+    found = compare(network, card_of("corner", heads, 32), Image.fromarray(image), maps, "age")
     assert set(found["right"]) == {"deletion", "insertion", "deletion_area", "insertion_area"}
     for random in (f"random {seed}" for seed in range(4)):
         for right in ("right", "coarse"):

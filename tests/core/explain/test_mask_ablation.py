@@ -59,18 +59,18 @@ def test_changed_answers_are_those_the_explorer_gives_for_one_face(flip: bool) -
     )
     explorer = AttentionNetwork(card, network)
     for index, crop in enumerate(crops):
-        picture = Image.fromarray(crop)
-        assert explorer.answer(picture)[0].years == pytest.approx(own.years[index], abs=1e-3)
+        image = Image.fromarray(crop)
+        assert explorer.answer(image)[0].years == pytest.approx(own.years[index], abs=1e-3)
         for name, change in (
             ("attention2", "off"),
             ("attention1", "mean"),
             ("attention3", "shuffled"),
         ):
-            assert explorer.answer(picture, {name: change})[0].years == pytest.approx(
+            assert explorer.answer(image, {name: change})[0].years == pytest.approx(
                 changed[name, change].years[index], abs=1e-3
             )
         everywhere = dict.fromkeys(("attention1", "attention2", "attention3"), "off")
-        assert explorer.answer(picture, everywhere)[0].years == pytest.approx(
+        assert explorer.answer(image, everywhere)[0].years == pytest.approx(
             changed[ALL_BLOCKS, "off"].years[index], abs=1e-3
         )
 

@@ -18,6 +18,7 @@ from agegender_core.errors import (
     WeightsMismatchError,
     WeightsMissingError,
 )
+from agegender_core.inference.decoding import DecodingSpec
 from agegender_core.inference.model_zoo import (
     find_weights,
     list_weights,
@@ -83,6 +84,11 @@ def test_manifest_survives_a_round_trip(copied: Path) -> None:
     assert entry == original
     write_manifest([entry], copied)
     assert list_weights(copied) == [entry] and not list(copied.glob("*.tmp"))
+    margins = ((0.0, 1.0, 2.0), (30.0, 5.0, -3.0))
+    spec = DecodingSpec(kind="regression", coverage=0.8, margins=margins)
+    changed = dataclasses.replace(entry, decoding=spec)
+    write_manifest([changed], copied)
+    assert list_weights(copied) == [changed]
 
 
 def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:

@@ -21,6 +21,7 @@ from agegender_core.inference.predictor import Predictor
 from agegender_core.settings import Settings, read_settings
 from agegender_core.types import Face, Prediction
 from agegender_core.vision.alignment import align
+from tests.support import CONFIGS
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_default_network_gives_a_distribution(predictor: Predictor, portrait: Im
     assert sum(found.gender.probs) == pytest.approx(1) and found.gender.confidence > 0.9
 
 
-def test_same_picture_same_answer_in_any_thread_and_form(
+def test_same_image_same_answer_in_any_thread_and_form(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     buffer = io.BytesIO()
@@ -70,7 +71,7 @@ def test_same_picture_same_answer_in_any_thread_and_form(
         )
 
 
-def test_all_faces_of_a_picture_go_through_at_once(
+def test_all_faces_of_an_image_go_through_at_once(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     head = portrait.crop((110, 0, 350, 240))
@@ -99,7 +100,7 @@ def test_turned_and_upright_answers_are_close(predictor: Predictor, portrait: Im
     )
 
 
-def test_the_answer_to_a_turned_picture_shows_it_upright(
+def test_the_answer_to_a_turned_image_shows_it_upright(
     predictor: Predictor, portrait: Image.Image
 ) -> None:
     answer = predictor.run(portrait.transpose(Image.Transpose.ROTATE_90))
@@ -168,9 +169,14 @@ def test_training_path_needs_no_front_end_and_no_detector() -> None:
         "import sys\nabsent = 'streamlit gradio torchvision facenet_pytorch pydantic pillow_heif"
         " tomli_w plotly skimage"
         " threadpoolctl'\nsys.modules.update(dict.fromkeys(absent.split()))\nimport"
-        " agegender_core.training.trainer, agegender_core.training.config"
+        " agegender_core.datasets, agegender_core.models\nfrom agegender_core.training.config"
+        " import load_recipe\nfrom agegender_core.training.trainer import start\nimport torch,"
+        " pathlib\nrecipe = load_recipe(pathlib.Path(sys.argv[1]), {'schedule.epochs': 2})\nassert"
+        " recipe.schedule.epochs == 2 and start(recipe, torch.device('cpu')).step == 0\nfrom"
+        " agegender_core.cli.research import train"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    recipe = CONFIGS / "multitask_cnn_dist.toml"
+    answer = subprocess.run([sys.executable, "-c", code, recipe], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
 
 

@@ -38,13 +38,13 @@ def test_documents_and_rows_are_in_the_files_pixels(photograph: bytes) -> None:
     whole = load_image(photograph)
     expected = Analysis(whole, (fake_prediction(whole, 0, 1),), "w", Timing(1, 1, 1))
     assert image.size == (256, 256) and analysis.scale == 2 and expected.scale == 1
-    told, full = analysis.as_dict(), expected.as_dict()
-    assert (told["width"], told["height"]) == (512, 512)
-    assert told["faces"][0]["face"]["box_xyxy"] == pytest.approx(
+    reported, full = analysis.as_dict(), expected.as_dict()
+    assert (reported["width"], reported["height"]) == (512, 512)
+    assert reported["faces"][0]["face"]["box_xyxy"] == pytest.approx(
         full["faces"][0]["face"]["box_xyxy"], abs=0.2
     )
     assert np.allclose(
-        told["faces"][0]["face"]["landmarks"], full["faces"][0]["face"]["landmarks"], atol=0.2
+        reported["faces"][0]["face"]["landmarks"], full["faces"][0]["face"]["landmarks"], atol=0.2
     )
     (row,), (full_row,) = face_rows("a", analysis), face_rows("a", expected)
     assert [row[name] for name in ("x0", "y0", "x1", "y1")] == pytest.approx(

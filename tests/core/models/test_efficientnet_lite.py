@@ -97,8 +97,8 @@ def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(
 ) -> None:
     model = copy.deepcopy(network)
     heads = copy.deepcopy(model.heads.state_dict())
-    said = load_imagenet(model)
-    assert said == f"from ImageNet weights ({package_file().name}, package {PACKAGE})"
+    start = load_imagenet(model)
+    assert start == f"from ImageNet weights ({package_file().name}, package {PACKAGE})"
     raw = torch.load(package_file(), weights_only=True)
     assert torch.equal(
         model.trunk.blocks[6][0].conv_pwl.weight, raw["_blocks.15._project_conv.weight"]

@@ -42,11 +42,11 @@ def test_never_more_inside_than_allowed_and_all_get_in() -> None:
 
 
 def test_first_come_first_served_and_told_where_they_stand() -> None:
-    gate, order, told = AdmissionQueue(1, 10), [], {}
+    gate, order, reported = AdmissionQueue(1, 10), [], {}
     leave = threading.Event()
 
     def work(number: int) -> None:
-        with gate.admit(lambda before: told.setdefault(number, before)):
+        with gate.admit(lambda before: reported.setdefault(number, before)):
             order.append(number)
             leave.wait(SOON)
 
@@ -54,11 +54,11 @@ def test_first_come_first_served_and_told_where_they_stand() -> None:
     for number in range(4):
         threads.append(threading.Thread(target=work, args=(number,)))
         threads[-1].start()
-        until(lambda number=number: number in told or number in order)
+        until(lambda number=number: number in reported or number in order)
     leave.set()
     for thread in threads:
         thread.join(SOON)
-    assert order == [0, 1, 2, 3] and told == {1: 1, 2: 2, 3: 3}
+    assert order == [0, 1, 2, 3] and reported == {1: 1, 2: 2, 3: 3}
 
 
 def test_a_full_queue_turns_away_and_lets_in_again() -> None:

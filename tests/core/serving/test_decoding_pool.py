@@ -55,10 +55,10 @@ def test_without_names_it_is_first_come_first_served() -> None:
 
 
 def test_the_gate_is_fair_between_callers() -> None:
-    gate, order, told = AdmissionQueue(1, 100), [], set()
+    gate, order, reported = AdmissionQueue(1, 100), [], set()
 
     def work(caller: str) -> None:
-        with gate.admit(lambda before: told.add(threading.get_ident()), caller=caller):
+        with gate.admit(lambda before: reported.add(threading.get_ident()), caller=caller):
             order.append(caller)
 
     threads = []
@@ -66,7 +66,7 @@ def test_the_gate_is_fair_between_callers() -> None:
         for caller in ["greedy"] * 6 + ["other"]:
             threads.append(threading.Thread(target=work, args=(caller,)))
             threads[-1].start()
-            while len(told) < len(threads):
+            while len(reported) < len(threads):
                 threading.Event().wait(0.01)
     for thread in threads:
         thread.join(SOON)

@@ -119,14 +119,14 @@ def test_the_manifest_is_parsed_once_until_it_changes(
         runtime.predictor("nobody")
 
 
-def picture(image: Image.Image) -> bytes:
+def encoded(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def test_a_batch_goes_on_after_a_bad_picture(networks: list[str], portrait: Image.Image) -> None:
-    data = picture(portrait)
+def test_a_batch_goes_on_after_a_bad_image(networks: list[str], portrait: Image.Image) -> None:
+    data = encoded(portrait)
     answers = dict(
         service.predict_batch([("a", data), ("b", b"text"), ("c", None), ("d", data)], networks[0])
     )
@@ -147,7 +147,7 @@ def test_what_is_not_on_offer_is_refused(
     with pytest.raises(
         ConfigError, match=f"'{networks[0]}' is not on offer: choose one of {networks[1]}"
     ):
-        service.predict(picture(portrait), networks[0])
+        service.predict(encoded(portrait), networks[0])
     monkeypatch.setenv("AGEGENDER_MAX_PICTURES", "1")
     with pytest.raises(ConfigError, match="2 images are more than the 1"):
         service.predict_batch([("a", b""), ("b", b"")], networks[1])
@@ -156,7 +156,7 @@ def test_what_is_not_on_offer_is_refused(
     with pytest.raises(
         WeightsMissingError, match="none of the networks on offer has attention masks"
     ):
-        service.attention(picture(portrait))
+        service.attention(encoded(portrait))
 
 
 def test_everybody_goes_through_the_gate(
@@ -165,8 +165,8 @@ def test_everybody_goes_through_the_gate(
     full = AdmissionQueue(1, 0)
     monkeypatch.setattr(runtime, "admission", lambda: full)
     with full.admit(), pytest.raises(BusyError):
-        service.predict(picture(portrait), networks[0])
-    assert service.predict(picture(portrait), networks[0]).predictions
+        service.predict(encoded(portrait), networks[0])
+    assert service.predict(encoded(portrait), networks[0]).predictions
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,14 @@ def test_everybody_goes_through_the_gate(
 )
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_check_refuses_what_the_front_door_refuses(portrait: Image.Image, kind: str, spoil) -> None:
-    from agegender_core.vision.image_io import load_image
+    from agegender_core.vision.image_io import check_image, load_image
 
     buffer = io.BytesIO()
     portrait.save(buffer, kind)
-    service.check(buffer.getvalue())
+    check_image(buffer.getvalue())
     bad = spoil(buffer.getvalue())
     with pytest.raises(InvalidImageError) as quick:
-        service.check(bad)
+        check_image(bad)
     with pytest.raises(InvalidImageError) as slow:
         load_image(bad)
     assert (quick.value.reason, str(quick.value)) == (slow.value.reason, str(slow.value))
@@ -193,7 +193,7 @@ def test_schema_names_every_field_of_an_answer(networks: list[str], portrait: Im
     jsonschema = pytest.importorskip("jsonschema")
     schema = json_schema(AnalysisJson | FailureJson)
     for name in HEADS:
-        document = {"file": "a.png", **service.predict(picture(portrait), name).as_dict()}
+        document = {"file": "a.png", **service.predict(encoded(portrait), name).as_dict()}
         jsonschema.validate(document, schema)
     one = json_schema(AnalysisJson)
     assert set(one["properties"]) == set(document)
@@ -205,4 +205,4 @@ def test_a_face_that_is_not_there(portrait: Image.Image) -> None:
     if not service.attention_choices():
         pytest.skip("no weights with masks are installed")
     with pytest.raises(NoFaceError, match="face 3 is not in the image: there are 1"):
-        service.attention(picture(portrait), face=3)
+        service.attention(encoded(portrait), face=3)

@@ -16,7 +16,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
 from agegender_core.inference.model_zoo import find_weights
 from agegender_core.training.config import load_recipe
-from agegender_core.training.curves import joined, keep_curve, read_log
+from agegender_core.training.curves import joined, read_log, save_curve
 from agegender_core.training.trainer import train
 from tests.support import CONFIGS
 from ui.models import learning
@@ -50,7 +50,7 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         recipe = load_recipe(
             CONFIGS / "multitask_cnn_dist.toml", SMALL | {"start_from": begin, "schedule.watch": 20}
         )
-        train(recipe, places / str(stage), device="cpu", say=lambda text: None)
+        train(recipe, places / str(stage), device="cpu", report=lambda text: None)
         run("weights", "publish", str(places / str(stage)), "--force")
     curve = read_curves(places / "reports")["multitask_cnn_dist"]
     assert (
@@ -88,7 +88,7 @@ def test_beginning_anew_begins_the_log_anew(places: Path) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     counts = []
     for _ in range(2):
-        train(recipe, places / "run", device="cpu", resume=False, say=lambda text: None)
+        train(recipe, places / "run", device="cpu", resume=False, report=lambda text: None)
         counts.append(len(read_log(places / "run")))
     assert counts[0] == counts[1] > 0
 
@@ -97,7 +97,9 @@ def test_watched_pictures_do_not_change_what_is_learned(places: Path) -> None:
     found = []
     for watch in (0, 20):
         recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.watch": watch})
-        found.append(train(recipe, places / str(watch), device="cpu", say=lambda text: None)["val"])
+        found.append(
+            train(recipe, places / str(watch), device="cpu", report=lambda text: None)["val"]
+        )
     assert found[0] == found[1]
 
 
@@ -107,7 +109,7 @@ def test_an_experiment_has_a_curve_and_is_not_published(places: Path) -> None:
         load_recipe(CONFIGS / "memorise.toml", changes),
         places / "runs" / "memorise",
         device="cpu",
-        say=lambda text: None,
+        report=lambda text: None,
     )
     refused = CliRunner().invoke(app, ["weights", "publish", str(places / "runs" / "memorise")])
     assert refused.exit_code != 0 and "not to be published" in " ".join(refused.output.split())
@@ -122,12 +124,12 @@ def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:
     folder = places / "run"
     folder.mkdir()
     missing = CliRunner().invoke(app, ["curve", str(folder)])
-    assert missing.exit_code != 0 and "holds no finished run" in " ".join(missing.output.split())
+    assert missing.exit_code != 0 and "contains no finished run" in " ".join(missing.output.split())
     with pytest.raises(ConfigError, match=r"log\.jsonl is missing"):
         read_log(folder)
     (folder / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.raises(ConfigError, match=r"log\.jsonl is damaged"):
         read_log(folder)
     entry = find_weights("multitask_cnn_dist", CONFIGS.parent / "weights")
-    assert keep_curve(entry, places / "nowhere", places) is None
+    assert save_curve(entry, places / "nowhere", places) is None
     assert json.loads((folder / "log.jsonl").read_text().splitlines()[0]) == {"epoch": 1}

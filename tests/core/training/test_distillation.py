@@ -65,22 +65,26 @@ def test_the_loss_is_the_divergence_from_the_teacher() -> None:
 def test_the_teacher_is_asked_once_about_both_views(
     recipe: Recipe, drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crops, said = load_split(recipe, "train"), []
-    found = teacher_logits(recipe, crops, tmp_path, said.append)
+    crops, messages = load_split(recipe, "train"), []
+    found = teacher_logits(recipe, crops, tmp_path, messages.append)
     entry = find_weights("distribution")
     images = normalise(centre(crops.wide[:4], entry.input.size, crops.view), entry.input)
     wanted = run_network(load_network(entry), images, flip=True).logits
-    assert set(found) == {"age", "gender"} and len(found["age"]) == len(crops) and len(said) == 1
+    assert (
+        set(found) == {"age", "gender"} and len(found["age"]) == len(crops) and len(messages) == 1
+    )
     assert torch.allclose(found["age"][:4].float(), wanted["age"], rtol=2e-3, atol=1e-2)
     monkeypatch.setattr(distil, "load_network", lambda entry: pytest.fail("asked again"))
-    again = teacher_logits(recipe, crops, tmp_path, said.append)
-    assert len(said) == 1 and all(torch.equal(again[name], value) for name, value in found.items())
+    again = teacher_logits(recipe, crops, tmp_path, messages.append)
+    assert len(messages) == 1 and all(
+        torch.equal(again[name], value) for name, value in found.items()
+    )
     fewer = load_split(
         dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sets=("utkface",))),
         "train",
     )
     with pytest.raises(pytest.fail.Exception):  # other images: what was kept no longer holds
-        teacher_logits(recipe, fewer, tmp_path, said.append)
+        teacher_logits(recipe, fewer, tmp_path, messages.append)
 
 
 def test_a_step_follows_the_teacher(recipe: Recipe, drawn_sets: Path, tmp_path: Path) -> None:
@@ -99,12 +103,12 @@ def test_a_step_follows_the_teacher(recipe: Recipe, drawn_sets: Path, tmp_path: 
 def test_a_run_with_a_teacher_can_be_resumed(
     recipe: Recipe, drawn_sets: Path, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    train(recipe, tmp_path / "run", device="cpu", say=said.append)
+    messages: list[str] = []
+    train(recipe, tmp_path / "run", device="cpu", report=messages.append)
     longer = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, epochs=2))
-    train(longer, tmp_path / "run", device="cpu", say=said.append)
-    assert sum("asking the teacher" in text for text in said) == 1
-    assert any("resumed" in text for text in said)
+    train(longer, tmp_path / "run", device="cpu", report=messages.append)
+    assert sum("running the teacher" in text for text in messages) == 1
+    assert any("resumed" in text for text in messages)
 
 
 WRONG = {

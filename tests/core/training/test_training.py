@@ -37,7 +37,7 @@ from agegender_core.publishing.publish import publish, recalibrate
 from agegender_core.publishing.readme import model_card
 from agegender_core.training import crop_dataset
 from agegender_core.training.augmentation import augment, centre
-from agegender_core.training.batchnorm import settle
+from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import (
     AugmentConfig,
     DataConfig,
@@ -264,22 +264,23 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 2})
-    run, said = tmp_path / "run", []
-    first = train(recipe, run, device="cpu", say=said.append)
+    run, messages = tmp_path / "run", []
+    first = train(recipe, run, device="cpu", report=messages.append)
     assert first["pictures_seen"] < 30 * 172 and (run / "model.safetensors").is_file()
     longer = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     del saved["recipe"]["fresh"]  # as if made before there was such a setting
     torch.save(saved, run / "checkpoint.pt")
-    done = train(longer, run, device="cpu", say=said.append)
+    done = train(longer, run, device="cpu", report=messages.append)
     assert (
-        any("resumed" in line for line in said) and done["pictures_seen"] > first["pictures_seen"]
+        any("resumed" in line for line in messages)
+        and done["pictures_seen"] > first["pictures_seen"]
     )
     losses = [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
     other = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"optimizer.lr": 1e-4})
     with pytest.raises(ConfigError, match="another recipe"):
-        train(other, run, device="cpu", say=said.append)
+        train(other, run, device="cpu", report=messages.append)
 
     weights = tmp_path / "weights"
     entry = publish(run, folder=weights)
@@ -315,7 +316,7 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1}),
         worse,
         device="cpu",
-        say=said.append,
+        report=messages.append,
     )
     with pytest.raises(ConfigError, match="worse"):
         publish(worse, folder=weights)
@@ -326,13 +327,13 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
 
 
-def test_settled_batch_norm_has_the_statistics_of_the_training_pictures(drawn_sets: Path) -> None:
+def test_recomputed_batch_norm_has_the_statistics_of_the_training_images(drawn_sets: Path) -> None:
     recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"data.sets": ["utkface"]})
     torch.manual_seed(0)
     model = create_model(recipe.architecture, recipe.heads, **recipe.model).eval()
     crops = load_split(recipe, "train")
     before = copy.deepcopy(model.state_dict())
-    found = settle(model, recipe, crops)
+    found = recompute_batchnorm_stats(model, recipe, crops)
     assert not model.training and {
         module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)
     } == {0.1}
@@ -368,7 +369,7 @@ def test_every_kind_of_batch_norm_is_settled(name: str, drawn_sets: Path) -> Non
     )
     model = create_model(recipe.architecture, recipe.heads, **recipe.model).train()
     before = copy.deepcopy(model.state_dict())
-    found = settle(model, recipe, load_split(recipe, "train"))
+    found = recompute_batchnorm_stats(model, recipe, load_split(recipe, "train"))
     kept = {key for key in before if key.endswith(("running_mean", "running_var"))}
     assert set(found) == kept and model.training
     assert not [key for key in kept if torch.equal(before[key], found[key])]
@@ -415,15 +416,15 @@ def test_shear_is_an_angle_and_brightness_has_a_middle() -> None:
     ) == pytest.approx(1.4, abs=0.02)
 
 
-def test_coarse_rounding_and_runs_without_an_average_are_settled(
+def test_coarse_rounding_and_runs_without_an_average_recompute_batchnorm(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = SMALL | {"schedule.epochs": 1, "data.sets": ["utkface"]}
     asked: list[str] = []
     for module, home in (("loop", "training.trainer"), ("publish", "publishing.publish")):
         monkeypatch.setattr(
-            f"agegender_core.{home}.settle",
-            lambda *given, where=module: asked.append(where) or settle(*given),
+            f"agegender_core.{home}.recompute_batchnorm_stats",
+            lambda *given, where=module: asked.append(where) or recompute_batchnorm_stats(*given),
         )
     for ema, storage, wanted in (
         (0.9, "half", []),
@@ -436,7 +437,7 @@ def test_coarse_rounding_and_runs_without_an_average_are_settled(
             CONFIGS / "multitask_cnn_dist.toml",
             changes | {"optimizer.ema": ema, "card.storage": storage},
         )
-        train(recipe, run, device="cpu", say=lambda text: None)
+        train(recipe, run, device="cpu", report=lambda text: None)
         publish(run, folder=tmp_path / f"weights-{ema}-{storage}", force=True)
         assert asked == wanted
 
@@ -447,7 +448,7 @@ def test_weights_come_from_commits(drawn_sets: Path, tmp_path: Path) -> None:
         load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes),
         tmp_path / "run",
         device="cpu",
-        say=lambda text: None,
+        report=lambda text: None,
     )
     for commit in ("abc1234-dirty", "unknown"):
         (tmp_path / "run" / "run.json").write_text(json.dumps(done | {"commit": commit}))
@@ -460,7 +461,7 @@ def test_weights_come_from_commits(drawn_sets: Path, tmp_path: Path) -> None:
     )
 
 
-def test_stages_are_kept_and_a_reading_can_be_fitted_anew(
+def test_stages_are_kept_and_a_reading_can_be_fitted_again(
     drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
@@ -469,7 +470,7 @@ def test_stages_are_kept_and_a_reading_can_be_fitted_anew(
         recipe = load_recipe(
             CONFIGS / "multitask_cnn_dist.toml", changes | {"start_from": start_from}
         )
-        train(recipe, tmp_path / str(stage), device="cpu", say=lambda text: None)
+        train(recipe, tmp_path / str(stage), device="cpu", report=lambda text: None)
         publish(tmp_path / str(stage), force=True)
     stages = stages_of(find_weights("multitask_cnn_dist"))
     assert [stage["start"].split(" ")[1] for stage in stages] == ["scratch", "the"] and all(
@@ -498,7 +499,7 @@ def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path)
         load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 12}),
         run,
         device="cpu",
-        say=lambda text: None,
+        report=lambda text: None,
     )
     entry = publish(run, folder=tmp_path / "weights")
     report = evaluate(entry, "fairface", tmp_path / "reports")
@@ -544,7 +545,7 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
         load_recipe(CONFIGS / "multitask_cnn_paper.toml", changes),
         tmp_path / "run",
         device="cpu",
-        say=lambda text: None,
+        report=lambda text: None,
     )
     assert run["pictures"] < 2 * 58, "ages in Adience's gaps are left out"
     entry = publish(tmp_path / "run", folder=tmp_path / "weights")
@@ -558,7 +559,7 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
     assert "fairface9_accuracy" not in report["metrics"]
 
 
-def test_random_split_keeps_sizes_and_mixes_pictures(drawn_sets: Path) -> None:
+def test_random_split_keeps_sizes_and_mixes_images(drawn_sets: Path) -> None:
     own, dealt = DataConfig(sets=("utkface",)), DataConfig(sets=("utkface",), resplit="random")
     for split in ("train", "val", "test"):
         mine, theirs = split_records(own, "utkface", split), split_records(dealt, "utkface", split)
@@ -670,7 +671,7 @@ def test_a_run_starts_from_what_the_recipe_says(
         )
 
 
-def test_parts_named_fresh_begin_anew(tmp_path: Path) -> None:
+def test_parts_named_fresh_start_from_scratch(tmp_path: Path) -> None:
     recipe = load_recipe(
         CONFIGS / "gra_net_ablation_mixed.toml", {"model.width": 0.125, "fresh": ["mask_branch"]}
     )
@@ -680,7 +681,7 @@ def test_parts_named_fresh_begin_anew(tmp_path: Path) -> None:
     recipe = dataclasses.replace(recipe, start_from=str(tmp_path / "donor.safetensors"))
     model = create_model("gra_net", recipe.heads, **recipe.model)
     began = copy.deepcopy(model.state_dict())
-    assert load_initial(model, recipe) == "from donor.safetensors, mask_branch anew"
+    assert load_initial(model, recipe) == "from donor.safetensors, mask_branch from scratch"
     for name, value in model.state_dict().items():
         assert torch.equal(
             value, began[name] if "mask_branch" in name else donor.state_dict()[name]

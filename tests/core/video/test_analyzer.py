@@ -43,17 +43,17 @@ def played(analyser: LiveAnalyser, cast: Cast, frames: int, start: int = 0) -> l
 def test_faces_are_searched_now_and_then_and_followed_in_between() -> None:
     cast, network = Cast(), Network()
     analyser = LiveAnalyser(network, find_faces=cast.find)
-    told = played(analyser, cast, 45)
-    assert [frame.detected for frame in told].count(True) == cast.asked
+    frames = played(analyser, cast, 45)
+    assert [frame.detected for frame in frames].count(True) == cast.asked
     assert 8 <= cast.asked <= 25
-    assert {tuple(track.id for track in frame.tracks) for frame in told} == {(1, 2)}
-    for index, frame in enumerate(told):
+    assert {tuple(track.id for track in frame.tracks) for frame in frames} == {(1, 2)}
+    for index, frame in enumerate(frames):
         for track, (_, place) in zip(
             sorted(frame.tracks, key=lambda one: one.box_xyxy[0]), two(index), strict=True
         ):
             assert np.allclose(np.array(track.box_xyxy).reshape(2, 2).mean(axis=0), place, atol=4)
             assert track.measured == frame.detected
-    last = told[-1]
+    last = frames[-1]
     assert (
         last.fps == pytest.approx(15, abs=1)
         and 0 < last.detected_share < 0.7
@@ -73,11 +73,11 @@ def test_a_first_frame_has_boxes_and_no_answer_yet() -> None:
     assert (
         frame.tracks[0].age is None
         and frame.tracks[0].prediction("toy") is None
-        and "looking" in words(frame.tracks[0])
+        and "estimating" in words(frame.tracks[0])
     )
 
 
-def test_answers_travel_as_a_pictures_do() -> None:
+def test_answers_travel_as_images_do() -> None:
     cast = Cast()
     analysis = played(LiveAnalyser(Network(), find_faces=cast.find), cast, 10)[-1].analysis()
     assert (
@@ -105,11 +105,11 @@ def test_the_budget_makes_slow_machines_search_and_ask_less() -> None:
     fast, slow = Cast(), Cast(seconds=0.15)
     heavy = Network(seconds=0.03)
     played(LiveAnalyser(Network(), find_faces=fast.find), fast, 40)
-    told = played(LiveAnalyser(heavy, find_faces=slow.find), slow, 40)
+    frames = played(LiveAnalyser(heavy, find_faces=slow.find), slow, 40)
     assert 3 <= slow.asked < fast.asked
-    mean = np.mean([frame.timing.total_ms for frame in told[5:]])
+    mean = np.mean([frame.timing.total_ms for frame in frames[5:]])
     assert mean < 60, "15 frames a second leave 67 ms a frame"
-    assert all(len(frame.answered()) == 2 for frame in told[25:]) and min(heavy.batches) > 0
+    assert all(len(frame.answered()) == 2 for frame in frames[25:]) and min(heavy.batches) > 0
 
 
 def test_a_budget_saves_ahead_and_goes_into_debt_within_bounds() -> None:
@@ -117,16 +117,16 @@ def test_a_budget_saves_ahead_and_goes_into_debt_within_bounds() -> None:
     assert budget.saved_ms == pytest.approx(50)
     for _ in range(20):
         budget.next_frame()
-    assert budget.saved_ms == pytest.approx(150) and budget.affords("look") == 30
+    assert budget.saved_ms == pytest.approx(150) and budget.affords("estimate") == 30
     budget.spend(10_000, "detect", 1)
     assert (
         budget.saved_ms == pytest.approx(-150)
         and budget.price("detect") == pytest.approx(70)
-        and budget.affords("look") == 0
+        and budget.affords("estimate") == 0
     )
     for _ in range(40):
-        budget.spend(20, "look", 2)
-    assert budget.price("look") == pytest.approx(10, abs=0.1)
+        budget.spend(20, "estimate", 2)
+    assert budget.price("estimate") == pytest.approx(10, abs=0.1)
 
 
 def test_empty_grey_small_and_changing_frames() -> None:
@@ -134,9 +134,9 @@ def test_empty_grey_small_and_changing_frames() -> None:
     analyser = LiveAnalyser(Network(), find_faces=cast.find)
     assert analyser.analyse(Image.new("L", (64, 48)), 0.0).tracks == ()
     assert analyser.analyse(Image.new("RGBA", (640, 480)), 1.0).image.mode == "RGB"
-    told = played(analyser, cast, 8, start=30)
+    frames = played(analyser, cast, 8, start=30)
     small = analyser.analyse(cast.picture().resize((160, 120)), 38 * STEP)
-    assert {track.id for track in small.tracks} == {track.id for track in told[-1].tracks}
+    assert {track.id for track in small.tracks} == {track.id for track in frames[-1].tracks}
     assert all(track.face.width < 0.6 * SIDE for track in small.tracks)
 
 
@@ -159,7 +159,7 @@ def test_two_threads_may_ask_at_once() -> None:
     assert not failures and len(analyser.analyse(cast.picture()).tracks) == 2
 
 
-def test_memory_does_not_grow_with_the_film() -> None:
+def test_memory_does_not_grow_with_the_video() -> None:
     cast = Cast()
     analyser = LiveAnalyser(Network(), find_faces=cast.find)
     for visit in range(20):  # twenty people, one after the other
@@ -204,7 +204,7 @@ def test_a_frame_that_is_kept_shows_what_its_cards_say() -> None:
         )
 
 
-def test_the_films_detector_finds_the_portrait_and_takes_no_turned_pictures(
+def test_the_videos_detector_finds_the_portrait_and_takes_no_turned_images(
     portrait: Image.Image,
 ) -> None:
     canvas = Image.new("RGB", (640, 480), (90, 100, 110))
@@ -216,15 +216,15 @@ def test_the_films_detector_finds_the_portrait_and_takes_no_turned_pictures(
     assert time.perf_counter() - started < 2
 
 
-def test_the_real_network_on_a_film_of_the_portrait() -> None:
+def test_the_real_network_on_a_video_of_the_portrait() -> None:
     if not any(entry.installed for entry in list_weights()):
         pytest.skip("no trained weights are installed")
     from agegender_core.inference.predictor import load_predictor
 
     analyser = LiveAnalyser(load_predictor())
     ages, identities = [], set()
-    for index, picture in enumerate(film(2, seconds=3, fps=15)):
-        frame = analyser.analyse(picture, index / 15)
+    for index, image in enumerate(film(2, seconds=3, fps=15)):
+        frame = analyser.analyse(image, index / 15)
         identities |= {track.id for track in frame.tracks}
         ages += [track.answer.years for track in frame.answered()]
     assert identities == {1, 2} and len(ages) > 40  # of 90; a busy machine skips more of them

@@ -45,7 +45,7 @@ def test_an_answer_needs_evidence() -> None:
     assert watched([30]).answer() is None
     assert watched([30, 30]).answer().years == 30
     assert watched([30] * 5, value=0.2).answer() is None
-    assert watched([30] * 12, value=0.2).answer().looks == 12
+    assert watched([30] * 12, value=0.2).answer().observations == 12
 
 
 def test_the_interval_says_how_sure_it_is() -> None:
@@ -96,11 +96,11 @@ def test_gender_is_named_when_it_is_probable_and_not_in_between() -> None:
     assert watched([30] * 4, [0.9] * 4).answer().undecided is False
     near_even = watched([30] * 8, [0.52, 0.46] * 4).answer()
     assert near_even.undecided and near_even.gender.confidence < 0.6
-    smoother, said = watched([30] * 8, [0.9] * 8), []
+    smoother, undecided = watched([30] * 8, [0.9] * 8), []
     for index in range(40):
         smoother.add(prediction(30, 0.69 + 0.02 * (-1) ** index), 2 + 0.25 * index, 1.0)
-        said.append(smoother.answer().undecided)
-    assert not any(said)  # it stays named between the two limits
+        undecided.append(smoother.answer().undecided)
+    assert not any(undecided)  # it stays named between the two limits
     assert watched([30] * 8, [0.1] * 8).answer().gender.label == GENDERS[1]
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from agegender_core.video import template_matching
-from agegender_core.video.tracker import KEPT, MAX_FACES, Tracker, centre_of
+from agegender_core.video.tracker import FORGET, MAX_FACES, Tracker, centre_of
 from tests.support.video_scenes import SIDE, Cast, face_at, person, scene
 
 ANNA, BO, CLEO = person(1), person(2), person(3)
@@ -40,8 +40,10 @@ def test_a_pattern_is_found_to_a_part_of_a_pixel() -> None:
 def test_people_look_like_themselves_only() -> None:
     image = scene([(ANNA, (80, 100)), (BO, (200, 100))])
     darker = Image.eval(image, lambda value: round(0.8 * value))
-    anna, bo = (template_matching.look(image, face_at(place)) for place in ((80, 100), (200, 100)))
-    again = template_matching.look(darker, face_at((81, 99)))
+    anna, bo = (
+        template_matching.appearance(image, face_at(place)) for place in ((80, 100), (200, 100))
+    )
+    again = template_matching.appearance(darker, face_at((81, 99)))
     assert anna @ again > 0.9 and abs(anna @ bo) < 0.5
 
 
@@ -85,7 +87,7 @@ def test_identities_survive_a_crossing(one: Image.Image, other: Image.Image, hid
 
 
 def test_a_short_loss_keeps_the_identity_and_a_long_one_does_not() -> None:
-    for gone, same in ((0.8, True), (KEPT + 0.5, False)):
+    for gone, same in ((0.8, True), (FORGET + 0.5, False)):
         tracker, cast = Tracker(), Cast([(ANNA, (100.0, 100.0))])
         for frame in range(6):
             play(tracker, cast, frame * STEP)

@@ -99,7 +99,7 @@ def test_similarity_is_the_least_squares_one() -> None:
         assert error(best) <= error(other)
 
 
-def test_outside_the_picture_the_edge_repeats() -> None:
+def test_outside_the_image_the_edge_repeats() -> None:
     image = Image.new("RGB", (50, 50), (200, 30, 30))
     crop = np.asarray(align(image, Face((-40.0, -40.0, 40.0, 40.0), 1.0), SPEC))
     assert (crop == (200, 30, 30)).all()

@@ -49,7 +49,7 @@ def test_portrait_has_one_face_with_landmarks_in_place(
 @pytest.mark.parametrize(
     "turn,degrees", [("ROTATE_90", 270), ("ROTATE_180", 180), ("ROTATE_270", 90)]
 )
-def test_turned_pictures_get_a_second_try_and_say_so(
+def test_turned_images_get_a_second_try_and_say_so(
     detector: MTCNNDetector, portrait: Image.Image, turn: str, degrees: int
 ) -> None:
     (upright,) = detector.detect(portrait)
@@ -70,7 +70,7 @@ def test_turned_pictures_get_a_second_try_and_say_so(
     "side,turn,degrees",
     [(240, "ROTATE_270", 90), (320, "ROTATE_270", 90), (120, "ROTATE_180", 180)],
 )
-def test_a_weak_find_does_not_keep_a_turned_picture_from_being_turned(
+def test_a_weak_find_does_not_keep_a_turned_image_from_being_turned(
     detector: MTCNNDetector, portrait: Image.Image, side: int, turn: str, degrees: int
 ) -> None:
     turned = portrait.resize((side, side)).transpose(Image.Transpose[turn])
@@ -111,7 +111,7 @@ def test_a_sure_upright_face_costs_no_other_tries(
     assert len(MTCNNDetector().detect(portrait)) == 1
 
 
-def test_small_faces_of_a_turned_picture_are_found_too(
+def test_small_faces_of_a_turned_image_are_found_too(
     detector: MTCNNDetector, portrait: Image.Image
 ) -> None:
     sheet = Image.new("RGB", (1000, 500), (120, 130, 120))
@@ -172,7 +172,7 @@ def test_many_faces_small_and_large_sorted_by_size(
         assert max(iou(place, face.box_xyxy) for face in faces) > 0.5
 
 
-def test_a_face_that_fills_the_picture_is_found_in_place(
+def test_a_face_that_fills_the_image_is_found_in_place(
     detector: MTCNNDetector, portrait: Image.Image
 ) -> None:
     (whole,) = detector.detect(portrait)

@@ -70,7 +70,7 @@ def test_an_error_of_any_task_is_raised(bad: int) -> None:
     assert helpers([lambda: 1, lambda: 2]) == [1, 2]
 
 
-def test_threads_are_prepared_once_and_made_anew_in_a_fork() -> None:
+def test_threads_are_prepared_once_and_made_again_in_a_fork() -> None:
     prepared: list[str] = []
     helpers = Helpers(1, lambda: prepared.append(threading.current_thread().name))
     both = threading.Barrier(2, timeout=20)

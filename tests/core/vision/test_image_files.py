@@ -10,7 +10,7 @@ import pytest
 
 from agegender_core.errors import DatasetError
 from agegender_core.vision import image_files
-from agegender_core.vision.image_files import expand_glob, pictures_below
+from agegender_core.vision.image_files import expand_glob, images_below
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_links_to_a_folder_above_end_and_give_each_image_once() -> None:
     ]  # nothing but a link leads to a.jpg in two steps
     assert expand_glob("**/*.jpg") == expected
     assert [path for path in expand_glob("in/**") if path.endswith(".jpg")] == expected
-    assert sorted(pictures_below("in")) == expected
+    assert sorted(images_below("in")) == expected
 
 
 def test_links_to_other_folders_are_followed_once() -> None:
@@ -48,9 +48,9 @@ def test_links_to_other_folders_are_followed_once() -> None:
     Path("in/one").symlink_to(Path("elsewhere").absolute())
     Path("in/two").symlink_to(Path("elsewhere").absolute())
     Path("in/a_link").symlink_to("z")
-    assert list(pictures_below("in")) == ["in/b.jpg", "in/z/c.jpg", "in/one/a.jpg"]
+    assert list(images_below("in")) == ["in/b.jpg", "in/z/c.jpg", "in/one/a.jpg"]
     assert expand_glob("in/**/*.jpg") == ["in/b.jpg", "in/one/a.jpg", "in/z/c.jpg"]
-    assert list(pictures_below("in", ["elsewhere"])) == ["in/b.jpg", "in/z/c.jpg"]
+    assert list(images_below("in", ["elsewhere"])) == ["in/b.jpg", "in/z/c.jpg"]
 
 
 def test_a_part_that_exists_is_taken_literally() -> None:
@@ -106,6 +106,6 @@ def test_a_folder_that_may_not_be_read_is_given_itself(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(image_files.os, "scandir", lambda path: refuse(path, scandir))
     monkeypatch.setattr(image_files.os, "listdir", lambda path: refuse(path, listdir))
-    assert list(pictures_below("in")) == ["in/a.jpg", "in/private"]
+    assert list(images_below("in")) == ["in/a.jpg", "in/private"]
     assert expand_glob("in/**/*.jpg") == ["in/a.jpg", "in/private"]
     assert expand_glob("in/private/*.jpg") == ["in/private"]

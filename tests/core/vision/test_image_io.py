@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import InvalidImageError
-from agegender_core.vision.image_io import MAX_BYTES, PICTURE_SUFFIXES, ImageLimits, load_image
+from agegender_core.vision.image_io import IMAGE_SUFFIXES, MAX_BYTES, ImageLimits, load_image
 from tests.support import ROOT
 from tests.support.drawn_images import (
     CORNERS,
@@ -49,10 +49,10 @@ class TestFormats:
         "kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIC", "BMP", "TIFF", "GIF", "MPO"]
     )
     def test_reads(self, kind):
-        picture = load_image(encoded(quartered(), kind))
-        assert type(picture) is Image.Image
-        assert (picture.mode, picture.size) == ("RGB", (WIDTH, HEIGHT))
-        assert corner_names(picture) == list(CORNERS)
+        image = load_image(encoded(quartered(), kind))
+        assert type(image) is Image.Image
+        assert (image.mode, image.size) == ("RGB", (WIDTH, HEIGHT))
+        assert corner_names(image) == list(CORNERS)
 
     @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
     def test_compressed_tiff(self, compression):
@@ -60,7 +60,7 @@ class TestFormats:
             load_image(encoded(quartered(), "TIFF", compression=compression))
         ) == list(CORNERS)
 
-    def test_mpo_gives_its_first_picture(self):
+    def test_mpo_gives_its_first_image(self):
         data = encoded(
             quartered(), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 60))]
         )
@@ -137,7 +137,7 @@ class TestFormats:
             ".tif",
             ".tiff",
             ".gif",
-        } <= PICTURE_SUFFIXES
+        } <= IMAGE_SUFFIXES
 
 
 STORED = {
@@ -161,39 +161,39 @@ class TestOrientation:
         """An orientation and the image as a camera would store it."""
         orientation = request.param
         size = (WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, WIDTH)
-        picture = Image.new("RGB", size)
+        image = Image.new("RGB", size)
         half_width, half_height = size[0] // 2, size[1] // 2
         for index, name in enumerate(STORED[orientation]):
             x, y = (index % 2) * half_width, (index // 2) * half_height
-            picture.paste(CORNERS[name], (x, y, x + half_width, y + half_height))
-        return orientation, picture
+            image.paste(CORNERS[name], (x, y, x + half_width, y + half_height))
+        return orientation, image
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"])
     def test_files(self, stored, kind):
-        orientation, picture = stored
+        orientation, image = stored
         exif = Image.Exif()
         exif[0x0112] = orientation
-        result = load_image(encoded(picture, kind, exif=exif))
+        result = load_image(encoded(image, kind, exif=exif))
         assert result.size == (WIDTH, HEIGHT)
         assert corner_names(result) == list(CORNERS)
 
     def test_heic_turned_by_its_container_is_not_turned_twice(self, stored):
         import pillow_heif
 
-        orientation, picture = stored
+        orientation, image = stored
         exif = Image.Exif()
         exif[0x0112] = orientation
         stream = io.BytesIO()
-        pillow_heif.from_pillow(picture).save(stream, exif=exif.tobytes())
+        pillow_heif.from_pillow(image).save(stream, exif=exif.tobytes())
         result = load_image(stream.getvalue())
         assert result.size == (WIDTH, HEIGHT)
         assert corner_names(result) == list(CORNERS)
 
     def test_pil_image(self, stored):
-        orientation, picture = stored
-        exif = picture.getexif()
+        orientation, image = stored
+        exif = image.getexif()
         exif[0x0112] = orientation
-        assert corner_names(load_image(picture)) == list(CORNERS)
+        assert corner_names(load_image(image)) == list(CORNERS)
 
     def test_orientation_out_of_range_is_upright(self):
         exif = Image.Exif()
@@ -214,7 +214,7 @@ class TestCorruptExif:
             b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 30,
         ],
     )
-    def test_a_good_picture_is_kept(self, kind, exif):
+    def test_a_good_image_is_kept(self, kind, exif):
         if kind == "PNG":
             exif = exif[6:]
         assert corner_names(load_image(encoded(quartered(), kind, exif=exif))) == list(CORNERS)

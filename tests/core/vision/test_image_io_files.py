@@ -263,7 +263,7 @@ WIDTH, HEIGHT = 48, 32
 
 
 class TestAvif:
-    def test_a_small_frame_around_a_large_picture(self):
+    def test_a_small_frame_around_a_large_image(self):
         """libavif would decode all of it and scale it down."""
         data = encoded(Image.new("RGB", (1500, 1000), "grey"), "AVIF", speed=10)
         shrunk = data.replace(struct.pack(">II", 1500, 1000), struct.pack(">II", 60, 40))
@@ -377,7 +377,7 @@ class TestTiff:
         tags = [*self.SIZE, *((1000 + number, 7, 900_000, 8) for number in range(3000))]
         quickly(self.directory(order, tags, 1_000_000), "too_costly", "tags")
 
-    def test_tiles_larger_than_any_picture(self, order):
+    def test_tiles_larger_than_any_image(self, order):
         tags = [*self.SIZE, (322, 4, 1, 40_000), (323, 4, 1, 40_000), (324, 4, 1, 8)]
         quickly(self.directory(order, tags), "too_many_pixels", "40000 x 40000")
 

@@ -169,13 +169,13 @@ def address(app: AppTest) -> dict[str, str]:
 
 def subject(entry: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
-    from ui.predict.session_results import Answer, Picture
+    from ui.predict.session_results import Answer, InputImage
 
     predictor: Any = services.predictor(entry.name, False)
     buffer = io.BytesIO()
     portrait.save(buffer, "PNG")
     analysis = predictor.run(buffer.getvalue())
-    picture = Picture("portrait.png", buffer.getvalue())
+    picture = InputImage("portrait.png", buffer.getvalue())
     return Subject(
         entry,
         predictor,
@@ -612,7 +612,7 @@ def test_without_masked_networks_it_is_said_how_to_get_one(
     )
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     app = sample()
-    assert "No network with attention masks is installed" in alerts(
+    assert "No model with attention masks is installed" in alerts(
         app
     ) and "train configs/gra_net_dist.toml" in alerts(app)
     assert cells(heatmap(app)) == 4

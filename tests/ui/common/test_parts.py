@@ -22,7 +22,7 @@ from tests.support.fakes import FakePredictor, fake_age
 from ui.common import charts, messages
 from ui.predict import downloads, result_card
 from ui.predict.preview import PREVIEW_SIDE, preview
-from ui.predict.session_results import Answer, Failure, Picture
+from ui.predict.session_results import Answer, Failure, InputImage
 
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "ui").glob("*.py")])
 CROP = Image.new("RGB", (48, 48))
@@ -32,7 +32,7 @@ def make_answer(name: str, data: bytes, faces: int = 1) -> Answer:
     analysis = FakePredictor(faces).run(data)
     said = (analysis.predictions, analysis.weights, analysis.timing, analysis.turned)
     return Answer(
-        Picture(name, data),
+        InputImage(name, data),
         *said,
         analysis_json(name, analysis),
         face_rows(name, analysis),
@@ -116,7 +116,7 @@ def test_preview_is_small_and_survives_boxes_outside() -> None:
 
 def test_downloads_of_one_and_of_many(photo: bytes) -> None:
     one, other = make_answer("a.png", photo), make_answer("b.png", photo, faces=2)
-    failure = Failure(Picture("c.jpg", b"text"), InvalidImageError("no image"))
+    failure = Failure(InputImage("c.jpg", b"text"), InvalidImageError("no image"))
     assert len(json.loads(downloads.json_text([one]))["faces"]) == 1
     documents = json.loads(downloads.json_text([one, other, failure]))
     assert [len(item.get("faces", [])) for item in documents] == [1, 2, 0] and documents[2][
@@ -124,7 +124,7 @@ def test_downloads_of_one_and_of_many(photo: bytes) -> None:
     ]["message"] == "no image"
     assert len(downloads.csv_text([one, other, failure]).splitlines()) == 1 + 1 + 2 + 1
     assert Image.open(io.BytesIO(downloads.png(one))).size == (320, 240)
-    archive = zipfile.ZipFile(io.BytesIO(downloads.pictures_zip([one, other])))
+    archive = zipfile.ZipFile(io.BytesIO(downloads.images_zip([one, other])))
     assert archive.namelist() == ["001-a.jpg", "002-b.jpg"]
 
 

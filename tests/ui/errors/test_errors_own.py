@@ -17,8 +17,7 @@ from agegender_core.analysis.user_upload import read_own
 from agegender_core.errors import DatasetError, DetectorError
 from tests.support.errors_page import png, texts, tile_keys
 from tests.support.pages import Backend
-from ui.errors import images, own_set, query_params
-from ui.errors.data import OWN_TABLE
+from ui.errors import images, query_params, state
 
 
 def utkface_zip(files: dict[str, bytes]) -> bytes:
@@ -192,11 +191,11 @@ def test_own_set_from_upload_to_gallery(
     assert "Labelled **" in texts(app)
     app.segmented_control(key="errors_view").set_value("own").run()
     app.button(key="errors-own-forget").click().run()
-    assert not any(place[0].startswith("own-") for place in app.session_state[images.THUMBNAILS])
+    assert not any(place[0].startswith("own-") for place in app.session_state[state.THUMBNAILS.key])
     assert app.selectbox(key="errors_set").value == "utkface"
     assert all(
-        name not in app.session_state
-        for name in (own_set.SET, own_set.JOB, OWN_TABLE, own_set.GIVEN)
+        slot.key not in app.session_state
+        for slot in (state.OWN_SET, state.OWN_JOB, state.OWN_TABLE, state.OWN_FILES)
     )
     assert sorted(path for path in tmp_path.rglob("*")) == before
 

@@ -130,7 +130,7 @@ def test_a_source_of_another_set_is_told(
     reader_samples.write_utkface(tmp_path / "other")
     app = open_page(set="utkface")
     app.text_input(key="errors-source-utkface").set_value(str(tmp_path / "other")).run()
-    assert "holds none of the images of UTKFace" in alerts(app).replace("\\", "")
+    assert "has none of the images of UTKFace" in alerts(app).replace("\\", "")
     assert images.placeholder() in app.button(key="errors-tile-all-7").label
 
 

@@ -26,10 +26,11 @@ from agegender_core.video.analyzer import LiveAnalyser
 from tests.support.pages import Backend
 from tests.support.video_scenes import Cast, Network, person
 from ui.common import services
+from ui.compat import webrtc_private
 from ui.live import camera as live_camera
 from ui.live import snapshot as live_frozen
-from ui.live import text
-from ui.live.stream import LONGEST_SIDE, Seen, Stream
+from ui.live import state, text
+from ui.live.stream import LONGEST_SIDE, Stream, StreamStatus
 from ui.predict import downloads
 
 av = pytest.importorskip("av", reason="streamlit-webrtc is not installed")
@@ -213,7 +214,7 @@ def test_a_connection_that_does_not_come_is_explained(
 
 def test_how_a_connection_fares() -> None:
     stream, attempt = filmed(0)[0], live_camera.Attempt()
-    nothing = Seen(None, 0, None, False)
+    nothing = StreamStatus(None, 0, None, False)
     assert attempt.trouble(nothing) is None
     attempt.note(True, stream)
     assert attempt.trouble(nothing) is None
@@ -224,13 +225,13 @@ def test_how_a_connection_fares() -> None:
     attempt.note(True, stream)
     assert attempt.trouble(nothing) is None
     assert (
-        attempt.trouble(Seen(None, 9, 0.1, False)) is None
-        and attempt.trouble(Seen(None, 9, 60.0, False)) == "silence"
+        attempt.trouble(StreamStatus(None, 9, 0.1, False)) is None
+        and attempt.trouble(StreamStatus(None, 9, 60.0, False)) == "silence"
     )
-    assert attempt.trouble(Seen(None, 9, 0.1, True)) == "analysis"
+    assert attempt.trouble(StreamStatus(None, 9, 0.1, True)) == "analysis"
     stream.receive(video(Image.new("RGB", (64, 48))))
     attempt.note(False, stream)
-    assert not attempt.failed and stream.seen().count == 0
+    assert not attempt.failed and stream.status().count == 0
 
 
 def test_turn_servers_are_the_operators_only() -> None:
@@ -257,24 +258,24 @@ def test_frames_come_back_marked_mirrored_and_small() -> None:
     assert np.array_equal(mirrored[-20:], np.asarray(cast.picture())[-20:, ::-1])
     large = stream.receive(video(Image.new("RGB", (1280, 722))))
     assert large.width == LONGEST_SIDE and large.height % 2 == 0
-    assert stream.seen().count == 4 and stream.seen().silent < 5
+    assert stream.status().count == 4 and stream.status().silent < 5
 
 
 def test_a_held_frame_stands_still_and_the_end_forgets_the_rest() -> None:
     stream, cast = filmed()
-    frame, marked = stream.hold()
+    frame, marked = stream.freeze()
     cast.people = []
     assert np.array_equal(
         stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(marked)
     )
     assert len(frame.answered()) == 2
-    stream.go_on()
+    stream.resume()
     assert np.array_equal(
         stream.receive(video(cast.picture())).to_ndarray(format="rgb24")[:5],
         np.asarray(cast.picture())[:5],
     )
     stream.ended()
-    assert stream.seen().frame is None and stream.hold() is None
+    assert stream.status().frame is None and stream.freeze() is None
 
 
 def test_an_error_leaves_the_film_going_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -285,15 +286,15 @@ def test_an_error_leaves_the_film_going_and_is_told(caplog: pytest.LogCaptureFix
     assert np.array_equal(
         stream.receive(video(cast.picture())).to_ndarray(format="rgb24"), np.asarray(cast.picture())
     )
-    assert stream.seen().failed and "could not be analysed" in caplog.text
+    assert stream.status().failed and "could not be analysed" in caplog.text
     stream.use(LiveAnalyser(Network(), find_faces=cast.find))
     stream.receive(video(cast.picture()))
-    assert not stream.seen().failed
+    assert not stream.status().failed
 
 
 def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
     stream, cast = filmed(mirror=True)
-    frame, marked = stream.hold()
+    frame, marked = stream.freeze()
     frozen = live_frozen.frozen_answer(frame, marked)
     document = json.loads(downloads.json_text([frozen]))
     assert document["file"] == "frozen.png" and [
@@ -319,15 +320,15 @@ def test_a_mirrored_frozen_frame_is_told_as_it_is_seen() -> None:
 
 def test_faces_keep_their_numbers_while_a_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, cast = filmed()
-    before = [(track.id, track.number) for track in stream.seen().frame.tracks]
-    stream.hold()
+    before = [(track.id, track.number) for track in stream.status().frame.tracks]
+    stream.freeze()
     now = time.monotonic
     monkeypatch.setattr("ui.live.stream.time.monotonic", lambda: now() + 60)
     stream.receive(video(cast.picture()))
-    stream.go_on()
-    stream.go_on()
+    stream.resume()
+    stream.resume()
     stream.receive(video(cast.picture()))
-    frame = stream.seen().frame
+    frame = stream.status().frame
     assert [(track.id, track.number) for track in frame.tracks] == before and all(
         track.answer is not None for track in frame.tracks
     )
@@ -349,7 +350,7 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
 
     async def lag() -> int:
         relay, camera = MediaRelay(), Camera()
-        live_camera.newest_only(relay)
+        webrtc_private.newest_only(relay)
         reader = relay.subscribe(camera)
         await reader.recv()
         await asyncio.sleep(0.3)
@@ -375,7 +376,7 @@ def test_a_run_that_is_counted_late_closes_no_camera(
     )
     context._last_rendered_run_count = 7
     monkeypatch.setattr(
-        "streamlit.session_state", {live_camera.KEY: context, "page-before": before}
+        "streamlit.session_state", {state.CAMERA.key: context, "page-before": before}
     )
     monkeypatch.setattr(webrtc, "get_this_session_info", object)
     monkeypatch.setattr(webrtc, "get_script_run_count", lambda _: 9)
@@ -385,7 +386,7 @@ def test_a_run_that_is_counted_late_closes_no_camera(
     monkeypatch.setattr(
         "streamlit_webrtc.webrtc_streamer", lambda key: webrtc._get_or_create_context(key)
     )
-    assert live_camera.component(key=live_camera.KEY).state.playing is stays
+    assert live_camera.component(key=state.CAMERA.key).state.playing is stays
 
 
 def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:
@@ -402,20 +403,20 @@ def test_the_page_knows_whether_one_came_from_it(live: AppTest) -> None:
 
 
 def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
-    places = SlotLeases(1)
+    slots = SlotLeases(1)
     first, second = (
-        Stream(LiveAnalyser(Network(), find_faces=lambda _: []), places=places) for _ in range(2)
+        Stream(LiveAnalyser(Network(), find_faces=lambda _: []), slots=slots) for _ in range(2)
     )
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
     first.receive(frame)
     second.receive(frame)
-    assert not first.seen().busy and second.seen().busy and second.seen().frame is None
+    assert not first.status().busy and second.status().busy and second.status().frame is None
     attempt = live_camera.Attempt(offered=0.0)
-    assert attempt.trouble(second.seen()) == "places"
+    assert attempt.trouble(second.status()) == "slots"
     first.ended()
     second.receive(frame)
     assert (
-        not second.seen().busy
-        and second.seen().frame is not None
-        and attempt.trouble(second.seen()) is None
+        not second.status().busy
+        and second.status().frame is not None
+        and attempt.trouble(second.status()) is None
     )

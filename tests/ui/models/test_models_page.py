@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.output.metric_formats import METRIC_FORMATS
 from tests.support.pages import Backend
 from ui.models import claims, tables
 
@@ -191,9 +192,9 @@ def test_every_network_has_its_card(two: Backend, open_app: Any) -> None:
     assert all(name in cards for name in ("Alpha", "Beta", "Somebody 2019"))
 
 
-@pytest.mark.parametrize("metric", list(tables.METRICS))
+@pytest.mark.parametrize("metric", tables.MEASURES)
 def test_every_measure_can_be_drawn(two: Backend, metric: str) -> None:
-    scale = 1 if metric in tables.YEARS else 10
+    scale = 1 if METRIC_FORMATS[metric].unit == "years" else 10
     found = [report("alpha", 5.0 / scale, metric), report("beta", 6.0 / scale, metric)]
     figure = tables.chart(two.installed, found, metric)
     assert len(figure.data) == 1 and set(figure.data[0].y) == {"Alpha", "Beta"}
@@ -221,8 +222,24 @@ def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(
     assert "gra_net_ablation_ran" not in open_app().run().selectbox(key="weights").options
 
 
-def test_every_measure_has_a_column_head() -> None:
-    assert set(tables.HEADS) == set(tables.METRICS)
+def test_headings_say_which_way_is_better() -> None:
+    assert tables.heading("mae") == "Age: mean absolute error, years (lower is better)"
+    assert tables.heading("gender_accuracy") == "Gender: as labelled, % (higher is better)"
+    assert tables.heading("interval_coverage") == "Age: inside the interval, %"
+    assert tables.heading("bias").endswith("(positive: guessed too old)")
+
+
+def test_the_best_stands_last_whichever_way_is_better() -> None:
+    def order(metric: str, *values: float) -> list[float]:
+        found = [report(str(value), value, metric) for value in values]
+        found.sort(key=lambda one: tables._best_last(one, metric))
+        return [one["metrics"][metric]["value"] for one in found]
+
+    assert order("mae", 5.0, 7.0, 6.0) == [7.0, 6.0, 5.0]
+    assert order("bias", -0.5, 2.0, -3.0) == [-3.0, 2.0, -0.5]
+    assert order("gender_gap", 0.02, -0.3) == [-0.3, 0.02]
+    assert order("cs5", 0.7, 0.6) == [0.6, 0.7]
+    assert order("interval_coverage", 0.95, 0.79, 0.6) == [0.6, 0.95, 0.79]
 
 
 def test_without_reports_the_page_says_so(
@@ -319,7 +336,7 @@ def test_the_page_opens_with_the_claims_and_folds_the_rest_away(
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     assert app.markdown[0].value.replace("\\", "").startswith("**None of 1 claims is reached here.")
-    assert any("AFAD: age 3.10 years" in item.value.replace("\\", "") for item in app.caption), (
-        "claims without a measurement are listed apart"
-    )
+    assert any(
+        "AFAD: age, MAE 3.10 years" in item.value.replace("\\", "") for item in app.caption
+    ), "claims without a measurement are listed apart"
     assert not any(item.proto.expanded for item in app.expander) and len(app.expander) == 6

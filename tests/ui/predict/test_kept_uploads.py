@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.pages import Backend, cards, own_answers, png, upload
 from ui.predict import examples
-from ui.predict.image_input import KEPT
+from ui.predict.state import SAVED_UPLOADS
 
 
 def away_and_back(app: Any) -> None:
@@ -39,8 +39,10 @@ def test_remove_forgets_them(backend: Backend, open_app: Any, photo: bytes) -> N
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
     app.button(key="remove-uploads").click().run()
-    assert shows_the_sample(app) and not app.session_state[KEPT] and not own_answers(app)
-    assert list(app.session_state["faces"]) == [examples.picture(examples.FIRST).digest]
+    assert (
+        shows_the_sample(app) and not app.session_state[SAVED_UPLOADS.key] and not own_answers(app)
+    )
+    assert list(app.session_state["faces"]) == [examples.image(examples.FIRST).digest]
     away_and_back(app)
     assert shows_the_sample(app)
 
@@ -49,7 +51,7 @@ def test_a_new_choice_takes_their_place(backend: Backend, open_app: Any, photo: 
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
     upload(app, png("two.png", photo), png("three.png", photo))
-    assert [picture.name for picture in app.session_state[KEPT]["Predict"]] == [
+    assert [picture.name for picture in app.session_state[SAVED_UPLOADS.key]["Predict"]] == [
         "two.png",
         "three.png",
     ]

@@ -196,7 +196,7 @@ def test_changing_the_network_keeps_the_image_and_the_grid(
 def test_faces_kept_are_bounded(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.predict.session_results.KEPT", 2)
+    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWERS", 2)
     app = open_app()
     for number in range(4):
         upload(app, png("a.png", photo + bytes(number)))

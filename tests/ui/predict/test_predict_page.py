@@ -6,7 +6,9 @@ import dataclasses
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
@@ -29,7 +31,8 @@ from tests.support.pages import (
 )
 from ui.common import services
 from ui.predict import examples, face_grid
-from ui.predict.image_input import CAMERA, KEPT, SAMPLE, SOURCE_KEY, UPLOAD, privacy_sentence
+from ui.predict.image_input import CAMERA, SAMPLE, UPLOAD, privacy_sentence
+from ui.predict.state import SAVED_UPLOADS, SOURCE
 
 
 def test_the_samples_answer_stands_there_on_the_first_load(backend: Backend, open_app: Any) -> None:
@@ -90,7 +93,7 @@ def test_why_this_answer_opens_attention_with_that_face_and_model(
         app.session_state["attention_face"] == 2
         and app.session_state["attention_weights"] == "fake-weights"
     )
-    (image,) = app.session_state[KEPT]["Attention"]
+    (image,) = app.session_state[SAVED_UPLOADS.key]["Attention"]
     assert image.name == "three.png" and image.data == photo
     assert backend.runs == 1, "the answer is the one of the card"
 
@@ -101,7 +104,7 @@ def test_why_on_the_sample_opens_the_sample_there(backend: Backend, open_app: An
     app.switch_page("pages/attention.py").run()
     assert (
         app.session_state["page"] == "Attention"
-        and app.session_state[SOURCE_KEY] == SAMPLE
+        and app.session_state[SOURCE.key] == SAMPLE
         and backend.shipped_runs == 1
     )
 
@@ -251,20 +254,21 @@ def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(
     app.run()
     assert backend.runs == 1
     (answer,) = own_answers(app)
-    assert not hasattr(answer, "image") and len(answer.preview) < 100_000
+    assert len(answer.preview) < 100_000
+    assert not any(isinstance(value, Image.Image | np.ndarray) for value in vars(answer).values())
 
 
 def test_memory_for_answers_is_bounded(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.predict.session_results.KEPT", 3)
+    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWERS", 3)
     app = open_app()
     for number in range(5):
         upload(app, png(f"{number}.png", photo))
     assert len(app.session_state["answers"]) == 3
     upload(app, *[png(f"{number}.png", photo) for number in range(6)])
     assert len(app.session_state["answers"]) == 6  # what is at hand stays
-    monkeypatch.setattr("ui.predict.session_results.KEPT_BYTES", 0)
+    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWER_BYTES", 0)
     upload(app, png("last.png", photo))
     assert [key[1] for key in app.session_state["answers"]] == ["last.png"]
 

@@ -17,7 +17,7 @@ from ui.predict import examples, result_card
 
 def test_every_front_end_shows_the_same_file() -> None:
     upright, on_its_side = (Path(path).read_bytes() for (path,) in components.examples())
-    assert examples.picture(examples.FIRST).data == upright == sample_file()
+    assert examples.image(examples.FIRST).data == upright == sample_file()
     assert on_its_side == sample_file(Image.Transpose.ROTATE_90)
 
 
@@ -26,7 +26,7 @@ def test_one_picture_has_one_answer(tmp_path: Path) -> None:
     answers = [
         load_predictor().run(str(tmp_path / "sample.png")),  # the command line
         load_predictor().run(sample_portrait()),  # Python
-        service.predict(examples.picture(examples.FIRST).data),  # Streamlit and the API
+        service.predict(examples.image(examples.FIRST).data),  # Streamlit and the API
         service.predict(Path(components.examples()[0][0]).read_bytes()),  # Gradio
     ]
     told = [answer.as_dict() | {"timing": None} for answer in answers]

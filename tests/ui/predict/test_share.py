@@ -20,7 +20,7 @@ from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
 from tests.support.pages import Backend, entry, own_answers
-from ui.predict import examples, session_results, share
+from ui.predict import examples, session_results, share, state
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
 
@@ -166,10 +166,10 @@ def test_the_choice_to_blur_holds_for_the_next_face(
     backend: Backend, open_app: Any, photo: bytes, drawn: list[tuple[Prediction, bool]]
 ) -> None:
     app = with_upload(open_app, photo)
-    app.session_state[share.BLUR] = True
+    app.session_state[state.SHARE_BLUR.key] = True
     app.button(key="share-1").click().run()
     assert not app.exception and [blurred for _, blurred in drawn] == [True]
-    assert app.toggle(key=share.BLUR).value is True
+    assert app.toggle(key=state.SHARE_BLUR.key).value is True
 
 
 def test_the_session_keeps_no_image_of_it(backend: Backend, open_app: Any, photo: bytes) -> None:
@@ -182,7 +182,7 @@ def test_the_session_keeps_no_image_of_it(backend: Backend, open_app: Any, photo
 
 
 def test_the_whole_way_with_a_real_decoded_upload(backend: Backend, prediction: Prediction) -> None:
-    picture = examples.picture("hopper")
+    picture = examples.image("hopper")
     analysis = FakePredictor().run(picture.data)
     answer = session_results.Answer(
         picture, analysis.predictions, "fake-weights", analysis.timing, 0, {}, [], b""
