@@ -25,6 +25,7 @@ page = st.navigation(
         ),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
+        st.Page("pages/guess.py", title="Guess", icon=":material/quiz:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/troubleshoot:"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:"),
         st.Page("pages/api.py", title="API", icon=":material/code:"),

@@ -1,5 +1,7 @@
 """Predict: an answer first, for the sample or the visitor's own images: a card for each face."""
 
+from functools import partial
+
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
@@ -15,6 +17,7 @@ from ui.predict import (
     result_card,
     selectors,
     session_results,
+    share,
     state,
 )
 from ui.predict.session_results import Answer, Failure
@@ -46,7 +49,9 @@ def faces(answer: Answer) -> None:
         messages.no_face(answer.image.name)
     count = len(answer.predictions)
     for index in range(count) if count <= face_grid.CARDS else [face_grid.grid(answer)]:
-        result_card.show(answer.predictions[index], index + 1, explain)
+        result_card.show(
+            answer.predictions[index], index + 1, explain, partial(share.control, answer)
+        )
 
 
 def several(results: list[Answer | Failure]) -> Answer | None:

@@ -122,6 +122,20 @@ def errors(part: str, page: Any, url: str) -> None:
     page.wait_for_timeout(2500)
 
 
+def share(page: Any, url: str) -> None:
+    """The image to share, over the sample's answer."""
+    sample(page, url)
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_alt_text("Image to share").wait_for()
+
+
+def guess(page: Any, url: str) -> None:
+    """The Guess page after the first guess."""
+    page.goto(f"{url}/guess?seed=7")
+    page.get_by_role("button", name="Guess", exact=True).click()
+    page.locator(".ag-guess-verdict").wait_for()
+
+
 def live(state: str, page: Any, url: str) -> None:
     """The Live page: «told», «running» or «frozen»."""
     page.goto(f"{url}/live")
@@ -191,7 +205,8 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={people}"]
         browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
         views: dict[str, View] = {
-            view.__name__: view for view in (sample, crowd, card, choosing, models, about)
+            view.__name__: view
+            for view in (sample, crowd, card, choosing, share, models, guess, about)
         }
         views |= {
             entry.name: partial(network, entry.title)

@@ -41,6 +41,9 @@ VIEWS: dict[str, screenshots.View] = {
         f"errors, {part}": partial(screenshots.errors, part)
         for part in ("gallery", "plots", "duplicates", "own")
     },
+    "guess, the question": partial(plain, "guess", "Guess"),
+    "guess, the answer": screenshots.guess,
+    "predict, share": screenshots.share,
     "models": screenshots.models,
     "about": screenshots.about,
 }

@@ -41,6 +41,7 @@ LAYERS = (
     "ui.predict",
     "ui.live",
     "ui.attention",
+    "ui.guess",
     "ui.errors",
     "ui.gradio",
 )

@@ -48,13 +48,8 @@ def summary_line(entry: ModelInfo) -> str:
     most, or the first it was measured on.
     """
     parts = [f"{millions(entry.parameters)} parameters", _answers(entry)]
-    learned = [
-        where
-        for name in entry.training.get("sets", ())
-        for where in entry.measured
-        if where.startswith(f"{name} ")
-    ]
-    for where in [*learned, *entry.measured][:1]:
+    where = headline_dataset(entry)
+    if where is not None:
         numbers = entry.measured[where]
         age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
         results = (
@@ -68,6 +63,25 @@ def summary_line(entry: ModelInfo) -> str:
         ]
         parts.append(f"{_where(where)}: {', '.join(found)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
+
+
+def headline_dataset(entry: ModelInfo) -> str | None:
+    """Key of ``entry.measured`` whose numbers stand for the model: the test split of the dataset
+    it was trained on first, else the first it was measured on; None where it was not.
+    """
+    learned = [
+        where
+        for name in entry.training.get("sets", ())
+        for where in entry.measured
+        if where.startswith(f"{name} ")
+    ]
+    return next(iter([*learned, *entry.measured]), None)
+
+
+def dataset_words(where: str) -> str:
+    """«UTKFace test» for «utkface test»."""
+    name, _, split = where.rpartition(" ")
+    return f"{_set_title(name)} {split}" if name else where
 
 
 def card(entry: ModelInfo) -> str:

@@ -30,9 +30,15 @@ probability of the chosen gender.
 """
 
 
-def show(prediction: Prediction, number: int, explain: Callable[[int], None] | None = None) -> None:
+def show(
+    prediction: Prediction,
+    number: int,
+    explain: Callable[[int], None] | None = None,
+    share: Callable[[int], None] | None = None,
+) -> None:
     """The card of face ``number``, counted from 1. ``explain``: opens Attention with this face;
-    without it there is no such button."""
+    ``share``: draws the button that makes an image of it; without them there are no such buttons.
+    """
     with st.container(border=True, key=f"face-{number}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             with st.container(width=96, key=f"crop-{number}"):
@@ -45,9 +51,14 @@ def show(prediction: Prediction, number: int, explain: Callable[[int], None] | N
             st.caption("Race category as annotators would label it, shown for an audit:")
             st.html(choice(prediction.race))
         st.html(notes(prediction))
-        if explain is not None:
-            label, icon = "Why this answer?", ":material/visibility:"
-            st.button(label, icon=icon, key=f"why-{number}", on_click=explain, args=(number,))
+        if explain is None and share is None:
+            return
+        with st.container(horizontal=True, gap="small", key=f"card-buttons-{number}"):
+            if explain is not None:
+                label, icon = "Why this answer?", ":material/visibility:"
+                st.button(label, icon=icon, key=f"why-{number}", on_click=explain, args=(number,))
+            if share is not None:
+                share(number)
 
 
 def _distribution(age: AgeEstimate, number: int) -> None:

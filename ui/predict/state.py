@@ -24,6 +24,10 @@ FACES = Slot["Known"]("faces", dict)
 """Where the faces of images are, by the image's digest."""
 OPEN_ATTENTION = Slot[bool]("open-attention", bool)
 """Whether the next run opens Attention."""
+SHARE_ASKED = Slot[int | None]("share-asked")
+"""Number of the face whose image to share was asked for."""
+SHARE_BLUR = Slot[bool]("share-blur", bool)
+"""Whether its face is blurred."""
 
 
 def saved_uploads() -> list[InputImage]:
