@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.analysis.label_issues import LEAST_YEARS, find_label_issues
+from agegender_core.analysis.label_issues import MIN_YEARS, find_label_issues
 from agegender_core.output.csv_tables import frame_csv
 from ui.common.messages import plain
 from ui.errors import data, gallery
@@ -27,7 +27,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     st.caption(
         "Agreement is a reason to check, and no proof: models trained on the same images make the"
         " same mistakes. An error in age counts only beyond the one usual at that age, and from"
-        f" {LEAST_YEARS:g} years on."
+        f" {MIN_YEARS:g} years on."
     )
     _agreement(scope, image_source)
 

@@ -10,7 +10,10 @@ import numpy as np
 from ui.common.state import Slot
 
 if TYPE_CHECKING:
-    pass
+    from agegender_core.analysis.prediction_table import ErrorTable
+    from agegender_core.analysis.user_set import Job, UserDataset
+    from agegender_core.types import AgeEstimate
+
 
 PROBLEMS = Slot[list[str]]("errors-address-problems", list)
 """What of the address could not be read."""
@@ -18,7 +21,9 @@ TILES_TURN = Slot[int]("errors-turn", int)
 """Counts how often tiles began again: the pager then has to forget where it was."""
 WALK = Slot[np.ndarray]("errors-walk", lambda: np.empty(0, int))
 """Rows of the visible gallery: the detail goes from one to the next."""
-THUMBNAILS = Slot["OrderedDict[tuple[str, str | None, str], str]"]("errors-thumbnails", OrderedDict)
+THUMBNAILS: Slot[OrderedDict[tuple[str, str | None, str], str]] = Slot(
+    "errors-thumbnails", OrderedDict
+)
 """Small images by source, split and file."""
 PLOT_TURN = Slot[int]("errors-plot-nonce", int)
 """Counts how often marks were cleared: a figure of a new key has forgotten its own."""
@@ -27,18 +32,18 @@ FRESH_MARK = Slot[bool]("errors-fresh-pick", bool)
 """Whether the mark in a plot was made in this run."""
 TYPED_SOURCES = Slot[dict[str, str]]("errors-typed-sources", dict)
 """Sources of images that the visitor typed, by dataset."""
-ASKED = Slot["dict[tuple[str, str, str], AgeEstimate | None]"]("errors-asked", dict)
+ASKED: Slot[dict[tuple[str, str, str], AgeEstimate | None]] = Slot("errors-asked", dict)
 """Last answers of models that were run again, by table, file and model."""
-OWN_SET = Slot["UserDataset | None"]("errors-own-set")
+OWN_SET: Slot[UserDataset | None] = Slot("errors-own-set")
 """The visitor's own dataset, with its images."""
-OWN_JOB = Slot["Job | None"]("errors-own-job")
-OWN_FILES = Slot["tuple[str, ...] | None"]("errors-own-files")
+OWN_JOB: Slot[Job | None] = Slot("errors-own-job")
+OWN_FILES: Slot[tuple[str, ...] | None] = Slot("errors-own-files")
 """Ids of the uploads it was read from."""
 OWN_PROBLEM = Slot[str | None]("errors-own-problem")
 OWN_NOTE = Slot[str | None]("errors-own-note")
 OWN_TURN = Slot[int]("errors-own-turn", int)
 """Counts how often an own dataset was removed: an uploader of a new key has lost its files."""
-OWN_TABLE = Slot["ErrorTable | None"]("errors-own-table")
+OWN_TABLE: Slot[ErrorTable | None] = Slot("errors-own-table")
 OWN_VERSION = Slot[str]("errors-own-version", str)
 OWN_RESULTS = Slot[dict[tuple[Any, ...], Any]]("errors-own-results", dict)
 

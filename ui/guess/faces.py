@@ -17,7 +17,7 @@ import streamlit as st
 
 from agegender_core.datasets import FaceRecord, iter_images, read_records
 from agegender_core.datasets.crop_cache import chip_face
-from agegender_core.datasets.parquet_store import set_path
+from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.datasets.sample_image import HOPPER_NAME, hopper_file
 from agegender_core.errors import DatasetError
@@ -77,7 +77,7 @@ def playable() -> list[str]:
 
 def _has_ages(name: str) -> bool:
     try:
-        return {"age", "image"} <= set(pq.read_schema(set_path(name)).names)
+        return {"age", "image"} <= set(pq.read_schema(dataset_path(name)).names)
     except (DatasetError, OSError, ValueError):
         return False
 
@@ -88,7 +88,7 @@ def pool(name: str) -> Pool:
     """
     if name == SAMPLES:
         return Pool(SAMPLES, 0, (FaceRecord(SAMPLES, HOPPER_NAME, 0, "all", age=HOPPER_AGE),))
-    path = set_path(name)
+    path = dataset_path(name)
     found = _read(name, str(path), path.stat().st_mtime_ns)
     if not found.records:
         raise DatasetError(f"{name} has no face with a labelled age in its test split")

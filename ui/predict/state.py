@@ -8,19 +8,20 @@ from ui.common import state
 from ui.common.state import Slot
 
 if TYPE_CHECKING:
-    from ui.predict.session_results import InputImage
+    from ui.predict.session_results import Answer, Failure, InputImage, Key, Known
+
 
 SOURCE = Slot[str | None]("source")
 """Where images come from: ``image_input``'s ``UPLOAD``, ``CAMERA`` or ``SAMPLE``."""
 EXAMPLE = Slot[str | None]("example")
 """Key of the example that was clicked."""
-UPLOADER = Slot["list | None"]("uploads")
+UPLOADER: Slot[list | None] = Slot("uploads")
 """The uploader's files."""
-SAVED_UPLOADS = Slot["dict[str, list[InputImage]]"]("kept-uploads", dict)
+SAVED_UPLOADS: Slot[dict[str, list[InputImage]]] = Slot("kept-uploads", dict)
 """By page, images that outlive a visit to another page."""
 CAMERA_OPEN = Slot[bool]("camera_open", bool)
-ANSWERS = Slot["dict[Key, Answer | Failure]"]("answers", dict)
-FACES = Slot["Known"]("faces", dict)
+ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
+FACES: Slot[Known] = Slot("faces", dict)
 """Where the faces of images are, by the image's digest."""
 OPEN_ATTENTION = Slot[bool]("open-attention", bool)
 """Whether the next run opens Attention."""

@@ -114,7 +114,7 @@ def test_no_face_comes_twice_and_all_are_of_the_test_split(guess: Open) -> None:
     pool = faces.pool("utkface")
     rows = [pool.at(5, number).row for number in range(1, len(pool.records) + 1)]
     assert sorted(rows) == sorted(record.row for record in pool.records)
-    splits = pq.read_table(faces.set_path("utkface"), columns=["split"])["split"].to_pylist()
+    splits = pq.read_table(faces.dataset_path("utkface"), columns=["split"])["split"].to_pylist()
     assert {splits[row] for row in rows} == {"test"}
 
 
