@@ -240,7 +240,7 @@ def test_the_best_stands_last_whichever_way_is_better() -> None:
     def order(metric: str, *values: float) -> list[float]:
         found = [report(str(value), value, metric) for value in values]
         found.sort(key=lambda one: tables._best_last(one, metric))
-        return [one["metrics"][metric]["value"] for one in found]
+        return [one.metrics[metric].value for one in found]
 
     assert order("mae", 5.0, 7.0, 6.0) == [7.0, 6.0, 5.0]
     assert order("bias", -0.5, 2.0, -3.0) == [-3.0, 2.0, -0.5]
