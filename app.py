@@ -10,10 +10,12 @@ from ui.common import state, uploads
 
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
+WORDMARK = ICON.with_name("wordmark.svg")
 
 # Before the pages are named: their icons would be fetched for the tab.
 st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")
 
+st.logo(WORDMARK, size="medium")
 uploads.server_bound()
 page = st.navigation(
     [

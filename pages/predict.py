@@ -1,12 +1,15 @@
 """Predict: an answer first, for the sample or the visitor's own images: a card for each face."""
 
+import contextlib
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.settings import Settings
 from ui.attention import query_params as attention
+from ui.attention import strip
 from ui.common import messages, model_card, theme
 from ui.common.guards import ready
 from ui.predict import (
@@ -32,8 +35,11 @@ def marked_image(answer: Answer) -> None:
     st.caption(result_card.timing_words(answer) + source, help=result_card.timing_steps(answer))
 
 
-def faces(answer: Answer) -> None:
-    """A card for each face, or a grid and the card of the chosen one."""
+def faces(answer: Answer) -> dict[int, Any]:
+    """A card for each face, or a grid and the card of the chosen one. Returns where each card has
+    room for attention masks, by the face's number.
+    """
+    strips: dict[int, Any] = {}
 
     def explain(number: int) -> None:
         """Make the next run open Attention with this face and this model: callbacks cannot change
@@ -50,8 +56,25 @@ def faces(answer: Answer) -> None:
     count = len(answer.predictions)
     for index in range(count) if count <= face_grid.CARDS else [face_grid.grid(answer)]:
         result_card.show(
-            answer.predictions[index], index + 1, explain, partial(share.control, answer)
+            answer.predictions[index],
+            index + 1,
+            explain,
+            partial(share.control, answer),
+            strips.__setitem__,
         )
+    return strips
+
+
+def masks(answer: Answer, strips: dict[int, Any]) -> None:
+    """Fill the cards' strips, once everything else stands: where they cannot be had, there is
+    none.
+    """
+    model = strip.model(installed, answer.weights)
+    if model is None:
+        return
+    with contextlib.suppress(AgeGenderError):
+        for number, room in strips.items():
+            room.html(strip.html(model, answer, number - 1))
 
 
 def several(results: list[Answer | Failure]) -> Answer | None:
@@ -99,11 +122,12 @@ def main(settings: Settings) -> None:
         answer = several(results)
         if answer is None:
             return
-        faces(answer)
+        strips = faces(answer)
     with image_area:
         marked_image(answer)
     with download_area:
         downloads.buttons([answer])
+    masks(answer, strips)
 
 
 if state.OPEN_ATTENTION.pop():

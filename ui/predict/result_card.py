@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import streamlit as st
 
@@ -35,9 +36,11 @@ def show(
     number: int,
     explain: Callable[[int], None] | None = None,
     share: Callable[[int], None] | None = None,
+    masks: Callable[[int, Any], None] | None = None,
 ) -> None:
     """The card of face ``number``, counted from 1. ``explain``: opens Attention with this face;
     ``share``: draws the button that makes an image of it; without them there are no such buttons.
+    ``masks`` is called with the number and the place for a strip of attention masks, to fill later.
     """
     with st.container(border=True, key=f"face-{number}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
@@ -51,6 +54,8 @@ def show(
             st.caption("Race category as annotators would label it, shown for an audit:")
             st.html(choice(prediction.race))
         st.html(notes(prediction))
+        if masks is not None:
+            masks(number, st.empty())
         if explain is None and share is None:
             return
         with st.container(horizontal=True, gap="small", key=f"card-buttons-{number}"):

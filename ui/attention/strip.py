@@ -1,0 +1,68 @@
+"""The masks of a face in a row as small images, for other pages' cards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from agegender_core.types import Prediction
+from ui.attention.export import over_face
+from ui.attention.figures import data_address, images_row, limits
+from ui.attention.layers import title
+from ui.attention.session import Subject, networks
+from ui.common import services
+from ui.predict.session_results import Answer
+
+if TYPE_CHECKING:
+    from agegender_core.inference.model_zoo import ModelInfo
+
+SIDE = 128
+"""Of each image, in pixels."""
+BLOCKS = 3
+"""Of a model of three networks, those of the first, which estimates the decade."""
+COLOURS, OPACITY = "viridis", 60
+
+
+def model(installed: Sequence[ModelInfo], weights: str) -> ModelInfo | None:
+    """The model whose masks are shown beside an answer of ``weights``: that one where it has masks,
+    else the first of those for use; None where there is none.
+    """
+    own, _ = networks(installed)
+    for_use = [entry for entry in own if not entry.for_comparison]
+    return next((entry for entry in own if entry.name == weights), next(iter(for_use), None))
+
+
+def html(entry: ModelInfo, answer: Answer, index: int) -> str:
+    """Face ``index`` (from 0) of ``answer`` under the mean mask of each block of ``entry``, each on
+    its own scale. Raises ``AgeGenderError``.
+    """
+    subject = _subject(entry, answer, index)
+    items = []
+    for block in subject.maps().blocks[:BLOCKS]:
+        values = block.mean()
+        face = over_face(
+            subject, values, COLOURS, limits(values, "own"), "sharp", False, OPACITY, SIDE
+        )
+        items.append((data_address(face, "JPEG"), title(block.name), ""))
+    words = "The model's attention masks"
+    if entry.name != answer.weights:
+        words = f"Attention masks of another model, {escape(entry.title)}"
+    row = images_row(items).replace('class="ag-maps', 'class="ag-maps ag-strip', 1)
+    return f'{row}<p class="ag-quiet ag-small">{words}: bright parts are let through.</p>'
+
+
+def _subject(entry: ModelInfo, answer: Answer, index: int) -> Subject:
+    """The face cut out for ``entry``, whichever model answered."""
+    predictor = services.predictor(entry.name, False)
+    if entry.name == answer.weights:
+        return Subject(entry, predictor, answer, index)
+    from agegender_core.vision.alignment import align
+    from agegender_core.vision.image_io import load_image
+
+    known = answer.predictions[index]
+    image = load_image(answer.image.data, limits=services.settings().image_limits)
+    crop = align(image, known.face, entry.input)
+    prediction: Prediction = dataclasses.replace(known, crop=crop)
+    return Subject(entry, predictor, dataclasses.replace(answer, predictions=(prediction,)), 0)
