@@ -972,3 +972,30 @@ def test_titles_of_layers() -> None:
         "Random",
     ]
     assert areas({}).empty
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("gated", "The model's attention masks: bright"),
+        ("plain", "Attention masks of another model, Network gated: bright"),
+        ("trio", "The model's attention masks: bright"),
+    ],
+)
+def test_cards_of_predict_have_a_strip_of_masks(
+    installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch, weights: str, words: str
+) -> None:
+    monkeypatch.setenv("AGEGENDER_WEIGHTS", weights)
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    assert not app.exception
+    (strip,) = (part.value for part in app.html if "ag-maps ag-strip" in part.value)
+    assert words in strip and strip.count("<img") == 3
+    assert "".join(re.findall(r"<b>(.*?)</b>", strip)).count("lock") == 3
+
+
+def test_no_strip_where_no_model_has_masks(
+    installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.attention.strip.networks", lambda entries: ([], list(entries)))
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    assert not app.exception and "ag-strip" not in html(app)
