@@ -65,7 +65,7 @@ def cover_pad(face: str, alt: str, cover: Cover, side: int, version: str, on_cha
         "side": side,
         "version": version,
     }
-    _PAD(key=PAD, data=data, on_cover_change=on_change)
+    _PAD(key=PAD.key, data=data, on_cover_change=on_change)
 
 
 def age_gauge(before: AgeEstimate, after: AgeEstimate, text: str, was: str, changed: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -86,3 +87,26 @@ def test_counting_begins_at_the_default(session: dict[str, object]) -> None:
     count_up(slot)
     count_up(slot)
     assert session == {"turn": 2}
+
+
+def test_no_slot_stands_for_its_key() -> None:
+    """A widget's or component's ``key`` is a string: a slot given instead stores elsewhere."""
+    slots = r"(?:state\.)?[A-Z][A-Z_]+"
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for folder in ("ui", "pages")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if (named := re.search(rf"\bkey=({slots})[,)\s]", line))
+        and isinstance(_named(path, named[1].removeprefix("state.")), Slot)
+    ]
+    assert not found
+
+
+def _named(path: Path, name: str) -> object:
+    """What ``name`` is in the module at ``path``, or in its feature's ``state``."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    if module.startswith("pages."):
+        return None
+    own = importlib.import_module(module)
+    return getattr(own, name, getattr(getattr(own, "state", None), name, None))
