@@ -35,7 +35,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     found = pool.map(years, range(4))
 assert {{threads for _, threads in found}} == {{1}}, found
 here = analyze(sample_portrait())[0].age.years
-assert all(abs(one - here) < 1e-3 for one, _ in found), (found, here)
+assert all(abs(one - here) < 1e-2 for one, _ in found), (found, here)
 assert torch.get_num_threads() == 2, "the parent keeps its threads"
 """
 

@@ -439,7 +439,7 @@ def test_photographs_go_through_the_real_detector(tmp_path: Path, portrait: Imag
     Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "FGNET" / "images" / "002A40.JPG")
     (tmp_path / "FGNET" / "images" / "003A40.JPG").write_bytes(b"not an image")
     crops = loaded_crops(load_dataset(tmp_path / "FGNET"), "fgnet", SPEC)
-    assert crops.kept.tolist() == [True, False, False] and crops.pixels.shape == (1, 32, 32, 3)
+    assert crops.usable.tolist() == [True, False, False] and crops.pixels.shape == (1, 32, 32, 3)
     assert crops.how == "photographs by the largest face detected: 1"
     assert [skip.reason for skip in crops.left_out] == [
         "no face was found",
@@ -457,7 +457,7 @@ def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(
     )
     crops = loaded_crops(marked, "adience", SPEC)
     assert (
-        crops.kept.all()
+        crops.usable.all()
         and crops.how
         == "chips by the largest face detected: 18, by the set's landmarks: 1, whole, no face was"
         " found: 1"
@@ -564,7 +564,7 @@ class TestByCommand:
             and report["metrics"]["fairface9_accuracy"]["value"] > 0.5
         )
         assert report["notes"] == [
-            "only part of the official set is here: 96 of 86,744 train, 32 of 10,954 val"
+            "only part of the official dataset is here: 96 of 86,744 train, 32 of 10,954 val"
         ]
         assert report["metrics"]["gender_accuracy"]["fold_sd"] is None
 

