@@ -18,7 +18,7 @@ from tests.e2e.harness import running_app
 SWITCHES = {
     "AGEGENDER_MAX_PICTURES": "5",
     "AGEGENDER_MAX_MB": "2",
-    "AGEGENDER_OFFERED": "multitask_cnn_dist,gra_net_dist",
+    "AGEGENDER_OFFERED": "efficientnet_lite0,gra_net_dist",
 }
 
 

@@ -20,7 +20,7 @@ from agegender_core.explain.attention import AttentionNetwork
 from tests.e2e.harness import running_app
 
 jsonschema = pytest.importorskip("jsonschema")
-DEFAULT, MASKED = "multitask_cnn_dist", "gra_net_dist"
+DEFAULT, MASKED = "efficientnet_lite0", "gra_net_dist"
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_a_missing_image_an_unknown_network_and_a_bad_number_are_422(
     answer = post(server, "predict", [uploaded(server, "a.png", two_faces), "xception"])
     assert (
         answer.status_code == 422
-        and "is not on offer here: choose one of multitask_cnn_dist, gra_net_dist" in answer.text
+        and "is not on offer here: choose one of efficientnet_lite0, gra_net_dist" in answer.text
     )
     answer = post(server, "attention", [uploaded(server, "a.png", two_faces), MASKED, -1])
     assert answer.status_code == 422 and "faces count from 0" in answer.text
