@@ -1,5 +1,5 @@
 # make app: set up and serve the app.  make test: set up and pass all tests.  make check: lint, types and the tests that need nothing.
-# make test-fast: for daily use, without browser, Ray, datasets and slow tests.  make types: the type checker.  make fix: tidy.
+# make test-fast: for daily use, without servers, browser, Ray, datasets and slow tests.  make types: the type checker.  make fix: tidy.
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
@@ -18,7 +18,7 @@ test: .venv/.dev
 	exit $$failed
 
 test-fast: .venv/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 -m "not data and not e2e and not ray and not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 -m "not data and not ray and not slow and not alone"
 
 check-lint: .venv/.dev
 	$(BIN)/ruff check .
