@@ -38,6 +38,7 @@ MOST = {
     "curves": 24,
     "own": 4,
     "searches": 24,
+    "strips": 24,
 }
 """Entries of each kind a session caches; the oldest make room. The masks of one face take about a
 megabyte.

@@ -11,7 +11,7 @@ from agegender_core.types import Prediction
 from ui.attention.export import over_face
 from ui.attention.figures import data_address, images_row, limits
 from ui.attention.layers import title
-from ui.attention.session import Subject, networks
+from ui.attention.session import Subject, cached, networks
 from ui.common import services
 from ui.predict.session_results import Answer
 
@@ -36,8 +36,13 @@ def model(installed: Sequence[ModelInfo], weights: str) -> ModelInfo | None:
 
 def html(entry: ModelInfo, answer: Answer, index: int) -> str:
     """Face ``index`` (from 0) of ``answer`` under the mean mask of each block of ``entry``, each on
-    its own scale. Raises ``AgeGenderError``.
+    its own scale; made once for the session. Raises ``AgeGenderError``.
     """
+    key = (entry.name, answer.weights, answer.image.digest, index)
+    return cached("strips", key, lambda: _made(entry, answer, index))
+
+
+def _made(entry: ModelInfo, answer: Answer, index: int) -> str:
     subject = _subject(entry, answer, index)
     items = []
     for block in subject.maps().blocks[:BLOCKS]:

@@ -999,3 +999,16 @@ def test_no_strip_where_no_model_has_masks(
     monkeypatch.setattr("ui.attention.strip.networks", lambda entries: ([], list(entries)))
     app = AppTest.from_file(APP, default_timeout=120).run()
     assert not app.exception and "ag-strip" not in html(app)
+
+
+def test_a_strip_is_made_once(
+    installed: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predict draws it at every run, and another model's needs the image decoded again."""
+    monkeypatch.setenv("AGEGENDER_WEIGHTS", "plain")
+    made = []
+    monkeypatch.setattr(
+        "ui.attention.strip._made", lambda entry, answer, index: made.append(index) or "<p>strip"
+    )
+    app = AppTest.from_file(APP, default_timeout=120).run().run()
+    assert not app.exception and made == [0]
