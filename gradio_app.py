@@ -98,7 +98,7 @@ def live_answer(
         return gr.skip(), gr.skip(), analyser
     with image.used():
         frame = load_image(image.data, limits=parts.frame_limits())
-    if analyser is None or analyser.predictor.card.name != weights:
+    if analyser is None or analyser.predictor.info.name != weights:
         analyser = parts.live_analyser(weights)
     if not runtime.video_slots().take(analyser):
         return frame, parts.LIVE_BUSY, analyser

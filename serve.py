@@ -46,7 +46,7 @@ def state() -> dict[str, Any]:
     if trouble:
         return {"ready": False, "error": trouble[0], "loaded": [], "default": None, "offered": []}
     names, loaded = service.choices(), runtime.predictor.loaded()
-    cards = {entry.name: entry for entry in runtime.installed_weights()}
+    cards = {info.name: info for info in runtime.installed_weights()}
     loaded_models = [
         {"name": name, "architecture": cards[name].architecture, "sha256": cards[name].sha256}
         for name in loaded

@@ -63,11 +63,11 @@ with st.container(width=760):
         st.stop()
     if not installed:
         messages.no_weights()
-    for entry in installed:
+    for info in installed:
         with st.container(border=True):
-            st.markdown(f"**{messages.plain(entry.title)}**")
-            st.markdown(messages.plain(f"{entry.summary} {entry.caveats}"))
-            st.caption(f"Terms of the training data: {messages.plain(entry.terms)}")
+            st.markdown(f"**{messages.plain(info.title)}**")
+            st.markdown(messages.plain(f"{info.summary} {info.caveats}"))
+            st.caption(f"Terms of the training data: {messages.plain(info.terms)}")
     if path := services.mounted_apps.get("gradio"):
         st.markdown(
             f"## For programs\n\n[The same in Gradio]({path}) has tabs for photo, live, attention"

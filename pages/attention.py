@@ -50,12 +50,12 @@ with st.expander(
     "Another image or model", icon=":material/add_photo_alternate:", key="attention-inputs"
 ):
     images = chosen or image_input.tabbed_images(settings.race)
-    entry = start.pick_network(own, others)
+    info = start.pick_network(own, others)
 images = images or start.previous_image() or start.sample()
 try:
-    loading = model_card.loading_words(entry)
+    loading = model_card.loading_words(info)
     results = session_results.answer_all(
-        images[: settings.max_pictures], entry.name, settings.race, loading
+        images[: settings.max_pictures], info.name, settings.race, loading
     )
     good = [result for result in results if isinstance(result, session_results.Answer)]
     failures = [result for result in results if isinstance(result, session_results.Failure)]
@@ -64,7 +64,7 @@ try:
     if answer is not None and not answer.predictions:
         messages.no_face(answer.image.name)
     elif answer is not None:
-        face = subject(entry, answer, start.pick_face(answer), settings.race)
+        face = subject(info, answer, start.pick_face(answer), settings.race)
         with top:
             finding.show(face, cover.age_words)
         explore(face)

@@ -110,15 +110,13 @@ if not state.AGREED.get():
     )
     st.stop()
 above = st.container()  # the video first, though what is chosen below it decides who answers
-weights, entry = selectors.answered_by(installed, settings.weights)
+weights, info = selectors.answered_by(installed, settings.weights)
 text.show_reminder()
 try:
     with above:
         video(
             settings,
-            stream_for(
-                weights, settings.race, model_card.loading_words(entry) if entry else weights
-            ),
+            stream_for(weights, settings.race, model_card.loading_words(info) if info else weights),
         )
 except AgeGenderError as error:
     with above:

@@ -216,17 +216,17 @@ def show_experiments(entries: list, reports: list) -> None:
 
 def show_cards(entries: list) -> None:
     """A card for each model, those for use first."""
-    used = [entry for entry in entries if not entry.for_comparison]
-    compared = [entry for entry in entries if entry.for_comparison]
+    used = [info for info in entries if not info.for_comparison]
+    compared = [info for info in entries if info.for_comparison]
     for title, part in (
         (f"The models: {len(used)} cards", used),
         (f"Made for comparisons, not for use: {len(compared)}", compared),
     ):
         if part:
             with st.expander(title, icon=":material/badge:"):
-                for entry in part:
-                    with st.container(border=True, key=f"card-{entry.name}"):
-                        st.html(model_card.card(entry))
+                for info in part:
+                    with st.container(border=True, key=f"card-{info.name}"):
+                        st.html(model_card.card(info))
 
 
 theme.page(

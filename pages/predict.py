@@ -99,7 +99,7 @@ def main(settings: Settings) -> None:
         image_area = st.container(key="picture")
     with right:
         answer_area = st.container()
-        weights, entry = selectors.answered_by(installed, settings.weights)
+        weights, info = selectors.answered_by(installed, settings.weights)
         download_area = st.container()
         image_input.formats_and_privacy()
     with answer_area:
@@ -111,7 +111,7 @@ def main(settings: Settings) -> None:
             return
         if len(images) > settings.max_pictures:
             messages.too_many(settings.max_pictures, len(images))
-        title = model_card.loading_words(entry) if entry else weights
+        title = model_card.loading_words(info) if info else weights
         try:
             results = session_results.answer_all(
                 images[: settings.max_pictures], weights, settings.race, title

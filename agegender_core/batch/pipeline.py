@@ -138,7 +138,7 @@ class Answerer:
         return face_rows(
             item.file,
             Analysis(
-                nothing, tuple(predictions), self.predictor.card.name, Timing(0, 0, 0), turned
+                nothing, tuple(predictions), self.predictor.info.name, Timing(0, 0, 0), turned
             ),
         )
 

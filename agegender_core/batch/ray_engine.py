@@ -79,7 +79,7 @@ def run_ray(
 
     from agegender_core.inference.predictor import load_predictor
 
-    spec = load_predictor(parts.job.weights, min_face=parts.job.min_face).card.input
+    spec = load_predictor(parts.job.weights, min_face=parts.job.min_face).info.input
     settings = read_settings()
     worker_arguments = (
         FinderRecipe(spec, parts.job.min_face, settings.image_limits, settings.max_faces),

@@ -223,7 +223,7 @@ def bytes_to_answer(repeats: int = 15) -> dict[str, Times]:
     buffer = io.BytesIO()
     scene(640, 480, 1).save(buffer, "JPEG", quality=90)
     now = load_predictor()
-    before = Predictor(now.card, now.network, OriginalDetector().detect)
+    before = Predictor(now.info, now.network, OriginalDetector().detect)
     data = buffer.getvalue()
     return timed({"before": lambda: before.run(data), "now": lambda: now.run(data)}, repeats)
 

@@ -61,7 +61,7 @@ def run_bench(
         result = replace(
             result,
             rows=tuple(
-                row for entry in list_weights() if entry.installed for row in _rows(entry, repeats)
+                row for info in list_weights() if info.installed for row in _rows(info, repeats)
             ),
             threads=torch.get_num_threads(),
             machine=machine,
@@ -78,27 +78,27 @@ def run_bench(
     return result
 
 
-def _rows(entry: ModelInfo, repeats: int) -> list[ModelTiming]:
-    predictor = load_predictor(entry.name)
+def _rows(info: ModelInfo, repeats: int) -> list[ModelTiming]:
+    predictor = load_predictor(info.name)
     portrait = sample_portrait()
     photo = Image.new("RGB", (640, 480), (96, 96, 96))
     photo.paste(portrait.resize((480, 480)), (80, 0))
     face = predictor.run(portrait).predictions[0]
-    one = to_batch([face.crop], entry.input)
-    sixteen = to_batch([face.crop] * 16, entry.input)
-    views = "two views" if entry.flip else "one view"
+    one = to_batch([face.crop], info.input)
+    sixteen = to_batch([face.crop] * 16, info.input)
+    views = "two views" if info.flip else "one view"
     jobs: list[tuple[str, Callable[[], object], int]] = [
-        (f"network, one face, {views}", lambda: run_network(predictor.network, one, entry.flip), 1),
+        (f"network, one face, {views}", lambda: run_network(predictor.network, one, info.flip), 1),
         (
             f"network, per face of a batch of 16, {views}",
-            lambda: run_network(predictor.network, sixteen, entry.flip),
+            lambda: run_network(predictor.network, sixteen, info.flip),
             16,
         ),
         ("network, one face, one view", lambda: run_network(predictor.network, one, False), 1),
         ("whole photo 640x480, one face", lambda: predictor.run(photo), 1),
     ]
     return [
-        _timed(entry.name, what, job, repeats, share)
+        _timed(info.name, what, job, repeats, share)
         for what, job, share in dict((job[0], job) for job in jobs).values()
     ]
 

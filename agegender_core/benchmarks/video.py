@@ -86,9 +86,9 @@ class AnswerRecorder:
     answers: list[tuple[Face, float]] = field(default_factory=list)
 
     @property
-    def card(self) -> Any:
+    def info(self) -> Any:
         """The predictor's own."""
-        return self.predictor.card
+        return self.predictor.info
 
     def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
         """The predictor's answer."""
@@ -103,7 +103,7 @@ def run_live_bench(weights: str | None = None, seconds: float = 12.0) -> LiveBen
 
     predictor = load_predictor(weights)
     rows = tuple(watch(predictor, faces, seconds) for faces in (1, 2, 3))
-    return LiveBench(rows, predictor.card.name, LOOP_FPS)
+    return LiveBench(rows, predictor.info.name, LOOP_FPS)
 
 
 def live_bench_table(bench: LiveBench) -> str:

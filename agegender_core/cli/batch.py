@@ -122,12 +122,12 @@ def _job(
     from agegender_core.vision.face_detector import DetectorConfig
 
     settings = read_settings()
-    card = find_weights(weights or settings.weights)
-    verify(card)
+    info = find_weights(weights or settings.weights)
+    verify(info)
     DetectorConfig(min_face=min_face)
     sources = find_sources(inputs)
     return sources, Job(
-        sources.identity, card.name, card.sha256, settings.race if race is None else race, min_face
+        sources.identity, info.name, info.sha256, settings.race if race is None else race, min_face
     )
 
 
@@ -156,7 +156,7 @@ def _run_local(sources: Sources, parts: Parts, workers: int | None, tick: Tick, 
         threads=settings.threads,
     )
     recipe = FinderRecipe(
-        predictor.card.input, parts.job.min_face, settings.image_limits, settings.max_faces
+        predictor.info.input, parts.job.min_face, settings.image_limits, settings.max_faces
     )
     items = (item for item in sources.items() if item.key not in parts.done)
     with Pool(recipe, workers or usable_cores()) as pool:

@@ -146,15 +146,15 @@ def evaluate(
         entries = (
             [find_weights(name) for name in weights]
             if weights
-            else [entry for entry in list_weights() if entry.installed]
+            else [info for info in list_weights() if info.installed]
         )
         if unknown := set(sets or []) - set(TEST_SPLITS):
             raise ConfigError(
                 f"unknown dataset {', '.join(sorted(unknown))}; known: {', '.join(TEST_SPLITS)}"
             )
         if again:
-            for entry in entries:
-                _recompute(entry, sets or list(TEST_SPLITS), reports)
+            for info in entries:
+                _recompute(info, sets or list(TEST_SPLITS), reports)
         else:
             for name in sets or installed_datasets(TEST_SPLITS):
                 _evaluate_on(name, entries, reports)
@@ -162,13 +162,13 @@ def evaluate(
         raise fail(error) from error
 
 
-def _recompute(entry: ModelInfo, names: list[str], reports: Path) -> None:
-    """The numbers of ``entry`` on datasets, from its saved predictions."""
+def _recompute(info: ModelInfo, names: list[str], reports: Path) -> None:
+    """The numbers of ``info`` on datasets, from its saved predictions."""
     from agegender_core.evaluation.evaluate import count_again
 
-    done = [name for name in names if count_again(entry, name, reports)]
+    done = [name for name in names if count_again(info, name, reports)]
     typer.echo(
-        f"{entry.name}: recomputed on {', '.join(done) or 'nothing, no predictions are saved'}"
+        f"{info.name}: recomputed on {', '.join(done) or 'nothing, no predictions are saved'}"
     )
 
 
@@ -180,17 +180,17 @@ def _evaluate_on(name: str, entries: list[ModelInfo], reports: Path) -> None:
     from agegender_core.evaluation.evaluate import evaluate as run_evaluation
 
     dataset_path(name)  # raises where the dataset is absent
-    for entry in entries:
-        with tqdm(desc=f"{entry.name} on {name}", unit="image") as bar:
+    for info in entries:
+        with tqdm(desc=f"{info.name} on {name}", unit="image") as bar:
 
             def tick(done: int, total: int, bar: tqdm = bar) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report = run_evaluation(entry, name, reports, tick)
+            report = run_evaluation(info, name, reports, tick)
         metrics = report.metrics
         numbers = "  ".join(f"{key} {metrics[key].value:.3f}" for key in SHOWN if key in metrics)
-        typer.echo(f"{entry.name} on {name} {report.split} (n {report.n}): {numbers}")
+        typer.echo(f"{info.name} on {name} {report.split} (n {report.n}): {numbers}")
 
 
 def report(
@@ -302,11 +302,11 @@ def list_command() -> None:
         raise fail(error) from error
     if not entries:
         typer.echo("no weights: the manifest is empty or missing")
-    for entry in entries:
-        state = "installed" if entry.installed else "not installed"
+    for info in entries:
+        state = "installed" if info.installed else "not installed"
         typer.echo(
-            f"{entry.name}  {state}{', default' if entry.default else ''}  {entry.parameters:,}"
-            f" parameters  {entry.title}"
+            f"{info.name}  {state}{', default' if info.default else ''}  {info.parameters:,}"
+            f" parameters  {info.title}"
         )
 
 
@@ -320,13 +320,13 @@ def verify_command() -> None:
         entries = list_weights()
     except AgeGenderError as error:
         raise fail(error) from error
-    for entry in entries:
+    for info in entries:
         try:
-            load_network(entry)
-            typer.echo(f"{entry.name}  ok  {entry.size / 1e6:.1f} MB")
+            load_network(info)
+            typer.echo(f"{info.name}  ok  {info.size / 1e6:.1f} MB")
         except AgeGenderError as error:
             failed = True
-            typer.secho(f"{entry.name}  {error}", fg=typer.colors.RED, err=True)
+            typer.secho(f"{info.name}  {error}", fg=typer.colors.RED, err=True)
     if failed or not entries:
         raise typer.Exit(1)
 
@@ -348,11 +348,11 @@ def publish_command(
     from agegender_core.training.curves import save_curve
 
     try:
-        entry = publish(run, force=force, clean=True)
-        save_curve(entry, run, reports_dir())
+        info = publish(run, force=force, clean=True)
+        save_curve(info, run, reports_dir())
     except AgeGenderError as error:
         raise fail(error) from error
-    typer.echo(f"{', '.join(entry.files)}: val loss {entry.training['val_loss']}, {entry.decoding}")
+    typer.echo(f"{', '.join(info.files)}: val loss {info.training['val_loss']}, {info.decoding}")
 
 
 def curve(
@@ -387,7 +387,7 @@ def calibrate_command(
     from agegender_core.publishing.publish import recalibrate
 
     try:
-        for name in names or [entry.name for entry in list_weights() if entry.installed]:
+        for name in names or [info.name for info in list_weights() if info.installed]:
             typer.echo(f"{name}  {recalibrate(name).decoding}")
     except AgeGenderError as error:
         raise fail(error) from error

@@ -76,41 +76,41 @@ and None where there is none.
 
 
 def evaluate(
-    entry: ModelInfo, dataset_name: str, reports: Path, progress: Progress | None = None
+    info: ModelInfo, dataset_name: str, reports: Path, progress: Progress | None = None
 ) -> EvaluationReport:
-    """Measure ``entry`` on the test split of ``dataset_name``; write ``metrics.json`` and
+    """Measure ``info`` on the test split of ``dataset_name``; write ``metrics.json`` and
     ``predictions.parquet``; return the report.
     """
     split = TEST_SPLITS[dataset_name]
     records = read_records(dataset_name, split)
     if dataset_name == "fgnet":
         table, how = (
-            predict_photos(entry, records, progress),
+            predict_photos(info, records, progress),
             "whole photographs through detection, the largest face",
         )
     else:
         table, how = (
-            predict_chips(entry, records, progress),
+            predict_chips(info, records, progress),
             "face chips aligned by the set's landmarks",
         )
-    gates = getattr(load_network(entry), "gates", None)
-    numbers = measured_numbers(table, entry.decoding.kind)
+    gates = getattr(load_network(info), "gates", None)
+    numbers = measured_numbers(table, info.decoding.kind)
     report = EvaluationReport(
-        weights=entry.name,
-        weights_sha256=entry.sha256,
+        weights=info.name,
+        weights_sha256=info.sha256,
         set=dataset_name,
         split=split,
         n=len(table),
         no_face=int((~table["face_found"]).sum()),
         how=how,
-        decoding=decoding_dict(entry.decoding),
+        decoding=decoding_dict(info.decoding),
         intervals=numbers.intervals,
         metrics=numbers.metrics,
         slices=numbers.slices,
         decade_digit=numbers.decade_digit,
         gates={name: round(gate, 4) for name, gate in gates.items()} if gates else None,
     )
-    folder = reports / entry.name / dataset_name
+    folder = reports / info.name / dataset_name
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / "predictions.parquet", index=False)
     write_json(folder / "metrics.json", to_json(report))
@@ -139,48 +139,48 @@ def measured_numbers(table: pd.DataFrame, kind: AgeKind) -> Numbers:
     )
 
 
-def count_again(entry: ModelInfo, dataset_name: str, reports: Path) -> EvaluationReport | None:
+def count_again(info: ModelInfo, dataset_name: str, reports: Path) -> EvaluationReport | None:
     """Compute the numbers of a report again from the prediction table saved beside it; no network
     is run.
 
     None where nothing is saved. Raises ``ConfigError`` for a table made with other weights than
-    ``entry``'s.
+    ``info``'s.
     """
-    path = reports / entry.name / dataset_name / "metrics.json"
+    path = reports / info.name / dataset_name / "metrics.json"
     if not (path.is_file() and path.with_name("predictions.parquet").is_file()):
         return None
     stored = json.loads(path.read_text())
-    if stored["weights_sha256"] != entry.sha256:
+    if stored["weights_sha256"] != info.sha256:
         raise ConfigError(
-            f"{path} was made with other weights than the manifest's {entry.name}: run"
+            f"{path} was made with other weights than the manifest's {info.name}: run"
             " «evaluate» without --again"
         )
     table = pd.read_parquet(path.with_name("predictions.parquet"))
-    stored |= to_json(measured_numbers(table, entry.decoding.kind))
+    stored |= to_json(measured_numbers(table, info.decoding.kind))
     report = from_json(EvaluationReport, stored)
     write_json(path, stored)
     return report
 
 
 def predict_chips(
-    entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
+    info: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
 ) -> pd.DataFrame:
     """Prediction table of face chips, aligned by their labelled landmarks."""
-    logits = chip_logits(load_network(entry), entry, records, progress)
-    answers = read_out(logits, entry.decoding)
-    return _table(records, answers, entry.decoding, np.ones(len(records), bool), None)
+    logits = chip_logits(load_network(info), info, records, progress)
+    answers = read_out(logits, info.decoding)
+    return _table(records, answers, info.decoding, np.ones(len(records), bool), None)
 
 
 def chip_logits(
     network: nn.Module,
-    entry: ModelInfo,
+    info: ModelInfo,
     records: Sequence[FaceRecord],
     progress: Progress | None = None,
     batch: int = 128,
 ) -> dict[str, torch.Tensor]:
     """Logits by head, (N, K) each, of the chips of one dataset."""
     return crop_logits(
-        network, load_crops(records, entry.input), entry.input, entry.flip, progress, batch
+        network, load_crops(records, info.input), info.input, info.flip, progress, batch
     )
 
 
@@ -203,7 +203,7 @@ def crop_logits(
 
 
 def predict_photos(
-    entry: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
+    info: ModelInfo, records: Sequence[FaceRecord], progress: Progress | None = None
 ) -> pd.DataFrame:
     """Prediction table of whole photographs of one person, processed as the app does it; the
     largest face counts.
@@ -211,16 +211,16 @@ def predict_photos(
     rows = tuple(record.row for record in records)
     faces = largest_faces(records[0].dataset, rows, progress)
     crops = [
-        align(load_image(encoded), faces[row], entry.input)
+        align(load_image(encoded), faces[row], info.input)
         for row, encoded in iter_images(records[0].dataset, rows)
         if row in faces
     ]
     logits = crop_logits(
-        load_network(entry), np.stack([np.asarray(crop) for crop in crops]), entry.input, entry.flip
+        load_network(info), np.stack([np.asarray(crop) for crop in crops]), info.input, info.flip
     )
     seen = np.array([row in faces for row in rows])
     scores = np.array([faces[row].score if row in faces else np.nan for row in rows])
-    return _table(records, read_out(logits, entry.decoding), entry.decoding, seen, scores)
+    return _table(records, read_out(logits, info.decoding), info.decoding, seen, scores)
 
 
 _LARGEST_FACES: dict[tuple[str, tuple[int, ...]], dict[int, Face]] = {}

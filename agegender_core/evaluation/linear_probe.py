@@ -84,7 +84,7 @@ OFFICIAL_COUNTS = {"fairface": {"train": 86_744, "val": 10_954}}
 
 
 def run_protocol(
-    entry: ModelInfo,
+    info: ModelInfo,
     protocol: str,
     dataset_name: str,
     data: str | Path | None = None,
@@ -101,15 +101,15 @@ def run_protocol(
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
-    network = load_network(entry)
+    network = load_network(info)
     records, loaded = read_dataset(dataset_name, data)
     folds = PROTOCOLS[protocol](records)
-    seen = seen_in_training(entry, dataset_name, records)
-    refuse_seen(entry, protocol, dataset_name, folds, seen)
+    seen = seen_in_training(info, dataset_name, records)
+    refuse_seen(info, protocol, dataset_name, folds, seen)
     crops = (
-        loaded_crops(loaded, dataset_name, entry.input, progress)
+        loaded_crops(loaded, dataset_name, info.input, progress)
         if loaded
-        else shared_crops(records, entry.input, progress)
+        else shared_crops(records, info.input, progress)
     )
     parts = usable_parts(folds, crops.usable)
     if not parts:
@@ -117,17 +117,17 @@ def run_protocol(
             f"{dataset_name}: no test image of {protocol} could be used;"
             f" {len(crops.left_out):,} were left out"
         )
-    features, logits = frozen_features(network, crops.pixels, entry.input, entry.flip, progress)
+    features, logits = frozen_features(network, crops.pixels, info.input, info.flip, progress)
     labels = Labels.of([records[index] for index in np.flatnonzero(crops.usable)])
     refitted, strengths = refit(features, labels, parts, progress)
     metrics = score(labels, refitted, parts)
     own = score(
-        labels, own_guesses(read_out(logits, entry.decoding), entry.decoding, labels.scheme), parts
+        labels, own_guesses(read_out(logits, info.decoding), info.decoding, labels.scheme), parts
     )
     fitted_on = np.unique(np.concatenate([fold.parts["train"] for fold in folds]))
     report = ProtocolReport(
-        weights=entry.name,
-        weights_sha256=entry.sha256,
+        weights=info.name,
+        weights_sha256=info.sha256,
         protocol=protocol,
         set=dataset_name,
         n=sum(len(part.test) for part in parts),
@@ -148,7 +148,7 @@ def run_protocol(
         by_fold=tuple(by_fold(labels, refitted, parts)),
     )
     if reports is not None:
-        path = reports / entry.name / "protocols" / f"{protocol}_{dataset_name}.json"
+        path = reports / info.name / "protocols" / f"{protocol}_{dataset_name}.json"
         write_json(path, to_json(report))
     return report
 

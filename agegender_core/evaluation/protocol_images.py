@@ -182,32 +182,32 @@ def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 
 
 def seen_in_training(
-    entry: ModelInfo, dataset_name: str, records: Sequence[FaceRecord]
+    info: ModelInfo, dataset_name: str, records: Sequence[FaceRecord]
 ) -> np.ndarray:
-    """(N,) bool: which images ``entry`` was trained on, by file name. Raises ``ConfigError`` where
+    """(N,) bool: which images ``info`` was trained on, by file name. Raises ``ConfigError`` where
     that cannot be determined.
     """
-    if "sets" not in entry.training:
+    if "sets" not in info.training:
         raise ConfigError(
-            f"the manifest does not say what {entry.name} was trained on: whether it has seen the"
+            f"the manifest does not say what {info.name} was trained on: whether it has seen the"
             " test images cannot be determined"
         )
-    if dataset_name not in entry.training["sets"]:
+    if dataset_name not in info.training["sets"]:
         return np.zeros(len(records), bool)
     try:
         known = {
-            _file_key(dataset_name, record.file): record.split == entry.training["split"]
+            _file_key(dataset_name, record.file): record.split == info.training["split"]
             for record in read_records(dataset_name)
         }
     except DatasetError as error:
         raise ConfigError(
-            f"{entry.name} was trained on {dataset_name}, but on which of its images cannot be"
+            f"{info.name} was trained on {dataset_name}, but on which of its images cannot be"
             f" looked up: {error}"
         ) from error
     keys = [_file_key(dataset_name, record.file) for record in records]
     if not known.keys() & set(keys):
         raise ConfigError(
-            f"{entry.name} was trained on {dataset_name}, but on which of its images cannot be"
+            f"{info.name} was trained on {dataset_name}, but on which of its images cannot be"
             " determined: these have other names"
         )
     return np.array([known.get(key, False) for key in keys], bool)
@@ -221,7 +221,7 @@ def _file_key(dataset_name: str, file: str) -> tuple[str, ...]:
 
 
 def refuse_seen(
-    entry: ModelInfo, protocol: str, dataset_name: str, folds: Sequence[Fold], seen: np.ndarray
+    info: ModelInfo, protocol: str, dataset_name: str, folds: Sequence[Fold], seen: np.ndarray
 ) -> None:
     """Raise ``ConfigError`` if a test image was trained on: features of such images already contain
     the answer.
@@ -230,7 +230,7 @@ def refuse_seen(
     known = int(seen[tested].sum())
     if known:
         raise ConfigError(
-            f"{entry.name} was trained on {known:,} of the {len(tested):,} images of {dataset_name}"
+            f"{info.name} was trained on {known:,} of the {len(tested):,} images of {dataset_name}"
             f" that {protocol} tests: its numbers would be too good. Use weights that were not"
             " trained on this dataset, or a protocol with test images they have not seen"
             " (our_splits)"

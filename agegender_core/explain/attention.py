@@ -132,15 +132,15 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False)
 class AttentionNetwork:
-    """A network with masks, ready for inference. Immutable and thread-safe. ``card``: manifest
+    """A network with masks, ready for inference. Immutable and thread-safe. ``info``: manifest
     entry of its weights.
     """
 
-    card: ModelInfo
+    info: ModelInfo
     network: nn.Module
 
     def explain(self, crop: Image.Image, face: Face | None = None) -> AttentionMaps:
-        """Masks and answer of one aligned crop of the card's input size. Masks are those of the
+        """Masks and answer of one aligned crop of the network's input size. Masks are those of the
         crop as it is, not of its mirror image.
         """
         output = self.own(crop)
@@ -155,7 +155,7 @@ class AttentionNetwork:
             )
             for block in output.attention
         )
-        return AttentionMaps(self.card.name, crop, age, gender, blocks, face)
+        return AttentionMaps(self.info.name, crop, age, gender, blocks, face)
 
     def own(self, crop: Image.Image) -> ModelOutput:
         """The unchanged network's output for ``crop`` and, where the weights use it, its mirror
@@ -198,8 +198,8 @@ class AttentionNetwork:
         return age, gender
 
     def _views(self, crop: Image.Image) -> Tensor:
-        one = to_batch([crop], self.card.input)
-        return torch.cat([one, one.flip(3)]) if self.card.flip else one
+        one = to_batch([crop], self.info.input)
+        return torch.cat([one, one.flip(3)]) if self.info.flip else one
 
     @torch.inference_mode()
     def _run(
@@ -211,7 +211,7 @@ class AttentionNetwork:
         self, output: ModelOutput
     ) -> tuple[AgeEstimate, Categorical | None, Categorical | None]:
         logits = {name: value.mean(dim=0, keepdim=True) for name, value in output.logits.items()}
-        return next(iter(decode(ModelOutput(logits, ()), self.card.decoding)))
+        return next(iter(decode(ModelOutput(logits, ()), self.info.decoding)))
 
 
 def intervention(
@@ -276,11 +276,11 @@ def attention_entries(folder: Path | None = None) -> list[ModelInfo]:
     made for comparisons.
     """
     found = [
-        entry
-        for entry in list_weights(folder)
-        if entry.architecture in ARCHITECTURES and entry.installed
+        info
+        for info in list_weights(folder)
+        if info.architecture in ARCHITECTURES and info.installed
     ]
-    return sorted(found, key=lambda entry: (entry.for_comparison, entry.architecture != "gra_net"))
+    return sorted(found, key=lambda info: (info.for_comparison, info.architecture != "gra_net"))
 
 
 def find_attention(weights: str | None = None) -> ModelInfo:
@@ -297,13 +297,13 @@ def find_attention(weights: str | None = None) -> ModelInfo:
                 " publish the run"
             )
         return entries[0]
-    entry = find_weights(weights)
-    if entry.architecture not in ARCHITECTURES:
+    info = find_weights(weights)
+    if info.architecture not in ARCHITECTURES:
         names = ", ".join(item.name for item in entries) or "none is installed"
         raise WeightsMissingError(
             f"{weights!r} has no attention masks; networks that have: {names}"
         )
-    return entry
+    return info
 
 
 def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> AttentionMaps:
@@ -320,8 +320,8 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
         raise NoFaceError(
             f"face {face} was asked for (the largest is 0), but {found} found in the image"
         )
-    crop = align(upright, faces[face], predictor.card.input)
-    return AttentionNetwork(predictor.card, predictor.network).explain(crop, faces[face])
+    crop = align(upright, faces[face], predictor.info.input)
+    return AttentionNetwork(predictor.info, predictor.network).explain(crop, faces[face])
 
 
 def save_npz(maps: AttentionMaps, target: str | os.PathLike | BinaryIO) -> None:

@@ -79,7 +79,7 @@ class FaceCurves:
 
 
 def attention_report(
-    entry: ModelInfo,
+    info: ModelInfo,
     set_name: str,
     reports: Path,
     limit: int = LIMIT,
@@ -98,9 +98,9 @@ def attention_report(
         raise ConfigError(f"unknown dataset {set_name!r}; known: {', '.join(TEST_SPLITS)}")
     if limit < 1:
         raise ConfigError(f"the limit must be at least 1 image, got {limit}")
-    network = load_network(entry)
-    records, crops = read_crops(entry, set_name)
-    seen = explain_crops(network, entry, crops, progress)
+    network = load_network(info)
+    records, crops = read_crops(info, set_name)
+    seen = explain_crops(network, info, crops, progress)
     groups = grouped(records, seen.answers)
     chosen = np.sort(np.random.default_rng(0).permutation(len(records))[:limit])
     found = []
@@ -109,7 +109,7 @@ def attention_report(
         found.append(
             face_curves(
                 network,
-                entry,
+                info,
                 Image.fromarray(np.array(crops[index])),
                 masks,
                 records[index].row,
@@ -118,10 +118,10 @@ def attention_report(
         )
         if progress:
             progress("curves", done, len(chosen))
-    changed = _changed(network, entry, records, crops, limit, progress) if seen.masks else {}
+    changed = _changed(network, info, records, crops, limit, progress) if seen.masks else {}
     report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
+        "weights": info.name,
+        "weights_sha256": info.sha256,
         "set": set_name,
         "split": TEST_SPLITS[set_name],
         "n": len(records),
@@ -140,7 +140,7 @@ def attention_report(
         **changed,
         "targets": {target: summarise(found, target) for target in get_args(Target)},
     }
-    folder = reports / entry.name / "attention"
+    folder = reports / info.name / "attention"
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records))
@@ -151,7 +151,7 @@ def attention_report(
 
 def _changed(
     network: nn.Module,
-    entry: ModelInfo,
+    info: ModelInfo,
     records: Sequence[FaceRecord],
     crops: np.ndarray,
     limit: int,
@@ -161,7 +161,7 @@ def _changed(
     chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
     own, answers = changed_answers(
         network,
-        entry,
+        info,
         crops[chosen],
         lambda done: progress("changes", done, len(chosen)) if progress else None,
     )
@@ -175,17 +175,17 @@ def _changed(
     return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
 
 
-def read_crops(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
+def read_crops(info: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
     """Records of the test split and their (N, H, W, 3) uint8 crops; photographs in which no face is
     found are left out.
     """
     records = read_records(set_name, TEST_SPLITS[set_name])
     if set_name != "fgnet":
-        return records, load_crops(records, entry.input)
+        return records, load_crops(records, info.input)
     rows = tuple(record.row for record in records)
     faces = largest_faces(set_name, rows)
     crops = [
-        align(load_image(encoded), faces[row], entry.input)
+        align(load_image(encoded), faces[row], info.input)
         for row, encoded in iter_images(set_name, rows)
         if row in faces
     ]
@@ -195,7 +195,7 @@ def read_crops(entry: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.nd
 
 
 def explain_crops(
-    network: nn.Module, entry: ModelInfo, crops: np.ndarray, progress: Progress | None = None
+    network: nn.Module, info: ModelInfo, crops: np.ndarray, progress: Progress | None = None
 ) -> CropExplanations:
     """Of (N, H, W, 3) uint8 crops: answers, averaged with the mirror image where the weights use
     it, masks of the crops as they are, and how much these vary.
@@ -205,7 +205,7 @@ def explain_crops(
     activity = Activity()
     for start in range(0, len(crops), BATCH):
         images = torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2)
-        output = run_network(network, normalise(images, entry.input), entry.flip)
+        output = run_network(network, normalise(images, info.input), info.flip)
         for name, value in output.logits.items():
             logits.setdefault(name, []).append(value)
         activity.add(output.attention)
@@ -213,7 +213,7 @@ def explain_crops(
             masks.setdefault(block.name, []).append(block.mask.float().mean(dim=1).cpu().numpy())
         if progress:
             progress("masks", min(start + BATCH, len(crops)), len(crops))
-    answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, entry.decoding)
+    answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, info.decoding)
     return CropExplanations(
         answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found()
     )
@@ -334,7 +334,7 @@ def mean_face(crops: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 def face_curves(
     network: nn.Module,
-    entry: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     masks: Mapping[str, np.ndarray],
     row: int,
@@ -345,7 +345,7 @@ def face_curves(
     """
     targets = get_args(Target)
     saliency = {
-        target: {name: saliency_map(network, entry, crop, name, target) for name in METHODS}
+        target: {name: saliency_map(network, info, crop, name, target) for name in METHODS}
         for target in targets
     }
     sides = {name: int(found.shape[-1]) for name, found in {**masks, **saliency["age"]}.items()}
@@ -354,10 +354,10 @@ def face_curves(
         for side in sorted(set(sides.values()), reverse=True)
     }
     shared = {name: mask for name, mask in masks.items() if _about(name) is None}
-    found = curves(network, entry, crop, shared | random, targets, steps)
+    found = curves(network, info, crop, shared | random, targets, steps)
     for target in targets:
         own = {name: mask for name, mask in masks.items() if _about(name) == target}
-        found[target] |= curves(network, entry, crop, own | saliency[target], (target,), steps)[
+        found[target] |= curves(network, info, crop, own | saliency[target], (target,), steps)[
             target
         ]
     return FaceCurves(found, sides)

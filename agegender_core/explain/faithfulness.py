@@ -44,7 +44,7 @@ BLUR = 1 / 8
 
 def curve(
     network: nn.Module,
-    card: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     map: np.ndarray,
     kind: Kind,
@@ -52,14 +52,14 @@ def curve(
     steps: int = STEPS,
 ) -> np.ndarray:
     """(steps + 1,) scores in [0, 1] after each share 0, 1 / steps, ... 1 of the pixels. ``crop``:
-    RGB of the card's input size.
+    RGB of the network's input size.
 
     ``map``: (h, w) of any size, higher for more important. Raises ``ValueError`` for another
     ``kind`` or a map of another shape.
     """
     if kind not in KINDS:
         raise ValueError(f"no curve {kind!r}: choose one of {', '.join(KINDS)}")
-    return curves(network, card, crop, {"map": map}, (target,), steps, (kind,))[target]["map"][kind]
+    return curves(network, info, crop, {"map": map}, (target,), steps, (kind,))[target]["map"][kind]
 
 
 def area(curve: np.ndarray) -> float:
@@ -69,7 +69,7 @@ def area(curve: np.ndarray) -> float:
 
 def compare(
     network: nn.Module,
-    card: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     maps: Mapping[str, np.ndarray],
     target: Target,
@@ -78,7 +78,7 @@ def compare(
     """For each of ``maps`` «deletion» and «insertion», (steps + 1,) curves, and «deletion_area» and
     «insertion_area», as in ``curve``.
     """
-    found = curves(network, card, crop, maps, (target,), steps)[target]
+    found = curves(network, info, crop, maps, (target,), steps)[target]
     return {
         name: {kind: values for kind, values in both.items()}
         | {f"{kind}_area": area(values) for kind, values in both.items()}
@@ -88,7 +88,7 @@ def compare(
 
 def curves(
     network: nn.Module,
-    card: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     maps: Mapping[str, np.ndarray],
     targets: Sequence[Target],
@@ -104,10 +104,10 @@ def curves(
         disturbed(crop, away, maps[name], kind, steps)[1:-1] for name, kind in asked
     ]  # (steps - 1, H, W, 3) each
     images = np.concatenate([np.stack([np.asarray(crop), np.asarray(away)]), *between])
-    logits = crop_logits(network, images, card.input, card.flip)
+    logits = crop_logits(network, images, info.input, info.flip)
     found: dict[Target, dict[str, dict[Kind, np.ndarray]]] = {}
     for target in targets:
-        values = scores(logits, card.decoding, target)
+        values = scores(logits, info.decoding, target)
         whole, nothing = values[:1], values[1:2]
         found[target] = {name: {} for name in maps}
         for (name, kind), part in zip(

@@ -89,7 +89,7 @@ class Activity:
 @torch.inference_mode()
 def changed_answers(
     network: nn.Module,
-    entry: ModelInfo,
+    info: ModelInfo,
     crops: np.ndarray,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Answers, dict[tuple[str, Change], Answers]]:
@@ -103,9 +103,9 @@ def changed_answers(
     for start in range(0, len(crops), BATCH):
         images = normalise(
             torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2),
-            entry.input,
+            info.input,
         )
-        views = torch.cat([images, images.flip(3)]) if entry.flip else images
+        views = torch.cat([images, images.flip(3)]) if info.flip else images
         views = views.contiguous(memory_format=torch.channels_last)
         own = network(views)
         _keep(logits.setdefault(None, {}), own.logits, len(images))
@@ -122,7 +122,7 @@ def changed_answers(
             progress(start + len(images))
     answers = {
         variant: read_out(
-            {head: torch.cat(batches) for head, batches in parts.items()}, entry.decoding
+            {head: torch.cat(batches) for head, batches in parts.items()}, info.decoding
         )
         for variant, parts in logits.items()
     }

@@ -63,7 +63,7 @@ def grid(size: int, side: int) -> np.ndarray:
 @torch.inference_mode()
 def patch_effects(
     network: nn.Module,
-    card: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     side: int,
     changes: Mapping[str, Change] | None = None,
@@ -73,7 +73,7 @@ def patch_effects(
     """Ages for ``crop`` with a grey patch of ``side`` pixels at every place of ``grid``, and
     without one.
 
-    ``crop``: RGB of the card's input size. ``changes``: made to the masks, as in
+    ``crop``: RGB of the network's input size. ``changes``: made to the masks, as in
     ``AttentionNetwork.answer``. ``progress``: called with the number of places done and of all
     places. Raises ``ValueError`` for a patch that does not fit.
     """
@@ -83,7 +83,7 @@ def patch_effects(
     crops = [crop, *(occluded(crop, left / size, top / size, side / size) for left, top in places)]
     years: list[np.ndarray] = []
     for start in range(0, len(crops), BATCH):
-        years.append(_years(network, card, crops[start : start + BATCH], changes or {}, seed))
+        years.append(_years(network, info, crops[start : start + BATCH], changes or {}, seed))
         if progress:
             progress(min(start + BATCH, len(crops)) - 1, len(places))
     found = np.concatenate(years)
@@ -94,22 +94,22 @@ def patch_effects(
 
 def _years(
     network: nn.Module,
-    card: ModelInfo,
+    info: ModelInfo,
     crops: list[Image.Image],
     changes: Mapping[str, Change],
     seed: int,
 ) -> np.ndarray:
     """(N,) years for a batch of crops."""
-    batch = to_batch(crops, card.input)
-    views = torch.cat([batch, batch.flip(3)]) if card.flip else batch
+    batch = to_batch(crops, info.input)
+    views = torch.cat([batch, batch.flip(3)]) if info.flip else batch
     views = views.contiguous(memory_format=torch.channels_last)
     output = network(views)
     chosen = {name: change for name, change in changes.items() if change != "own"}
     if chosen:
         output = network(views, intervention(output, chosen, seed))
-    count = 1 + card.flip
+    count = 1 + info.flip
     logits = {
         name: value.view(count, len(crops), *value.shape[1:]).mean(dim=0)
         for name, value in output.logits.items()
     }
-    return read_out(logits, card.decoding).years
+    return read_out(logits, info.decoding).years

@@ -65,12 +65,12 @@ BATCH = 32
 
 
 def saliency_map(
-    network: nn.Module, card: ModelInfo, crop: Image.Image, method: str, target: Target
+    network: nn.Module, info: ModelInfo, crop: Image.Image, method: str, target: Target
 ) -> np.ndarray:
     """(h, w) float32 of at least 0 at its own resolution, not normalised.
 
     ``network``: from ``load_network(card)``; it is left as it is, other threads may go on using it.
-    ``crop``: RGB of the card's input size. ``method``: key of ``METHODS``: «grad_cam» gives the
+    ``crop``: RGB of the network's input size. ``method``: key of ``METHODS``: «grad_cam» gives the
     positive part at the resolution of the layer, «occlusion» one cell a window position with the
     absolute change of the target, in years for age. ``target``: see ``target_values``. Raises
     ``ValueError`` for another method, target or crop.
@@ -79,10 +79,10 @@ def saliency_map(
         raise ValueError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
     if target not in get_args(Target):
         raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
-    batch = to_batch([crop], card.input)  # (1, 3, H, W)
+    batch = to_batch([crop], info.input)  # (1, 3, H, W)
     make = {"grad_cam": _grad_cam, "occlusion": _occlusion}[method]
     with torch.inference_mode(False):  # inside it no gradients can be had
-        return make(network, card, batch.clone(), target).astype(np.float32)
+        return make(network, info, batch.clone(), target).astype(np.float32)
 
 
 def target_values(
@@ -140,28 +140,28 @@ def _logits(network: nn.Module, batch: Tensor, flip: bool) -> dict[str, Tensor]:
 
 
 def _score(
-    network: nn.Module, card: ModelInfo, batch: Tensor, target: Target
+    network: nn.Module, info: ModelInfo, batch: Tensor, target: Target
 ) -> Callable[[Tensor], Tensor]:
     """(N, 3, H, W) to the (N,) target values; the answered gender is that for ``batch``."""
     with torch.no_grad():
-        answered = answered_gender(_logits(network, batch, card.flip)) if target == "gender" else 0
+        answered = answered_gender(_logits(network, batch, info.flip)) if target == "gender" else 0
 
     def score(inputs: Tensor) -> Tensor:
-        return target_values(_logits(network, inputs, card.flip), card.decoding, target, answered)
+        return target_values(_logits(network, inputs, info.flip), info.decoding, target, answered)
 
     return score
 
 
-def _grad_cam(network: nn.Module, card: ModelInfo, batch: Tensor, target: Target) -> np.ndarray:
+def _grad_cam(network: nn.Module, info: ModelInfo, batch: Tensor, target: Target) -> np.ndarray:
     from captum.attr import LayerGradCam
 
     twin = _twin(network)
-    score = _score(twin, card, batch, target)
+    score = _score(twin, info, batch, target)
     batch.requires_grad_()  # or an in-place activation after the layer would meet a leaf
     total: Tensor | None = None
-    for layer in _layers(twin, card.architecture, target):
+    for layer in _layers(twin, info.architecture, target):
         found = LayerGradCam(score, layer).attribute(batch).detach()  # (views, 1, h, w)
-        both = found[0, 0] + found[1, 0].flip(1) if card.flip else found[0, 0]
+        both = found[0, 0] + found[1, 0].flip(1) if info.flip else found[0, 0]
         total = both if total is None else total + both
     assert total is not None
     return functional.relu(total).cpu().numpy()
@@ -184,13 +184,13 @@ def _layers(network: nn.Module, architecture: str, target: Target) -> Sequence[n
     return convolutions[-1:]
 
 
-def _occlusion(network: nn.Module, card: ModelInfo, batch: Tensor, target: Target) -> np.ndarray:
+def _occlusion(network: nn.Module, info: ModelInfo, batch: Tensor, target: Target) -> np.ndarray:
     from captum.attr import Occlusion
 
     side = -(-batch.shape[-1] // CELLS)  # rounded up
     window = (batch.shape[1], side, side)
-    grey = normalise(torch.full_like(batch, GREY), card.input)
-    score = _score(network, card, batch, target)
+    grey = normalise(torch.full_like(batch, GREY), info.input)
+    score = _score(network, info, batch, target)
     with torch.no_grad():
         change = Occlusion(score).attribute(
             batch, window, strides=window, baselines=grey, perturbations_per_eval=BATCH

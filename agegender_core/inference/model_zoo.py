@@ -100,7 +100,7 @@ def list_weights(folder: Path | None = None) -> list[ModelInfo]:
         tables = tomllib.loads(manifest.read_text(encoding="utf-8")).get("weights", {})
         if not isinstance(tables, dict):
             raise TypeError("«weights» is no table")
-        entries = [_entry(name, table, folder) for name, table in tables.items()]
+        entries = [_model_info(name, table, folder) for name, table in tables.items()]
     except (
         OSError,
         ValueError,
@@ -111,19 +111,19 @@ def list_weights(folder: Path | None = None) -> list[ModelInfo]:
         raise WeightsError(
             f"{manifest} cannot be read ({error}): restore it from the repository"
         ) from error
-    return sorted(entries, key=lambda entry: (not entry.default, entry.for_comparison))
+    return sorted(entries, key=lambda info: (not info.default, info.for_comparison))
 
 
-def _entry(name: str, table: Any, folder: Path) -> ModelInfo:
+def _model_info(name: str, table: Any, folder: Path) -> ModelInfo:
     if not isinstance(table, dict):
         raise TypeError(f"«{name}» is no table")
     values = dict(table)
     values["input"] = _made(InputSpec, values.get("input", {}), f"{name}.input")
     values["decoding"] = _made(DecodingSpec, values.get("decoding", {}), f"{name}.decoding")
-    entry = _made(ModelInfo, {**values, "name": name, "folder": folder}, name)
-    if outside := next((file for file in entry.files if Path(file).name != file), None):
+    info = _made(ModelInfo, {**values, "name": name, "folder": folder}, name)
+    if outside := next((file for file in info.files if Path(file).name != file), None):
         raise ValueError(f"{name}.files: {outside!r} is no name of a file in this folder")
-    return entry
+    return info
 
 
 def _made(kind: type[Made], values: Any, where: str) -> Made:
@@ -185,72 +185,70 @@ def find_weights(name: str | None = None, folder: Path | None = None) -> ModelIn
         )
     if name is None:
         return entries[0]
-    for entry in entries:
-        if entry.name == name:
-            return entry
+    for info in entries:
+        if info.name == name:
+            return info
     raise WeightsMissingError(
-        f"no weights called {name!r}: choose one of {', '.join(entry.name for entry in entries)}"
+        f"no weights called {name!r}: choose one of {', '.join(info.name for info in entries)}"
     )
 
 
-def stages_of(entry: ModelInfo) -> list[dict[str, Any]]:
-    """Stages of training behind ``entry``, first to last: «start», «minutes», «pictures»,
+def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
+    """Stages of training behind ``info``, first to last: «start», «minutes», «pictures»,
     «pictures_seen», «commit» and «teacher», as far as they are known. Entries written before stages
     were recorded have the last one alone.
     """
-    if "stages" in entry.training:
-        return [dict(stage) for stage in entry.training["stages"]]
+    if "stages" in info.training:
+        return [dict(stage) for stage in info.training["stages"]]
     keys = ("start", "minutes", "pictures", "pictures_seen", "commit")
-    found = {key: entry.training[key] for key in keys if key in entry.training}
+    found = {key: info.training[key] for key in keys if key in info.training}
     return [found] if found else []
 
 
-def verify(entry: ModelInfo) -> None:
+def verify(info: ModelInfo) -> None:
     """Raise ``WeightsMissingError`` where a file is absent, ``WeightsCorruptError`` where the bytes
     differ from the manifest.
     """
-    if not entry.installed:
-        missing = next(
-            (path for path in entry.paths if not path.is_file()), entry.folder / entry.name
-        )
-        raise WeightsMissingError(f"weights {entry.name!r} are not installed: {missing} is missing")
-    found = sha256(*entry.paths)
-    if found != entry.sha256:
+    if not info.installed:
+        missing = next((path for path in info.paths if not path.is_file()), info.folder / info.name)
+        raise WeightsMissingError(f"weights {info.name!r} are not installed: {missing} is missing")
+    found = sha256(*info.paths)
+    if found != info.sha256:
         raise WeightsCorruptError(
-            f"{_named(entry)} damaged or another file: the sha256 is {found[:12]}…, the manifest"
-            f" has {entry.sha256[:12]}…; restore it from the repository"
+            f"{_named(info)} damaged or another file: the sha256 is {found[:12]}…, the manifest"
+            f" has {info.sha256[:12]}…; restore it from the repository"
         )
 
 
-def _named(entry: ModelInfo) -> str:
+def _named(info: ModelInfo) -> str:
     return (
-        f"{entry.paths[0]} is"
-        if len(entry.paths) == 1
-        else f"one of {', '.join(map(str, entry.paths))} is"
+        f"{info.paths[0]} is"
+        if len(info.paths) == 1
+        else f"one of {', '.join(map(str, info.paths))} is"
     )
 
 
-def load_network(entry: ModelInfo) -> nn.Module:
+def load_network(info: ModelInfo) -> nn.Module:
     """The network with its trained weights, ready for inference. Raises a ``WeightsError``."""
     from agegender_core.inference.forward import optimize_for_inference
     from agegender_core.inference.quantization import unpack
     from agegender_core.models import create_model
 
-    tensors = load_tensors(entry)
+    tensors = load_tensors(info)
     try:
-        model = create_model(entry.architecture, entry.heads, **entry.options)
+        model = create_model(info.architecture, info.heads, **info.options)
         model.load_state_dict(unpack(tensors))
     except (ConfigError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise WeightsMismatchError(
-            f"{_named(entry)} of another architecture than {entry.architecture!r}: {error}"
+            f"{_named(info)} of another architecture than {info.architecture!r}: {error}"
         ) from error
     return optimize_for_inference(model)
 
 
-def load_tensors(entry: ModelInfo) -> dict[str, Tensor]:
+def load_tensors(info: ModelInfo) -> dict[str, Tensor]:
     """The entry's tensors as they are stored, after ``verify``. Raises a ``WeightsError``."""
-    verify(entry)
-    return read_tensors(entry.paths)
+    verify(info)
+    return read_tensors(info.paths)
 
 
 def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
@@ -315,7 +313,7 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
     """Write ``manifest.toml``, atomically."""
     import tomli_w
 
-    tables = {entry.name: _table(entry) for entry in entries}
+    tables = {info.name: _table(info) for info in entries}
     head = (
         "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed:"
         " the paper's, on its own data.\n\n"
@@ -325,13 +323,13 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
     partial.replace(folder / "manifest.toml")
 
 
-def _table(entry: ModelInfo) -> dict[str, Any]:
+def _table(info: ModelInfo) -> dict[str, Any]:
     table = {
         key: value
-        for key, value in dataclasses.asdict(entry).items()
+        for key, value in dataclasses.asdict(info).items()
         if key not in ("name", "folder")
     }
-    table |= {"files": list(entry.files), "decoding": decoding_dict(entry.decoding)}
+    table |= {"files": list(info.files), "decoding": decoding_dict(info.decoding)}
     return {key: _without_none(value) for key, value in table.items()}
 
 

@@ -34,13 +34,13 @@ BATCH = 64
 class Predictor:
     """Immutable and thread-safe; the same image always gives the same answer.
 
-    ``card``: manifest entry of the weights. ``race``: whether predictions carry the race head's
+    ``info``: manifest entry of the weights. ``race``: whether predictions carry the race head's
     answer, for audits of labelled datasets.
     ``limits``: what is too big; ``max_faces``: how many faces of an image are answered, the largest
     first; None for all.
     """
 
-    card: ModelInfo
+    info: ModelInfo
     network: nn.Module
     find_faces: Callable[[Image.Image], list[Face]]
     race: bool = False
@@ -65,7 +65,7 @@ class Predictor:
         found = self.find_faces(image) if faces is None else list(faces)
         faces = found[: self.max_faces]
         detected = time.perf_counter()
-        crops = [align(image, face, self.card.input) for face in faces]
+        crops = [align(image, face, self.info.input) for face in faces]
         aligned = time.perf_counter()
         predictions = self.predict_crops(crops, faces)
         finished = time.perf_counter()
@@ -77,22 +77,22 @@ class Predictor:
         )
         turned = faces[0].turned if faces else 0
         return Analysis(
-            image, tuple(predictions), self.card.name, timing, turned, len(found) - len(faces)
+            image, tuple(predictions), self.info.name, timing, turned, len(found) - len(faces)
         )
 
     def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
-        """Aligned crops of ``card.input.size`` pixels a side, and the faces they show, to
+        """Aligned crops of ``info.input.size`` pixels a side, and the faces they show, to
         predictions in the same order.
         """
         predictions: list[Prediction] = []
         for start in range(0, len(crops), BATCH):
             part, owners = crops[start : start + BATCH], faces[start : start + BATCH]
-            output = run_network(self.network, to_batch(part, self.card.input), self.card.flip)
+            output = run_network(self.network, to_batch(part, self.info.input), self.info.flip)
             for face, crop, (age, gender, race) in zip(
-                owners, part, decode(output, self.card.decoding), strict=True
+                owners, part, decode(output, self.info.decoding), strict=True
             ):
                 predictions.append(
-                    Prediction(face, age, gender, self.card.name, crop, race if self.race else None)
+                    Prediction(face, age, gender, self.info.name, crop, race if self.race else None)
                 )
         return predictions
 
@@ -118,11 +118,11 @@ def load_predictor(
     Raises a ``WeightsError`` where they cannot be used, ``DetectorError`` for an impossible
     ``min_face``.
     """
-    card = find_weights(weights)
+    info = find_weights(weights)
     if threads is not None:
         set_threads(threads)
-    network = load_network(card)
-    return Predictor(card, network, _detector(min_face).detect, race, limits, max_faces)
+    network = load_network(info)
+    return Predictor(info, network, _detector(min_face).detect, race, limits, max_faces)
 
 
 @lru_cache(maxsize=2)

@@ -123,9 +123,9 @@ def comparison_rows(
     rows: list[ComparisonRow] = []
     for system in SYSTEMS.values():
         own = [
-            entry
-            for entry in entries
-            if entry.architecture in system.architectures and not entry.for_comparison
+            info
+            for info in entries
+            if info.architecture in system.architectures and not info.for_comparison
         ]
         claims = [claim for claim in CLAIMS if claim.system == system.key]
         for dataset_name in DATASET_TITLES:
@@ -158,17 +158,17 @@ def _set_rows(
         measured={},
     )
     rows: list[ComparisonRow] = []
-    for entry in entries:
+    for info in entries:
         base = replace(
-            nothing, weights=entry.name, parameters=entry.parameters, ms=times.get(entry.name)
+            nothing, weights=info.name, parameters=info.parameters, ms=times.get(info.name)
         )
         for report in reports:
-            if report.weights == entry.name and report.set == dataset_name:
+            if report.weights == info.name and report.set == dataset_name:
                 missed = f", no face in {report.no_face}" if report.no_face else ""
                 measured = _headlines(report.metrics)
                 rows.append(replace(base, how=report.split + missed, n=report.n, measured=measured))
         for run in protocols:
-            if run.weights == entry.name and run.set == dataset_name:
+            if run.weights == info.name and run.set == dataset_name:
                 measured = _headlines(run.metrics)
                 rows.append(replace(base, how=run.method, n=run.n, measured=measured))
     if not rows and claims:
@@ -278,11 +278,11 @@ def ablation_rows(
     ``attention``: the attention reports there are.
     """
     rows = [
-        _ablation_row(entry, report, attention)
-        for entry in entries
-        if entry.for_comparison
+        _ablation_row(info, report, attention)
+        for info in entries
+        if info.for_comparison
         for report in reports
-        if report.weights == entry.name
+        if report.weights == info.name
     ]
     order = ["mixed", "channel", "spatial", "ones"]
     return sorted(
@@ -297,27 +297,27 @@ def ablation_rows(
 
 
 def _ablation_row(
-    entry: ModelInfo, report: EvaluationReport, attention: Sequence[AttentionReport]
+    info: ModelInfo, report: EvaluationReport, attention: Sequence[AttentionReport]
 ) -> AblationRow:
     matching = (
-        item for item in attention if (item["weights"], item["set"]) == (entry.name, report.set)
+        item for item in attention if (item["weights"], item["set"]) == (info.name, report.set)
     )
     masks: AttentionReport = next(matching, {})
     return AblationRow(
-        weights=entry.name,
+        weights=info.name,
         set=report.set,
         split=report.split,
         n=report.n,
         measured=_headlines(report.metrics),
-        mask=entry.options.get("mask", "mixed"),
-        gated=entry.options.get("gated", True),
-        mask_norm=entry.options.get("mask_norm", False),
+        mask=info.options.get("mask", "mixed"),
+        gated=info.options.get("gated", True),
+        mask_norm=info.options.get("mask_norm", False),
         gates=report.gates or {},
         saturated=tuple(block["saturated"] for block in masks.get("activity", {}).values()),
         flattened=next((item["mae"] for item in masks.get("changes", []) if flattened(item)), None),
-        parameters=entry.parameters,
-        minutes=entry.training.get("minutes"),
-        pictures_seen=entry.training.get("pictures_seen"),
+        parameters=info.parameters,
+        minutes=info.training.get("minutes"),
+        pictures_seen=info.training.get("pictures_seen"),
     )
 
 

@@ -33,10 +33,10 @@ def headline_table(
     """
     if not entries:
         return ""
-    entry = entries[0]
-    found = {report.set: report for report in reports if report.weights == entry.name}
+    info = entries[0]
+    found = {report.set: report for report in reports if report.weights == info.name}
     lines = [
-        markdown_row([f"default model, `{entry.name}`", "dataset, split, n", "measured here"]),
+        markdown_row([f"default model, `{info.name}`", "dataset, split, n", "measured here"]),
         markdown_row(["---"] * 3),
     ]
     for dataset, metric, words in NUMBERS:
@@ -46,7 +46,7 @@ def headline_table(
             lines.append(
                 markdown_row([words, where, shown_measured(report.metrics[metric], metric)])
             )
-    return "\n".join([*lines, *(_photo_rows(entry.name, bench) if bench else [])])
+    return "\n".join([*lines, *(_photo_rows(info.name, bench) if bench else [])])
 
 
 def _photo_rows(weights: str, bench: BenchReport) -> list[str]:

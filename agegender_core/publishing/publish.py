@@ -91,23 +91,23 @@ def publish(
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
         stored = _with_batchnorm_recomputed(recipe, pack(unpack(tensors), recipe.card.storage))
         files = save_parts(stored, Path(fresh), recipe.name)
-        entry = _fitted(
+        info = _fitted(
             recipe, tensors, stored, [Path(fresh) / file for file in files], details, folder, force
         )
         old = [
             path
             for other in list_weights(folder)
-            if other.name == entry.name
+            if other.name == info.name
             for path in other.paths
         ]
         for file in files:
             (Path(fresh) / file).chmod(0o644)
             (Path(fresh) / file).replace(folder / file)
-    for path in set(old) - set(entry.paths):
+    for path in set(old) - set(info.paths):
         path.unlink(missing_ok=True)
-    others = [other for other in list_weights(folder) if other.name != entry.name]
-    write_manifest(sorted([*others, entry], key=lambda item: item.name), folder)
-    return entry
+    others = [other for other in list_weights(folder) if other.name != info.name]
+    write_manifest(sorted([*others, info], key=lambda item: item.name), folder)
+    return info
 
 
 def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
@@ -118,18 +118,18 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
     afterwards. Raises ``WeightsError``.
     """
     folder = folder or weights_dir()
-    entry = find_weights(name, folder)
-    loss = LossConfig(groups=entry.decoding.groups)
+    info = find_weights(name, folder)
+    loss = LossConfig(groups=info.decoding.groups)
     recipe = Recipe(
         name,
-        entry.architecture,
-        dict(entry.heads),
-        data=DataConfig(sets=tuple(entry.training["sets"])),
-        input=entry.input,
+        info.architecture,
+        dict(info.heads),
+        data=DataConfig(sets=tuple(info.training["sets"])),
+        input=info.input,
         loss=loss,
     )
-    spec = fit(entry.decoding, _validation(load_network(entry), entry, recipe))
-    changed = dataclasses.replace(entry, decoding=spec)
+    spec = fit(info.decoding, _validation(load_network(info), info, recipe))
+    changed = dataclasses.replace(info, decoding=spec)
     others = [other for other in list_weights(folder) if other.name != name]
     write_manifest(sorted([*others, changed], key=lambda item: item.name), folder)
     return changed
@@ -180,11 +180,11 @@ def _fitted(
 ) -> ModelInfo:
     """The manifest entry of the ``stored`` weights in the files ``fresh``, measured as stored."""
     model = _network(recipe, stored)
-    entry = _new_entry(recipe, fresh, folder, count_parameters(model))
-    validation = _validation(optimize_for_inference(model), entry, recipe)
+    info = _new_info(recipe, fresh, folder, count_parameters(model))
+    validation = _validation(optimize_for_inference(model), info, recipe)
     loss = _validation_loss(validation, recipe)
-    _refuse_worse(entry.name, loss, folder, force)
-    spec = fit(entry.decoding, validation)
+    _refuse_worse(info.name, loss, folder, force)
+    spec = fit(info.decoding, validation)
     training: dict[str, Any] = {
         key: details[key]
         for key in ("commit", "device", "minutes", "pictures", "pictures_seen", "start", "torch")
@@ -198,10 +198,10 @@ def _fitted(
         "storage": recipe.card.storage,
         "stages": _stages(recipe, details, folder),
     }
-    original = _validation(optimize_for_inference(_network(recipe, tensors)), entry, recipe)
+    original = _validation(optimize_for_inference(_network(recipe, tensors)), info, recipe)
     training["storage_cost"] = storage_cost(spec, original, validation)
     _refuse_costly(recipe, training["storage_cost"], validation, force)
-    return dataclasses.replace(entry, decoding=spec, training=training)
+    return dataclasses.replace(info, decoding=spec, training=training)
 
 
 def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -> dict[str, float]:
@@ -282,7 +282,7 @@ def _read_run(run: Path) -> dict[str, Any]:
         ) from error
 
 
-def _new_entry(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int) -> ModelInfo:
+def _new_info(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int) -> ModelInfo:
     return ModelInfo(
         name=recipe.name,
         title=recipe.card.title or recipe.name,
@@ -307,14 +307,14 @@ def _new_entry(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int)
     )
 
 
-def _validation(model: torch.nn.Module, entry: ModelInfo, recipe: Recipe) -> Validation:
+def _validation(model: torch.nn.Module, info: ModelInfo, recipe: Recipe) -> Validation:
     records, parts = [], []
     for name in recipe.data.sets:
         found = read_records(name, recipe.data.val_split)
         usable = [
             record for record, keep in zip(found, usable_rows(found, recipe), strict=True) if keep
         ]
-        parts.append(chip_logits(model, entry, usable))
+        parts.append(chip_logits(model, info, usable))
         records.extend(usable)
     logits = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
     return Validation(logits, labelled_targets(records))

@@ -68,14 +68,14 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
     """
     head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
-    for entry in entries:
-        for report in (item for item in reports if item.weights == entry.name):
+    for info in entries:
+        for report in (item for item in reports if item.weights == info.name):
             missed = f", no face in {report.no_face}" if report.no_face else ""
             where = f"{TERMS[report.set].title}, {report.split}, {report.n:,}{missed}"
             lines.append(
                 markdown_row(
                     [
-                        f"`{entry.name}`",
+                        f"`{info.name}`",
                         where,
                         *(shown_estimate(report.metrics.get(key), key) for key, _ in COLUMNS),
                     ]
@@ -84,13 +84,13 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
     return "\n".join(lines)
 
 
-def claims_table(entry: ModelInfo) -> str:
-    """Markdown: what the paper of ``entry`` claims, and on what."""
+def claims_table(info: ModelInfo) -> str:
+    """Markdown: what the paper of ``info`` claims, and on what."""
     lines = [
         markdown_row(["claimed on", "metric", "claimed", "where", "the same set here"]),
         markdown_row(["---"] * 5),
     ]
-    for claim in claims_of(entry.architecture):
+    for claim in claims_of(info.architecture):
         here = (
             "not run: its images are not here"
             if claim.set in NOT_HERE
@@ -157,15 +157,15 @@ def storage_table(entries: list[ModelInfo]) -> str:
         "9 ranges, points",
     )
     lines = [markdown_row(head), markdown_row(["---"] * len(head))]
-    for entry in entries:
-        cost = entry.training.get("storage_cost", {})
+    for info in entries:
+        cost = info.training.get("storage_cost", {})
         shown = [_cost(key, cost.get(key)) for key in STORAGE_COSTS]
         lines.append(
             markdown_row(
                 [
-                    f"`{entry.name}`",
-                    STORAGES[entry.training.get("storage", "half")],
-                    f"{entry.size / 1e6:.1f}",
+                    f"`{info.name}`",
+                    STORAGES[info.training.get("storage", "half")],
+                    f"{info.size / 1e6:.1f}",
                     *shown,
                 ]
             )
@@ -257,20 +257,20 @@ def replace_section(text: str, section: str) -> str:
     return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
 
 
-def model_card(entry: ModelInfo, reports: list[EvaluationReport]) -> str:
+def model_card(info: ModelInfo, reports: list[EvaluationReport]) -> str:
     """Markdown card of one entry."""
-    training = entry.training
+    training = info.training
     facts = [
-        ("System", entry.paper),
-        ("Parameters", f"{entry.parameters:,}"),
+        ("System", info.paper),
+        ("Parameters", f"{info.parameters:,}"),
         (
             "Input",
             (
-                f"{entry.input.size}x{entry.input.size} RGB crop aligned by five landmarks, margin"
-                f" {entry.input.margin}"
+                f"{info.input.size}x{info.input.size} RGB crop aligned by five landmarks, margin"
+                f" {info.input.margin}"
             ),
         ),
-        ("Heads", ", ".join(f"{name} ({size})" for name, size in entry.heads.items())),
+        ("Heads", ", ".join(f"{name} ({size})" for name, size in info.heads.items())),
         (
             "Trained on",
             (
@@ -278,41 +278,41 @@ def model_card(entry: ModelInfo, reports: list[EvaluationReport]) -> str:
                 f" {training['split']}"
             ),
         ),
-        ("Stages", stages_words(entry)),
+        ("Stages", stages_words(info)),
         (
             "Recipe, commit, device",
             f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}",
         ),
-        ("Calibrated on", calibration_words(entry)),
-        ("Terms of the training data", entry.terms),
-        ("Before you use it", entry.caveats),
+        ("Calibrated on", calibration_words(info)),
+        ("Terms of the training data", info.terms),
+        ("Before you use it", info.caveats),
     ]
-    own = [report for report in reports if report.weights == entry.name]
+    own = [report for report in reports if report.weights == info.name]
     lines = [
-        f"# {entry.title}",
+        f"# {info.title}",
         "",
-        entry.summary,
+        info.summary,
         "",
         *(f"* **{name}**: {value}" for name, value in facts),
     ]
-    lines += ["", "## Measured", "", measured_table([entry], own)]
+    lines += ["", "## Measured", "", measured_table([info], own)]
     if covered := coverage_table(own):
         lines += ["", "## Where the interval holds", "", covered]
-    if claims_of(entry.architecture):
-        lines += ["", "## Claimed by the paper", "", claims_table(entry)]
+    if claims_of(info.architecture):
+        lines += ["", "## Claimed by the paper", "", claims_table(info)]
     lines += ["", "## Not for", "", NOT_FOR, ""]
     return "\n".join(lines)
 
 
-def stages_words(entry: ModelInfo) -> str:
+def stages_words(info: ModelInfo) -> str:
     """«1. from scratch: 98 minutes, 2,208,864 images, 33.7 passes»: how the weights were
     trained, stage by stage.
     """
     stages_text = []
-    for number, stage in enumerate(stages := stages_of(entry), start=1):
+    for number, stage in enumerate(stages := stages_of(info), start=1):
         seen, whole = (
             stage.get("pictures_seen"),
-            stage.get("pictures", entry.training.get("pictures")),
+            stage.get("pictures", info.training.get("pictures")),
         )
         parts = [
             "" if stage.get("minutes") is None else f"{stage['minutes']:g} minutes",
@@ -328,16 +328,16 @@ def stages_words(entry: ModelInfo) -> str:
     return "; ".join(stages_text) or "not kept"
 
 
-def calibration_words(entry: ModelInfo) -> str:
+def calibration_words(info: ModelInfo) -> str:
     """What was fitted on the validation splits, with its numbers."""
-    spec = entry.decoding
+    spec = info.decoding
     temperatures = {
         "age": spec.age_temperature,
         "gender": spec.gender_temperature,
         "race": spec.race_temperature,
     }
     shown = ", ".join(
-        f"{name} {temperatures[name]:g}" for name in entry.heads if name in temperatures
+        f"{name} {temperatures[name]:g}" for name in info.heads if name in temperatures
     )
     words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
     if spec.margins:
@@ -405,12 +405,12 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
     _refuse_stale(entries, [to_json(report) for report in reports], "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
-    entries = [_refreshed(entry, reports) for entry in entries]
-    write_manifest(sorted(entries, key=lambda entry: entry.name), weights_folder)
+    entries = [_refreshed(info, reports) for info in entries]
+    write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
     written = [weights_folder / "manifest.toml"]
-    for entry in entries:
-        card = weights_folder / f"{entry.name}.md"
-        write_text(card, model_card(entry, reports))
+    for info in entries:
+        card = weights_folder / f"{info.name}.md"
+        write_text(card, model_card(info, reports))
         written.append(card)
     readme, results = root / "README.md", root / "docs" / "results.md"
     write_text(
@@ -441,21 +441,21 @@ def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict
     )
 
 
-def _refreshed(entry: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
-    """``entry`` with its measured numbers from the reports and its claims from
+def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
+    """``info`` with its measured numbers from the reports and its claims from
     ``published_results``.
     """
     numbers: dict[str, Any] = {}
     for report in reports:
-        if report.weights == entry.name:
+        if report.weights == info.name:
             numbers[f"{report.set} {report.split}"] = {
                 "n": report.n,
                 **{key: item.value for key, item in report.metrics.items()},
             }
     return dataclasses.replace(
-        entry,
+        info,
         measured=numbers,
-        claimed={claim.key: claim.value for claim in claims_of(entry.architecture)},
+        claimed={claim.key: claim.value for claim in claims_of(info.architecture)},
     )
 
 
@@ -467,8 +467,8 @@ def _decoded_otherwise(report: Mapping[str, Any], decodings: dict[str, Any]) -> 
 def _refuse_stale(
     entries: list[ModelInfo], reports: Sequence[Mapping[str, Any]], command: str
 ) -> None:
-    digests = {entry.name: entry.sha256 for entry in entries}
-    decodings = {entry.name: decoding_dict(entry.decoding) for entry in entries}
+    digests = {info.name: info.sha256 for info in entries}
+    decodings = {info.name: decoding_dict(info.decoding) for info in entries}
     stale = sorted(
         {
             f"{item['weights']} on {item['set']}"

@@ -60,7 +60,7 @@ class Predictors:
         """The predictor for weights by name (None: the manifest's default). Raises ``WeightsError``
         or ``DetectorError``.
         """
-        name = _entry(weights).name
+        name = _info(weights).name
         with self._lock:
             promise = self._cached.get(name)
             new = promise is None
@@ -145,7 +145,7 @@ def installed_weights() -> list[ModelInfo]:
     """Weights whose file exists, the default first and those made for comparisons last. Raises
     ``WeightsError`` for a broken manifest.
     """
-    return [entry for entry in manifest() if entry.installed]
+    return [info for info in manifest() if info.installed]
 
 
 def manifest() -> tuple[ModelInfo, ...]:
@@ -168,11 +168,11 @@ def _parsed(folder: Path, stamp: tuple[int, int, int] | None) -> tuple[ModelInfo
     return tuple(list_weights(folder))
 
 
-def _entry(weights: str | None) -> ModelInfo:
+def _info(weights: str | None) -> ModelInfo:
     """The entry called ``weights``, or the default one. Raises ``WeightsError``."""
     from agegender_core.inference.model_zoo import find_weights
 
-    found = next((entry for entry in manifest() if weights in (None, entry.name)), None)
+    found = next((info for info in manifest() if weights in (None, info.name)), None)
     return found or find_weights(weights)  # its error lists what there is instead
 
 
@@ -181,13 +181,13 @@ def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]
     ``ConfigError`` for an unknown name.
     """
     if unknown := [
-        name for name in chosen.offered if name not in {entry.name for entry in installed}
+        name for name in chosen.offered if name not in {info.name for info in installed}
     ]:
         raise ConfigError(
             f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are"
-            f" {', '.join(entry.name for entry in installed)}"
+            f" {', '.join(info.name for info in installed)}"
         )
-    return [entry for entry in installed if not chosen.offered or entry.name in chosen.offered]
+    return [info for info in installed if not chosen.offered or info.name in chosen.offered]
 
 
 @cache
@@ -215,7 +215,7 @@ def _load(name: str) -> Predictor:
         name, limits=chosen.image_limits, max_faces=chosen.max_faces, threads=chosen.threads
     )
     _warm_detector(loaded.find_faces)
-    side = loaded.card.input.size
+    side = loaded.info.input.size
     loaded.predict_crops([Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)])
     freeze_gc("networks")
     return loaded

@@ -31,8 +31,8 @@ def choices() -> list[str]:
     entries = runtime.offered(runtime.installed_weights(), chosen)
     if not entries:
         raise WeightsMissingError("no trained weights are installed")
-    names = [entry.name for entry in entries if not entry.for_comparison] or [
-        entry.name for entry in entries
+    names = [info.name for info in entries if not info.for_comparison] or [
+        info.name for info in entries
     ]
     default = chosen.weights or names[0]
     return sorted(names, key=lambda name: name != default)
@@ -43,7 +43,7 @@ def attention_choices() -> list[str]:
     from agegender_core.explain.attention import attention_entries
 
     chosen = runtime.settings().offered
-    return [entry.name for entry in attention_entries() if not chosen or entry.name in chosen]
+    return [info.name for info in attention_entries() if not chosen or info.name in chosen]
 
 
 def predict(
@@ -125,7 +125,7 @@ def attention(
                 else f"there are {len(found)}, counted from 0 for the largest"
             )
             raise NoFaceError(f"face {face} is not in the image: {there}")
-        maps = AttentionNetwork(runner.card, runner.network).explain(
+        maps = AttentionNetwork(runner.info, runner.network).explain(
             found[face].crop, found[face].face
         )
     return replace(maps, weights=name, face=found[face].face.scaled(analysis.scale))
@@ -175,7 +175,7 @@ def _allowed(weights: str | None) -> str:
     if weights is None:
         return names[0]
     everything = [
-        entry.name for entry in runtime.offered(runtime.installed_weights(), runtime.settings())
+        info.name for info in runtime.offered(runtime.installed_weights(), runtime.settings())
     ]
     if weights not in everything:
         raise ConfigError(f"{weights!r} is not on offer: choose one of {', '.join(names)}")

@@ -14,8 +14,8 @@ from agegender_core.inference.model_zoo import ModelInfo
 Row = dict[str, float]
 
 
-def save_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
-    """Write the curve of ``entry``, just published from ``run``, into ``reports``; None where the
+def save_curve(info: ModelInfo, run: Path, reports: Path) -> Path | None:
+    """Write the curve of ``info``, just published from ``run``, into ``reports``; None where the
     run has no log.
 
     A run that started from published weights continues their curve. Its rows are those of
@@ -26,12 +26,12 @@ def save_curve(entry: ModelInfo, run: Path, reports: Path) -> Path | None:
     """
     if not (run / "log.jsonl").is_file():
         return None
-    start = entry.training.get("start", "from scratch")
-    stage = {"start": start, "pictures": entry.training.get("pictures"), "rows": read_log(run)}
-    path = reports / entry.name / "curve.json"
+    start = info.training.get("start", "from scratch")
+    stage = {"start": start, "pictures": info.training.get("pictures"), "rows": read_log(run)}
+    path = reports / info.name / "curve.json"
     earlier = _stages(path) if "published weights" in start else []
     return _write(
-        path, {"weights": entry.name, "weights_sha256": entry.sha256, "stages": [*earlier, stage]}
+        path, {"weights": info.name, "weights_sha256": info.sha256, "stages": [*earlier, stage]}
     )
 
 

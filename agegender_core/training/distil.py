@@ -26,7 +26,7 @@ TAUGHT = ("age", "gender")
 BATCH = 200
 
 
-def teacher_entry(recipe: Recipe) -> ModelInfo | None:
+def find_teacher(recipe: Recipe) -> ModelInfo | None:
     """The installed weights that ``recipe`` learns from, None where it has no teacher.
 
     Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for
@@ -36,27 +36,27 @@ def teacher_entry(recipe: Recipe) -> ModelInfo | None:
     if not name:
         return None
     try:
-        entry = find_weights(name)
+        info = find_weights(name)
     except WeightsError as error:
         raise ConfigError(f"{recipe.name}: its teacher cannot be used: {error}") from error
-    if not entry.installed:
+    if not info.installed:
         raise ConfigError(
             f"{recipe.name}: its teacher {name} is not installed: train and publish it, or name"
             " another one under distil.teacher"
         )
     for head in TAUGHT:
-        if getattr(recipe.distil, head) and entry.heads.get(head) != recipe.heads.get(head):
+        if getattr(recipe.distil, head) and info.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(
-                f"{recipe.name}: its teacher {name} has {_head_size(entry.heads, head)}, the"
+                f"{recipe.name}: its teacher {name} has {_head_size(info.heads, head)}, the"
                 f" recipe has {_head_size(recipe.heads, head)}: name a teacher with the same heads"
                 " under distil.teacher"
             )
-    if abs(entry.input.margin - recipe.input.margin) > 1e-6:
+    if abs(info.input.margin - recipe.input.margin) > 1e-6:
         raise ConfigError(
-            f"{recipe.name}: its teacher {name} sees faces with margin {entry.input.margin}, the "
+            f"{recipe.name}: its teacher {name} sees faces with margin {info.input.margin}, the "
             f"recipe with {recipe.input.margin}: both must be the same"
         )
-    return entry
+    return info
 
 
 def _head_size(heads: Mapping[str, int], head: str) -> str:
@@ -70,24 +70,24 @@ def teacher_logits(
     augmentation, the mean of the crop and its mirror image; empty where there is no teacher.
 
     Cached in ``out`` as ``teacher.safetensors`` for resumed runs. Raises
-    ``ConfigError`` as ``teacher_entry`` does, ``WeightsError`` for damaged weights.
+    ``ConfigError`` as ``find_teacher`` does, ``WeightsError`` for damaged weights.
     """
-    entry = teacher_entry(recipe)
-    if entry is None:
+    info = find_teacher(recipe)
+    if info is None:
         return {}
-    path, key = out / "teacher.safetensors", _key(entry, crops)
+    path, key = out / "teacher.safetensors", _key(info, crops)
     cached = _load_cached(path, key)
     if cached is None:
-        report(f"running the teacher {entry.name} on {len(crops):,} images")
-        cached = _compute(entry, crops)
+        report(f"running the teacher {info.name} on {len(crops):,} images")
+        cached = _compute(info, crops)
         save_file(cached | {"key": key}, path)
     return {name: value.to(crops.wide.device) for name, value in cached.items()}
 
 
-def _key(entry: ModelInfo, crops: CropDataset) -> Tensor:
+def _key(info: ModelInfo, crops: CropDataset) -> Tensor:
     """(8,) What the cached logits belong to: these weights and these images, in this order."""
     rows = [(record.dataset, record.row) for record in crops.records]
-    digest = hashlib.sha256(repr((entry.sha256, tuple(crops.wide.shape), rows)).encode()).digest()
+    digest = hashlib.sha256(repr((info.sha256, tuple(crops.wide.shape), rows)).encode()).digest()
     return torch.tensor(list(digest[:8]), dtype=torch.uint8)
 
 
@@ -100,12 +100,12 @@ def _load_cached(path: Path, key: Tensor) -> dict[str, Tensor] | None:
 
 
 @torch.inference_mode()
-def _compute(entry: ModelInfo, crops: CropDataset) -> dict[str, Tensor]:
+def _compute(info: ModelInfo, crops: CropDataset) -> dict[str, Tensor]:
     device = crops.wide.device
-    model = load_network(entry).to(device)
+    model = load_network(info).to(device)
     parts: list[dict[str, Tensor]] = []
     for wide in crops.wide.split(BATCH):
-        images = normalise(centre(wide, entry.input.size, crops.view), entry.input)
+        images = normalise(centre(wide, info.input.size, crops.view), info.input)
         logits = run_network(model, images, flip=True).logits
         parts.append({name: logits[name].half().cpu() for name in TAUGHT if name in logits})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

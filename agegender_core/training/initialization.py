@@ -14,7 +14,7 @@ from agegender_core.models import efficientnet_lite
 from agegender_core.models.efficientnet_lite import EfficientNetLite0
 from agegender_core.models.xception import Xception, load_imagenet
 from agegender_core.training.config import Recipe
-from agegender_core.training.distil import teacher_entry
+from agegender_core.training.distil import find_teacher
 
 IMAGENET = ("xception", "efficientnet_lite0")
 """Architectures whose ImageNet weights can be had."""
@@ -42,11 +42,11 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
 
 def _load_own(model: nn.Module, recipe: Recipe) -> str:
     if recipe.start_from == "published":
-        entry = find_weights(recipe.name)
+        info = find_weights(recipe.name)
         tensors, source = (
-            load_tensors(entry),
+            load_tensors(info),
             (
-                f"the published weights {entry.name}, {entry.training.get('pictures_seen', 0):,}"
+                f"the published weights {info.name}, {info.training.get('pictures_seen', 0):,}"
                 " images in"
             ),
         )
@@ -76,7 +76,7 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
 def check_start(recipe: Recipe) -> None:
     """Check that what ``recipe`` starts from and learns from exists, before images are read for
     minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where it does not."""
-    teacher_entry(recipe)
+    find_teacher(recipe)
     source = recipe.start_from
     if source == "imagenet":
         if recipe.architecture not in IMAGENET:

@@ -51,7 +51,7 @@ class CropPredictor(Protocol):
     """What is needed of a ``Predictor``."""
 
     @property
-    def card(self) -> ModelInfo:
+    def info(self) -> ModelInfo:
         """The model's entry of the manifest."""
         ...
 
@@ -89,7 +89,7 @@ class _Known:
 class LiveAnalyser:
     """One video's analysis. Thread-safe; frames are taken one at a time, in the order they come.
 
-    ``predictor``: whose network runs, a ``Predictor`` or anything with its ``card`` and
+    ``predictor``: whose network runs, a ``Predictor`` or anything with its ``info`` and
     ``predict_crops``. ``race``: whether answers carry race, which the predictor must be made for
     too. ``fps``: the pace the budget keeps. ``find_faces``: the detector, an RGB image to faces;
     the video's own by default.
@@ -117,7 +117,7 @@ class LiveAnalyser:
         ``DetectorError``.
         """
         self._find(Image.new("RGB", (320, 240)))
-        side = self.predictor.card.input.size
+        side = self.predictor.info.input.size
         self.predictor.predict_crops(
             [Image.new("RGB", (side, side))], [Face((0.0, 0.0, side, side), 1.0)]
         )
@@ -208,7 +208,7 @@ class LiveAnalyser:
         if not waiting:
             return 0
         faces = [track.face for _, track in waiting]
-        crops = [align(image, face, self.predictor.card.input) for face in faces]
+        crops = [align(image, face, self.predictor.info.input) for face in faces]
         for (known, track), prediction in zip(
             waiting, self.predictor.predict_crops(crops, faces), strict=True
         ):
@@ -239,7 +239,7 @@ class LiveAnalyser:
         fps = (len(self._past) - 1) / span if span > 0 else 0.0
         share = sum(was for _, was in self._past) / len(self._past)
         return LiveFrame(
-            image, tracks, self.predictor.card.name, seconds, timing, detected, fps, share
+            image, tracks, self.predictor.info.name, seconds, timing, detected, fps, share
         )
 
     def _track(self, track: Tracked, seconds: float) -> LiveTrack:

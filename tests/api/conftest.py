@@ -25,7 +25,7 @@ SWITCHES = {
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the server; its temporary files go to a folder of their own, ``uploads`` below."""
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     folder = tmp_path_factory.mktemp("server")
     with running_app(script="serve.py", switches={**SWITCHES, "TMPDIR": str(folder)}) as url:

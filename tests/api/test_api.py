@@ -155,7 +155,7 @@ def test_attention_gives_the_masks(client: Client, image_path: Path, uploads: Pa
     jsonschema.validate(answer, returned(client, "/attention"))
     runner = load_predictor(MASKED)
     face = runner.predict(image_path)[1]
-    maps = AttentionNetwork(runner.card, runner.network).explain(face.crop)
+    maps = AttentionNetwork(runner.info, runner.network).explain(face.crop)
     assert [block["name"] for block in answer["blocks"]] == [block.name for block in maps.blocks]
     for there, here in zip(answer["blocks"], maps.blocks, strict=True):
         assert there["shape"] == list(here.mask.shape) and there["gate"] == pytest.approx(

@@ -19,7 +19,7 @@ from tests.e2e.harness import FLAGS, running_app, write_film
 @pytest.fixture(scope="session")
 def app_url() -> Iterator[str]:
     """Address of the running app."""
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     with running_app() as url:
         yield url
@@ -28,7 +28,7 @@ def app_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """Address of the app with Gradio beside it, as ``make app`` serves them."""
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     with running_app(script="serve.py") as url:
         yield url

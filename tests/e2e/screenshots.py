@@ -209,9 +209,9 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
             for view in (sample, crowd, card, choosing, share, models, guess, about)
         }
         views |= {
-            entry.name: partial(network, entry.title)
-            for entry in list_weights()
-            if not (entry.default or entry.for_comparison)
+            info.name: partial(network, info.title)
+            for info in list_weights()
+            if not (info.default or info.for_comparison)
         }
         views |= {
             f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part)

@@ -44,7 +44,7 @@ def guess_by_keys(page: Any, steps: int) -> str:
 def test_a_game_by_keyboard_and_the_same_faces_for_a_friend(
     browser: Any, drawn_sets: Path, width: int
 ) -> None:
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.set_default_timeout(120_000)

@@ -175,29 +175,29 @@ def test_why_this_answer_leads_into_attention_with_that_face(visit: Any) -> None
 def test_every_network_for_use_answers(visit: Any, portrait_file: Path) -> None:
     page = visit()
     upload(page, portrait_file)
-    entries = [entry for entry in list_weights() if entry.installed and not entry.for_comparison]
-    for number, entry in enumerate(entries):
+    entries = [info for info in list_weights() if info.installed and not info.for_comparison]
+    for number, info in enumerate(entries):
         if number:
-            choose_network(page, entry.title)
-        answered_by(page, entry.title)
+            choose_network(page, info.title)
+        answered_by(page, info.title)
         text = cards(page).first.inner_text()
         assert (
             cards(page).count() == 1
             and page.locator("[data-testid=stAlert], [data-testid=stException]").count() == 0
-        ), entry.name
+        ), info.name
         said = AGE.search(text)
         assert said and all(1 <= int(years) <= 100 for years in re.findall(r"\d+", said[0])), (
-            f"{entry.name}: {text}"
+            f"{info.name}: {text}"
         )
-        assert "Female" in text or "Male" in text, f"{entry.name}: {text}"
-        if entry.decoding.kind in ("distribution", "groups"):
+        assert "Female" in text or "Male" in text, f"{info.name}: {text}"
+        if info.decoding.kind in ("distribution", "groups"):
             cards(page).first.locator(".js-plotly-plot .bars path").first.wait_for(state="attached")
         else:
-            assert cards(page).first.locator("[data-testid=stPlotlyChart]").count() == 0, entry.name
+            assert cards(page).first.locator("[data-testid=stPlotlyChart]").count() == 0, info.name
 
 
 def test_ranges_fit_a_phone(browser: Any, portrait_file: Path, tmp_path: Path) -> None:
-    titles = {entry.name: entry.title for entry in write_networks(tmp_path)}
+    titles = {info.name: info.title for info in write_networks(tmp_path)}
     with running_app(tmp_path) as url, visiting(browser, url) as visits:
         page = visits(390, 844)
         upload(page, portrait_file)

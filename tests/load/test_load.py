@@ -16,7 +16,7 @@ from tests.load.server import process_of
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not any(entry.installed for entry in list_weights()),
+        not any(info.installed for info in list_weights()),
         reason="no trained weights are installed",
     ),
 ]

@@ -29,8 +29,8 @@ REPORTS = read_reports(ROOT / "reports")
 
 def test_every_shipped_network_is_measured_on_every_set() -> None:
     made = {(report.weights, report.set) for report in REPORTS}
-    assert made == {(entry.name, name) for entry in ENTRIES for name in TEST_SPLITS}
-    digests = {entry.name: entry.sha256 for entry in ENTRIES}
+    assert made == {(info.name, name) for info in ENTRIES for name in TEST_SPLITS}
+    digests = {info.name: info.sha256 for info in ENTRIES}
     assert all(report.weights_sha256 == digests[report.weights] for report in REPORTS)
 
 
@@ -41,9 +41,9 @@ def test_tables_are_the_reports() -> None:
     assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 5
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_cards_are_the_reports(entry) -> None:
-    assert (ROOT / "weights" / f"{entry.name}.md").read_text() == model_card(entry, REPORTS)
+@pytest.mark.parametrize("info", ENTRIES, ids=lambda info: info.name)
+def test_cards_are_the_reports(info) -> None:
+    assert (ROOT / "weights" / f"{info.name}.md").read_text() == model_card(info, REPORTS)
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: f"{report.weights}-{report.set}")

@@ -244,8 +244,8 @@ def test_terms_of_the_weights_stay_with_the_weights() -> None:
     terms = (ROOT / "weights" / "TERMS.md").read_text()
     named = {
         title
-        for entry in list_weights(ROOT / "weights")
-        for title in re.findall(r"(?:^|; )([\w-]+):", entry.terms)
+        for info in list_weights(ROOT / "weights")
+        for title in re.findall(r"(?:^|; )([\w-]+):", info.terms)
     }
     for title in named:
         (dataset,) = [item for item in TERMS.values() if item.title == title]

@@ -27,7 +27,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A front end with its networks loaded."""
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     with serving(request.param, tmp_path_factory.mktemp("server")) as server:
         server.predict(portrait())

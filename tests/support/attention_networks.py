@@ -45,21 +45,21 @@ def card_of(
         "terms": "",
         "folder": Path(),
     }
-    entry = {
+    info = {
         "architecture": architecture,
         "heads": heads,
         "options": options,
         "input": InputSpec(size=size),
         "flip": flip,
     }
-    return ModelInfo(name="made up", decoding=spec, **fixed, **entry)
+    return ModelInfo(name="made up", decoding=spec, **fixed, **info)
 
 
-def network_of(card: ModelInfo) -> torch.nn.Module:
+def network_of(info: ModelInfo) -> torch.nn.Module:
     """Ready for inference, its answers differing from face to face."""
     torch.manual_seed(0)
     return optimize_for_inference(
-        trained_like(create_model(card.architecture, card.heads, **card.options))
+        trained_like(create_model(info.architecture, info.heads, **info.options))
     )
 
 
@@ -75,8 +75,8 @@ def small(
     flip: bool = False,
     **options: object,
 ) -> AttentionNetwork:
-    card = card_of(architecture, heads, 32, flip, **{"width": 0.125, "gate_start": 0.3, **options})
-    return AttentionNetwork(card, network_of(card))
+    info = card_of(architecture, heads, 32, flip, **{"width": 0.125, "gate_start": 0.3, **options})
+    return AttentionNetwork(info, network_of(info))
 
 
 class Corner(nn.Module):
@@ -156,4 +156,4 @@ def write_attention(folder: Path) -> dict[str, ModelInfo]:
         write(folder, "plain", "multitask_cnn", {"age": 9, "gender": 2}, lively),
     ]
     write_manifest(entries, folder)
-    return {entry.name: entry for entry in entries}
+    return {info.name: info for info in entries}

@@ -20,7 +20,7 @@ from ui.predict.state import SOURCE
 APP = ROOT / "app.py"
 
 
-def entry(
+def model_info(
     name: str = FAKE_WEIGHTS, title: str = "Fake network", default: bool = True, **changes: Any
 ) -> ModelInfo:
     """A manifest entry that names no file."""
@@ -47,7 +47,7 @@ class Backend:
     """
 
     predictor: Any = field(default_factory=FakePredictor)
-    installed: list[Any] = field(default_factory=lambda: [entry()])
+    installed: list[Any] = field(default_factory=lambda: [model_info()])
     asked: list[tuple[str | None, bool]] = field(default_factory=list)
     runs: int = 0
     detections: int = 0

@@ -76,7 +76,7 @@ class Network:
     seconds: float = 0.0
     race: bool = False
     batches: list[int] = field(default_factory=list)
-    card: Any = field(default_factory=lambda: SimpleNamespace(name="toy", input=InputSpec(32, 0.1)))
+    info: Any = field(default_factory=lambda: SimpleNamespace(name="toy", input=InputSpec(32, 0.1)))
 
     def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
         """Predictions after ``seconds`` of work a face."""

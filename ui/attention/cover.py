@@ -35,7 +35,7 @@ PATCH_SHARE = 4
 @st.fragment
 def show(subject: Subject) -> None:
     """The face on the left, what becomes of its age on the right."""
-    size = subject.card.input.size
+    size = subject.info.input.size
     cover = read_word(link.get("cover"), size) or Cover(size)
     left, right = st.columns([5, 6], gap="large")
     with right, st.container(key="attention-cover-answer", gap="small"):
@@ -97,7 +97,7 @@ def _answer(subject: Subject, cover: Cover) -> None:
 
 def _search(subject: Subject, cover: Cover) -> Cover:
     """The two buttons, and the patch one of them found; the cover to be shown."""
-    size = subject.card.input.size
+    size = subject.info.input.size
     side = cover.patch[2] if cover.patch else size // PATCH_SHARE
     with st.container(horizontal=True, key="attention-find"):
         for older, label, icon in SEARCHES:
@@ -157,7 +157,7 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
 
         found = patch_effects(
             subject.predictor.network,
-            subject.card,
+            subject.info,
             subject.prediction.crop,
             side,
             changes,

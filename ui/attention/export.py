@@ -23,7 +23,7 @@ INK, PAPER = (29, 43, 46), (255, 255, 255)
 
 def buttons(subject: Subject, shown: Layer) -> None:
     """Image of this view, raw masks; both are made when their button is pressed."""
-    stem = f"{PurePath(subject.answer.image.name).stem}-{subject.card.name}"
+    stem = f"{PurePath(subject.answer.image.name).stem}-{subject.info.name}"
     settings = {name: link.get(name) for name in ("colours", "scale", "cells", "opacity", "under")}
     with st.container(horizontal=True, key="attention-downloads"):
         st.download_button(
@@ -106,12 +106,12 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
             )
     text = [
         shown.about,
-        resolution_words(shown.values, subject.card.input.size),
+        resolution_words(shown.values, subject.info.input.size),
         range_words(shown),
     ]
     text += [] if shown.block is None else [shown.block.gate_words()]
     text += [
-        f"{subject.card.title} ({subject.card.name})."
+        f"{subject.info.title} ({subject.info.name})."
         f" {answer_words(subject.prediction.age, subject.prediction.gender)}"
     ]
     top = 2 * EDGE + SIDE + 40

@@ -88,7 +88,7 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
         st.error(plain(error), icon=":material/error:")
     wanted = maps_wanted(subject)
     st.button(
-        f"Run the test on this face ({duration_words(_SECONDS.get(subject.card.name))})",
+        f"Run the test on this face ({duration_words(_SECONDS.get(subject.info.name))})",
         icon=":material/query_stats:",
         key="attention-curves-button",
         on_click=_start,
@@ -104,8 +104,8 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     """Begin in the background; a test that runs for another face is cancelled."""
     _cancel()
     masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
-    network, card, crop = subject.predictor.network, subject.card, subject.prediction.crop
-    job = Job(lambda report: run_test(network, card, crop, masks, target, report))
+    network, info, crop = subject.predictor.network, subject.info, subject.prediction.crop
+    job = Job(lambda report: run_test(network, info, crop, masks, target, report))
     state.TEST.set((wish, job))
 
 
@@ -149,7 +149,7 @@ def maps_wanted(subject: Subject) -> list[str]:
 
 def run_test(
     network: Any,
-    card: ModelInfo,
+    info: ModelInfo,
     crop: Image.Image,
     masks: Mapping[str, np.ndarray],
     target: Any,
@@ -168,7 +168,7 @@ def run_test(
     total = sum(COSTS.values()) + COST * (len(masks) + len(SALIENCY) + RANDOM * (len(masks) + 2))
     for name in SALIENCY:
         report(done, total)
-        maps[name] = normalised(saliency_map(network, card, crop, name, target))
+        maps[name] = normalised(saliency_map(network, info, crop, name, target))
         done += COSTS[name]
     sides = sorted({values.shape[-1] for values in maps.values()}, reverse=True)
     guesses = {
@@ -180,13 +180,13 @@ def run_test(
     for name, values in all_maps.items():
         report(done, total)
         done += COST
-        rows[name] = compare(network, card, crop, {"map": values}, target)["map"]
+        rows[name] = compare(network, info, crop, {"map": values}, target)["map"]
     found = {name: rows[name] for name in maps}
     for name in maps:
         peers = [rows[maps[name].shape[-1], index] for index in range(RANDOM)]
         found[name]["flat"] = name not in SALIENCY and float(np.ptp(maps[name])) < FLAT
         found[name]["verdicts"] = [verdict(found[name], peers, kind) for kind in KINDS]
-    _SECONDS[card.name] = monotonic() - start
+    _SECONDS[info.name] = monotonic() - start
     known = [rows[name] for name in guesses]
     return found | {
         "random": {kind: np.mean([row[kind] for row in known], axis=0) for kind in known[0]}

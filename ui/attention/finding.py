@@ -130,7 +130,7 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
             " on; the maps under «Where it looks» are saliency, computed from outside."
         )
         return
-    effect = measured(subject.card.name, subject.card.sha256)
+    effect = measured(subject.info.name, subject.info.sha256)
     if effect is None:
         st.markdown(
             "**Not measured yet: whether where this model looks matters to its accuracy.** Flatten"

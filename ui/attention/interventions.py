@@ -30,7 +30,7 @@ def show(subject: Subject) -> None:
     left, right = st.columns([7, 5], gap="large")
     with right:
         changes = _mask_controls(subject)
-        cover = read_word(link.get("cover"), subject.card.input.size)
+        cover = read_word(link.get("cover"), subject.info.input.size)
         if cover is not None:
             st.caption(f"{100 * cover.share:.0f} % of the face is covered too, on the first tab.")
             st.button("Uncover the face", key="attention-uncover", on_click=_uncover)

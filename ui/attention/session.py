@@ -52,11 +52,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Face ``index`` (from 0) of ``answer``, and the network ``card`` describes. ``predictor``: the
+    """Face ``index`` (from 0) of ``answer``, and the network ``info`` describes. ``predictor``: the
     one behind the answer.
     """
 
-    card: ModelInfo
+    info: ModelInfo
     predictor: Any
     answer: Answer
     index: int
@@ -71,19 +71,19 @@ class Subject:
         """Whether the network has attention masks; others have saliency maps only."""
         from agegender_core.explain.attention import ARCHITECTURES
 
-        return self.card.architecture in ARCHITECTURES
+        return self.info.architecture in ARCHITECTURES
 
     @property
     def network(self) -> AttentionNetwork:
         """The network, ready to be explained; for those with masks."""
         from agegender_core.explain.attention import AttentionNetwork
 
-        return AttentionNetwork(self.card, self.predictor.network)
+        return AttentionNetwork(self.info, self.predictor.network)
 
     @cached_property
     def key(self) -> tuple[str, str]:
         """Name of the weights and digest of the crop."""
-        return self.card.name, hashlib.sha256(self.prediction.crop.tobytes()).hexdigest()
+        return self.info.name, hashlib.sha256(self.prediction.crop.tobytes()).hexdigest()
 
     def maps(self) -> AttentionMaps:
         """Masks of the face, and all that comes with them."""
@@ -103,7 +103,7 @@ class Subject:
             with st.spinner("Computing saliency. Once for each face …"):
                 return normalised(
                     saliency_map(
-                        self.predictor.network, self.card, self.prediction.crop, method, target
+                        self.predictor.network, self.info, self.prediction.crop, method, target
                     )
                 )
 
@@ -167,16 +167,16 @@ class Subject:
         face = align(
             load_image(self.answer.image.data, limits=services.settings().image_limits),
             self.prediction.face,
-            InputSpec(SHARP_SIDE, self.card.input.margin),
+            InputSpec(SHARP_SIDE, self.info.input.margin),
         )
         buffer = io.BytesIO()
         face.convert("L").save(buffer, "JPEG", quality=90)
         return buffer.getvalue()
 
 
-def subject(card: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:
-    """Face ``index`` of an answer by ``card``. Raises ``WeightsError`` or ``DetectorError``."""
-    return Subject(card, services.predictor(card.name, race), answer, index)
+def subject(info: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:
+    """Face ``index`` of an answer by ``info``. Raises ``WeightsError`` or ``DetectorError``."""
+    return Subject(info, services.predictor(info.name, race), answer, index)
 
 
 def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[ModelInfo]]:
@@ -185,12 +185,12 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
     """
     from agegender_core.explain.attention import attention_entries
 
-    order = [entry.name for entry in attention_entries()]
+    order = [info.name for info in attention_entries()]
     own = sorted(
-        (entry for entry in installed if entry.name in order),
-        key=lambda entry: order.index(entry.name),
+        (info for info in installed if info.name in order),
+        key=lambda info: order.index(info.name),
     )
-    return own, [entry for entry in installed if entry.name not in order]
+    return own, [info for info in installed if info.name not in order]
 
 
 def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:

@@ -154,8 +154,8 @@ def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> Model
     """The model to explain: those with masks first, the others marked as without. Its card
     is folded away below.
     """
-    entries = {entry.name: entry for entry in (*own, *others)}
-    masked = {entry.name for entry in own}
+    entries = {info.name: info for info in (*own, *others)}
+    masked = {info.name for info in own}
     link.coerce_to_options("weights", list(entries))
     with st.container(key="network", gap="small"):
         left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")

@@ -30,20 +30,20 @@ def model(installed: Sequence[ModelInfo], weights: str) -> ModelInfo | None:
     else the first of those for use; None where there is none.
     """
     own, _ = networks(installed)
-    for_use = [entry for entry in own if not entry.for_comparison]
-    return next((entry for entry in own if entry.name == weights), next(iter(for_use), None))
+    for_use = [info for info in own if not info.for_comparison]
+    return next((info for info in own if info.name == weights), next(iter(for_use), None))
 
 
-def html(entry: ModelInfo, answer: Answer, index: int) -> str:
-    """Face ``index`` (from 0) of ``answer`` under the mean mask of each block of ``entry``, each on
+def html(info: ModelInfo, answer: Answer, index: int) -> str:
+    """Face ``index`` (from 0) of ``answer`` under the mean mask of each block of ``info``, each on
     its own scale; made once for the session. Raises ``AgeGenderError``.
     """
-    key = (entry.name, answer.weights, answer.image.digest, index)
-    return cached("strips", key, lambda: _made(entry, answer, index))
+    key = (info.name, answer.weights, answer.image.digest, index)
+    return cached("strips", key, lambda: _made(info, answer, index))
 
 
-def _made(entry: ModelInfo, answer: Answer, index: int) -> str:
-    subject = _subject(entry, answer, index)
+def _made(info: ModelInfo, answer: Answer, index: int) -> str:
+    subject = _subject(info, answer, index)
     items = []
     for block in subject.maps().blocks[:BLOCKS]:
         values = block.mean()
@@ -52,22 +52,22 @@ def _made(entry: ModelInfo, answer: Answer, index: int) -> str:
         )
         items.append((data_address(face, "JPEG"), title(block.name), ""))
     words = "The model's attention masks"
-    if entry.name != answer.weights:
-        words = f"Attention masks of another model, {escape(entry.title)}"
+    if info.name != answer.weights:
+        words = f"Attention masks of another model, {escape(info.title)}"
     row = images_row(items).replace('class="ag-maps', 'class="ag-maps ag-strip', 1)
     return f'{row}<p class="ag-quiet ag-small">{words}: bright parts are let through.</p>'
 
 
-def _subject(entry: ModelInfo, answer: Answer, index: int) -> Subject:
-    """The face cut out for ``entry``, whichever model answered."""
-    predictor = services.predictor(entry.name, False)
-    if entry.name == answer.weights:
-        return Subject(entry, predictor, answer, index)
+def _subject(info: ModelInfo, answer: Answer, index: int) -> Subject:
+    """The face cut out for ``info``, whichever model answered."""
+    predictor = services.predictor(info.name, False)
+    if info.name == answer.weights:
+        return Subject(info, predictor, answer, index)
     from agegender_core.vision.alignment import align
     from agegender_core.vision.image_io import load_image
 
     known = answer.predictions[index]
     image = load_image(answer.image.data, limits=services.settings().image_limits)
-    crop = align(image, known.face, entry.input)
+    crop = align(image, known.face, info.input)
     prediction: Prediction = dataclasses.replace(known, crop=crop)
-    return Subject(entry, predictor, dataclasses.replace(answer, predictions=(prediction,)), 0)
+    return Subject(info, predictor, dataclasses.replace(answer, predictions=(prediction,)), 0)

@@ -42,7 +42,7 @@ Arrays = dict[str, np.ndarray]
 @st.fragment
 def show(subject: Subject) -> None:
     """Averages of the network, or how to get them."""
-    weights = subject.card.name
+    weights = subject.info.name
     found = {
         name: saved
         for name in TEST_SPLITS
@@ -62,7 +62,7 @@ def show(subject: Subject) -> None:
             key="attention-set",
         )
     report, arrays = found[name]
-    if report["weights_sha256"] != subject.card.sha256:
+    if report["weights_sha256"] != subject.info.sha256:
         st.warning(
             "These averages were made with an earlier version of the weights.",
             icon=":material/history:",

@@ -136,7 +136,7 @@ def _viewer(subject: Subject, ticking: bool) -> None:
     with right:
         _which(name)
         shown = layer(subject, name)
-        st.html(_words(shown, subject.card.input.size))
+        st.html(_words(shown, subject.info.input.size))
         if shown.block is not None:
             _around(shown)
             if link.get("view") == "channel":

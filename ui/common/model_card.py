@@ -22,19 +22,17 @@ SHARES = ("fairface9_accuracy", "adience8_accuracy")
 """Shares of ages put into the right one of a benchmark's ranges, in words."""
 
 
-def show(entry: ModelInfo) -> None:
+def show(info: ModelInfo) -> None:
     """The card, folded away."""
     with st.expander("About this model", icon=":material/info:", key="network-card"):
-        st.html(card(entry))
+        st.html(card(info))
         st.caption(LINK)
 
 
-def loading_words(entry: ModelInfo) -> str:
+def loading_words(info: ModelInfo) -> str:
     """What is being loaded: title and size."""
     return (
-        f"{entry.title} ({millions(entry.parameters)} parameters)"
-        if entry.parameters
-        else entry.title
+        f"{info.title} ({millions(info.parameters)} parameters)" if info.parameters else info.title
     )
 
 
@@ -43,15 +41,15 @@ def millions(count: int) -> str:
     return f"{count / 1e6:.1f}M" if count < 10e6 else f"{count / 1e6:.0f}M"
 
 
-def summary_line(entry: ModelInfo) -> str:
+def summary_line(info: ModelInfo) -> str:
     """Size, what it answers, and its numbers on the test split of the dataset it was trained on
     most, or the first it was measured on.
     """
-    parts = [f"{millions(entry.parameters)} parameters", _answers(entry)]
-    where = headline_dataset(entry)
+    parts = [f"{millions(info.parameters)} parameters", _answers(info)]
+    where = headline_dataset(info)
     if where is not None:
-        numbers = entry.measured[where]
-        age, gender = age_words(numbers, entry.decoding.kind), _gender_words(numbers)
+        numbers = info.measured[where]
+        age, gender = age_words(numbers, info.decoding.kind), _gender_words(numbers)
         results = (
             f"age off by {age} on average"
             if age.endswith("years")
@@ -65,17 +63,17 @@ def summary_line(entry: ModelInfo) -> str:
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
-def headline_dataset(entry: ModelInfo) -> str | None:
-    """Key of ``entry.measured`` whose numbers stand for the model: the test split of the dataset
+def headline_dataset(info: ModelInfo) -> str | None:
+    """Key of ``info.measured`` whose numbers stand for the model: the test split of the dataset
     it was trained on first, else the first it was measured on; None where it was not.
     """
     learned = [
         where
-        for name in entry.training.get("sets", ())
-        for where in entry.measured
+        for name in info.training.get("sets", ())
+        for where in info.measured
         if where.startswith(f"{name} ")
     ]
-    return next(iter([*learned, *entry.measured]), None)
+    return next(iter([*learned, *info.measured]), None)
 
 
 def dataset_words(where: str) -> str:
@@ -84,30 +82,29 @@ def dataset_words(where: str) -> str:
     return f"{_set_title(name)} {split}" if name else where
 
 
-def card(entry: ModelInfo) -> str:
+def card(info: ModelInfo) -> str:
     """Title, facts and measured numbers as HTML."""
     facts = "".join(
-        f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in _facts(entry) if text
+        f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in _facts(info) if text
     )
     title = (
-        f'<p class="ag-card-title"><b>{escape(entry.title)}</b>'
-        f" <code>{escape(entry.name)}</code></p>"
+        f'<p class="ag-card-title"><b>{escape(info.title)}</b> <code>{escape(info.name)}</code></p>'
     )
-    summary = f'<p class="ag-card-summary">{escape(entry.summary)}</p>'
+    summary = f'<p class="ag-card-summary">{escape(info.summary)}</p>'
     return (
         f'{title}{summary}<div class="ag-card">'
-        f'<dl class="ag-facts">{facts}</dl><div>{_measured(entry)}</div></div>'
+        f'<dl class="ag-facts">{facts}</dl><div>{_measured(info)}</div></div>'
     )
 
 
-def _facts(entry: ModelInfo) -> Iterator[tuple[str, str]]:
-    side, training = entry.input.size, entry.training
-    yield "System", entry.paper
-    yield "Answers", _answers(entry).capitalize() + "."
-    yield "Size", f"{entry.parameters:,} parameters"
+def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
+    side, training = info.input.size, info.training
+    yield "System", info.paper
+    yield "Answers", _answers(info).capitalize() + "."
+    yield "Size", f"{info.parameters:,} parameters"
     yield (
         "Input",
-        f"A face at {side} × {side} pixels" + (", as it is and mirrored" if entry.flip else ""),
+        f"A face at {side} × {side} pixels" + (", as it is and mirrored" if info.flip else ""),
     )
     if training:
         sets = ", ".join(_set_title(name) for name in training["sets"])
@@ -118,12 +115,12 @@ def _facts(entry: ModelInfo) -> Iterator[tuple[str, str]]:
                 f" {training['device']}"
             ),
         )
-    yield "Caveats", entry.caveats
-    yield "Terms", entry.terms
+    yield "Caveats", info.caveats
+    yield "Terms", info.terms
 
 
-def _answers(entry: ModelInfo) -> str:
-    spec = entry.decoding
+def _answers(info: ModelInfo) -> str:
+    spec = info.decoding
     if spec.kind == "distribution":
         return "an age with its distribution, and gender"
     if spec.kind == "groups":
@@ -133,18 +130,18 @@ def _answers(entry: ModelInfo) -> str:
     return "one number for age, without a distribution, and gender"
 
 
-def _measured(entry: ModelInfo) -> str:
+def _measured(info: ModelInfo) -> str:
     """A row for each dataset: age as mean error in years, or the share in the right range where the
     network knows ranges only.
     """
-    if not entry.measured:
+    if not info.measured:
         return '<p class="ag-quiet">Not measured yet.</p>'
     rows = ""
-    for where, numbers in entry.measured.items():
+    for where, numbers in info.measured.items():
         cells = (
             _where(where),
             f"{numbers['n']:,}",
-            age_words(numbers, entry.decoding.kind) or "–",
+            age_words(numbers, info.decoding.kind) or "–",
             _gender_words(numbers) or "–",
         )
         rows += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

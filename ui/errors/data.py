@@ -107,11 +107,11 @@ def titles() -> dict[str, str]:
     except AgeGenderError:
         return {}
     counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry.title] = counts.get(entry.title, 0) + 1
+    for info in entries:
+        counts[info.title] = counts.get(info.title, 0) + 1
     return {
-        entry.name: entry.title if counts[entry.title] == 1 else f"{entry.title} ({entry.name})"
-        for entry in entries
+        info.name: info.title if counts[info.title] == 1 else f"{info.title} ({info.name})"
+        for info in entries
     }
 
 

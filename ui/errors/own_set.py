@@ -136,7 +136,7 @@ def _checked(own: UserDataset) -> None:
                 key="errors-own-bad",
             )
     try:
-        names = [entry.name for entry in services.installed_weights()]
+        names = [info.name for info in services.installed_weights()]
     except AgeGenderError as error:
         messages.cannot_start(error)
         return

@@ -434,7 +434,7 @@ def theme() -> gr.themes.Base:
 
 def named(names: Sequence[str]) -> list[tuple[str, str]]:
     """Networks with their titles, for people to choose from."""
-    titles = {entry.name: entry.title for entry in runtime.installed_weights()}
+    titles = {info.name: info.title for info in runtime.installed_weights()}
     return [(titles.get(name, name), name) for name in names]
 
 

@@ -98,7 +98,7 @@ def pairs(entries: Sequence[ModelInfo], compared: Sequence[ComparisonRow]) -> li
     """Every claim that was measured on the same dataset, by paper, the smallest gap of each first.
     ``compared``: ``rows``.
     """
-    titles = {entry.name: entry.title for entry in entries}
+    titles = {info.name: info.title for info in entries}
     made = []
     for row in compared:
         for metric, claim in row.claimed.items():

@@ -103,7 +103,7 @@ def chart(
     """A panel for each dataset, a line with point and interval for each model for use, the best on
     top.
     """
-    used = {entry.name: entry.title for entry in entries if not entry.for_comparison}
+    used = {info.name: info.title for info in entries if not info.for_comparison}
     scale = METRIC_FORMATS[metric].factor
     panels = {
         name: [
@@ -179,10 +179,10 @@ def _panel_title(name: str, rows: Sequence[EvaluationReport], metric: str) -> st
 def table(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
     """A row for each model and dataset; numbers with their interval as text, as in the README."""
     rows = []
-    for entry in entries:
-        for report in (item for item in found if item.weights == entry.name):
+    for info in entries:
+        for report in (item for item in found if item.weights == info.name):
             row = {
-                "model": entry.title,
+                "model": info.title,
                 "dataset": TERMS[report.set].title,
                 "split": report.split,
                 "n": report.n,
@@ -202,7 +202,7 @@ def comparison(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) 
     measured here, in columns of their own.
     """
     rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
-    titles = {entry.name: entry.title for entry in entries}
+    titles = {info.name: info.title for info in entries}
     return pd.DataFrame([_compared(row, titles) for row in rows])
 
 
@@ -334,16 +334,16 @@ def rivals() -> tuple[pd.DataFrame, str]:
 def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
     """How the weights are stored, and what that costs on the validation split."""
     rows = []
-    for entry in entries:
-        kind, cost = entry.training.get("storage", "half"), entry.training.get("storage_cost", {})
+    for info in entries:
+        kind, cost = info.training.get("storage", "half"), info.training.get("storage_cost", {})
         shares = {
             f"cost: {METRIC_FORMATS[key].short}, points": 100 * cost[key] if key in cost else None
             for key in COSTS
         }
         row = {
-            "model": entry.title,
+            "model": info.title,
             "stored": STORAGES[kind],
-            "MB": round(entry.size / 1e6, 1),
+            "MB": round(info.size / 1e6, 1),
             f"cost: {METRIC_FORMATS['mae'].column}": cost.get("mae"),
         }
         rows.append(row | shares)

@@ -20,7 +20,7 @@ def pick_weights(installed: Sequence[ModelInfo], preferred: str | None) -> str:
     """Name of the model that answers: ``preferred`` or the first of ``installed``, unless the
     visitor chooses among several.
     """
-    titles = {entry.name: entry.title for entry in installed}
+    titles = {info.name: info.title for info in installed}
     names = list(titles)
     first = preferred or names[0]
     if first not in names:
@@ -96,15 +96,15 @@ def answered_by(
     """«Answered by … · change»: the model's name, and what is known of it; others are behind
     «change», with its card.
     """
-    known = {entry.name: entry for entry in installed}
-    offered = [entry for entry in installed if not entry.for_comparison] or list(installed)
+    known = {info.name: info for info in installed}
+    offered = [info for info in installed if not info.for_comparison] or list(installed)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="answered-by"):
         line = st.empty()
         with st.popover("change", type="tertiary", width="content", key="change-model"):
             name = pick_weights(offered, preferred)
-            entry = known.get(name)
-            if entry is not None:
-                st.caption(plain(model_card.summary_line(entry)))
-                model_card.show(entry)
-        line.caption(f"Answered by **{plain(entry.title if entry else name)}** ·", width="content")
-    return name, entry
+            info = known.get(name)
+            if info is not None:
+                st.caption(plain(model_card.summary_line(info)))
+                model_card.show(info)
+        line.caption(f"Answered by **{plain(info.title if info else name)}** ·", width="content")
+    return name, info

@@ -331,7 +331,7 @@ def test_the_operators_limits_reach_finder_and_network(
 
     def load_predictor(*_: object, **options: object) -> Any:
         asked.update(options)
-        return SimpleNamespace(card=SimpleNamespace(input=InputSpec()))
+        return SimpleNamespace(info=SimpleNamespace(input=InputSpec()))
 
     class NoPool:
         def __init__(self, recipe: FinderRecipe, count: int) -> None:

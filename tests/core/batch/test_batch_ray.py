@@ -78,8 +78,8 @@ def test_an_image_that_kills_its_worker_is_named_and_given_up(
         (tmp_path / ("poison.jpg" if number == 7 else f"{number:02}.jpg")).touch()
     monkeypatch.setattr(ray_engine, "FinderRecipe", lambda *_: PoisonRecipe())
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    card = find_weights()
-    job = Job(("a",), card.name, card.sha256, False, 24)
+    info = find_weights()
+    job = Job(("a",), info.name, info.sha256, False, 24)
     with opened_parts(tmp_path / "out", job, 1000) as parts:
         ray_engine.run_ray(find_sources([str(tmp_path)]), parts, 1, lambda _: None, lambda: False)
     rows = table(tmp_path / "out").set_index("key")["error"]

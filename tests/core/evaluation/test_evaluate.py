@@ -331,15 +331,15 @@ def test_decade_and_digit_errors_apart() -> None:
 
 
 def test_numbers_are_worked_out_again_from_stored_predictions(tmp_path: Path) -> None:
-    entry = find_weights("gra_net_paper")
-    folder = tmp_path / entry.name / "utkface"
+    info = find_weights("gra_net_paper")
+    folder = tmp_path / info.name / "utkface"
     folder.mkdir(parents=True)
-    assert count_again(entry, "utkface", tmp_path) is None
+    assert count_again(info, "utkface", tmp_path) is None
     frame = table(age_true=[31.0, 52.0], age_pred=[45.0, 54.0])
     frame.to_parquet(folder / "predictions.parquet", index=False)
     kept = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
+        "weights": info.name,
+        "weights_sha256": info.sha256,
         "set": "utkface",
         "split": "test",
         "n": 2,
@@ -350,7 +350,7 @@ def test_numbers_are_worked_out_again_from_stored_predictions(tmp_path: Path) ->
         "slices": {},
     }
     (folder / "metrics.json").write_text(json.dumps(kept))
-    report = count_again(entry, "utkface", tmp_path)
+    report = count_again(info, "utkface", tmp_path)
     assert (
         report.metrics["mae"].value == 8
         and report.gates == {"a": 0.1}
@@ -361,4 +361,4 @@ def test_numbers_are_worked_out_again_from_stored_predictions(tmp_path: Path) ->
         "keys stay where they were"
     )
     with pytest.raises(ConfigError, match="other weights"):
-        count_again(dataclasses.replace(entry, sha256="0"), "utkface", tmp_path)
+        count_again(dataclasses.replace(info, sha256="0"), "utkface", tmp_path)

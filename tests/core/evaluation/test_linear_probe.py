@@ -108,7 +108,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
     def make(*sets: str, heads: dict[str, int] = HEADS, **changes: Any) -> ModelInfo:
         torch.manual_seed(0)
         save_file(create_model("multitask_cnn", heads).state_dict(), folder / "fresh.safetensors")
-        entry = ModelInfo(
+        info = ModelInfo(
             name="fresh",
             title="Fresh",
             summary="Untrained.",
@@ -124,9 +124,9 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
             flip=True,
             training={"sets": list(sets), "split": "train"},
         )
-        entry = replace(entry, **changes)
-        write_manifest([entry], folder)
-        return entry
+        info = replace(info, **changes)
+        write_manifest([info], folder)
+        return info
 
     return make
 
@@ -466,7 +466,7 @@ def test_chips_without_a_find_are_taken_whole_and_landmarks_come_first(
 
 class TestByCommand:
     def test_adiences_five_folds(self, tmp_path: Path, publish: Publish, faces: None) -> None:
-        entry = publish("utkface")
+        info = publish("utkface")
         root, reports = write_adience(tmp_path / "adience"), tmp_path / "reports"
         result = invoke(
             "five_folds",
@@ -484,7 +484,7 @@ class TestByCommand:
         report = json.loads(
             (reports / "fresh" / "protocols" / "five_folds_adience.json").read_text()
         )
-        assert (report["weights"], report["weights_sha256"]) == ("fresh", entry.sha256)
+        assert (report["weights"], report["weights_sha256"]) == ("fresh", info.sha256)
         assert (report["protocol"], report["set"], report["n"], report["folds"]) == (
             "five_folds",
             "adience",
@@ -664,11 +664,11 @@ class TestWhatTheWeightsHaveSeen:
     def test_images_in_a_layout_are_known_by_their_names(
         self, drawn_sets: Path, tmp_path: Path, publish: Publish
     ) -> None:
-        entry = publish("utkface")
+        info = publish("utkface")
         known = [
             FaceRecord("utkface", f"part1/{index}.png", index, "all", age=30) for index in range(5)
         ]
-        assert seen_in_training(entry, "utkface", known).tolist() == [
+        assert seen_in_training(info, "utkface", known).tolist() == [
             True,
             True,
             True,
@@ -677,9 +677,9 @@ class TestWhatTheWeightsHaveSeen:
         ], "splits by index, see conftest"
         with pytest.raises(ConfigError, match="other names"):
             seen_in_training(
-                entry, "utkface", [replace(record, file=f"x{record.file[6:]}") for record in known]
+                info, "utkface", [replace(record, file=f"x{record.file[6:]}") for record in known]
             )
-        assert not seen_in_training(entry, "afad", known).any()
+        assert not seen_in_training(info, "afad", known).any()
 
     def test_fairfaces_two_parts_share_their_numbers(
         self, drawn_sets: Path, publish: Publish

@@ -82,7 +82,7 @@ def test_gates_in_words() -> None:
 def answered(network: AttentionNetwork, intervene: dict) -> float:
     """Years by the bare network with ``intervene``, read out by hand."""
     with torch.inference_mode():
-        logits = network.network(to_batch([crop_of(32)], network.card.input), intervene).logits[
+        logits = network.network(to_batch([crop_of(32)], network.info.input), intervene).logits[
             "age"
         ]
     return float(logits.double().softmax(dim=1)[0] @ torch.arange(101, dtype=torch.float64))
@@ -121,7 +121,7 @@ def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(
     alone = gated.answer(crop_of(32), {"attention3": "off"})[0].years
     assert alone == gated.answer(crop_of(32), {"attention1": "own", "attention3": "off"})[0].years
     with torch.inference_mode():
-        own = gated.network(to_batch([crop_of(32)], gated.card.input))
+        own = gated.network(to_batch([crop_of(32)], gated.info.input))
     mixed = intervention(own, {"attention1": "mean", "attention3": "off"})
     assert set(mixed) == {"attention1.mask", "attention3.gate"}
     both = gated.answer(crop_of(32), {"attention1": "mean", "attention3": "off"})[0].years
@@ -134,7 +134,7 @@ def test_off_with_others_is_the_same_as_alone_where_the_others_are_their_own(
 
 def test_mean_and_shuffled_keep_what_they_promise(gated: AttentionNetwork) -> None:
     with torch.inference_mode():
-        own = gated.network(to_batch([crop_of(32), crop_of(32, 1)], gated.card.input))
+        own = gated.network(to_batch([crop_of(32), crop_of(32, 1)], gated.info.input))
     block = own.attention[0]
     mean = intervention(own, {"attention1": "mean"})["attention1.mask"]
     assert torch.allclose(
@@ -164,7 +164,7 @@ def test_mean_and_shuffled_keep_what_they_promise(gated: AttentionNetwork) -> No
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_unchanged_answer_is_the_predictors(flip: bool) -> None:
     network, crop = small(flip=flip), crop_of(32)
-    (wanted,) = Predictor(network.card, network.network, lambda image: []).predict_crops(
+    (wanted,) = Predictor(network.info, network.network, lambda image: []).predict_crops(
         [crop], [FACE]
     )
     maps = network.explain(crop)
@@ -293,7 +293,7 @@ def test_missing_faces_are_told(weights: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_networks_without_masks_are_refused(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [entry.name for entry in core.attention_entries()] == ["gra_net_ablation_mixed"]
+    assert [info.name for info in core.attention_entries()] == ["gra_net_ablation_mixed"]
     with pytest.raises(
         WeightsMissingError,
         match=(
@@ -328,13 +328,13 @@ def test_networks_for_use_come_before_those_for_comparisons(tmp_path: Path) -> N
         for name, kind, heads in wanted
     ]
     write_manifest(entries, tmp_path)
-    assert [entry.name for entry in core.attention_entries(tmp_path)] == [
+    assert [info.name for info in core.attention_entries(tmp_path)] == [
         "c_net",
         "b_trio",
         "a_ablation",
     ]
     (tmp_path / "c_net.safetensors").unlink()
-    assert [entry.name for entry in core.attention_entries(tmp_path)] == ["b_trio", "a_ablation"]
+    assert [info.name for info in core.attention_entries(tmp_path)] == ["b_trio", "a_ablation"]
 
 
 def test_block_images_show_blocks_as_coarse_as_the_mask() -> None:

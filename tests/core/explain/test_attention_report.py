@@ -55,16 +55,16 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ModelI
     ]
     write_manifest(found, folder)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(folder))
-    return {entry.name: entry for entry in found}
+    return {info.name: info for info in found}
 
 
 def test_report_of_a_drawn_split(
     drawn_sets: Path, entries: dict[str, ModelInfo], tmp_path: Path
 ) -> None:
-    entry, reports = entries["gated"], tmp_path / "reports"
+    info, reports = entries["gated"], tmp_path / "reports"
     stages: list[tuple[str, int, int]] = []
     report = attention_report(
-        entry, "utkface", reports, limit=3, progress=lambda *done: stages.append(done), steps=4
+        info, "utkface", reports, limit=3, progress=lambda *done: stages.append(done), steps=4
     )
     records = read_records("utkface", "test")
     assert (report["weights"], report["set"], report["split"], report["steps"]) == (
@@ -74,7 +74,7 @@ def test_report_of_a_drawn_split(
         4,
     )
     assert (
-        report["weights_sha256"] == entry.sha256
+        report["weights_sha256"] == info.sha256
         and report["n"] == len(records) == 19
         and report["curves_n"] == 3
     )
@@ -128,7 +128,7 @@ def test_report_of_a_drawn_split(
                 (8, 8),
                 (4, 4),
             ]
-    network, (_, crops) = load_network(entry), read_crops(entry, "utkface")
+    network, (_, crops) = load_network(info), read_crops(info, "utkface")
     with torch.inference_mode():
         batch = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 255
         masks = network((batch - 0.5) / 0.25).attention[1].mask.mean(dim=1).numpy()  # (19, 8, 8)
@@ -333,12 +333,12 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
 def test_answers_are_those_of_both_views_and_masks_of_one(
     drawn_sets: Path, entries: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = entries["gated"]
-    records, crops = read_crops(entry, "utkface")
+    info = entries["gated"]
+    records, crops = read_crops(info, "utkface")
     monkeypatch.setattr(module, "BATCH", 8)
-    seen = explain_crops(load_network(entry), entry, crops)
+    seen = explain_crops(load_network(info), info, crops)
     assert len(records) == len(seen.answers.years) == len(seen.masks["attention1"]) == 19
-    mirrored = explain_crops(load_network(entry), entry, crops[:, :, ::-1])
+    mirrored = explain_crops(load_network(info), info, crops[:, :, ::-1])
     assert np.allclose(seen.answers.years, mirrored.answers.years) and not np.allclose(
         seen.masks["attention1"], mirrored.masks["attention1"]
     )

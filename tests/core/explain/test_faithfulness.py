@@ -139,12 +139,12 @@ def test_the_right_map_beats_random_ones(network: nn.Module, heads: dict[str, in
 def test_curves_together_are_curves_apart(flip: bool) -> None:
     network, crop = small(flip=flip), crop_of(32)
     maps = {"mask": network.explain(crop).block("attention1").mean(), "random": random_map(16, 0)}
-    together = curves(network.network, network.card, crop, maps, ("age", "gender"), steps=5)
+    together = curves(network.network, network.info, crop, maps, ("age", "gender"), steps=5)
     for target, found in together.items():
         for name, both in found.items():
             for kind in KINDS:
                 alone = curve(
-                    network.network, network.card, crop, maps[name], kind, target, steps=5
+                    network.network, network.info, crop, maps[name], kind, target, steps=5
                 )
                 assert (
                     alone.shape == (6,)

@@ -50,14 +50,14 @@ def test_dead_masks_are_told_from_live_ones() -> None:
 @pytest.mark.parametrize("flip", [False, True])
 def test_changed_answers_are_those_the_explorer_gives_for_one_face(flip: bool) -> None:
     torch.manual_seed(0)
-    card = card_of("gra_net", {"age": 101, "gender": 2}, 32, flip, width=0.125, gate_start=0.3)
-    network = trained_like(create_model(card.architecture, card.heads, **card.options)).eval()
+    info = card_of("gra_net", {"age": 101, "gender": 2}, 32, flip, width=0.125, gate_start=0.3)
+    network = trained_like(create_model(info.architecture, info.heads, **info.options)).eval()
     crops = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
-    own, changed = changed_answers(network, card, crops)
+    own, changed = changed_answers(network, info, crops)
     assert (
         list(changed) == variants(["attention1", "attention2", "attention3"]) and len(changed) == 12
     )
-    explorer = AttentionNetwork(card, network)
+    explorer = AttentionNetwork(info, network)
     for index, crop in enumerate(crops):
         image = Image.fromarray(crop)
         assert explorer.answer(image)[0].years == pytest.approx(own.years[index], abs=1e-3)

@@ -29,7 +29,7 @@ def test_the_grid_reaches_both_edges(size: int, side: int) -> None:
 @pytest.mark.parametrize("side", [0, 33])
 def test_a_patch_that_does_not_fit_is_refused(model: AttentionNetwork, side: int) -> None:
     with pytest.raises(ValueError, match="between 1 and 32 pixels"):
-        patch_effects(model.network, model.card, crop_of(32), side)
+        patch_effects(model.network, model.info, crop_of(32), side)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_batches_answer_as_single_faces_do(model: AttentionNetwork, changes: dic
     crop, seen = crop_of(32), []
     found = patch_effects(
         model.network,
-        model.card,
+        model.info,
         crop,
         16,
         changes,
@@ -59,7 +59,7 @@ def test_batches_answer_as_single_faces_do(model: AttentionNetwork, changes: dic
 
 
 def test_the_strongest_patches_are_the_ends(model: AttentionNetwork) -> None:
-    found = patch_effects(model.network, model.card, crop_of(32), 8)
+    found = patch_effects(model.network, model.info, crop_of(32), 8)
     for older, years in ((True, found.years.max()), (False, found.years.min())):
         left, top, gain = found.strongest(older)
         assert gain == pytest.approx(years - found.before)

@@ -43,18 +43,18 @@ CASES = {
 @pytest.mark.parametrize("architecture", CASES)
 def test_every_architecture_has_both_maps_for_both_targets(architecture: str) -> None:
     heads, size, options, side = CASES[architecture]
-    card = card_of(architecture, heads, size, flip=True, **options)
-    network, crop = network_of(card), crop_of(size)
+    info = card_of(architecture, heads, size, flip=True, **options)
+    network, crop = network_of(info), crop_of(size)
     before = copy.deepcopy(network.state_dict())
     for target in ("age", "gender"):
-        gradient = saliency_map(network, card, crop, "grad_cam", target)
+        gradient = saliency_map(network, info, crop, "grad_cam", target)
         assert (
             gradient.shape == (side, side)
             and gradient.dtype == np.float32
             and gradient.min() >= 0
             and np.isfinite(gradient).all()
         )
-    occlusion = saliency_map(network, card, crop, "occlusion", "age")
+    occlusion = saliency_map(network, info, crop, "occlusion", "age")
     assert (
         occlusion.shape == (CELLS, CELLS)
         and occlusion.dtype == np.float32
@@ -79,7 +79,7 @@ def test_no_architecture_is_forgotten() -> None:
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_targets_are_what_the_decoder_says(kind: str) -> None:
-    card = card_of("made up", HEADS[kind], 32)
+    info = card_of("made up", HEADS[kind], 32)
     generator = torch.Generator().manual_seed(0)
     logits = {head: torch.randn(5, size, generator=generator) for head, size in HEADS[kind].items()}
     # Sure of its decade, and a whole digit: then the expectation is the answer.
@@ -93,12 +93,12 @@ def test_targets_are_what_the_decoder_says(kind: str) -> None:
         logits["age"] = logits["age"].abs() * 30
     if kind == "two_values":
         logits["targets"] = torch.rand(5, 2, generator=generator)
-    answers = read_out(logits, card.decoding)
-    age = target_values(logits, card.decoding, "age", 0).numpy()
+    answers = read_out(logits, info.decoding)
+    age = target_values(logits, info.decoding, "age", 0).numpy()
     wanted = logits["targets"][:, 0].numpy() if kind == "two_values" else answers.years
     assert np.allclose(age, wanted, atol=1e-3)
     female, male = (
-        target_values(logits, card.decoding, "gender", index).numpy() for index in (0, 1)
+        target_values(logits, info.decoding, "gender", index).numpy() for index in (0, 1)
     )
     assert np.allclose(female + male, 1, atol=1e-6)
     if answers.gender_probs is not None:
@@ -110,12 +110,12 @@ def test_targets_are_what_the_decoder_says(kind: str) -> None:
 
 def test_gradients_of_targets_reach_the_logits() -> None:
     for kind, heads in HEADS.items():
-        card = card_of("made up", heads, 32)
+        info = card_of("made up", heads, 32)
         for target in ("age", "gender"):
             logits = {
                 head: torch.randn(1, size, requires_grad=True) for head, size in heads.items()
             }
-            target_values(logits, card.decoding, target, 1).sum().backward()
+            target_values(logits, info.decoding, target, 1).sum().backward()
             names = {
                 "age": set(heads) & {"age", "decade", "digit", "targets"},
                 "gender": set(heads) & {"gender", "targets"},
@@ -139,9 +139,9 @@ def test_occlusion_sees_the_corner_and_nothing_else() -> None:
 
 
 def test_windows_of_odd_crops_are_cut_off_at_the_edge() -> None:
-    card = card_of("corner", {"age": 1, "gender": 1}, 35)
+    info = card_of("corner", {"age": 1, "gender": 1}, 35)
     found = saliency_map(
-        Corner(), card, Image.new("RGB", (35, 35), (255, 0, 0)), "occlusion", "age"
+        Corner(), info, Image.new("RGB", (35, 35), (255, 0, 0)), "occlusion", "age"
     )
     assert found.shape == (7, 7), "windows of 5 px"
     assert (found[:3, :3] > 0).all() and (found[4:] == 0).all() and (found[:, 4:] == 0).all()
@@ -161,23 +161,23 @@ def test_grad_cam_weighs_maps_by_their_mean_gradient() -> None:
 
 
 def test_mirrored_crops_have_mirrored_maps_where_weights_average_both() -> None:
-    card = card_of("gra_net", {"age": 101, "gender": 2}, 32, flip=True, width=0.125)
-    network, crop = network_of(card), crop_of(32)
+    info = card_of("gra_net", {"age": 101, "gender": 2}, 32, flip=True, width=0.125)
+    network, crop = network_of(info), crop_of(32)
     for method in METHODS:
-        found = saliency_map(network, card, crop, method, "age")
+        found = saliency_map(network, info, crop, method, "age")
         mirrored = saliency_map(
-            network, card, crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT), method, "age"
+            network, info, crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT), method, "age"
         )
         assert np.allclose(found, mirrored[:, ::-1], rtol=1e-2, atol=1e-3 * found.max()), method
 
 
 def test_other_threads_go_on_while_gradients_are_taken() -> None:
-    card = card_of("gra_net", {"age": 101, "gender": 2}, 32, width=0.125)
-    network, crop = network_of(card), crop_of(32)
-    batch = to_batch([crop_of(32, seed) for seed in range(3)], card.input)
+    info = card_of("gra_net", {"age": 101, "gender": 2}, 32, width=0.125)
+    network, crop = network_of(info), crop_of(32)
+    batch = to_batch([crop_of(32, seed) for seed in range(3)], info.input)
     wanted, map_wanted = (
         run_network(network, batch, False).logits["age"],
-        saliency_map(network, card, crop, "grad_cam", "age"),
+        saliency_map(network, info, crop, "grad_cam", "age"),
     )
     failures: list[str] = []
 
@@ -192,7 +192,7 @@ def test_other_threads_go_on_while_gradients_are_taken() -> None:
     thread.start()
     for _ in range(4):
         assert np.allclose(
-            saliency_map(network, card, crop, "grad_cam", "age"), map_wanted, atol=1e-5
+            saliency_map(network, info, crop, "grad_cam", "age"), map_wanted, atol=1e-5
         )
     thread.join()
     assert not failures

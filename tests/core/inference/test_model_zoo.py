@@ -37,36 +37,36 @@ runner = CliRunner()
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A weights folder of its own with the default entry and its file."""
-    entry = find_weights()
-    (tmp_path / entry.files[0]).write_bytes(entry.paths[0].read_bytes())
-    write_manifest([dataclasses.replace(entry, folder=tmp_path)], tmp_path)
+    info = find_weights()
+    (tmp_path / info.files[0]).write_bytes(info.paths[0].read_bytes())
+    write_manifest([dataclasses.replace(info, folder=tmp_path)], tmp_path)
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path))
     return tmp_path
 
 
 def test_shipped_weights_verify_and_say_what_they_are() -> None:
     entries = list_weights()
-    assert {"multitask_cnn_dist", "multitask_cnn_paper"} <= {entry.name for entry in entries}
-    assert [entry.default for entry in entries].count(True) == 1 and entries[0].default
-    for entry in entries:
-        network = load_network(entry)
+    assert {"multitask_cnn_dist", "multitask_cnn_paper"} <= {info.name for info in entries}
+    assert [info.default for info in entries].count(True) == 1 and entries[0].default
+    for info in entries:
+        network = load_network(info)
         assert not network.training and not any(
             parameter.requires_grad for parameter in network.parameters()
         )
-        assert entry.parameters == count_parameters(
-            create_model(entry.architecture, entry.heads, **entry.options)
+        assert info.parameters == count_parameters(
+            create_model(info.architecture, info.heads, **info.options)
         )
-        assert entry.title and entry.summary and entry.paper and entry.training["commit"]
-        assert all(TERMS[name].title in entry.terms for name in entry.training["sets"])
-        assert entry.measured, "no measured numbers: run evaluate and report"
-        assert not set(entry.claimed) & set(entry.measured)
+        assert info.title and info.summary and info.paper and info.training["commit"]
+        assert all(TERMS[name].title in info.terms for name in info.training["sets"])
+        assert info.measured, "no measured numbers: run evaluate and report"
+        assert not set(info.claimed) & set(info.measured)
 
 
 def test_weights_made_for_comparison_are_marked_as_in_their_recipes() -> None:
     from agegender_core.settings import ROOT
     from agegender_core.training.config import load_recipe
 
-    marked = {entry.name: entry.for_comparison for entry in list_weights()}
+    marked = {info.name: info.for_comparison for info in list_weights()}
     assert marked == {
         name: load_recipe(ROOT / "configs" / f"{name}.toml").card.for_comparison for name in marked
     }
@@ -79,53 +79,53 @@ def test_shipped_files_are_small() -> None:
 
 
 def test_manifest_survives_a_round_trip(copied: Path) -> None:
-    (entry,) = list_weights(copied)
+    (info,) = list_weights(copied)
     original = find_weights(None, Path(weights_dir()))
-    assert entry == original
-    write_manifest([entry], copied)
-    assert list_weights(copied) == [entry] and not list(copied.glob("*.tmp"))
+    assert info == original
+    write_manifest([info], copied)
+    assert list_weights(copied) == [info] and not list(copied.glob("*.tmp"))
     margins = ((0.0, 1.0, 2.0), (30.0, 5.0, -3.0))
     spec = DecodingSpec(kind="regression", coverage=0.8, margins=margins)
-    changed = dataclasses.replace(entry, decoding=spec)
+    changed = dataclasses.replace(info, decoding=spec)
     write_manifest([changed], copied)
     assert list_weights(copied) == [changed]
 
 
 def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:
-    (entry,) = list_weights(copied)
-    (path,) = entry.paths
+    (info,) = list_weights(copied)
+    (path,) = info.paths
     tensors = load_file(path)
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(WeightsCorruptError, match="sha256"):
-        load_network(entry)
+        load_network(info)
     with pytest.raises(WeightsCorruptError, match="cannot be read"):
-        load_network(dataclasses.replace(entry, sha256=sha256(path)))
+        load_network(dataclasses.replace(info, sha256=sha256(path)))
     tensors["heads.age.weight"] = torch.zeros(7, 512)
     save_file(tensors, path)
-    with pytest.raises(WeightsMismatchError, match=entry.architecture):
-        load_network(dataclasses.replace(entry, sha256=sha256(path)))
+    with pytest.raises(WeightsMismatchError, match=info.architecture):
+        load_network(dataclasses.replace(info, sha256=sha256(path)))
     path.unlink()
-    assert not entry.installed
+    assert not info.installed
     with pytest.raises(WeightsMissingError, match="not installed"):
-        verify(entry)
+        verify(info)
 
 
 def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> None:
-    (entry,) = list_weights(copied)
-    tensors = load_file(entry.paths[0])
+    (info,) = list_weights(copied)
+    tensors = load_file(info.paths[0])
     total = sum(tensor.nbytes for tensor in tensors.values())
     files = save_parts(tensors, copied, "large", largest=total // 3)
     assert len(files) > 2 and files[0] == f"large-00001-of-{len(files):05}.safetensors"
     whole = dataclasses.replace(
-        entry,
+        info,
         name="large",
         default=False,
         files=files,
         sha256=sha256(*(copied / file for file in files)),
     )
-    write_manifest([entry, whole], copied)
+    write_manifest([info, whole], copied)
     (found,) = (item for item in list_weights(copied) if item.name == "large")
-    one, two = load_network(entry).state_dict(), load_network(found).state_dict()
+    one, two = load_network(info).state_dict(), load_network(found).state_dict()
     assert all(torch.equal(one[key], two[key]) for key in one) and found.size > total
     last = copied / files[-1]
     last.write_bytes(last.read_bytes()[:-1] + b"x")
@@ -138,8 +138,8 @@ def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> 
 
 
 def test_unknown_names_and_broken_manifests_are_named(copied: Path) -> None:
-    (entry,) = list_weights(copied)
-    with pytest.raises(WeightsMissingError, match=entry.name):
+    (info,) = list_weights(copied)
+    with pytest.raises(WeightsMissingError, match=info.name):
         find_weights("nonsense")
     (copied / "manifest.toml").write_text("[weights.x]\nfile = 3")
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -194,24 +194,24 @@ def test_an_odd_manifest_is_one_sentence(
 
 
 def test_an_odd_architecture_or_option_is_a_misfit(copied: Path) -> None:
-    entry = find_weights()
+    info = find_weights()
     for changes in (
         {"architecture": "nothing"},
         {"options": {"wheels": 4}},
         {"heads": {"age": -1, "gender": 2}},
     ):
         with pytest.raises(WeightsError):
-            load_network(dataclasses.replace(entry, **changes))
+            load_network(dataclasses.replace(info, **changes))
 
 
 def test_commands_list_and_verify(copied: Path) -> None:
-    (entry,) = list_weights(copied)
+    (info,) = list_weights(copied)
     listed = runner.invoke(app, ["weights", "list"])
-    assert listed.exit_code == 0 and entry.name in listed.output and "default" in listed.output
+    assert listed.exit_code == 0 and info.name in listed.output and "default" in listed.output
     assert runner.invoke(app, ["weights", "verify"]).exit_code == 0
-    (entry,) = list_weights(copied)
-    entry.paths[0].write_bytes(b"not weights")
+    (info,) = list_weights(copied)
+    info.paths[0].write_bytes(b"not weights")
     broken = runner.invoke(app, ["weights", "verify"])
     assert broken.exit_code == 1 and "damaged" in broken.output
-    entry.paths[0].unlink()
+    info.paths[0].unlink()
     assert "not installed" in runner.invoke(app, ["weights", "list"]).output

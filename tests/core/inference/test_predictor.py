@@ -33,7 +33,7 @@ def same(one: list[Prediction], other: list[Prediction]) -> bool:
     return [item.as_dict() for item in one] == [item.as_dict() for item in other]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in list_weights()])
+@pytest.mark.parametrize("name", [info.name for info in list_weights()])
 def test_every_shipped_network_answers_on_the_portrait(name: str, portrait: Image.Image) -> None:
     analysis = load_predictor(name).run(portrait)
     (found,) = analysis.predictions
@@ -85,7 +85,7 @@ def test_all_faces_of_an_image_go_through_at_once(
             calls.append(len(batch))
             return predictor.network(batch)
 
-    counted = Predictor(predictor.card, Counting(), predictor.find_faces)
+    counted = Predictor(predictor.info, Counting(), predictor.find_faces)
     found = counted.predict(sheet)
     assert len(found) == 5 and calls == [10], "five faces, two views, one call"
     years = [item.age.years for item in found]
@@ -110,7 +110,7 @@ def test_the_answer_to_a_turned_image_shows_it_upright(
     assert np.abs(np.array(face.box_xyxy) - upright.face.box_xyxy).max() < 0.1
     assert np.abs(face.landmarks - upright.face.landmarks).max() < 0.1
     assert answer.predictions[0].age.years == pytest.approx(upright.age.years, abs=0.5)
-    crop = np.asarray(align(shown.image, face, predictor.card.input), float)
+    crop = np.asarray(align(shown.image, face, predictor.info.input), float)
     assert np.abs(crop - np.asarray(answer.predictions[0].crop, float)).mean() < 2
 
 

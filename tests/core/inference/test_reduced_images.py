@@ -57,15 +57,15 @@ def test_documents_and_rows_are_in_the_files_pixels(photograph: bytes) -> None:
 def test_the_predictors_list_is_in_the_files_pixels(
     photograph: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = SimpleNamespace(name="w", input=InputSpec())
+    info = SimpleNamespace(name="w", input=InputSpec())
     face = Face((50.0, 40.0, 150.0, 160.0), 0.99)
     monkeypatch.setattr(
         core.Predictor, "predict_crops", lambda self, crops, faces: [_about(one) for one in faces]
     )
-    runner = core.Predictor(card, None, lambda image: [face], limits=REDUCING)  # type: ignore[arg-type]
+    runner = core.Predictor(info, None, lambda image: [face], limits=REDUCING)  # type: ignore[arg-type]
     assert runner.predict(photograph)[0].face.box_xyxy == (100, 80, 300, 320)
     assert runner.run(photograph).predictions[0].face.box_xyxy == face.box_xyxy
-    whole = core.Predictor(card, None, lambda image: [face])  # type: ignore[arg-type]
+    whole = core.Predictor(info, None, lambda image: [face])  # type: ignore[arg-type]
     assert whole.predict(photograph)[0].face.box_xyxy == face.box_xyxy
 
 

@@ -70,7 +70,7 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
         "minutes": 30,
         "device": "CPU",
     }
-    entry = ModelInfo(
+    info = ModelInfo(
         name="net",
         title="Net",
         summary="A net.",
@@ -84,7 +84,7 @@ def project(tmp_path: Path) -> tuple[Path, Path, Path]:
         folder=weights,
         training=training,
     )
-    write_manifest([entry], weights)
+    write_manifest([info], weights)
     (weights / "net.safetensors").write_bytes(b"stored")
     (tmp_path / "docs").mkdir()
     for page in (tmp_path / "README.md", tmp_path / "docs" / "results.md"):
@@ -130,12 +130,12 @@ def test_update_writes_readme_card_and_manifest_and_is_stable(
 
 def test_a_claim_never_stands_in_a_measured_cell(project: tuple[Path, Path, Path]) -> None:
     _, reports, weights = project
-    (entry,) = list_weights(weights)
+    (info,) = list_weights(weights)
     assert "87.1" not in measured_table(
-        [entry], read_reports(reports)
-    ) and "5.04" not in claims_table(entry)
+        [info], read_reports(reports)
+    ) and "5.04" not in claims_table(info)
     rows = comparison_rows(
-        [entry],
+        [info],
         read_reports(reports),
         [],
         BenchReport(rows=(ModelTiming("net", "network, one face, two views", 2.5, 3.0),)),
@@ -196,10 +196,10 @@ def test_flat_rows_keep_claims_and_measurements_in_columns_of_their_own(
 
 def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Path]) -> None:
     weights = project[2]
-    (entry,) = list_weights(weights)
+    (info,) = list_weights(weights)
     made = [
         dataclasses.replace(
-            entry,
+            info,
             name=f"gra_net_ablation_{kind}",
             for_comparison=True,
             architecture="gra_net",
@@ -228,7 +228,7 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
             {"block": "all", "change": "mean", "mae": {"value": 0.4, "low": 0.3, "high": 0.5}},
         ],
     }
-    rows = ablation_rows([entry, *made], [REPORT, *found], [looked])
+    rows = ablation_rows([info, *made], [REPORT, *found], [looked])
     order = ["mixed", "annex", "spatial", "ran"]
     assert [row.weights for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
     table = ablation_table(rows)
@@ -353,16 +353,16 @@ def test_cards_say_where_the_interval_holds(project: tuple[Path, Path, Path]) ->
     report = dataclasses.replace(
         REPORT, slices={"age_answered": {"0-9": held}, "race": {"White": held}}
     )
-    entry = dataclasses.replace(
+    info = dataclasses.replace(
         list_weights(weights)[0], decoding=DecodingSpec(coverage=0.8, margins=((0.0, 0.5, 1.25),))
     )
-    card = model_card(entry, [report])
+    card = model_card(info, [report])
     assert (
         "| UTKFace | answered age | 0-9: 81.0 (78.0–84.0), 12 years, n 412 |" in card
         and "White" not in card
     )
     assert "from 0 +0.5 and +1.2" in card and "Where the interval holds" not in model_card(
-        entry, [REPORT]
+        info, [REPORT]
     )
 
 

@@ -38,7 +38,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
     for name in ("AGEGENDER_RACE", "AGEGENDER_WEIGHTS", "AGEGENDER_OFFERED"):
         monkeypatch.delenv(name, raising=False)
     runtime.predictor.clear()
-    yield [entry.name for entry in entries]
+    yield [info.name for info in entries]
     runtime.predictor.clear()
 
 
@@ -105,16 +105,16 @@ def test_the_manifest_is_parsed_once_until_it_changes(
         model_zoo, "list_weights", lambda folder=None: parsed.append(folder) or read(folder)
     )
     runtime._parsed.cache_clear()
-    names = [entry.name for entry in runtime.installed_weights()]
+    names = [info.name for info in runtime.installed_weights()]
     assert (
         service.choices()
-        and [entry.name for entry in runtime.manifest()] == names
+        and [info.name for info in runtime.manifest()] == names
         and len(parsed) == 1
     )
     model_zoo.write_manifest(
-        [entry for entry in runtime.manifest() if entry.name != names[-1]], tmp_path
+        [info for info in runtime.manifest() if info.name != names[-1]], tmp_path
     )
-    assert [entry.name for entry in runtime.installed_weights()] == names[:-1] and len(parsed) == 2
+    assert [info.name for info in runtime.installed_weights()] == names[:-1] and len(parsed) == 2
     with pytest.raises(WeightsMissingError, match="nobody"):
         runtime.predictor("nobody")
 

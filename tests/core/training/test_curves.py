@@ -130,6 +130,6 @@ def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:
     (folder / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.raises(ConfigError, match=r"log\.jsonl is damaged"):
         read_log(folder)
-    entry = find_weights("multitask_cnn_dist", CONFIGS.parent / "weights")
-    assert save_curve(entry, places / "nowhere", places) is None
+    info = find_weights("multitask_cnn_dist", CONFIGS.parent / "weights")
+    assert save_curve(info, places / "nowhere", places) is None
     assert json.loads((folder / "log.jsonl").read_text().splitlines()[0]) == {"epoch": 1}

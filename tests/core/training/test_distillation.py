@@ -67,14 +67,14 @@ def test_the_teacher_is_asked_once_about_both_views(
 ) -> None:
     crops, messages = load_split(recipe, "train"), []
     found = teacher_logits(recipe, crops, tmp_path, messages.append)
-    entry = find_weights("distribution")
-    images = normalise(centre(crops.wide[:4], entry.input.size, crops.view), entry.input)
-    wanted = run_network(load_network(entry), images, flip=True).logits
+    info = find_weights("distribution")
+    images = normalise(centre(crops.wide[:4], info.input.size, crops.view), info.input)
+    wanted = run_network(load_network(info), images, flip=True).logits
     assert (
         set(found) == {"age", "gender"} and len(found["age"]) == len(crops) and len(messages) == 1
     )
     assert torch.allclose(found["age"][:4].float(), wanted["age"], rtol=2e-3, atol=1e-2)
-    monkeypatch.setattr(distil, "load_network", lambda entry: pytest.fail("asked again"))
+    monkeypatch.setattr(distil, "load_network", lambda info: pytest.fail("asked again"))
     again = teacher_logits(recipe, crops, tmp_path, messages.append)
     assert len(messages) == 1 and all(
         torch.equal(again[name], value) for name, value in found.items()
@@ -139,10 +139,10 @@ def test_teachers_that_cannot_teach_are_one_sentence(
 def test_a_teacher_whose_file_is_gone_or_that_sees_another_frame(recipe: Recipe) -> None:
     other = dataclasses.replace(recipe, input=dataclasses.replace(recipe.input, margin=0.3))
     with pytest.raises(ConfigError, match=r"with margin 0\.1, the recipe with 0\.3"):
-        distil.teacher_entry(other)
+        distil.find_teacher(other)
     find_weights("distribution").paths[0].unlink()
     with pytest.raises(ConfigError, match="teacher distribution is not installed"):
-        distil.teacher_entry(recipe)
+        distil.find_teacher(recipe)
 
 
 @pytest.mark.parametrize(

@@ -284,18 +284,18 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         train(other, run, device="cpu", report=messages.append)
 
     weights = tmp_path / "weights"
-    entry = publish(run, folder=weights)
-    assert entry.decoding.coverage == 0.8 and entry.training["val_loss"] > 0
-    assert find_weights(None, weights) == list_weights(weights)[0] and load_network(entry)
+    info = publish(run, folder=weights)
+    assert info.decoding.coverage == 0.8 and info.training["val_loss"] > 0
+    assert find_weights(None, weights) == list_weights(weights)[0] and load_network(info)
     small = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"card.storage": "int8"})
     (run / "run.json").write_text(json.dumps(done | {"recipe": small.as_dict()}))
     packed = publish(run, folder=weights, force=True)
     assert packed.size < 0.3 * (run / "model.safetensors").stat().st_size and load_network(packed)
     assert (
-        abs(entry.training["storage_cost"]["mae"])
+        abs(info.training["storage_cost"]["mae"])
         < abs(packed.training["storage_cost"]["mae"]) + 0.01
         < 1
-        and packed.parameters == entry.parameters
+        and packed.parameters == info.parameters
     )
     (run / "run.json").write_text(json.dumps(done))
     publish(run, folder=weights, force=True)
@@ -310,7 +310,7 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         )
         with pytest.raises(ConfigError, match="storing multitask_cnn_dist as half costs"):
             publish(run, folder=weights)
-        assert find_weights(None, weights).sha256 == entry.sha256, "what was there stays"
+        assert find_weights(None, weights).sha256 == info.sha256, "what was there stays"
 
     worse = tmp_path / "worse"
     train(
@@ -325,7 +325,7 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         "manifest.toml",
         "multitask_cnn_dist.safetensors",
     ]
-    assert publish(worse, folder=weights, force=True).sha256 != entry.sha256
+    assert publish(worse, folder=weights, force=True).sha256 != info.sha256
 
 
 def test_recomputed_batch_norm_has_the_statistics_of_the_training_images(drawn_sets: Path) -> None:
@@ -502,9 +502,9 @@ def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path)
         device="cpu",
         report=lambda text: None,
     )
-    entry = publish(run, folder=tmp_path / "weights")
-    report = evaluate(entry, "fairface", tmp_path / "reports")
-    folder = tmp_path / "reports" / entry.name / "fairface"
+    info = publish(run, folder=tmp_path / "weights")
+    report = evaluate(info, "fairface", tmp_path / "reports")
+    folder = tmp_path / "reports" / info.name / "fairface"
     table = pd.read_parquet(folder / "predictions.parquet")
     assert tuple(table.columns) == PREDICTION_COLUMNS and len(table) == report.n
     assert json.loads((folder / "metrics.json").read_text()) == to_json(report)
@@ -547,13 +547,13 @@ def test_the_papers_recipe_trains_on_two_values(drawn_sets: Path, tmp_path: Path
         report=lambda text: None,
     )
     assert run["pictures"] < 2 * 58, "ages in Adience's gaps are left out"
-    entry = publish(tmp_path / "run", folder=tmp_path / "weights")
+    info = publish(tmp_path / "run", folder=tmp_path / "weights")
     assert (
-        entry.decoding.kind == "two_values"
-        and entry.decoding.margins
-        and entry.decoding.half_width is None
+        info.decoding.kind == "two_values"
+        and info.decoding.margins
+        and info.decoding.half_width is None
     )
-    report = evaluate(entry, "all_age_faces", tmp_path / "reports")
+    report = evaluate(info, "all_age_faces", tmp_path / "reports")
     assert {"mae", "adience8_accuracy", "interval_coverage"} <= set(report.metrics)
     assert "fairface9_accuracy" not in report.metrics
 

@@ -217,7 +217,7 @@ def test_the_videos_detector_finds_the_portrait_and_takes_no_turned_images(
 
 
 def test_the_real_network_on_a_video_of_the_portrait() -> None:
-    if not any(entry.installed for entry in list_weights()):
+    if not any(info.installed for info in list_weights()):
         pytest.skip("no trained weights are installed")
     from agegender_core.inference.predictor import load_predictor
 

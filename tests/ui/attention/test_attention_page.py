@@ -96,7 +96,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         return detect(self, image)
 
     def looked(self: AttentionNetwork, *given: Any) -> Any:
-        seen["look"].append(self.card.name)
+        seen["look"].append(self.info.name)
         return explain(self, *given)
 
     def answered(
@@ -167,19 +167,19 @@ def address(app: AppTest) -> dict[str, str]:
     }
 
 
-def subject(entry: ModelInfo, portrait: Image.Image) -> Subject:
+def subject(info: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
     from ui.predict.session_results import Answer, InputImage
 
-    predictor: Any = services.predictor(entry.name, False)
+    predictor: Any = services.predictor(info.name, False)
     buffer = io.BytesIO()
     portrait.save(buffer, "PNG")
     analysis = predictor.run(buffer.getvalue())
     picture = InputImage("portrait.png", buffer.getvalue())
     return Subject(
-        entry,
+        info,
         predictor,
-        Answer(picture, analysis.predictions, entry.name, analysis.timing, 0, {}, [], b""),
+        Answer(picture, analysis.predictions, info.name, analysis.timing, 0, {}, [], b""),
         0,
     )
 
@@ -483,9 +483,9 @@ def test_a_row_of_a_set_is_opened_by_address_with_its_label(
     assert address(app)["row"] == "12" and cells(heatmap(app)) == 16
     (answer,) = app.session_state["answers"].values()
     assert answer.reused, "the set says where the face is: nothing is looked for"
-    card = installed["gated"]
+    info = installed["gated"]
     with Image.open(io.BytesIO(encoded)) as chip:
-        wanted = align(chip.convert("RGB"), chip_face(chip, record), card.input)
+        wanted = align(chip.convert("RGB"), chip_face(chip, record), info.input)
     assert answer.predictions[0].crop.tobytes() == wanted.tobytes(), (
         "what the reports were measured on"
     )
@@ -732,7 +732,7 @@ def around(value: float, spread: float) -> dict[str, float]:
     return {"value": value, "low": value - spread, "high": value + spread, "n": 40}
 
 
-def write_averages(folder: Path, entry: ModelInfo, lost: float = 0.1) -> None:
+def write_averages(folder: Path, info: ModelInfo, lost: float = 0.1) -> None:
     """Averages as «attention-report» leaves them, with numbers set by hand. ``lost``: half the
     interval of what flat masks cost.
     """
@@ -765,8 +765,8 @@ def write_averages(folder: Path, entry: ModelInfo, lost: float = 0.1) -> None:
         "random 16x16": random,
     }
     report = {
-        "weights": entry.name,
-        "weights_sha256": entry.sha256,
+        "weights": info.name,
+        "weights_sha256": info.sha256,
         "set": "utkface",
         "split": "test",
         "n": 300,
@@ -795,9 +795,9 @@ def write_averages(folder: Path, entry: ModelInfo, lost: float = 0.1) -> None:
             },
         ],
     }
-    (folder / entry.name / "attention").mkdir(parents=True)
-    (folder / entry.name / "attention" / "utkface.json").write_text(json.dumps(report))
-    np.savez_compressed(folder / entry.name / "attention" / "utkface.npz", **arrays)
+    (folder / info.name / "attention").mkdir(parents=True)
+    (folder / info.name / "attention" / "utkface.json").write_text(json.dumps(report))
+    np.savez_compressed(folder / info.name / "attention" / "utkface.npz", **arrays)
 
 
 def test_averages_over_a_test_set(installed: dict[str, ModelInfo], tmp_path: Path) -> None:
@@ -1008,7 +1008,7 @@ def test_a_strip_is_made_once(
     monkeypatch.setenv("AGEGENDER_WEIGHTS", "plain")
     made = []
     monkeypatch.setattr(
-        "ui.attention.strip._made", lambda entry, answer, index: made.append(index) or "<p>strip"
+        "ui.attention.strip._made", lambda info, answer, index: made.append(index) or "<p>strip"
     )
     app = AppTest.from_file(APP, default_timeout=120).run().run()
     assert not app.exception and made == [0]

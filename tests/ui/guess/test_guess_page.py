@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from agegender_core.errors import BusyError, DatasetError
 from agegender_core.types import AgeEstimate, Analysis
 from tests.support.fakes import FakePredictor, fake_age
-from tests.support.pages import Backend, entry
+from tests.support.pages import Backend, model_info
 from ui.guess import faces, figures, game, session
 from ui.guess.faces import SAMPLES
 from ui.guess.game import LEAST, Played, score
@@ -27,7 +27,7 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def guess(backend: Backend, drawn_sets: Path, open_app: Any) -> Open:
     """The page with drawn faces and a model that was trained on UTKFace's train split."""
-    backend.installed = [entry(training=TRAINED)]
+    backend.installed = [model_info(training=TRAINED)]
     return lambda **address: visit(open_app, **address)
 
 
@@ -189,7 +189,9 @@ def test_start_again_forgets_the_score_and_draws_other_faces(guess: Open) -> Non
 
 
 def test_another_model_is_scored_on_the_same_guesses(guess: Open, backend: Backend) -> None:
-    backend.installed.append(entry("second", "Second network", default=False, training=TRAINED))
+    backend.installed.append(
+        model_info("second", "Second network", default=False, training=TRAINED)
+    )
     app = play(guess(dataset="utkface", seed=11), 20)
     label = face_at(11, 1).age
     backend.predictor = Fixed(90)
@@ -277,8 +279,8 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
     guess: Open, backend: Backend
 ) -> None:
     backend.installed = [
-        entry("other", "Tests too", training={"sets": ["utkface"], "split": "all"}),
-        entry("compare", "For comparison", training=TRAINED, for_comparison=True),
+        model_info("other", "Tests too", training={"sets": ["utkface"], "split": "all"}),
+        model_info("compare", "For comparison", training=TRAINED, for_comparison=True),
     ]
     app = guess(dataset="utkface", model="other")
     assert "Nobody to play against" in words(app) and "cannot be played against" in words(app)
@@ -301,10 +303,10 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
 )
 def test_what_a_model_has_seen(training: dict[str, Any], dataset: str, seen: bool) -> None:
     models = {
-        "t": entry("t", training={"sets": ["utkface"], "split": "all"}),
-        "u": entry("u", training=TRAINED),
+        "t": model_info("t", training={"sets": ["utkface"], "split": "all"}),
+        "u": model_info("u", training=TRAINED),
     }
-    assert faces.unseen(entry(training=training), dataset, models) is not seen
+    assert faces.unseen(model_info(training=training), dataset, models) is not seen
 
 
 def test_an_unreadable_dataset_is_said_and_its_path_is_not(

@@ -216,7 +216,7 @@ def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(
     two: Backend, open_app: Any
 ) -> None:
     made = net("gra_net_ablation_ran", architecture="gra_net", for_comparison=True)
-    assert not any(entry.for_comparison for entry in two.installed)
+    assert not any(info.for_comparison for info in two.installed)
     two.installed.append(made)
     app = open_app().switch_page("pages/models.py").run()
     assert [item.label for item in app.expander if "comparisons" in item.label] == [

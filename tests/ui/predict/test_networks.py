@@ -22,7 +22,7 @@ from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.vision.face_detector import MTCNNDetector
 from tests.support.fakes import FakePredictor
 from tests.support.networks import HEADS, RANGE_PROBS, write_networks
-from tests.support.pages import Backend, cards, entry, html, open_tab, png, upload
+from tests.support.pages import Backend, cards, html, model_info, open_tab, png, upload
 from ui.common import charts, model_card, services
 from ui.predict import result_card
 from ui.predict.image_input import SAMPLE
@@ -163,8 +163,8 @@ def test_a_spinner_names_the_network_that_is_loaded(
 
     monkeypatch.setattr(st, "spinner", spinner)
     backend.installed = [
-        entry(),
-        entry("large", "Large network", default=False, parameters=33_400_000),
+        model_info(),
+        model_info("large", "Large network", default=False, parameters=33_400_000),
     ]
     app = open_tab(open_app(), SAMPLE)
     assert said == [
@@ -184,7 +184,7 @@ def test_changing_the_network_keeps_the_image_and_the_grid(
     backend: Backend, open_app: Any, photo: bytes
 ) -> None:
     backend.predictor = FakePredictor(faces=20)
-    backend.installed = [entry(), entry("other", "Other network", default=False)]
+    backend.installed = [model_info(), model_info("other", "Other network", default=False)]
     app = upload(open_app(), *[png(f"{number}.png", photo + bytes(number)) for number in range(3)])
     app.selectbox(key="picture-choice").select_index(2).run()
     assert len(app.dataframe[1].value) == 20 and backend.detections == 3
@@ -207,7 +207,7 @@ def test_a_picture_without_faces_is_searched_once(
     backend: Backend, open_app: Any, photo: bytes
 ) -> None:
     backend.predictor = FakePredictor(faces=0)
-    backend.installed = [entry(), entry("other", "Other network", default=False)]
+    backend.installed = [model_info(), model_info("other", "Other network", default=False)]
     choose(upload(open_app(), png("wall.png", photo)), "other")
     assert backend.runs == 2 and backend.detections == 1
 
@@ -215,7 +215,7 @@ def test_a_picture_without_faces_is_searched_once(
 def test_the_chosen_network_outlives_a_look_at_another_page(
     backend: Backend, open_app: Any
 ) -> None:
-    backend.installed = [entry(), entry("other", "Other network", default=False)]
+    backend.installed = [model_info(), model_info("other", "Other network", default=False)]
     app = choose(open_app(), "other")
     app.switch_page("pages/about.py").run()
     app.switch_page("pages/predict.py").run()
@@ -253,7 +253,7 @@ def test_the_card_says_what_the_network_is(
 
 
 def test_the_card_does_without_measurements_and_escapes() -> None:
-    bare = entry(title="<script>", caveats="")
+    bare = model_info(title="<script>", caveats="")
     text = model_card.card(bare)
     assert (
         "<script>" not in text
@@ -265,7 +265,10 @@ def test_the_card_does_without_measurements_and_escapes() -> None:
         model_card.summary_line(bare)
         == "0.0M parameters. An age with its distribution, and gender."
     )
-    assert model_card.loading_words(entry(parameters=33_400_000)) == "Fake network (33M parameters)"
+    assert (
+        model_card.loading_words(model_info(parameters=33_400_000))
+        == "Fake network (33M parameters)"
+    )
 
 
 def test_age_words_suit_the_kind() -> None:
@@ -350,7 +353,7 @@ def test_the_operators_limits_reach_the_predictor(
 
 
 def test_offered_networks_are_those_the_operator_names() -> None:
-    entries = [entry("one"), entry("two", default=False)]
+    entries = [model_info("one"), model_info("two", default=False)]
     assert services.offered(entries, Settings()) == entries
     assert services.offered(entries, Settings(offered=("two",))) == entries[1:]
     with pytest.raises(ConfigError, match="AGEGENDER_OFFERED names three; installed are one, two"):

@@ -22,8 +22,8 @@ from tests.support.pages import (
     Backend,
     alerts,
     cards,
-    entry,
     html,
+    model_info,
     open_tab,
     own_answers,
     png,
@@ -182,7 +182,7 @@ def test_another_network_says_as_well_how_many_faces_were_left_out(
 
     backend.predictor, backend.installed = (
         Cuts(),
-        [entry(), entry("other", "Other network", default=False)],
+        [model_info(), model_info("other", "Other network", default=False)],
     )
     app = upload(open_app(), png("crowd.png", photo))
     assert "7 smaller faces were left out" in captions(app)
@@ -336,7 +336,7 @@ def test_weights_can_be_chosen_where_there_are_several(
 ) -> None:
     app = upload(open_app(), png("a.png", photo))
     assert not app.selectbox
-    backend.installed = [entry(), entry("other", "Other network", default=False)]
+    backend.installed = [model_info(), model_info("other", "Other network", default=False)]
     app = upload(open_app(), png("a.png", photo))
     app.selectbox(key="weights").select("other").run()
     assert backend.asked[-1] == ("other", False)

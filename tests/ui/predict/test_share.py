@@ -19,7 +19,7 @@ from agegender_core.output.share_image import FACE_SIZE, PILLOW_FONTS, SIZE
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
-from tests.support.pages import Backend, entry, own_answers
+from tests.support.pages import Backend, model_info, own_answers
 from ui.predict import examples, session_results, share, state
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
@@ -40,7 +40,7 @@ def opened(png: bytes) -> np.ndarray:
 
 
 def test_the_words_are_the_answers_and_the_manifests(prediction: Prediction) -> None:
-    model = entry(title="A network", measured=MEASURED, training={"sets": ["utkface"]})
+    model = model_info(title="A network", measured=MEASURED, training={"sets": ["utkface"]})
     text = share.share_text(prediction, model)
     assert (text.age, text.unit) == ("34", "years")
     assert text.lines[0].startswith("Likely ") and text.lines[0].endswith("(80 % interval)")
@@ -52,10 +52,10 @@ def test_the_words_are_the_answers_and_the_manifests(prediction: Prediction) -> 
 
 def test_race_is_nowhere_on_it(prediction: Prediction, portrait: Image.Image) -> None:
     assert prediction.race is not None
-    text = share.share_text(prediction, entry())
+    text = share.share_text(prediction, model_info())
     assert prediction.race.label not in str(text) and "ace category" not in str(text)
     without = changed(prediction, race=None)
-    pngs = [share.prediction_png(portrait, one, entry()) for one in (prediction, without)]
+    pngs = [share.prediction_png(portrait, one, model_info()) for one in (prediction, without)]
     assert pngs[0] == pngs[1]
 
 
@@ -65,15 +65,15 @@ def test_answers_that_lack_something(prediction: Prediction) -> None:
     assert (text.age, text.unit, text.lines) == ("1", "year", ())
     assert text.measured == "The error of this model has not been measured."
     unsure = changed(prediction, gender=Categorical(GENDERS, 1, (0.45, 0.55)))
-    text = share.share_text(unsure, entry())
+    text = share.share_text(unsure, model_info())
     assert "Gender: too close to call (Male 55 %)" in text.lines and text.caution == ""
     certain = changed(prediction, gender=Categorical(GENDERS, 1))
-    assert "Gender: Male" in share.share_text(certain, entry()).lines
+    assert "Gender: Male" in share.share_text(certain, model_info()).lines
 
 
 def test_a_caution_of_the_card_stands_on_the_image(prediction: Prediction) -> None:
     face = dataclasses.replace(prediction.face, score=0.6)
-    text = share.share_text(changed(prediction, face=face), entry())
+    text = share.share_text(changed(prediction, face=face), model_info())
     assert text.caution == "The detector is not sure that this is a face."
 
 
@@ -81,7 +81,7 @@ def test_a_network_of_ranges(prediction: Prediction) -> None:
     names = group_names(FAIRFACE_GROUPS)
     ranges = Categorical(names, 3, (0.0, 0.0, 0.1, 0.6, 0.3, 0.0, 0.0, 0.0, 0.0))
     numbers = {"fairface test": {"n": 2478, "fairface9_accuracy": 0.464}}
-    model = entry(decoding=DecodingSpec(kind="groups"), measured=numbers)
+    model = model_info(decoding=DecodingSpec(kind="groups"), measured=numbers)
     text = share.share_text(
         changed(prediction, age=AgeEstimate(28.0, group=names[3], ranges=ranges)), model
     )
@@ -110,7 +110,7 @@ def test_blurring_changes_the_face_and_nothing_else(
     prediction: Prediction, portrait: Image.Image
 ) -> None:
     sharp, blurred = (
-        opened(share.prediction_png(portrait, prediction, entry(), hidden))
+        opened(share.prediction_png(portrait, prediction, model_info(), hidden))
         for hidden in (False, True)
     )
     width = FACE_SIZE[0]
