@@ -19,6 +19,12 @@ UPLOADER: Slot[list | None] = Slot("uploads")
 """The uploader's files."""
 SAVED_UPLOADS: Slot[dict[str, list[InputImage]]] = Slot("kept-uploads", dict)
 """By page, images that outlive a visit to another page."""
+TAB = Slot[str | None]("tab")
+"""What tells this tab from the browser's others; empty where the browser does not tell."""
+TAB_SAID: Slot[dict[str, object] | None] = Slot("tab-number")
+"""What the component that asks for it sent."""
+LOOKED_BACK = Slot[bool]("looked-back", bool)
+"""Whether this session has asked for what its tab left behind."""
 CAMERA_OPEN = Slot[bool]("camera_open", bool)
 ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
 FACES: Slot[Known] = Slot("faces", dict)
