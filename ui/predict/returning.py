@@ -13,6 +13,7 @@ import streamlit as st
 
 from ui.common import uploads
 from ui.common.kept_visits import Content, Visit
+from ui.common.state import PAGE
 from ui.compat import streamlit_private
 from ui.guard import visitor_cookie
 from ui.predict import state
@@ -20,6 +21,7 @@ from ui.predict.session_results import Answer
 
 TAB = re.compile(r"[0-9a-f]{32}", re.ASCII)
 SLOTS = (state.SAVED_UPLOADS, state.ANSWERS, state.FACES)
+TAKE_IMAGES = ("Predict", "Attention")
 PATIENCE = 2.0
 """Seconds for the server to hear that the session before was closed."""
 _ASK = st.components.v2.component(
@@ -63,10 +65,11 @@ def keep() -> None:
         uploads.visits().keep(visit)
 
 
-@st.fragment
 def ask() -> None:
-    """Have the browser say which tab it is, once, without another run of the page."""
-    if state.TAB.get() is None and _here() is not None:
+    """At the end of a page that takes images, have the browser say which tab it is, once. Not in a
+    fragment: one that answers while another page opens breaks the browser's side of Streamlit.
+    """
+    if PAGE.get() in TAKE_IMAGES and state.TAB.get() is None and _here() is not None:
         _ask()
 
 

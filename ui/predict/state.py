@@ -29,6 +29,8 @@ CAMERA_OPEN = Slot[bool]("camera_open", bool)
 ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
 FACES: Slot[Known] = Slot("faces", dict)
 """Where the faces of images are, by the image's digest."""
+PHOTO: Slot[dict[str, object] | None] = Slot("photo")
+"""Which face was clicked on the image: the component's own value."""
 OPEN_ATTENTION = Slot[bool]("open-attention", bool)
 """Whether the next run opens Attention."""
 SHARE_ASKED = Slot[int | None]("share-asked")
