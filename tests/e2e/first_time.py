@@ -53,7 +53,7 @@ def steps(page: Any, url: str, photo: Path) -> Iterator[tuple[str, float]]:
     began = time.perf_counter()
     page.get_by_role("button", name="Why this answer?").first.click()
     page.get_by_role("heading", name="Attention", exact=True).wait_for()
-    page.locator(".stage img").wait_for()
+    page.locator(".ag-maps img").first.wait_for()
     page.locator(".ag-said").first.wait_for()
     yield "ask why, see what the answer depends on", time.perf_counter() - began
 

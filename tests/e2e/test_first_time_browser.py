@@ -25,5 +25,5 @@ def test_from_opening_to_why_in_four_clicks(
             first_time.clicks(page) for _ in first_time.steps(page, server_url, portrait_file)
         ]
         assert counted == [0, 1, 2] and counted[-1] <= first_time.MOST_CLICKS
-        assert "face=1" in page.url
-        assert page.locator(".stage img").get_attribute("alt").startswith("Face 1 of portrait.jpg")
+        said = page.locator(".ag-map-title, .ag-said, [data-testid=stMarkdownContainer]")
+        assert any("portrait.jpg. Estimate: " in text for text in said.all_inner_texts())
