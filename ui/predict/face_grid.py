@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -17,7 +16,7 @@ from PIL import Image
 from agegender_core.output.drawing import colour_of
 from agegender_core.types import AgeEstimate, Prediction
 from ui.common.images import data_url
-from ui.common.state import Slot
+from ui.predict import state
 from ui.predict.session_results import Answer
 
 CARDS = 6
@@ -57,7 +56,7 @@ def grid(answer: Answer) -> int:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [0]}},
-        key=_chosen(answer).key,
+        key=state.chosen_row(answer).key,
         alt=summary(predictions),
     )
     st.caption("Click a face or a row for its card, a heading to sort.")
@@ -67,11 +66,7 @@ def grid(answer: Answer) -> int:
 
 def choose(answer: Answer, index: int) -> None:
     """Have the row of a face chosen in the next run."""
-    _chosen(answer).set({"selection": {"rows": [index]}})
-
-
-def _chosen(answer: Answer) -> Slot[Any]:
-    return Slot(f"grid-{answer.image.digest[:12]}-{answer.weights}")
+    state.chosen_row(answer).set({"selection": {"rows": [index]}})
 
 
 def summary(predictions: Sequence[Prediction]) -> str:

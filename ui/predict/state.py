@@ -39,6 +39,11 @@ SHARE_BLUR = Slot[bool]("share-blur", bool)
 """Whether its face is blurred."""
 
 
+def chosen_row(answer: Answer) -> Slot[dict[str, object]]:
+    """The row that is chosen in the grid of an answer's faces, as Streamlit has it."""
+    return Slot(f"grid-{answer.image.digest[:12]}-{answer.weights}")
+
+
 def saved_uploads() -> list[InputImage]:
     """Those of the page that is open."""
     return SAVED_UPLOADS.stored().get(state.PAGE.get(), [])
