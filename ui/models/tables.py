@@ -23,7 +23,7 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
-from agegender_core.evaluation.report_types import EvaluationReport
+from agegender_core.evaluation.report_types import EvaluationReport, LearningCurve
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
@@ -235,7 +235,7 @@ def verdicts() -> list[tuple[str, str]]:
     return [(system.title, system.verdict) for system in SYSTEMS.values()]
 
 
-def curves() -> dict[str, Report]:
+def curves() -> dict[str, LearningCurve]:
     """Learning curves by weights; empty where there are none."""
     return read_curves(REPORTS)
 
