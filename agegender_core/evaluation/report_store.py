@@ -15,12 +15,12 @@ from agegender_core.evaluation.report_types import (
     BenchReport,
     EvaluationReport,
     LeakageReport,
-    LearningCurve,
     PagesReport,
     ProtocolReport,
     RivalsReport,
 )
 from agegender_core.output.json_records import from_json
+from agegender_core.training.curves import LearningCurve
 
 if TYPE_CHECKING:
     import numpy as np

@@ -170,49 +170,6 @@ class AttentionReport:
 
 
 @dataclass(frozen=True)
-class LearningStage:
-    """One run of training. ``start``: what it started from, in words. ``pictures``: training
-    images. ``rows``: of its log, see ``training.curves.save_curve``.
-    """
-
-    start: str
-    pictures: int | None
-    rows: tuple[dict[str, float], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningCurve:
-    """``curve.json``: the stages behind ``weights``, first to last. ``experiment``: title of a run
-    that was not for publishing, which has no ``weights_sha256``.
-    """
-
-    experiment: str | None = None
-    weights: str
-    weights_sha256: str | None = None
-    stages: tuple[LearningStage, ...]
-
-    def joined(self) -> list[dict[str, float]]:
-        """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage»
-        from 1.
-        """
-        rows: list[dict[str, float]] = []
-        passes = minutes = 0.0
-        for number, stage in enumerate(self.stages, start=1):
-            rows += [
-                {
-                    **row,
-                    "stage": number,
-                    "epoch": row["epoch"] + passes,
-                    "minutes": row["minutes"] + minutes,
-                }
-                for row in stage.rows
-            ]
-            if stage.rows:
-                passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
-        return rows
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """An image that was left out, and why."""
 

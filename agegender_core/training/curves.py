@@ -5,14 +5,57 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.report_types import LearningCurve, LearningStage
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.json_records import from_json, to_json
 
 Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class LearningStage:
+    """One run of training. ``start``: what it started from, in words. ``pictures``: training
+    images. ``rows``: of its log, see ``save_curve``.
+    """
+
+    start: str
+    pictures: int | None
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """``curve.json``: the stages behind ``weights``, first to last. ``experiment``: title of a run
+    that was not for publishing, which has no ``weights_sha256``.
+    """
+
+    experiment: str | None = None
+    weights: str
+    weights_sha256: str | None = None
+    stages: tuple[LearningStage, ...]
+
+    def joined(self) -> list[Row]:
+        """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage»
+        from 1.
+        """
+        rows: list[Row] = []
+        passes = minutes = 0.0
+        for number, stage in enumerate(self.stages, start=1):
+            rows += [
+                {
+                    **row,
+                    "stage": number,
+                    "epoch": row["epoch"] + passes,
+                    "minutes": row["minutes"] + minutes,
+                }
+                for row in stage.rows
+            ]
+            if stage.rows:
+                passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
+        return rows
 
 
 def save_curve(info: ModelInfo, run: Path, reports: Path) -> Path | None:

@@ -7,8 +7,8 @@ from itertools import pairwise
 import plotly.graph_objects as go
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
-from agegender_core.evaluation.report_types import LearningCurve
 from agegender_core.output.metric_formats import METRIC_FORMATS
+from agegender_core.training.curves import LearningCurve
 
 MEASURES = {
     **{name: METRIC_FORMATS[name].heading for name in ("mae", "gender_accuracy")},

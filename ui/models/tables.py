@@ -23,7 +23,7 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
-from agegender_core.evaluation.report_types import EvaluationReport, LearningCurve
+from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
@@ -40,6 +40,7 @@ from agegender_core.publishing.readme import STORAGES
 from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
 from agegender_core.publishing.rival_claims import rival_rows
 from agegender_core.settings import reports_dir
+from agegender_core.training.curves import LearningCurve
 from ui.common.charts import CONFIG
 
 __all__ = [
