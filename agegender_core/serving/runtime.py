@@ -183,8 +183,7 @@ def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]
     known = {info.name: info for info in installed}
     if unknown := [name for name in chosen.offered if name not in known]:
         raise ConfigError(
-            f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are"
-            f" {', '.join(known)}"
+            f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are {', '.join(known)}"
         )
     return [known[name] for name in chosen.offered] if chosen.offered else list(installed)
 
