@@ -11,6 +11,30 @@ from typing import Any, Self
 
 from agegender_core.output.json_records import to_json
 
+LABEL_COLUMNS = (
+    "file",
+    "subject",
+    "split",
+    "age_true",
+    "age_range_true",
+    "gender_true",
+    "race_true",
+    "face_found",
+)
+ANSWER_COLUMNS = (
+    "age_pred",
+    "age_low",
+    "age_high",
+    "fairface9_pred",
+    "adience8_pred",
+    "gender_pred",
+    "gender_probability",
+    "race_pred",
+)
+"""Columns of ``predictions.parquet``: the same for all weights, labels «…_true» in the dataset's
+own words, and what each model estimated. None where there is none.
+"""
+
 
 @dataclass(frozen=True)
 class Estimate:

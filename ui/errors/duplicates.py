@@ -130,7 +130,8 @@ def _cards(rows: pd.DataFrame, image_source: ImageSource) -> list[str]:
         for side in ("", "other_")
     ]
     return [
-        f'<section class="ag-duplicate">{_side(row, "", one)}{_side(row, "other_", other)}</section>'
+        f'<section class="ag-duplicate">{_side(row, "", one)}'
+        f"{_side(row, 'other_', other)}</section>"
         for (_, row), one, other in zip(rows.iterrows(), *sides, strict=True)
     ]
 
