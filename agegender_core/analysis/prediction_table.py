@@ -68,10 +68,10 @@ class ErrorTable:
 
     ``labels``: ``LABEL_COLUMNS`` and ``age_lo``, ``age_hi``, the years the label covers.
     ``groups``: the age band, gender and race of each image as categories of labelled values in
-    natural order, missing where unlabelled. ``conditions``: a bool column a condition that was measured, all False
-    where none was. ``measures``: ``image_quality.MEASURES``, NaN where not measured. ``answers``:
-    by weights, ``ANSWER_COLUMNS`` and ``derive``'s columns. ``values``: by weights, a column a
-    metric, see ``metrics.value_columns``.
+    natural order, missing where unlabelled. ``conditions``: a bool column a condition that was
+    measured, all False where none was. ``measures``: ``image_quality.MEASURES``, NaN where not
+    measured. ``answers``: by weights, ``ANSWER_COLUMNS`` and ``derive``'s columns. ``values``: by
+    weights, a column a metric, see ``metrics.value_columns``.
     """
 
     dataset: str
