@@ -361,6 +361,36 @@ class BatchBench:
     machine: str = ""
 
 
+@dataclass(frozen=True)
+class StartRow:
+    """Seconds from nothing to ``what``, medians of ``n`` starts: by the clock and of processor
+    time.
+    """
+
+    what: str
+    wall_s: float
+    cpu_s: float
+    n: int
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """Megabytes a server holds after so many photos, and the most it held until then."""
+
+    photos: int
+    memory_mb: int
+    peak_mb: int
+
+
+@dataclass(frozen=True)
+class StartBench:
+    """Starts of everything, and one server's memory as it answers."""
+
+    rows: tuple[StartRow, ...]
+    memory: tuple[MemoryRow, ...]
+    machine: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
     """``bench.json``: each part is there once it was measured."""
@@ -372,6 +402,7 @@ class BenchReport:
     errors: ErrorBench | None = None
     live: LiveBench | None = None
     batch: BatchBench | None = None
+    start: StartBench | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agegender_core.benchmarks.batch import batch_bench_table
+from agegender_core.benchmarks.cold_start import start_bench_table
 from agegender_core.benchmarks.error_analysis import error_bench_words
 from agegender_core.benchmarks.video import live_bench_table
 from agegender_core.datasets.registry import TERMS
@@ -234,6 +235,8 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
             parts += ["### Live video, from the same bench", live_bench_table(bench.live)]
         if bench.batch:
             parts += ["### Big folders, from the same bench", batch_bench_table(bench.batch)]
+        if bench.start:
+            parts += ["### Start and memory, from the same bench", start_bench_table(bench.start)]
     if pages := read_pages(reports_folder):
         parts += [
             "### Time in the browser, from `python -m tests.e2e.page_bench`",

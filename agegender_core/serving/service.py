@@ -40,7 +40,7 @@ def choices() -> list[str]:
 
 def attention_choices() -> list[str]:
     """Names of the offered networks with masks of their own, the most general first."""
-    from agegender_core.explain.attention import attention_entries
+    from agegender_core.explain.attention_models import attention_entries
 
     chosen = runtime.settings().offered
     return [info.name for info in attention_entries() if not chosen or info.name in chosen]

@@ -20,6 +20,7 @@ LAYERS = (
     "agegender_core.types",
     "agegender_core.settings",
     "agegender_core.forking",
+    "agegender_core.openmp",
     "agegender_core.vision",
     "agegender_core.models",
     "agegender_core.inference",

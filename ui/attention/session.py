@@ -183,7 +183,7 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
     """Those of ``installed`` with masks of their own, those for use before those made for
     comparisons, and the others.
     """
-    from agegender_core.explain.attention import attention_entries
+    from agegender_core.explain.attention_models import attention_entries
 
     order = [info.name for info in attention_entries()]
     own = sorted(
