@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -212,6 +213,15 @@ class EfficientNetLite0(nn.Module):
             {name: nn.Linear(FEATURES, size) for name, size in heads.items()}
         )
         self.heads.apply(glorot)
+
+    def conv_bn_pairs(self) -> Iterator[tuple[str, str]]:
+        """Names of each convolution and of the batch norm after it, which timm keeps apart."""
+        yield from (("trunk.conv_stem", "trunk.bn1"), ("trunk.conv_head", "trunk.bn2"))
+        for stage, count in enumerate(STAGES):
+            names = list((OTHER_STAGES if stage else FIRST_STAGE).values())
+            for block, number in product(range(count), range(0, len(names), 2)):
+                place = f"trunk.blocks.{stage}.{block}"
+                yield f"{place}.{names[number]}", f"{place}.{names[number + 1]}"
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 1280) features."""
