@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,8 @@ ALL_BLOCKS = "all"
 """Name in attention reports for all blocks of a network at once."""
 EDGE = 0.02
 """A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
+FILES_KEPT = 256
+"""Parsed reports that are kept, some tens of kilobytes each."""
 Report = dict[str, Any]
 T = TypeVar("T")
 
@@ -103,7 +106,16 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _parsed(path: Path, kind: type[T]) -> T:
-    """Raises ``DatasetError`` that names the file."""
+    """Raises ``DatasetError`` that names the file. A file is parsed again only after it has
+    changed: nobody changes what this returns.
+    """
+    found = path.stat()
+    return _parsed_once(path, kind, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=FILES_KEPT)
+def _parsed_once(path: Path, kind: Any, stamp: tuple[int, int, int]) -> Any:
+    """``stamp``: of the file, which makes a changed one another key."""
     try:
         return from_json(kind, json.loads(path.read_text()))
     except (ValueError, DatasetError) as error:
