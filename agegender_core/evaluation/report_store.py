@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import DatasetError
@@ -110,13 +111,15 @@ def _parsed(path: Path, kind: type[T]) -> T:
     changed: nobody changes what this returns.
     """
     found = path.stat()
-    return _parsed_once(path, kind, (found.st_mtime_ns, found.st_size, found.st_ino))
+    return _parsed_once(
+        path, cast(Hashable, kind), (found.st_mtime_ns, found.st_size, found.st_ino)
+    )
 
 
 @lru_cache(maxsize=FILES_KEPT)
-def _parsed_once(path: Path, kind: Any, stamp: tuple[int, int, int]) -> Any:
+def _parsed_once(path: Path, kind: Hashable, stamp: tuple[int, int, int]) -> Any:
     """``stamp``: of the file, which makes a changed one another key."""
     try:
-        return from_json(kind, json.loads(path.read_text()))
+        return from_json(cast("type[Any]", kind), json.loads(path.read_text()))
     except (ValueError, DatasetError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
