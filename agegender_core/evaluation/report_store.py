@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import DatasetError
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 EDGE = 0.02
 """A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
+FILES_KEPT = 256
+"""Parsed reports that are kept, some tens of kilobytes each."""
 T = TypeVar("T")
 
 
@@ -102,8 +106,19 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _parsed(path: Path, kind: type[T]) -> T:
-    """Raises ``DatasetError`` that names the file."""
+    """Raises ``DatasetError`` that names the file. A file is parsed again only after it has
+    changed: nobody changes what this returns.
+    """
+    found = path.stat()
+    return _parsed_once(
+        path, cast(Hashable, kind), (found.st_mtime_ns, found.st_size, found.st_ino)
+    )
+
+
+@lru_cache(maxsize=FILES_KEPT)
+def _parsed_once(path: Path, kind: Hashable, stamp: tuple[int, int, int]) -> Any:
+    """``stamp``: of the file, which makes a changed one another key."""
     try:
-        return from_json(kind, json.loads(path.read_text()))
+        return from_json(cast("type[Any]", kind), json.loads(path.read_text()))
     except (ValueError, DatasetError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error

@@ -407,12 +407,15 @@ class BenchReport:
 
 @dataclass(frozen=True)
 class PageTiming:
-    """From a key or a click to what it shows, ``n`` times."""
+    """From a key or a click to what it shows, ``n`` times. ``server_ms``: the server's processor
+    time until it rested, None where it was not counted.
+    """
 
     what: str
     n: int
     median_ms: int
     most_ms: int
+    server_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -137,13 +137,15 @@ def speed_table(bench: BenchReport) -> str:
 def pages_table(pages: PagesReport) -> str:
     """Markdown of ``pages.json``."""
     lines = [
-        markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]),
-        markdown_row(["---"] * 4),
+        markdown_row(
+            ["from a key or a click to what it shows", "median", "at most", "server's cores", "n"]
+        ),
+        markdown_row(["---"] * 5),
     ]
-    lines += [
-        markdown_row([row.what, f"{row.median_ms} ms", f"{row.most_ms} ms", str(row.n)])
-        for row in pages.rows
-    ]
+    for row in pages.rows:
+        server = "" if row.server_ms is None else f"{row.server_ms} ms"
+        times = [f"{row.median_ms} ms", f"{row.most_ms} ms", server]
+        lines.append(markdown_row([row.what, *times, str(row.n)]))
     return "\n".join(
         [*lines, "", f"Headless Chromium and the app on one machine: {pages.machine}."]
     )
