@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from agegender_core.openmp import sleep_soon
 from ui.common import state, uploads
 from ui.predict import returning
 
@@ -13,6 +14,7 @@ NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
 WORDMARK = ICON.with_name("wordmark.svg")
 
+sleep_soon()
 # Before the pages are named: their icons would be fetched for the tab.
 st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")
 

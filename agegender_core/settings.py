@@ -47,7 +47,7 @@ class Settings:
     biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
     ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
-    ``offered``: weights visitors may choose (``AGEGENDER_OFFERED``, names with commas between),
+    ``offered``: weights visitors may choose, the first of them by default (``AGEGENDER_OFFERED``),
     empty for all that are for use.
 
     Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one

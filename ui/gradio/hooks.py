@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from agegender_core.openmp import sleep_soon
 from agegender_core.serving import runtime
 from agegender_core.settings import Settings
 from ui.common import uploads
@@ -117,6 +118,7 @@ def let_pages_go(stop: asyncio.Event) -> None:
 
 
 def _begin() -> Limits:
+    sleep_soon()
     settle_memory()
     allow_descriptors()
     limits = Limits()
