@@ -7,7 +7,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,8 @@ from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import DetectorConfig, MTCNNDetector
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from agegender_core.inference.model_zoo import ModelInfo
 
 OFTEN, SELDOM = 0.12, 1.0
@@ -77,6 +80,26 @@ def live_detector() -> UprightDetector:
     return UprightDetector(DetectorConfig(longest_side=320, min_face=24, score=SCORE))
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within, the calling thread computes without helpers of OpenMP. A frame's networks are small,
+    and the other cores decode and encode the video: two threads that wait for each other in every
+    operation made a frame of three faces last half a second on a busy machine.
+    """
+    import torch
+
+    torch.get_num_threads()  # a thread's first use of torch sets its number and undoes the limit
+    with _openmp().limit(limits=1, user_api="openmp"):
+        yield
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 @dataclass(eq=False)
 class _Known:
     """What is stored of one identity beside its position."""
@@ -128,7 +151,7 @@ class LiveAnalyser:
 
         Raises ``DetectorError``.
         """
-        with self._lock:
+        with self._lock, _one_thread():
             return self._analyse(image, time.monotonic() if seconds is None else seconds)
 
     def draw(self, frame: LiveFrame, mirror: bool = False) -> Image.Image:

@@ -48,7 +48,8 @@ WATCH = f"""wanted => {{ {VISIBLE}
   for (const kind of ['pointerdown', 'keydown'])
     addEventListener(kind, event => {{ start ??= event.timeStamp; }},
       {{capture: true, once: true}});
-  window.watched = new Promise(done => {{
+  window.watched = new Promise((done, fail) => {{
+    setTimeout(() => fail(new Error(`${{wanted.place}} ${{wanted.words}}: still waiting`)), 60000);
     const look = () => (wanted.gone ? gone : seen)(wanted.place, wanted.words)
       ? done(performance.now() - (start ?? begun)) : requestAnimationFrame(look);
     requestAnimationFrame(look);
@@ -141,7 +142,7 @@ def _photo(page: Any, url: str) -> Iterator[Row]:
     _opened(page, url, "Predict")
     photo = Image.new("RGB", (640, 480), (96, 96, 96))
     photo.paste(sample_portrait().resize((480, 480)), (80, 0))
-    dropped, samples = Meter(page, url), Meter(page, url)
+    dropped = Meter(page, url)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(OPENINGS + 1):
             _opened(page, url, "Predict")
@@ -150,12 +151,6 @@ def _photo(page: Any, url: str) -> Iterator[Row]:
             drop = page.locator("input[type=file]").first
             dropped.act(lambda drop=drop, path=path: drop.set_input_files(path), "img", path.name)
     yield dropped.row("Predict: own photo of 640x480, to its card")
-    _opened(page, url, "Predict")
-    names = (("Pioneer", "grace_hopper.jpg"), ("Portrait", "eileen_collins.png"))
-    for number in range(OPENINGS + 1):
-        button, file = names[number % 2]
-        samples.act(page.get_by_role("button", name=button).first.click, "img", file)
-    yield samples.row("Predict: another sample")
 
 
 def _guess(page: Any, url: str) -> Iterator[Row]:

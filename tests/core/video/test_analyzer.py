@@ -16,7 +16,7 @@ from PIL import Image
 from agegender_core.benchmarks.video import drawn_video, watch
 from agegender_core.inference.model_zoo import list_weights
 from agegender_core.output.drawing import colour_of
-from agegender_core.types import Face
+from agegender_core.types import Face, Prediction
 from agegender_core.video.analyzer import LiveAnalyser, live_detector
 from agegender_core.video.frame_budget import FrameBudget
 from agegender_core.video.overlay import draw, mirrored, words
@@ -248,3 +248,35 @@ def test_importing_the_package_loads_no_torch() -> None:
         " sys.modules for name in ('torch', 'streamlit')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_frames_networks_run_on_one_thread_and_the_callers_number_comes_back() -> None:
+    """In the thread that asks, whichever it is; others keep theirs."""
+    import torch
+
+    seen: list[int] = []
+
+    class Counting(Network):
+        def predict_crops(self, crops: list[Image.Image], faces: list[Face]) -> list[Prediction]:
+            seen.append(torch.get_num_threads())
+            return super().predict_crops(crops, faces)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        cast = Cast(two())
+        analyser = LiveAnalyser(Counting(), find_faces=cast.find)
+        elsewhere: list[int] = []
+
+        def another() -> None:
+            played(analyser, cast, 15, 15)
+            elsewhere.append(torch.get_num_threads())
+
+        played(analyser, cast, 15)
+        thread = threading.Thread(target=another)
+        thread.start()
+        thread.join()
+        assert len(seen) > 3 and set(seen) == {1}
+        assert torch.get_num_threads() == 2 and elsewhere == [2]
+    finally:
+        torch.set_num_threads(before)
