@@ -21,6 +21,7 @@ from agegender_core.benchmarks.error_analysis import (
     peak_memory_mb,
     run_error_bench,
 )
+from agegender_core.benchmarks.turned_photos import run_turned_bench
 from agegender_core.benchmarks.video import run_live_bench
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import ConfigError
@@ -33,9 +34,9 @@ from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
-PARTS = ("networks", "errors", "live", "batch")
+PARTS = ("networks", "errors", "live", "batch", "turned")
 """Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
-faces; big folders on both engines.
+faces; big folders on both engines; photographs that are turned or show no face.
 """
 
 
@@ -73,6 +74,10 @@ def run_bench(
         result = replace(result, live=replace(run_live_bench(), machine=machine))
     if "batch" in parts:
         result = replace(result, batch=replace(run_batch_bench(), machine=machine))
+    if "turned" in parts:
+        result = replace(
+            result, turned=replace(run_turned_bench(min(repeats, 15)), machine=machine)
+        )
     if reports is not None:
         write_json(reports / "bench.json", to_json(result))
     return result

@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -65,7 +65,7 @@ class UprightDetector(MTCNNDetector):
     not worth trying on every empty frame.
     """
 
-    def _turned(self, image: Image.Image, upright: float) -> list[Face]:
+    def _turned(self, image: Image.Image, unsure: Sequence[Face]) -> list[Face]:
         return []
 
 
