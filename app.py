@@ -6,12 +6,15 @@ from pathlib import Path
 
 import streamlit as st
 
+from agegender_core.openmp import sleep_soon
 from ui.common import state, uploads
+from ui.predict import returning
 
 NAME = "Age and gender from faces"
 ICON = Path(__file__).parent / "ui" / "icon.svg"
 WORDMARK = ICON.with_name("wordmark.svg")
 
+sleep_soon()
 # Before the pages are named: their icons would be fetched for the tab.
 st.set_page_config(page_title=NAME, page_icon=ICON, layout="wide")
 
@@ -38,4 +41,7 @@ page = st.navigation(
 st.set_page_config(page_title=f"{page.title} · {NAME}", page_icon=ICON, layout="wide")
 state.enter_page(page.title)
 with uploads.released_after_run():
-    page.run()
+    if returning.is_settled():
+        returning.keep()
+        page.run()
+        returning.ask()

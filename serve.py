@@ -21,6 +21,8 @@ from starlette.routing import Route
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime, service
+from ui.common import uploads
+from ui.common.kept_visits import swept
 from ui.compat import gradio_private
 from ui.gradio.hooks import guarded, let_pages_go
 from ui.gradio.mounting import GradioSide, base_path
@@ -91,7 +93,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     threading.Thread(target=load_default, name="load default network", daemon=True).start()
     if gradio_side.mounted is not None:
         let_pages_go(gradio_private.stop_event(gradio_side.mounted))
-    async with gradio_side.lifespan():
+    async with gradio_side.lifespan(), swept(uploads.visits()):
         yield
     gradio_side.tidy()
 

@@ -25,6 +25,7 @@ BOUNDS = {
     "threads": (1, 256),
     "max_session_mb": (1, 4096),
     "uploads_mb": (100, 1_000_000),
+    "keep_minutes": (0, 60),
 }
 """Smallest and largest value of each setting that is a whole number."""
 PACKAGE = Path(__file__).resolve().parent
@@ -46,7 +47,7 @@ class Settings:
     biometrics (Art. 5(1)(g)); auditing labelled datasets is exempt.
 
     ``weights``: default weights by name (``AGEGENDER_WEIGHTS``), None for the manifest's default.
-    ``offered``: weights visitors may choose (``AGEGENDER_OFFERED``, names with commas between),
+    ``offered``: weights visitors may choose, the first of them by default (``AGEGENDER_OFFERED``),
     empty for all that are for use.
 
     Limits. ``max_mb``: megabytes of one file (``AGEGENDER_MAX_MB``); ``max_megapixels``: of one
@@ -57,7 +58,9 @@ class Settings:
     visitors who may wait for that, further ones are turned away (``AGEGENDER_WAITING``).
     ``max_session_mb``: megabytes of files that one visit to the pages may keep in memory
     (``AGEGENDER_MAX_SESSION_MB``); ``uploads_mb``: megabytes of all uploads in
-    memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``).
+    memory, a third of it for one visitor (``AGEGENDER_UPLOADS_MB``); ``keep_minutes``: for which
+    images stay after their visitor has gone, so that a refresh brings them back
+    (``AGEGENDER_KEEP_MINUTES``).
     ``threads``: of torch (``AGEGENDER_THREADS``), None for torch's own choice.
 
     Paths, None for the usual ones. ``data``: folder with the face datasets as Parquet
@@ -92,6 +95,7 @@ class Settings:
     turn_password: str | None = None
     max_session_mb: int = 160
     uploads_mb: int = 1500
+    keep_minutes: int = 5
 
     @property
     def image_limits(self) -> ImageLimits:

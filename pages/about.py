@@ -3,7 +3,7 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
-from ui.common import messages, services, theme
+from ui.common import messages, services, theme, uploads
 
 TEXT = """
 ## What it is
@@ -42,7 +42,8 @@ other, and stores no list of them.
 ## Your images
 
 Images and snapshots go to the computer that runs this app, are processed in its memory, and are
-forgotten soon after you close the page. None is written to disk, logged or passed on, and none is
+forgotten {forgotten}; until then, a refresh in the same tab can bring uploads
+back. "Remove" drops an upload at once. None is written to disk, logged or passed on, and none is
 used for training. The camera opens only when you press its button. Use images of people who would
 not mind.
 
@@ -55,7 +56,7 @@ from people's biometrics.
 
 theme.page("About", "What this app does, how to read an answer, and what it cannot know.")
 with st.container(width=760):
-    st.markdown(TEXT)
+    st.markdown(TEXT.format(forgotten=uploads.forgotten_words()))
     try:
         installed = services.installed_weights()
     except AgeGenderError as error:

@@ -121,3 +121,4 @@ try:
 except AgeGenderError as error:
     with above:
         messages.cannot_start(error)
+live_camera.dress()

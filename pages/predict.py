@@ -17,6 +17,7 @@ from ui.predict import (
     examples,
     face_grid,
     image_input,
+    photo,
     result_card,
     selectors,
     session_results,
@@ -29,7 +30,9 @@ from ui.predict.session_results import Answer, Failure
 def marked_image(answer: Answer) -> None:
     """The image with its boxes, what it took and whose it is."""
     found = selectors.count_words(len(answer.predictions))
-    st.image(answer.preview, width="stretch", alt=f"{answer.image.name}, {found} marked")
+    crowd = len(answer.predictions) > face_grid.CARDS
+    choose = partial(face_grid.choose, answer) if crowd else None
+    photo.show(answer, f"{answer.image.name}, {found} marked", choose)
     example = examples.key_of(answer.image)
     source = f" · {examples.EXAMPLES[example].source}" if example else ""
     st.caption(result_card.timing_words(answer) + source, help=result_card.timing_steps(answer))

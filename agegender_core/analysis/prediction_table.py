@@ -21,29 +21,9 @@ from agegender_core.analysis.parquet_io import read_optional_parquet
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import slice_labels, value_columns
+from agegender_core.evaluation.report_types import ANSWER_COLUMNS, LABEL_COLUMNS
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS
 
-LABELS = (
-    "file",
-    "subject",
-    "split",
-    "age_true",
-    "age_range_true",
-    "gender_true",
-    "race_true",
-    "face_found",
-)
-ANSWERS = (
-    "age_pred",
-    "age_low",
-    "age_high",
-    "fairface9_pred",
-    "adience8_pred",
-    "gender_pred",
-    "gender_probability",
-    "race_pred",
-)
-"""What is needed of ``predictions.parquet``: the same for all weights, and each network's own."""
 NUMBERS = ("age_true", "age_pred", "age_low", "age_high", "gender_probability")
 CLOSE = 5.0
 """An exact age is answered right within so many years."""
@@ -86,12 +66,12 @@ class LazyTables(Mapping[str, pd.DataFrame]):
 class ErrorTable:
     """N images of ``dataset`` and what each of ``weights`` predicts.
 
-    ``labels``: ``LABELS`` and ``age_lo``, ``age_hi``, the years the label covers. ``groups``: the
-    age band, gender and race of each image as categories of labelled values in natural order,
-    missing where unlabelled. ``conditions``: a bool column a condition that was measured, all False
-    where none was. ``measures``: ``image_quality.MEASURES``, NaN where not measured. ``answers``:
-    by weights, ``ANSWERS`` and ``derive``'s columns. ``values``: by weights, a column a metric, see
-    ``metrics.value_columns``.
+    ``labels``: ``LABEL_COLUMNS`` and ``age_lo``, ``age_hi``, the years the label covers.
+    ``groups``: the age band, gender and race of each image as categories of labelled values in
+    natural order, missing where unlabelled. ``conditions``: a bool column a condition that was
+    measured, all False where none was. ``measures``: ``image_quality.MEASURES``, NaN where not
+    measured. ``answers``: by weights, ``ANSWER_COLUMNS`` and ``derive``'s columns. ``values``: by
+    weights, a column a metric, see ``metrics.value_columns``.
     """
 
     dataset: str
@@ -173,10 +153,10 @@ def make_table(
     tables = {
         name: _checked(table, f"{name} on {dataset_name}") for name, table in predictions.items()
     }
-    labels = tables[first][list(LABELS)]
+    labels = tables[first][list(LABEL_COLUMNS)]
     answers = {
         name: _aligned(table, labels, f"{name} on {dataset_name}", f"{first} on {dataset_name}")[
-            list(ANSWERS)
+            list(ANSWER_COLUMNS)
         ]
         for name, table in tables.items()
     }
@@ -286,7 +266,7 @@ def _read_predictions(reports: Path, dataset_name: str, weights: str) -> pd.Data
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    if missing := [name for name in (*LABELS, *ANSWERS) if name not in table]:
+    if missing := [name for name in (*LABEL_COLUMNS, *ANSWER_COLUMNS) if name not in table]:
         raise DatasetError(
             f"the predictions of {where} lack {', '.join(missing)}: run «evaluate» again"
         )

@@ -56,7 +56,7 @@ def zip_items(path: str, key: str, file: str) -> Iterator[Item]:
     with _Directory(path) as opened, zipfile.ZipFile(opened) as archive:
         members = archive.infolist()
         last = archive.NameToInfo
-    twins: dict[str, int] = {}
+    repeated: dict[str, int] = {}
     for member in members:
         suffix = os.path.splitext(member.filename)[1].lower()
         if (
@@ -68,8 +68,8 @@ def zip_items(path: str, key: str, file: str) -> Iterator[Item]:
         name = printable(member.filename)
         if last[member.filename] is not member:  # a name may come twice in a zip
             name_key = f"{name}@{member.header_offset}"
-            twins[name_key] = twins.get(name_key, 0) + 1
-            name_key += f"@{twins[name_key]}" if twins[name_key] > 1 else ""
+            repeated[name_key] = repeated.get(name_key, 0) + 1
+            name_key += f"@{repeated[name_key]}" if repeated[name_key] > 1 else ""
         else:
             name_key = name
         yield Item(

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from agegender_core.benchmarks.batch import run_batch_bench
+from agegender_core.benchmarks.cold_start import run_start_bench
 from agegender_core.benchmarks.error_analysis import (
     median_ms,
     p90_ms,
@@ -34,9 +35,10 @@ from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
-PARTS = ("networks", "errors", "live", "batch", "turned")
+PARTS = ("networks", "errors", "live", "batch", "turned", "start")
 """Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
-faces; big folders on both engines; photographs that are turned or show no face.
+faces; big folders on both engines; photographs that are turned or show no face; from nothing to the
+first answer, and memory.
 """
 
 
@@ -78,6 +80,8 @@ def run_bench(
         result = replace(
             result, turned=replace(run_turned_bench(min(repeats, 15)), machine=machine)
         )
+    if "start" in parts:
+        result = replace(result, start=replace(run_start_bench(), machine=machine))
     if reports is not None:
         write_json(reports / "bench.json", to_json(result))
     return result

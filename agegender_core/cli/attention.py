@@ -18,6 +18,7 @@ from agegender_core.explain.attention_images import block_image
 from agegender_core.settings import reports_dir
 
 if TYPE_CHECKING:
+    from agegender_core.evaluation.report_types import AttentionReport
     from agegender_core.explain.attention import AttentionMaps
 
 
@@ -146,18 +147,18 @@ def attention_report(
         typer.echo(f"wrote {reports / weights / 'attention' / f'{set_name}.{suffix}'}")
 
 
-def report_lines(report: dict[str, Any]) -> list[str]:
+def report_lines(report: AttentionReport) -> list[str]:
     """An attention report's result for each map, for the screen."""
     lines = [
-        f"{report['weights']} on {report['set']} {report['split']}: masks over {report['n']:,},"
-        f" curves over {report['curves_n']:,}"
+        f"{report.weights} on {report.set} {report.split}: masks over {report.n:,}, curves over"
+        f" {report.curves_n:,}"
     ]
-    for target, maps in report["targets"].items():
+    for target, maps in report.targets.items():
         for name, kinds in maps.items():
             for kind, found in kinds.items():
-                area, verdict = found["area"], found.get("verdict", "the map to beat")
+                area, verdict = found.area, found.verdict or "the map to beat"
                 lines.append(
-                    f"{target}, {name}, {kind} area {area['value']:.3f} ({area['low']:.3f} to"
-                    f" {area['high']:.3f}): {verdict}"
+                    f"{target}, {name}, {kind} area {area.value:.3f} ({area.low:.3f} to"
+                    f" {area.high:.3f}): {verdict}"
                 )
     return lines

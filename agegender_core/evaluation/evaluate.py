@@ -20,7 +20,13 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit
 from agegender_core.evaluation.faces_cache import read_faces, write_faces
 from agegender_core.evaluation.metrics import estimates, persons, sliced, value_columns
-from agegender_core.evaluation.report_types import DecadeDigit, Estimates, EvaluationReport
+from agegender_core.evaluation.report_types import (
+    ANSWER_COLUMNS,
+    LABEL_COLUMNS,
+    DecadeDigit,
+    Estimates,
+    EvaluationReport,
+)
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.decoding import (
     AgeKind,
@@ -51,28 +57,8 @@ from agegender_core.vision.preprocessing import normalise
 
 Progress = Callable[[int, int], None]
 
-PREDICTION_COLUMNS = (
-    "file",
-    "subject",
-    "split",
-    "age_true",
-    "age_range_true",
-    "gender_true",
-    "race_true",
-    "face_found",
-    "detection_score",
-    "age_pred",
-    "age_low",
-    "age_high",
-    "fairface9_pred",
-    "adience8_pred",
-    "gender_pred",
-    "gender_probability",
-    "race_pred",
-)
-"""Columns of ``predictions.parquet``: labels «…_true» in the dataset's own words, estimates,
-and None where there is none.
-"""
+PREDICTION_COLUMNS = (*LABEL_COLUMNS, "detection_score", *ANSWER_COLUMNS)
+"""Columns of ``predictions.parquet``, in order."""
 
 
 def evaluate(

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import DatasetError
 from agegender_core.evaluation.report_types import (
+    AttentionReport,
     BenchReport,
     EvaluationReport,
     LeakageReport,
@@ -19,15 +22,15 @@ from agegender_core.evaluation.report_types import (
     RivalsReport,
 )
 from agegender_core.output.json_records import from_json
+from agegender_core.training.curves import LearningCurve
 
 if TYPE_CHECKING:
     import numpy as np
 
-ALL_BLOCKS = "all"
-"""Name in attention reports for all blocks of a network at once."""
 EDGE = 0.02
 """A mask's value closer than this to 0 or 1 is saturated: its gradient has all but vanished."""
-Report = dict[str, Any]
+FILES_KEPT = 256
+"""Parsed reports that are kept, some tens of kilobytes each."""
 T = TypeVar("T")
 
 
@@ -50,10 +53,10 @@ def read_protocols(folder: Path) -> list[ProtocolReport]:
     return sorted(found, key=lambda row: (row.weights, row.protocol, row.set))
 
 
-def read_curves(folder: Path) -> dict[str, Report]:
+def read_curves(folder: Path) -> dict[str, LearningCurve]:
     """Learning curves by weights, as ``training.curves.save_curve`` wrote them."""
     return {
-        path.parent.name: json.loads(path.read_text())
+        path.parent.name: _parsed(path, LearningCurve)
         for path in sorted(folder.glob("*/curve.json"))
     }
 
@@ -80,7 +83,7 @@ def read_rivals(folder: Path) -> RivalsReport | None:
 
 def read_attention(
     reports: Path, weights: str, set: str
-) -> tuple[Report, dict[str, np.ndarray]] | None:
+) -> tuple[AttentionReport, dict[str, np.ndarray]] | None:
     """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
     name (see ``attention_report``), or None.
     """
@@ -90,12 +93,12 @@ def read_attention(
     if not (path.is_file() and path.with_suffix(".npz").is_file()):
         return None
     with np.load(path.with_suffix(".npz")) as arrays:
-        return json.loads(path.read_text()), dict(arrays)
+        return _parsed(path, AttentionReport), dict(arrays)
 
 
-def read_attentions(reports: Path) -> list[Report]:
+def read_attentions(reports: Path) -> list[AttentionReport]:
     """All attention reports, without their arrays."""
-    return [json.loads(path.read_text()) for path in sorted(reports.glob("*/attention/*.json"))]
+    return [_parsed(path, AttentionReport) for path in sorted(reports.glob("*/attention/*.json"))]
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
@@ -103,8 +106,19 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _parsed(path: Path, kind: type[T]) -> T:
-    """Raises ``DatasetError`` that names the file."""
+    """Raises ``DatasetError`` that names the file. A file is parsed again only after it has
+    changed: nobody changes what this returns.
+    """
+    found = path.stat()
+    return _parsed_once(
+        path, cast(Hashable, kind), (found.st_mtime_ns, found.st_size, found.st_ino)
+    )
+
+
+@lru_cache(maxsize=FILES_KEPT)
+def _parsed_once(path: Path, kind: Hashable, stamp: tuple[int, int, int]) -> Any:
+    """``stamp``: of the file, which makes a changed one another key."""
     try:
-        return from_json(kind, json.loads(path.read_text()))
+        return from_json(cast("type[Any]", kind), json.loads(path.read_text()))
     except (ValueError, DatasetError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error

@@ -6,10 +6,34 @@ heavy: pages read reports too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from agegender_core.output.json_records import to_json
+
+LABEL_COLUMNS = (
+    "file",
+    "subject",
+    "split",
+    "age_true",
+    "age_range_true",
+    "gender_true",
+    "race_true",
+    "face_found",
+)
+ANSWER_COLUMNS = (
+    "age_pred",
+    "age_low",
+    "age_high",
+    "fairface9_pred",
+    "adience8_pred",
+    "gender_pred",
+    "gender_probability",
+    "race_pred",
+)
+"""Columns of ``predictions.parquet``: the same for all weights, labels «…_true» in the dataset's
+own words, and what each model estimated. None where there is none.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,8 @@ class FoldedEstimate(Estimate):
     fold_sd: float | None
 
 
+ALL_BLOCKS = "all"
+"""Name in attention reports for all blocks of a network at once."""
 Estimates = dict[str, Estimate]
 """By metric."""
 
@@ -83,6 +109,88 @@ class EvaluationReport:
     slices: dict[str, dict[str, dict[str, Estimate]]]
     decade_digit: DecadeDigit | None = None
     gates: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class MaskActivity:
+    """How alive the masks of one block are.
+
+    ``saturated``: share of values nearer than ``report_store.EDGE`` to 0 or 1. ``over_face``: how
+    much a channel varies over a face, and ``between_faces``, how much one place of a channel varies
+    from face to face: standard deviations, means over all channels.
+    """
+
+    saturated: float
+    over_face: float
+    between_faces: float
+
+
+@dataclass(frozen=True)
+class ChangeEffect:
+    """What changing the masks of ``block``, or of all at once, does to the answers.
+
+    ``moved``: mean absolute change of the age in years. ``mae``: rise of the mean absolute error in
+    years, ``gender_accuracy``: rise of the share of right genders, both paired; None where the
+    dataset has no such labels.
+    """
+
+    block: str
+    change: str
+    moved: float
+    mae: Estimate | None
+    gender_accuracy: Estimate | None
+
+
+@dataclass(frozen=True)
+class MapCurve:
+    """A map's deletion or insertion curve, the mean over faces.
+
+    ``area``: under it. ``curve``: (steps + 1,). ``difference``: of the areas, paired, from a random
+    map of the same resolution, and ``verdict``, what follows; None for the random maps themselves.
+    """
+
+    area: Estimate
+    curve: tuple[float, ...]
+    difference: Estimate | None = None
+    verdict: str | None = None
+
+
+MapCurves = dict[str, MapCurve]
+"""Of one map, by kind: «deletion» and «insertion»."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionReport:
+    """``attention/<set>.json``: the masks and maps of one model over a test split.
+
+    ``n``: faces that masks are averaged over. ``curves_n``: those with curves of ``steps`` steps.
+    ``sides``: cells of each map along one side. ``groups``: {slicing: {group: faces}}.
+    ``activity``: by block. ``changes``: over ``changes_n`` faces; empty for a network without
+    masks. ``targets``: {target: {map: curves}}.
+    """
+
+    weights: str
+    weights_sha256: str
+    set: str
+    split: str
+    n: int
+    curves_n: int
+    steps: int
+    how: str
+    sides: dict[str, int]
+    groups: dict[str, dict[str, int]]
+    activity: dict[str, MaskActivity] = field(default_factory=dict)
+    changes_n: int = 0
+    changes: tuple[ChangeEffect, ...] = ()
+    targets: dict[str, dict[str, MapCurves]]
+
+    @property
+    def flat_masks(self) -> ChangeEffect | None:
+        """What it does to replace every channel's mask, in all blocks, by its mean; None where that
+        was not measured.
+        """
+        matching = (row for row in self.changes if (row.block, row.change) == (ALL_BLOCKS, "mean"))
+        return next(matching, None)
 
 
 @dataclass(frozen=True)
@@ -262,6 +370,36 @@ class BatchBench:
     machine: str = ""
 
 
+@dataclass(frozen=True)
+class StartRow:
+    """Seconds from nothing to ``what``, medians of ``n`` starts: by the clock and of processor
+    time.
+    """
+
+    what: str
+    wall_s: float
+    cpu_s: float
+    n: int
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """Megabytes a server holds after so many photos, and the most it held until then."""
+
+    photos: int
+    memory_mb: int
+    peak_mb: int
+
+
+@dataclass(frozen=True)
+class StartBench:
+    """Starts of everything, and one server's memory as it answers."""
+
+    rows: tuple[StartRow, ...]
+    memory: tuple[MemoryRow, ...]
+    machine: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TurnedRow:
     """Processor time of one thread for an image, by the search now and the one before; ratios: to
@@ -295,16 +433,20 @@ class BenchReport:
     live: LiveBench | None = None
     batch: BatchBench | None = None
     turned: TurnedBench | None = None
+    start: StartBench | None = None
 
 
 @dataclass(frozen=True)
 class PageTiming:
-    """From a key or a click to what it shows, ``n`` times."""
+    """From a key or a click to what it shows, ``n`` times. ``server_ms``: the server's processor
+    time until it rested, None where it was not counted.
+    """
 
     what: str
     n: int
     median_ms: int
     most_ms: int
+    server_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -23,17 +22,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from agegender_core.errors import NoFaceError, WeightsMissingError
+from agegender_core.explain.attention_models import ARCHITECTURES, attention_entries
 from agegender_core.inference.decoding import decode
-from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights
+from agegender_core.inference.model_zoo import ModelInfo, find_weights
 from agegender_core.inference.predictor import Source, load_predictor
 from agegender_core.models.gra_net import GRANet, GRANetTrio
 from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
 from agegender_core.vision.preprocessing import to_batch
-
-ARCHITECTURES = ("gra_net", "gra_net_trio")
-"""Those that have masks of their own."""
 
 Change = Literal["own", "off", "mean", "shuffled"]
 CHANGES: dict[Change, str] = {
@@ -269,18 +266,6 @@ def with_covered_pixels(crop: Image.Image, covered: np.ndarray) -> Image.Image:
     pixels = np.array(crop)
     pixels[covered] = GREY
     return Image.fromarray(pixels)
-
-
-def attention_entries(folder: Path | None = None) -> list[ModelInfo]:
-    """Installed weights of networks with masks, the most general first: those for use before those
-    made for comparisons.
-    """
-    found = [
-        info
-        for info in list_weights(folder)
-        if info.architecture in ARCHITECTURES and info.installed
-    ]
-    return sorted(found, key=lambda info: (info.for_comparison, info.architecture != "gra_net"))
 
 
 def find_attention(weights: str | None = None) -> ModelInfo:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +29,14 @@ from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.evaluate import largest_faces
 from agegender_core.evaluation.metrics import band_name, bootstrap_mean
-from agegender_core.evaluation.report_types import Estimate
+from agegender_core.evaluation.report_types import (
+    AttentionReport,
+    ChangeEffect,
+    Estimate,
+    MapCurve,
+    MapCurves,
+    MaskActivity,
+)
 from agegender_core.explain.faithfulness import KINDS, STEPS, YEARS, Kind, area, curves, random_map
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.explain.saliency import METHODS, Target, saliency_map
@@ -37,6 +44,7 @@ from agegender_core.inference.decoding import Answers, read_out
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
+from agegender_core.output.json_records import to_json
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
 from agegender_core.vision.preprocessing import normalise
@@ -60,12 +68,12 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 @dataclass(frozen=True, eq=False)
 class CropExplanations:
     """A network's answers and masks for N images. ``masks``: by block, (N, h, w) float32, the mean
-    over channels. ``activity``: see ``Activity``.
+    over channels. ``activity``: by block.
     """
 
     answers: Answers
     masks: dict[str, np.ndarray]
-    activity: dict[str, dict[str, float]]
+    activity: dict[str, MaskActivity]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +93,9 @@ def attention_report(
     limit: int = LIMIT,
     progress: Progress | None = None,
     steps: int = STEPS,
-) -> dict[str, Any]:
+) -> AttentionReport:
     """Explain the test split of dataset ``set_name``, write both files into ``reports`` and return
-    the JSON's content.
+    the report.
 
     ``limit``: images for the curves, drawn with a fixed seed; masks are changed on five times as
     many and averaged over all. Networks without masks have curves of saliency alone. Raises
@@ -118,34 +126,37 @@ def attention_report(
         )
         if progress:
             progress("curves", done, len(chosen))
-    changed = _changed(network, info, records, crops, limit, progress) if seen.masks else {}
-    report = {
-        "weights": info.name,
-        "weights_sha256": info.sha256,
-        "set": set_name,
-        "split": TEST_SPLITS[set_name],
-        "n": len(records),
-        "curves_n": len(chosen),
-        "steps": steps,
-        "how": (
+    changes_n, changes = (
+        _changed(network, info, records, crops, limit, progress) if seen.masks else (0, ())
+    )
+    report = AttentionReport(
+        weights=info.name,
+        weights_sha256=info.sha256,
+        set=set_name,
+        split=TEST_SPLITS[set_name],
+        n=len(records),
+        curves_n=len(chosen),
+        steps=steps,
+        how=(
             f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the"
             " answer; masks: mean over channels"
         ),
-        "sides": dict(found[0].sides),
-        "groups": {
+        sides=dict(found[0].sides),
+        groups={
             slicing: {name: int(member.sum()) for name, member in parts.items()}
             for slicing, parts in groups.items()
         },
-        "activity": seen.activity,
-        **changed,
-        "targets": {target: summarise(found, target) for target in get_args(Target)},
-    }
+        activity=seen.activity,
+        changes_n=changes_n,
+        changes=changes,
+        targets={target: summarise(found, target) for target in get_args(Target)},
+    )
     folder = reports / info.name / "attention"
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records))
     )
-    (folder / f"{set_name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / f"{set_name}.json").write_text(json.dumps(to_json(report), indent=1) + "\n")
     return report
 
 
@@ -156,8 +167,10 @@ def _changed(
     crops: np.ndarray,
     limit: int,
     progress: Progress | None,
-) -> dict[str, Any]:
-    """How the answers change when masks are changed, on five images for each one with curves."""
+) -> tuple[int, tuple[ChangeEffect, ...]]:
+    """How the answers change when masks are changed, on how many images: five for each one with
+    curves.
+    """
     chosen = np.sort(np.random.default_rng(1).permutation(len(records))[: 5 * limit])
     own, answers = changed_answers(
         network,
@@ -172,7 +185,7 @@ def _changed(
             for index in chosen
         ]
     )
-    return {"changes_n": len(chosen), "changes": effects(own, answers, ages, genders)}
+    return len(chosen), effects(own, answers, ages, genders)
 
 
 def read_crops(info: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.ndarray]:
@@ -373,12 +386,9 @@ def random_name(side: int) -> str:
     return f"random {side}x{side}"
 
 
-def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, Any]:
-    """JSON-ready means over ``faces``: by map and kind the «area» with its interval, the mean
-    «curve», and, but for random maps, the paired «difference» from the random map of the same
-    resolution with its interval and what follows from it, «verdict».
-    """
-    result: dict[str, Any] = {}
+def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, MapCurves]:
+    """Means over ``faces`` by map and kind."""
+    result: dict[str, MapCurves] = {}
     first = faces[0]
     names = [
         *(name for name in first.sides if name in first.curves[target]),
@@ -389,15 +399,16 @@ def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, Any]:
         for kind in KINDS:
             areas = _areas(faces, target, name, kind)
             mean = np.mean([face.curves[target][name][kind] for face in faces], axis=0)
-            measured = {"area": _estimate(areas).as_dict(), "curve": mean.round(4).tolist()}
+            measured = MapCurve(_estimate(areas).rounded(), tuple(mean.round(4).tolist()))
             if name in first.sides:
                 difference = _estimate(
                     areas - _areas(faces, target, random_name(first.sides[name]), kind)
                 )
-                measured |= {
-                    "difference": difference.as_dict(),
-                    "verdict": verdict(difference, kind),
-                }
+                measured = replace(
+                    measured,
+                    difference=difference.rounded(),
+                    verdict=verdict(difference, kind),
+                )
             result[name][kind] = measured
     return result
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from agegender_core.evaluation.metrics import bootstrap_mean
-from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE
+from agegender_core.evaluation.report_store import EDGE
+from agegender_core.evaluation.report_types import ALL_BLOCKS, ChangeEffect, MaskActivity
 from agegender_core.explain.attention import CHANGES, Change, intervention
 from agegender_core.inference.decoding import Answers, read_out
 from agegender_core.inference.model_zoo import ModelInfo
@@ -69,20 +70,17 @@ class Activity:
                 )
             self._sums[block.name] = new
 
-    def found(self) -> dict[str, dict[str, float]]:
-        """By block: «saturated», the share of values nearer than ``EDGE`` to 0 or 1; «over_face»,
-        how much a channel varies over a face, and «between_faces», how much one place of a channel
-        varies from face to face: standard deviations, means over all channels.
-        """
+    def found(self) -> dict[str, MaskActivity]:
+        """By block."""
         result = {}
         for name, sums in self._sums.items():
             mean = sums.values / sums.faces
             spread = (sums.squares / sums.faces - mean.square()).clamp_min(0).sqrt().mean()
-            result[name] = {
-                "saturated": round(sums.saturated / sums.faces, 4),
-                "over_face": round(sums.over_face / sums.faces, 4),
-                "between_faces": round(float(spread), 4),
-            }
+            result[name] = MaskActivity(
+                saturated=round(sums.saturated / sums.faces, 4),
+                over_face=round(sums.over_face / sums.faces, 4),
+                between_faces=round(float(spread), 4),
+            )
         return result
 
 
@@ -146,13 +144,9 @@ def effects(
     changed: Mapping[tuple[str, Change], Answers],
     ages: np.ndarray,
     genders: np.ndarray,
-) -> list[dict[str, Any]]:
-    """JSON-ready rows: what each change does. ``ages``: (N,) true years, nan where unknown;
-    ``genders``: (N,) true index, -1 where unknown.
-
-    «moved»: mean absolute change of the age in years. «mae»: rise of the mean absolute error in
-    years, and «gender_accuracy»: rise of the share of right genders, with paired 95 % bootstrap
-    intervals; None where the dataset has no such labels.
+) -> tuple[ChangeEffect, ...]:
+    """What each change does, with paired 95 % bootstrap intervals. ``ages``: (N,) true years, nan
+    where unknown; ``genders``: (N,) true index, -1 where unknown.
     """
     exact, known = ~np.isnan(ages), genders >= 0
     error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)
@@ -167,12 +161,12 @@ def effects(
             else None
         )
         rows.append(
-            {
-                "block": block,
-                "change": change,
-                "moved": round(float(np.abs(answers.years - own.years).mean()), 4),
-                "mae": None if worse is None else worse.as_dict(),
-                "gender_accuracy": None if better is None else better.as_dict(),
-            }
+            ChangeEffect(
+                block=block,
+                change=change,
+                moved=round(float(np.abs(answers.years - own.years).mean()), 4),
+                mae=None if worse is None else worse.rounded(),
+                gender_accuracy=None if better is None else better.rounded(),
+            )
         )
-    return rows
+    return tuple(rows)

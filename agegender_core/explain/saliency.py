@@ -155,11 +155,11 @@ def _score(
 def _grad_cam(network: nn.Module, info: ModelInfo, batch: Tensor, target: Target) -> np.ndarray:
     from captum.attr import LayerGradCam
 
-    twin = _twin(network)
-    score = _score(twin, info, batch, target)
+    copied = _copied(network)
+    score = _score(copied, info, batch, target)
     batch.requires_grad_()  # or an in-place activation after the layer would meet a leaf
     total: Tensor | None = None
-    for layer in _layers(twin, info.architecture, target):
+    for layer in _layers(copied, info.architecture, target):
         found = LayerGradCam(score, layer).attribute(batch).detach()  # (views, 1, h, w)
         both = found[0, 0] + found[1, 0].flip(1) if info.flip else found[0, 0]
         total = both if total is None else total + both
@@ -167,7 +167,7 @@ def _grad_cam(network: nn.Module, info: ModelInfo, batch: Tensor, target: Target
     return functional.relu(total).cpu().numpy()
 
 
-def _twin(network: nn.Module) -> nn.Module:
+def _copied(network: nn.Module) -> nn.Module:
     """New modules with the tensors of ``network``: captum hangs hooks on layers, and other threads
     may be using those of ``network``.
     """

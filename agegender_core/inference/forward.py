@@ -47,19 +47,19 @@ def _in_sequentials(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _named(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Convolutions and batch norms after them that ``model`` itself names."""
-    pairs = getattr(model, "conv_bn_pairs", None)
+    """Neighbours in no Sequential, which ``model`` itself names: layers that see nothing but what
+    the one before gives.
+    """
+    pairs = getattr(model, "following", None)
     return iter(()) if pairs is None else pairs()
 
 
 def _fold(model: nn.Module, first: str, second: str) -> None:
-    """Put the batch norm ``second`` into the convolution ``first``, if that is what they are.
-    timm's batch norms come with an activation, which stays.
-    """
+    """Put the batch norm ``second`` into the convolution ``first``, if that is what they are."""
     convolution, norm = model.get_submodule(first), model.get_submodule(second)
     if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
         model.set_submodule(first, fuse_conv_bn_eval(convolution, norm))
-        model.set_submodule(second, getattr(norm, "act", nn.Identity()))
+        model.set_submodule(second, nn.Identity())
 
 
 def _fuse(model: nn.Module) -> None:

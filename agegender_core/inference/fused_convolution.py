@@ -10,12 +10,12 @@ take the short way where no gradient is wanted; else they compute as any other l
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from agegender_core.models.same_convolution import SameConv2d, pad_same
 
 MOST_BYTES = 64_000_000
 """Weights of a network that may be in memory twice: as parameters, and laid out for the CPU."""
@@ -59,7 +59,7 @@ class FusedConv2d(nn.Conv2d):
         )
         self.weight, self.bias = convolution.weight, convolution.bias
         self.train(convolution.training)
-        self.pads_same = pads_same(convolution)
+        self.pads_input = isinstance(convolution, SameConv2d) and convolution.pads_input
         self.kind, self.values = (
             ("none", []) if activation is None else ACTIVATIONS[type(activation)]
         )
@@ -67,8 +67,8 @@ class FusedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, K, H', W')."""
-        if self.pads_same:
-            x = self._with_margins(x)
+        if self.pads_input:
+            x = pad_same(x, self)
         if not _short_way(x):
             return self._conv_forward(x, self.weight, self.bias)
         packed = self._packed
@@ -89,15 +89,6 @@ class FusedConv2d(nn.Conv2d):
             self.values,
             "",
         )
-
-    def _with_margins(self, x: Tensor) -> Tensor:
-        """TensorFlow's «same»: of an odd number of pixels the last side gets one more."""
-        margins = []
-        for side, stride, kernel in zip(x.shape[2:], self.stride, self.kernel_size, strict=True):
-            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-            margins.append((total // 2, total - total // 2))
-        (top, bottom), (left, right) = margins
-        return functional.pad(x, (left, right, top, bottom)) if any(map(any, margins)) else x
 
     def _apply(self, *args: Any, **options: Any) -> FusedConv2d:
         self._packed = None  # the parameters are about to change their device or type
@@ -125,14 +116,6 @@ class FusedActivation(nn.Module):
         return x if _short_way(x) else self.activation(x)
 
 
-def pads_same(convolution: nn.Module) -> bool:
-    """Whether it is timm's convolution with TensorFlow's padding, which depends on the input."""
-    layers = sys.modules.get("timm.layers")
-    return layers is not None and isinstance(convolution, layers.Conv2dSame)
-
-
-def can_fuse(convolution: nn.Module) -> bool:
+def can_fuse(convolution: nn.Conv2d) -> bool:
     """Whether ``FusedConv2d`` computes what this layer does."""
-    return (type(convolution) is nn.Conv2d and convolution.padding_mode == "zeros") or pads_same(
-        convolution
-    )
+    return type(convolution) in (nn.Conv2d, SameConv2d) and convolution.padding_mode == "zeros"

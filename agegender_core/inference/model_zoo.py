@@ -12,8 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agegender_core.errors import (
     ConfigError,
@@ -24,6 +23,7 @@ from agegender_core.errors import (
 )
 from agegender_core.inference.decoding import DecodingSpec, decoding_dict
 from agegender_core.settings import weights_dir
+from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
 
 if TYPE_CHECKING:
@@ -99,14 +99,9 @@ def list_weights(folder: Path | None = None) -> list[ModelInfo]:
     try:
         tables = tomllib.loads(manifest.read_text(encoding="utf-8")).get("weights", {})
         if not isinstance(tables, dict):
-            raise TypeError("«weights» is no table")
+            raise ConfigError("weights: expected a table")
         entries = [_model_info(name, table, folder) for name, table in tables.items()]
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        RecursionError,
-    ) as error:
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         # What is no TOML or no UTF-8 is a ValueError.
         raise WeightsError(
             f"{manifest} cannot be read ({error}): restore it from the repository"
@@ -115,62 +110,11 @@ def list_weights(folder: Path | None = None) -> list[ModelInfo]:
 
 
 def _model_info(name: str, table: Any, folder: Path) -> ModelInfo:
-    if not isinstance(table, dict):
-        raise TypeError(f"«{name}» is no table")
-    values = dict(table)
-    values["input"] = _made(InputSpec, values.get("input", {}), f"{name}.input")
-    values["decoding"] = _made(DecodingSpec, values.get("decoding", {}), f"{name}.decoding")
-    info = _made(ModelInfo, {**values, "name": name, "folder": folder}, name)
+    own = {"name": name, "folder": folder}
+    info = read_table(ModelInfo, table | own if isinstance(table, dict) else table, name)
     if outside := next((file for file in info.files if Path(file).name != file), None):
-        raise ValueError(f"{name}.files: {outside!r} is no name of a file in this folder")
+        raise ConfigError(f"{name}: files: {outside!r} is no name of a file in this folder")
     return info
-
-
-def _made(kind: type[Made], values: Any, where: str) -> Made:
-    """A dataclass of ``values`` from TOML. Raises ``TypeError`` for one of another type than the
-    field's, unknown and absent ones.
-    """
-    if not isinstance(values, dict):
-        raise TypeError(f"{where} is no table")
-    values = {key: _tuples(value) for key, value in values.items()}
-    hints = get_type_hints(kind)
-    for key, value in values.items():
-        if key not in hints:
-            raise TypeError(f"{where} has an unknown key {key!r}")
-        if not _fits(value, hints[key]):
-            raise TypeError(f"{where}.{key} cannot be {str(value)[:60]!r}")
-    return kind(**values)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, at every depth."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether ``value`` is of a type as the fields of our dataclasses have them."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if kind in (Union, UnionType):
-        return any(_fits(value, one) for one in inner)
-    if kind is Literal:
-        return value in inner
-    if kind is tuple:
-        wanted = [inner[0]] * len(value) if isinstance(value, tuple) and inner[-1] is ... else inner
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(wanted)
-            and all(map(_fits, value, wanted))
-        )
-    if kind is Mapping:
-        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
-    number = hint in (int, float) and not isinstance(value, bool)
-    return (
-        isinstance(value, (int, float) if hint is float else hint)
-        if number or hint not in (int, float)
-        else False
-    )
 
 
 def find_weights(name: str | None = None, folder: Path | None = None) -> ModelInfo:

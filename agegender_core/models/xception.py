@@ -132,7 +132,7 @@ class Xception(nn.Module):
         self.trunk = XceptionTrunk()
         self.ends = JoinedHeads(FEATURES, heads, dropout)
 
-    def conv_bn_pairs(self) -> Iterator[tuple[str, str]]:
+    def following(self) -> Iterator[tuple[str, str]]:
         """Names of each convolution and of the batch norm after it, which timm's names keep
         apart.
         """

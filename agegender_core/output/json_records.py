@@ -62,7 +62,9 @@ def _record(kind: Any, value: dict[str, Any], where: str) -> Any:
     missing = [
         field.name
         for field in dataclasses.fields(kind)
-        if field.name not in value and field.default is dataclasses.MISSING
+        if field.name not in value
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise DatasetError(f"{where} lacks {', '.join(missing)}: write the report again")

@@ -4,13 +4,12 @@ on?
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
+from agegender_core.evaluation.report_types import AttentionReport
 from agegender_core.output.markdown import markdown_row
-from agegender_core.publishing.comparison_tables import flattened
 
 BETTER = "better than random"
 TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
@@ -21,14 +20,14 @@ FAITHFUL = (
 )
 
 
-def faithful_rows(attentions: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def faithful_rows(attentions: Sequence[AttentionReport]) -> list[dict[str, str]]:
     """A row for each attention report, as text: saturated mask values, what flat masks cost, which
     maps are faithful.
     """
     return [
         {
-            "weights": report["weights"],
-            "set, split": f"{DATASET_TITLES[report['set']]}, {report['split']}",
+            "weights": report.weights,
+            "set, split": f"{DATASET_TITLES[report.set]}, {report.split}",
             f"mask values within {EDGE:g} of 0 or 1": _saturated(report),
             "error of age with flat masks": cost_words(report),
             "faithful for age": faithful(report, "age"),
@@ -38,7 +37,7 @@ def faithful_rows(attentions: Sequence[Mapping[str, Any]]) -> list[dict[str, str
     ]
 
 
-def faithful_table(attentions: Sequence[Mapping[str, Any]]) -> str:
+def faithful_table(attentions: Sequence[AttentionReport]) -> str:
     """Markdown of ``faithful_rows``, at least one."""
     rows = [{**row, "weights": f"`{row['weights']}`"} for row in faithful_rows(attentions)]
     lines = [
@@ -49,39 +48,39 @@ def faithful_table(attentions: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*lines, "", FAITHFUL])
 
 
-def cost_words(report: Mapping[str, Any]) -> str:
+def cost_words(report: AttentionReport) -> str:
     """«+0.65 (+0.34 to +0.96) years, n 1,000»: what flat masks do to the error of age; a dash if
     that was not measured.
     """
-    found = next((item["mae"] for item in report.get("changes", []) if flattened(item)), None)
+    flat = report.flat_masks
+    found = flat.mae if flat else None
     if found is None:
         return "–"
     return (
-        f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}) years, n"
-        f" {report['changes_n']:,}"
+        f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f}) years, n {report.changes_n:,}"
     )
 
 
-def faithful(report: Mapping[str, Any], target: str) -> str:
+def faithful(report: AttentionReport, target: str) -> str:
     """«block 2, occlusion (of 5, n 100)»: the maps that beat random ones at deletion and at
     insertion.
     """
     maps = {
         name: kinds
-        for name, kinds in report["targets"][target].items()
-        if "verdict" in kinds["deletion"]
+        for name, kinds in report.targets[target].items()
+        if kinds["deletion"].verdict is not None
     }
     good = [
         name
         for name, kinds in maps.items()
-        if all(kind["verdict"] == BETTER for kind in kinds.values())
+        if all(kind.verdict == BETTER for kind in kinds.values())
     ]
-    return f"{', '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report['curves_n']:,})"
+    return f"{', '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report.curves_n:,})"
 
 
-def _saturated(report: Mapping[str, Any]) -> str:
+def _saturated(report: AttentionReport) -> str:
     """«0.1 %, 12 %, 38 %» by block; a dash if that was not measured."""
-    found = [100 * block["saturated"] for block in report.get("activity", {}).values()]
+    found = [100 * block.saturated for block in report.activity.values()]
     return (
         ", ".join(f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %" for share in found) or "–"
     )

@@ -18,8 +18,9 @@ from agegender_core.evaluation.published_results import (
     Claim,
     System,
 )
-from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE
+from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import (
+    AttentionReport,
     BenchReport,
     Estimate,
     EvaluationReport,
@@ -36,9 +37,6 @@ from agegender_core.output.metric_formats import (
     shown_estimate,
     shown_measured,
 )
-
-AttentionReport = Mapping[str, Any]
-"""As ``attention_report`` writes it."""
 
 FLAT_MASKS = (
     "Flat masks: every channel's mask replaced by its mean over the face, so that it no longer says"
@@ -104,7 +102,7 @@ class AblationRow:
     mask_norm: bool
     gates: dict[str, float]
     saturated: tuple[float, ...]
-    flattened: Mapping[str, float] | None
+    flattened: Estimate | None
     parameters: int
     minutes: float | None
     pictures_seen: int | None
@@ -299,10 +297,9 @@ def ablation_rows(
 def _ablation_row(
     info: ModelInfo, report: EvaluationReport, attention: Sequence[AttentionReport]
 ) -> AblationRow:
-    matching = (
-        item for item in attention if (item["weights"], item["set"]) == (info.name, report.set)
-    )
-    masks: AttentionReport = next(matching, {})
+    matching = (item for item in attention if (item.weights, item.set) == (info.name, report.set))
+    masks = next(matching, None)
+    flat = masks.flat_masks if masks else None
     return AblationRow(
         weights=info.name,
         set=report.set,
@@ -313,17 +310,12 @@ def _ablation_row(
         gated=info.options.get("gated", True),
         mask_norm=info.options.get("mask_norm", False),
         gates=report.gates or {},
-        saturated=tuple(block["saturated"] for block in masks.get("activity", {}).values()),
-        flattened=next((item["mae"] for item in masks.get("changes", []) if flattened(item)), None),
+        saturated=tuple(block.saturated for block in masks.activity.values()) if masks else (),
+        flattened=flat.mae if flat else None,
         parameters=info.parameters,
         minutes=info.training.get("minutes"),
         pictures_seen=info.training.get("pictures_seen"),
     )
-
-
-def flattened(change: Mapping[str, Any]) -> bool:
-    """Whether a change of an attention report sets all blocks' masks to their channels' means."""
-    return (change["block"], change["change"]) == (ALL_BLOCKS, "mean")
 
 
 def mask_words(row: AblationRow) -> str:
@@ -344,7 +336,7 @@ def flattened_words(row: AblationRow) -> str:
     return (
         "–"
         if found is None
-        else f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f}) years"
+        else f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f}) years"
     )
 
 

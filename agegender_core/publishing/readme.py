@@ -5,11 +5,12 @@ never mix with measured numbers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from agegender_core.benchmarks.batch import batch_bench_table
+from agegender_core.benchmarks.cold_start import start_bench_table
 from agegender_core.benchmarks.error_analysis import error_bench_words
 from agegender_core.benchmarks.video import live_bench_table
 from agegender_core.datasets.registry import TERMS
@@ -25,11 +26,15 @@ from agegender_core.evaluation.report_store import (
     read_reports,
     read_rivals,
 )
-from agegender_core.evaluation.report_types import BenchReport, EvaluationReport, PagesReport
+from agegender_core.evaluation.report_types import (
+    AttentionReport,
+    BenchReport,
+    EvaluationReport,
+    PagesReport,
+)
 from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
 from agegender_core.output.files import write_json, write_text
-from agegender_core.output.json_records import to_json
 from agegender_core.output.markdown import markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
@@ -132,13 +137,15 @@ def speed_table(bench: BenchReport) -> str:
 def pages_table(pages: PagesReport) -> str:
     """Markdown of ``pages.json``."""
     lines = [
-        markdown_row(["from a key or a click to what it shows", "median", "at most", "n"]),
-        markdown_row(["---"] * 4),
+        markdown_row(
+            ["from a key or a click to what it shows", "median", "at most", "server's cores", "n"]
+        ),
+        markdown_row(["---"] * 5),
     ]
-    lines += [
-        markdown_row([row.what, f"{row.median_ms} ms", f"{row.most_ms} ms", str(row.n)])
-        for row in pages.rows
-    ]
+    for row in pages.rows:
+        server = "" if row.server_ms is None else f"{row.server_ms} ms"
+        times = [f"{row.median_ms} ms", f"{row.most_ms} ms", server]
+        lines.append(markdown_row([row.what, *times, str(row.n)]))
     return "\n".join(
         [*lines, "", f"Headless Chromium and the app on one machine: {pages.machine}."]
     )
@@ -230,6 +237,8 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
             parts += ["### Live video, from the same bench", live_bench_table(bench.live)]
         if bench.batch:
             parts += ["### Big folders, from the same bench", batch_bench_table(bench.batch)]
+        if bench.start:
+            parts += ["### Start and memory, from the same bench", start_bench_table(bench.start)]
     if pages := read_pages(reports_folder):
         parts += [
             "### Time in the browser, from `python -m tests.e2e.page_bench`",
@@ -403,7 +412,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     Raises ``ConfigError`` where a report was made with other weights than the manifest's.
     """
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
-    _refuse_stale(entries, [to_json(report) for report in reports], "evaluate")
+    _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
     entries = [_refreshed(info, reports) for info in entries]
     write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
@@ -459,21 +468,26 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
-def _decoded_otherwise(report: Mapping[str, Any], decodings: dict[str, Any]) -> bool:
+def _decoded_otherwise(
+    report: EvaluationReport | AttentionReport, decodings: dict[str, Any]
+) -> bool:
     """Whether ``report`` states a decoding that differs from the manifest's."""
-    return "decoding" in report and report["decoding"] != decodings.get(report["weights"])
+    stated = report.decoding if isinstance(report, EvaluationReport) else None
+    return stated is not None and stated != decodings.get(report.weights)
 
 
 def _refuse_stale(
-    entries: list[ModelInfo], reports: Sequence[Mapping[str, Any]], command: str
+    entries: list[ModelInfo],
+    reports: Sequence[EvaluationReport] | Sequence[AttentionReport],
+    command: str,
 ) -> None:
     digests = {info.name: info.sha256 for info in entries}
     decodings = {info.name: decoding_dict(info.decoding) for info in entries}
     stale = sorted(
         {
-            f"{item['weights']} on {item['set']}"
+            f"{item.weights} on {item.set}"
             for item in reports
-            if digests.get(item["weights"]) != item["weights_sha256"]
+            if digests.get(item.weights) != item.weights_sha256
             or _decoded_otherwise(item, decodings)
         }
     )

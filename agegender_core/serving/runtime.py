@@ -177,17 +177,15 @@ def _info(weights: str | None) -> ModelInfo:
 
 
 def offered(installed: Sequence[ModelInfo], chosen: Settings) -> list[ModelInfo]:
-    """Those of ``installed`` that visitors may choose: all unless the operator named some. Raises
-    ``ConfigError`` for an unknown name.
+    """Those of ``installed`` that visitors may choose: all unless the operator named some, which
+    come in the order they were named. Raises ``ConfigError`` for an unknown name.
     """
-    if unknown := [
-        name for name in chosen.offered if name not in {info.name for info in installed}
-    ]:
+    known = {info.name: info for info in installed}
+    if unknown := [name for name in chosen.offered if name not in known]:
         raise ConfigError(
-            f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are"
-            f" {', '.join(info.name for info in installed)}"
+            f"AGEGENDER_OFFERED names {', '.join(unknown)}; installed are {', '.join(known)}"
         )
-    return [info for info in installed if not chosen.offered or info.name in chosen.offered]
+    return [known[name] for name in chosen.offered] if chosen.offered else list(installed)
 
 
 @cache

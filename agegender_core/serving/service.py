@@ -40,10 +40,10 @@ def choices() -> list[str]:
 
 def attention_choices() -> list[str]:
     """Names of the offered networks with masks of their own, the most general first."""
-    from agegender_core.explain.attention import attention_entries
+    from agegender_core.explain.attention_models import with_masks
 
-    chosen = runtime.settings().offered
-    return [info.name for info in attention_entries() if not chosen or info.name in chosen]
+    chosen, found = runtime.settings().offered, with_masks(runtime.installed_weights())
+    return [info.name for info in found if not chosen or info.name in chosen]
 
 
 def predict(

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from typing import Any, Literal
 from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
 from agegender_core.inference.quantization import Storage
+from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
 
 
@@ -200,14 +199,14 @@ def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
         raise ConfigError(f"cannot read recipe {path}: {error}") from error
     for key, value in (overrides or {}).items():
         _assign(raw, key.split("."), value)
-    recipe = _build(Recipe, raw, str(path))
+    recipe = read_table(Recipe, raw, str(path))
     _check(recipe, path)
     return recipe
 
 
 def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """The reverse of ``Recipe.as_dict``. Raises ``ConfigError`` as ``load_recipe`` does."""
-    return _build(Recipe, raw, where)
+    return read_table(Recipe, raw, where)
 
 
 def _check(recipe: Recipe, path: Path) -> None:
@@ -223,50 +222,3 @@ def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:
     for key in path[:-1]:
         raw = raw.setdefault(key, {})
     raw[path[-1]] = value
-
-
-def _build(cls: type, raw: dict[str, Any], where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{where}: expected a table, got {raw!r}")
-    hints = typing.get_type_hints(cls)
-    known = {item.name: item for item in dataclasses.fields(cls)}
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    required = {
-        name
-        for name, item in known.items()
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(required - set(raw))
-    if missing:
-        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
-    return cls(
-        **{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
-    )
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in args:
-            raise ConfigError(f"{where}: {value!r} is not one of {', '.join(map(repr, args))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where}: expected a list, got {value!r}")
-        inner = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(inner) != len(value):
-            raise ConfigError(f"{where}: expected {len(inner)} values, got {len(value)}")
-        return tuple(_convert(kind, item, where) for kind, item in zip(inner, value, strict=True))
-    if origin in (dict, types.UnionType):
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and (
-        not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))
-    ):
-        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
-    return value

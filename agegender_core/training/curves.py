@@ -5,13 +5,57 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.output.json_records import from_json, to_json
 
 Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class LearningStage:
+    """One run of training. ``start``: what it started from, in words. ``pictures``: training
+    images. ``rows``: of its log, see ``save_curve``.
+    """
+
+    start: str
+    pictures: int | None
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """``curve.json``: the stages behind ``weights``, first to last. ``experiment``: title of a run
+    that was not for publishing, which has no ``weights_sha256``.
+    """
+
+    experiment: str | None = None
+    weights: str
+    weights_sha256: str | None = None
+    stages: tuple[LearningStage, ...]
+
+    def joined(self) -> list[Row]:
+        """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage»
+        from 1.
+        """
+        rows: list[Row] = []
+        passes = minutes = 0.0
+        for number, stage in enumerate(self.stages, start=1):
+            rows += [
+                {
+                    **row,
+                    "stage": number,
+                    "epoch": row["epoch"] + passes,
+                    "minutes": row["minutes"] + minutes,
+                }
+                for row in stage.rows
+            ]
+            if stage.rows:
+                passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
+        return rows
 
 
 def save_curve(info: ModelInfo, run: Path, reports: Path) -> Path | None:
@@ -27,11 +71,12 @@ def save_curve(info: ModelInfo, run: Path, reports: Path) -> Path | None:
     if not (run / "log.jsonl").is_file():
         return None
     start = info.training.get("start", "from scratch")
-    stage = {"start": start, "pictures": info.training.get("pictures"), "rows": read_log(run)}
+    stage = LearningStage(start, info.training.get("pictures"), tuple(read_log(run)))
     path = reports / info.name / "curve.json"
-    earlier = _stages(path) if "published weights" in start else []
+    earlier = _stages(path) if "published weights" in start else ()
     return _write(
-        path, {"weights": info.name, "weights_sha256": info.sha256, "stages": [*earlier, stage]}
+        path,
+        LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage)),
     )
 
 
@@ -46,12 +91,12 @@ def save_experiment(run: Path, reports: Path) -> Path:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{run} contains no finished run ({error}): train first") from error
     recipe = details["recipe"]
-    stage = {"start": details["start"], "pictures": details["pictures"], "rows": read_log(run)}
-    curve = {
-        "experiment": recipe["card"]["title"] or recipe["name"],
-        "weights": recipe["name"],
-        "stages": [stage],
-    }
+    stage = LearningStage(details["start"], details["pictures"], tuple(read_log(run)))
+    curve = LearningCurve(
+        experiment=recipe["card"]["title"] or recipe["name"],
+        weights=recipe["name"],
+        stages=(stage,),
+    )
     return _write(reports / recipe["name"] / "curve.json", curve)
 
 
@@ -68,32 +113,11 @@ def read_log(run: Path) -> list[Row]:
         ) from error
 
 
-def _write(path: Path, curve: dict[str, Any]) -> Path:
+def _write(path: Path, curve: LearningCurve) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(curve, indent=1) + "\n")
+    path.write_text(json.dumps(to_json(curve), indent=1) + "\n")
     return path
 
 
-def _stages(path: Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text())["stages"] if path.is_file() else []
-
-
-def joined(curve: dict[str, Any]) -> list[Row]:
-    """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage» from
-    1.
-    """
-    rows: list[Row] = []
-    passes = minutes = 0.0
-    for number, stage in enumerate(curve["stages"], start=1):
-        rows += [
-            {
-                **row,
-                "stage": number,
-                "epoch": row["epoch"] + passes,
-                "minutes": row["minutes"] + minutes,
-            }
-            for row in stage["rows"]
-        ]
-        if stage["rows"]:
-            passes, minutes = rows[-1]["epoch"], rows[-1]["minutes"]
-    return rows
+def _stages(path: Path) -> tuple[LearningStage, ...]:
+    return from_json(LearningCurve, json.loads(path.read_text())).stages if path.is_file() else ()

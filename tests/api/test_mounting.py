@@ -173,6 +173,8 @@ def test_below_a_base_path_everything_is_below_it(portrait: Any, tmp_path: Path)
         )
         assert len(answer["faces"]) == 1
         assert get(f"{url}/").status_code == 200 and get(f"{url}/_stcore/health").text == "ok"
+        page = get(f"{url}/", headers={"Accept": "text/html"})
+        assert "; Path=/faces; HttpOnly; SameSite=Lax" in str(page.headers.get_list("set-cookie"))
 
 
 def test_without_gradio_the_pages_start_and_say_so(tmp_path: Path) -> None:

@@ -39,12 +39,13 @@ def test_every_variable_is_read() -> None:
             "AGEGENDER_TURN_PASSWORD": "secret",
             "AGEGENDER_MAX_SESSION_MB": "8",
             "AGEGENDER_UPLOADS_MB": "110",
+            "AGEGENDER_KEEP_MINUTES": "0",
         }
     )
     places = ("/sets", "utkface=/pictures", "/reports", "/cache", "/weights")
     turn = ("turn:here:3478", "stun:there")
     assert found == Settings(
-        True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, *places, turn, "me", "secret", 8, 110
+        True, "one", ("one", "two"), 5, 12, 7, 9, 3, 0, 1, *places, turn, "me", "secret", 8, 110, 0
     )
     assert found.image_limits.max_bytes == 5 * 2**20 and found.image_limits.max_pixels == 12_000_000
 

@@ -22,7 +22,9 @@ from playwright.sync_api import sync_playwright
 
 from agegender_core.benchmarks.error_analysis import ROWS, write_drawn
 from agegender_core.benchmarks.networks import processor
+from tests.e2e.first_time import first_time_path
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, running_app
+from tests.e2e.page_paints import controls, paints
 
 REPEATS = 12
 WATCH = """wanted => new Promise(resolve => {
@@ -172,9 +174,16 @@ def measure() -> dict[str, Any]:
     ):
         write_drawn(Path(folder), ROWS, 12)
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
-        for part, reports in ((errors, folder), (attention, str(ROOT / "reports"))):
+        ours = str(ROOT / "reports")
+        for part, reports in (
+            (errors, folder),
+            (attention, ours),
+            (paints, ours),
+            (controls, ours),
+        ):
             patch.setenv("AGEGENDER_REPORTS", reports)
             rows += _rows(browser, part)
+        rows += _rows(browser, first_time_path)
         browser.close()
     return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
 

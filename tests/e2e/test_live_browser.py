@@ -146,6 +146,32 @@ def test_faces_are_boxed_while_one_watches(cinema: Any, server_url: str) -> None
         )
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_cameras_buttons_are_words_like_all_others(
+    cinema: Any, server_url: str, scheme: str
+) -> None:
+    with visiting(cinema, server_url, permissions=["camera"]) as go:
+        page = agreed(go(scheme=scheme))
+        buttons = camera(page).get_by_role("button")
+        assert buttons.all_inner_texts() == ["Start the camera", "Choose a camera"]
+        start = camera(page).get_by_role("button", name="Start the camera")
+        start.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        style = start.evaluate(
+            "button => { const {color, outlineStyle, outlineColor} = getComputedStyle(button);"
+            " return [outlineStyle, outlineColor === color] }"
+        )
+        assert style == ["solid", True]
+        camera(page).get_by_role("button", name="Choose a camera").click()
+        camera(page).get_by_role("button", name="Done").wait_for()
+        assert buttons.all_inner_texts() == ["Done"]
+        camera(page).get_by_role("button", name="Done").click()
+        start.click()
+        camera(page).get_by_role("button", name="Stop the camera").wait_for()
+        assert buttons.all_inner_texts()[0] == "Stop the camera"
+
+
 def test_a_mirror_can_be_left_out(cinema: Any, server_url: str) -> None:
     with visiting(cinema, server_url, permissions=["camera"]) as go:
         page = started(go(390, 844))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.e2e.harness import rest, stranger, visiting
 
@@ -61,6 +63,38 @@ def test_both_give_the_same_answer_from_one_network(
     assert facts.search(first).groups() == facts.search(second).groups()
     loaded = httpx.get(f"{server_url}/ready").json()["loaded"]
     assert len({entry["name"] for entry in loaded}) == len(loaded)
+    page.context.close()
+    assert errors == []
+
+
+POINTS = """image => {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 8;
+  const pen = canvas.getContext('2d');
+  pen.drawImage(image, 0, 0, 8, 8);
+  const {data} = pen.getImageData(0, 0, 8, 8);
+  return [...Array(64).keys()].map(i => data[4 * i] + data[4 * i + 1] + data[4 * i + 2]);
+}"""
+"""How bright an image is as it is shown, in eight rows of eight."""
+
+
+def test_a_photo_stored_on_its_side_is_shown_upright(
+    browser: Any, server_url: str, portrait: Image.Image, tmp_path: Path
+) -> None:
+    upright = portrait.convert("RGB").crop((0, 0, 512, 400))
+    stored = tmp_path / "phone.jpg"
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # turn it by 90 degrees clockwise
+    upright.rotate(90, expand=True).save(stored, exif=orientation)
+    wanted = np.asarray(upright.resize((8, 8), Image.Resampling.BOX), float).sum(axis=2).ravel()
+    errors: list[str] = []
+    page = gradio(browser, server_url, errors)
+    page.locator("input[type=file]").first.set_input_files(stored)
+    answer = page.locator("img[alt='phone.jpg, 1 face marked']")
+    answer.wait_for(timeout=SLOW)
+    for image in (page.get_by_test_id("image").locator("img:visible").first, answer):
+        assert image.evaluate("image => image.naturalWidth / image.naturalHeight") > 1.2
+        assert np.corrcoef(wanted, image.evaluate(POINTS))[0, 1] > 0.8
     page.context.close()
     assert errors == []
 

@@ -158,6 +158,61 @@ def test_a_crowd_is_a_grid_whose_rows_open_cards(visit: Any) -> None:
     assert cards(page).count() == 1 and overflow(page) <= 0
 
 
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("key", ["", "Enter"])
+def test_a_box_on_the_image_opens_its_card(visit: Any, size: tuple[int, int], key: str) -> None:
+    page = visit(*size)
+    page.get_by_role("button", name="Two").click()
+    page.get_by_role("heading", name="Face 2").wait_for()
+    page.locator(QUIET).wait_for()
+    image = page.get_by_role("img", name="two_portraits.jpg, 2 faces marked").bounding_box()
+    for number in (2, 1):
+        box = page.get_by_role("button", name=re.compile(rf"^Face {number}, \d+ years"))
+        place = box.bounding_box()
+        middle = (place["x"] + place["width"] / 2 - image["x"]) / image["width"]
+        assert (middle > 0.5) == (number == 2) and place["width"] < image["width"] / 2
+        box.focus()
+        page.keyboard.press("Enter") if key else box.click()
+        card = page.locator(f".st-key-face-{number}")
+        page.wait_for_function(
+            "number => document.activeElement.classList.contains(`st-key-face-${number}`)",
+            arg=number,
+        )
+        age = card.locator(".ag-age")
+        page.wait_for_function(
+            "age => { const {top, bottom} = age.getBoundingClientRect();"
+            " return top > 50 && bottom <= innerHeight }",
+            arg=age.element_handle(),
+        )
+        assert AGE.search(age.inner_text())[0].split()[0] in box.get_attribute("aria-label")
+        if size[0] > 900:  # the image stays beside the cards, for the next box
+            top = page.locator(".ag-photo").bounding_box()["y"]
+            assert top > 50 and top + page.locator(".ag-photo").bounding_box()["height"] < 900
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_box_in_a_crowd_chooses_its_row(visit: Any, width: int) -> None:
+    page = visit(width, 900)
+    page.get_by_role("button", name="Twelve").click()
+    boxes = page.get_by_role("button", name=re.compile(r"^Face \d+, .* show its card"))
+    boxes.nth(11).wait_for()
+    page.locator(QUIET).wait_for()
+    assert boxes.count() == 12
+    assert [box.get_attribute("tabindex") for box in boxes.all()].count("-1") == 11
+    boxes.nth(6).click()
+    page.get_by_role("heading", name="Face 7").wait_for()
+    page.locator(".st-key-face-7:focus").wait_for()
+    boxes.first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.locator(".st-key-face-2:focus").wait_for()
+    page.locator(QUIET).wait_for()
+    assert cards(page).count() == 1 and overflow(page) <= 0
+    page.get_by_test_id("stDataFrame").click(position={"x": 20, "y": 36 + 52 * 3 + 26})
+    page.get_by_role("heading", name="Face 4").wait_for()  # rows go on choosing
+
+
 def test_why_this_answer_leads_into_attention_with_that_face(visit: Any) -> None:
     page = visit()
     page.get_by_role("button", name="Two").click()

@@ -88,14 +88,14 @@ def test_layers_import_one_way() -> None:
 
 
 def test_no_picture_of_a_person_is_in_the_repository_but_the_screenshots() -> None:
-    pictures = [
+    images = [
         path
         for path in ROOT.rglob("*")
         if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".npy", ".npz"}
     ]
     tracked = [
         path
-        for path in pictures
+        for path in images
         if not {".venv", ".git", "runs", ".cache", "build"} & set(path.relative_to(ROOT).parts)
     ]
     averages = set((ROOT / "reports").glob("*/attention/*.npz"))

@@ -16,9 +16,11 @@ ROOT = next(
 LAYERS = (
     "agegender_core.errors",
     "agegender_core.labels",
+    "agegender_core.toml_tables",
     "agegender_core.types",
     "agegender_core.settings",
     "agegender_core.forking",
+    "agegender_core.openmp",
     "agegender_core.vision",
     "agegender_core.models",
     "agegender_core.inference",

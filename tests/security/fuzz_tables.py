@@ -181,13 +181,13 @@ def a_zip(dice: random.Random) -> list[tuple[str, bytes]]:
 
 def a_table(dice: random.Random) -> list[tuple[str, bytes]]:
     """A damaged table beside sound images."""
-    pictures = [(name, PICTURE) for name in ("a.jpg", *dice.sample(NAMES[1:], 5))]
+    images = [(name, PICTURE) for name in ("a.jpg", *dice.sample(NAMES[1:], 5))]
     return [
         (
             dice.choice(("labels.csv", "labels.tsv", "L.CSV", "._labels.csv")),
             mutated(dice, some_table(dice)),
         ),
-        *pictures,
+        *images,
     ]
 
 

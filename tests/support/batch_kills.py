@@ -3,8 +3,8 @@ may be lost or be there twice.
 
 The real command on drawn portraits, then the real engine, workers and parts without networks:
 
-    python -m tests.support.batch_kills --kills 10 --pictures 300
-    python -m tests.support.batch_kills --kills 100 --pictures 2000 --light
+    python -m tests.support.batch_kills --kills 10 --images 300
+    python -m tests.support.batch_kills --kills 100 --images 2000 --light
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Killed:
     """``at_work``: kills that met a job at work; ``moments``: images done at each; ``lost`` and
     ``repeated``: rows in the end."""
 
-    pictures: int = 0
+    images: int = 0
     kills: int = 0
     at_work: int = 0
     moments: tuple[int, ...] = ()
@@ -76,7 +76,7 @@ def kill_often(
         moments.append(len({key for key, _ in rows_of(out)}))
     assert _start(command).wait(timeout=1200) in (0, 1)
     found = rows_of(out)
-    result.moments, result.pictures = tuple(moments), len({key for key, _ in expected})
+    result.moments, result.images = tuple(moments), len({key for key, _ in expected})
     result.lost, result.repeated = (expected - found).total(), (found - expected).total()
     result.half_written = len(list(out.glob(".*.tmp")))
     result.seconds = round(time.monotonic() - started, 1)
@@ -173,7 +173,7 @@ def main() -> int:
     """Prints a ``Killed`` as JSON; 1 where rows were lost or repeated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--light", action="store_true")
     parser.add_argument("--job", nargs=2, metavar=("FOLDER", "OUT"), help=argparse.SUPPRESS)
@@ -182,17 +182,17 @@ def main() -> int:
         light_job(*given.job)
         return 0
     with tempfile.TemporaryDirectory() as place:
-        folder, out = Path(place) / "pictures", Path(place) / "out"
+        folder, out = Path(place) / "images", Path(place) / "out"
         if given.light:
-            write_light(folder, given.pictures)
+            write_light(folder, given.images)
             command, expected, longest = (
                 light_command(folder, out),
-                light_expected(given.pictures),
+                light_expected(given.images),
                 0.5,
             )
         else:
             folder.mkdir()
-            for number, image in enumerate(portraits(given.pictures)):
+            for number, image in enumerate(portraits(given.images)):
                 (folder / f"{number:06}.jpg").write_bytes(jpeg(image))
             command = [
                 sys.executable,
@@ -206,7 +206,7 @@ def main() -> int:
                 "10",
             ]
             expected, longest = (
-                Counter((f"{number:06}.jpg", 1) for number in range(given.pictures)),
+                Counter((f"{number:06}.jpg", 1) for number in range(given.images)),
                 2.0,
             )
         result = kill_often(command, out, expected, given.kills, longest, given.seed)

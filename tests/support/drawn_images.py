@@ -21,11 +21,11 @@ CORNERS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white
 
 def quartered(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
     """Upright: red and green above, blue and white below."""
-    picture = Image.new("RGB", (width, height))
+    image = Image.new("RGB", (width, height))
     for index, colour in enumerate(CORNERS.values()):
         x, y = (index % 2) * (width // 2), (index // 2) * (height // 2)
-        picture.paste(colour, (x, y, x + width // 2, y + height // 2))
-    return picture
+        image.paste(colour, (x, y, x + width // 2, y + height // 2))
+    return image
 
 
 def noise(width: int = 120, height: int = 90) -> Image.Image:
@@ -34,20 +34,20 @@ def noise(width: int = 120, height: int = 90) -> Image.Image:
     )
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     if kind == "HEIC":
         import pillow_heif
 
-        pillow_heif.from_pillow(picture).save(stream, **options)
+        pillow_heif.from_pillow(image).save(stream, **options)
     else:
-        picture.save(stream, kind, **options)
+        image.save(stream, kind, **options)
     return stream.getvalue()
 
 
-def corner_names(picture: Image.Image) -> list[str]:
+def corner_names(image: Image.Image) -> list[str]:
     """Names of the colours in the four quarters: left and right above, left and right below."""
-    w, h = picture.size
+    w, h = image.size
     points = [
         (w // 4, h // 4),
         (3 * w // 4, h // 4),
@@ -55,7 +55,7 @@ def corner_names(picture: Image.Image) -> list[str]:
         (3 * w // 4, 3 * h // 4),
     ]
     return [
-        min(CORNERS, key=lambda name: distance(picture.getpixel(point), CORNERS[name]))
+        min(CORNERS, key=lambda name: distance(image.getpixel(point), CORNERS[name]))
         for point in points
     ]
 

@@ -144,7 +144,7 @@ def write_utkface(root: Path) -> Path:
     return root
 
 
-def write_adience(root: Path, pictures: str = "aligned") -> Path:
+def write_adience(root: Path, images: str = "aligned") -> Path:
     """One album a fold, with every kind of odd label in fold 0 and one row twice."""
     good = [("(0, 2)", "f"), ("(60, 100)", "m")]
     odd = [
@@ -165,9 +165,9 @@ def write_adience(root: Path, pictures: str = "aligned") -> Path:
         write_adience_table(
             root / f"fold_{fold}_data.txt", [*rows, *(rows[:1] if fold == 0 else [])]
         )
-        prefix = "landmark_aligned_face" if pictures == "aligned" else "coarse_tilt_aligned_face"
+        prefix = "landmark_aligned_face" if images == "aligned" else "coarse_tilt_aligned_face"
         for user, image, face, *_ in rows:
-            put(root, f"{pictures}/{user}/{prefix}.{face}.{image}")
+            put(root, f"{images}/{user}/{prefix}.{face}.{image}")
     return root
 
 

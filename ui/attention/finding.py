@@ -12,7 +12,8 @@ from typing import Any
 import streamlit as st
 
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
-from agegender_core.evaluation.report_store import ALL_BLOCKS, read_attentions
+from agegender_core.evaluation.report_store import read_attentions
+from agegender_core.evaluation.report_types import AttentionReport
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import all_changed, changes_of, set_all
 from ui.attention.session import Subject
@@ -77,28 +78,17 @@ def signed(years: float, digits: int = 2) -> str:
     return words[1:] if not words.strip("+−0.") else words
 
 
-def mask_effect(report: dict[str, Any], sha256: str) -> MaskEffect | None:
+def mask_effect(report: AttentionReport, sha256: str) -> MaskEffect | None:
     """The effect of flattening all masks in an attention report; None where the report has none
     or its faces have no exact ages.
     """
-    rows = [
-        row
-        for row in report.get("changes", [])
-        if (row["block"], row["change"]) == (ALL_BLOCKS, "mean")
-    ]
-    if not rows or rows[0]["mae"] is None:
+    flat = report.flat_masks
+    if flat is None or flat.mae is None:
         return None
-    found = rows[0]["mae"]
-    where = f"{TERMS[report['set']].title}, {report['split']}"
-    current = report["weights_sha256"] == sha256
-    return MaskEffect(
-        found["value"],
-        found["low"],
-        found["high"],
-        found.get("n", report["changes_n"]),
-        where,
-        current,
-    )
+    found = flat.mae
+    where = f"{TERMS[report.set].title}, {report.split}"
+    current = report.weights_sha256 == sha256
+    return MaskEffect(found.value, found.low, found.high, found.n, where, current)
 
 
 def measured(name: str, sha256: str) -> MaskEffect | None:
@@ -109,11 +99,11 @@ def measured(name: str, sha256: str) -> MaskEffect | None:
     found = [
         report
         for report in read_attentions(tables.REPORTS)
-        if report["weights"] == name and report["set"] in order
+        if report.weights == name and report.set in order
     ]
     effects = [
         mask_effect(report, sha256)
-        for report in sorted(found, key=lambda report: order.index(report["set"]))
+        for report in sorted(found, key=lambda report: order.index(report.set))
     ]
     known = [effect for effect in effects if effect is not None]
     return next((effect for effect in known if effect.current), known[0] if known else None)

@@ -183,14 +183,10 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
     """Those of ``installed`` with masks of their own, those for use before those made for
     comparisons, and the others.
     """
-    from agegender_core.explain.attention import attention_entries
+    from agegender_core.explain.attention_models import with_masks
 
-    order = [info.name for info in attention_entries()]
-    own = sorted(
-        (info for info in installed if info.name in order),
-        key=lambda info: order.index(info.name),
-    )
-    return own, [info for info in installed if info.name not in order]
+    own = with_masks(installed)
+    return own, [info for info in installed if info not in own]
 
 
 def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:

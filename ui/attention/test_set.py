@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,16 @@ import streamlit as st
 from PIL import Image
 
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
-from agegender_core.evaluation.report_store import ALL_BLOCKS, EDGE, read_attention
+from agegender_core.evaluation.report_store import EDGE, read_attention
+from agegender_core.evaluation.report_types import (
+    ALL_BLOCKS,
+    AttentionReport,
+    ChangeEffect,
+    Estimate,
+    MapCurve,
+    MapCurves,
+    MaskActivity,
+)
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
@@ -62,17 +71,17 @@ def show(subject: Subject) -> None:
             key="attention-set",
         )
     report, arrays = found[name]
-    if report["weights_sha256"] != subject.info.sha256:
+    if report.weights_sha256 != subject.info.sha256:
         st.warning(
             "These averages were made with an earlier version of the weights.",
             icon=":material/history:",
         )
-    where = f"{TERMS[name].title}, {report['split']}"
+    where = f"{TERMS[name].title}, {report.split}"
     if any(
         part.count("/") == 2 and part.rpartition("/")[2] not in ("n", "face") for part in arrays
     ):
         _masks(report, arrays, where)
-    if report.get("changes"):
+    if report.changes:
         _changes(report, where)
     _faithfulness(report, where)
 
@@ -89,10 +98,10 @@ def empty(weights: str) -> None:
     )
 
 
-def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
+def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
     """Mean masks of the groups of one slicing: a row a block, all groups of a row on one scale."""
-    st.markdown(f"**Mean masks over {report['n']:,} faces** ({plain(where)})")
-    slicings = [name for name in SLICINGS if report["groups"].get(name)]
+    st.markdown(f"**Mean masks over {report.n:,} faces** ({plain(where)})")
+    slicings = [name for name in SLICINGS if report.groups.get(name)]
     slicing = st.segmented_control(
         "Faces by",
         slicings,
@@ -102,7 +111,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
         key="attention-slicing",
         wrap=True,
     )
-    groups = report["groups"][slicing]
+    groups = report.groups[slicing]
     faces = [
         (data_address(Image.fromarray(arrays[path])), _group(group), "")
         for group in groups
@@ -111,7 +120,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
     rows = []
     if len(faces) == len(groups):
         rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + images_row(faces, many=True))
-    for block in (name for name in report["sides"] if f"all/all/{name}" in arrays):
+    for block in (name for name in report.sides if f"all/all/{name}" in arrays):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
         rows.append(
             mask_row(
@@ -119,7 +128,7 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
                 maps,
                 groups,
                 link.get("colours"),
-                activity_words(report.get("activity", {}).get(block)),
+                activity_words(report.activity.get(block)),
             )
         )
     together = IN_A_ROW if len(groups) == 1 else 1
@@ -132,16 +141,14 @@ def _masks(report: dict[str, Any], arrays: Arrays, where: str) -> None:
     )
 
 
-def activity_words(found: dict[str, float] | None) -> str:
+def activity_words(found: MaskActivity | None) -> str:
     """How alive a block's masks are: «. 38 % of values are saturated (within 0.02 of 0 or 1)»;
     nothing where that was not measured.
     """
     if found is None:
         return ""
-    words = (
-        f". {100 * found['saturated']:.0f} % of values are saturated (within {EDGE:g} of 0 or 1)"
-    )
-    return words + ("; it is the same for every face" if found["between_faces"] < FLAT else "")
+    words = f". {100 * found.saturated:.0f} % of values are saturated (within {EDGE:g} of 0 or 1)"
+    return words + ("; it is the same for every face" if found.between_faces < FLAT else "")
 
 
 def mask_row(
@@ -161,15 +168,13 @@ def mask_row(
     return head + images_row(items, many=True) + bar(colours, *span)
 
 
-def _changes(report: dict[str, Any], where: str) -> None:
+def _changes(report: AttentionReport, where: str) -> None:
     """What the answers lose when masks are changed."""
-    st.markdown(
-        f"**Does it matter? Masks changed on {report['changes_n']:,} faces** ({plain(where)})"
-    )
-    if (effect := mask_effect(report, report["weights_sha256"])) is not None:
+    st.markdown(f"**Does it matter? Masks changed on {report.changes_n:,} faces** ({plain(where)})")
+    if (effect := mask_effect(report, report.weights_sha256)) is not None:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
     st.dataframe(
-        change_rows(report["changes"]),
+        change_rows(report.changes),
         hide_index=True,
         width="stretch",
         height="content",
@@ -183,25 +188,25 @@ def _changes(report: dict[str, Any], where: str) -> None:
     )
 
 
-def change_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def change_rows(rows: Sequence[ChangeEffect]) -> pd.DataFrame:
     """A row for each block and change."""
     return pd.DataFrame(
         [
             {
-                "block": "all blocks" if row["block"] == ALL_BLOCKS else title(row["block"]),
-                "its mask becomes": CHANGE_WORDS[row["change"]],
-                "answer moves by, years": f"{row['moved']:.2f}",
-                METRIC_FORMATS["mae"].column: _moved(row, "mae"),
-                "gender, points": _moved(row, "gender_accuracy"),
+                "block": "all blocks" if row.block == ALL_BLOCKS else title(row.block),
+                "its mask becomes": CHANGE_WORDS[row.change],
+                "answer moves by, years": f"{row.moved:.2f}",
+                METRIC_FORMATS["mae"].column: _moved(row.mae, "mae"),
+                "gender, points": _moved(row.gender_accuracy, "gender_accuracy"),
             }
             for row in rows
         ]
     )
 
 
-def _faithfulness(report: dict[str, Any], where: str) -> None:
+def _faithfulness(report: AttentionReport, where: str) -> None:
     """Mean curves, areas with intervals, and a sentence for each mask."""
-    st.markdown(f"**Faithfulness over {report['curves_n']:,} faces** ({plain(where)})")
+    st.markdown(f"**Faithfulness over {report.curves_n:,} faces** ({plain(where)})")
     target = st.segmented_control(
         "Curves for",
         list(TARGETS),
@@ -210,13 +215,13 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
         key=key("target"),
         persist_state="session",
     )
-    maps = report["targets"][target]
+    maps = report.targets[target]
     for name in [
         name for name in maps if name not in SALIENCY and not name.startswith("random")
     ] or [name for name in SALIENCY if name in maps]:
         render_verdict(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
     curves_side_by_side(
-        {name: {kind: np.array(row[kind]["curve"]) for kind in row} for name, row in maps.items()},
+        {name: {kind: np.array(row[kind].curve) for kind in row} for name, row in maps.items()},
         "attention-mean",
     )
     st.dataframe(
@@ -225,26 +230,27 @@ def _faithfulness(report: dict[str, Any], where: str) -> None:
     st.caption(
         "95 % bootstrap intervals in brackets. Differences are taken face by face from a random"
         f" map of the same cells; in the sentences above, less than {MARGIN:g} counts as none. How:"
-        f" {plain(report['how'])}."
+        f" {plain(report.how)}."
     )
 
 
-def verdict(found: dict[str, Any]) -> str:
+def verdict(found: MapCurve) -> str:
     """The report's verdict, unless the difference is too small to matter."""
-    return EQUAL if abs(found["difference"]["value"]) < MARGIN else found["verdict"]
+    assert found.difference and found.verdict, "random maps are what others are compared with"
+    return EQUAL if abs(found.difference.value) < MARGIN else found.verdict
 
 
-def areas(maps: dict[str, Any]) -> pd.DataFrame:
+def areas(maps: Mapping[str, MapCurves]) -> pd.DataFrame:
     """A row a map: area and difference from random for both curves, and what follows."""
     rows = []
     for name, kinds in maps.items():
         row = {"map": _called(name)}
         for kind, found in kinds.items():
-            row[f"{kind}, area"] = _estimate(found["area"])
+            row[f"{kind}, area"] = _estimate(found.area)
             row[f"{kind}, against random"] = (
-                _estimate(found["difference"], sign="+") if "difference" in found else "–"
+                _estimate(found.difference, sign="+") if found.difference else "–"
             )
-            row[f"{kind}, so"] = found.get("verdict", "the map to beat")
+            row[f"{kind}, so"] = found.verdict or "the map to beat"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -260,16 +266,16 @@ def _called(name: str) -> str:
     return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
 
 
-def _estimate(found: dict[str, float], sign: str = "") -> str:
+def _estimate(found: Estimate, sign: str = "") -> str:
     """«0.123 (0.100 to 0.150)», of areas under curves."""
-    value, low, high = (f"{found[name]:{sign}.3f}" for name in ("value", "low", "high"))
+    value, low, high = (f"{end:{sign}.3f}" for end in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"
 
 
-def _moved(row: dict[str, Any], metric: str) -> str | None:
+def _moved(found: Estimate | None, metric: str) -> str | None:
     """«+0.12 (+0.05 to +0.20)»: how a change moves a metric; None where it was not measured."""
-    if row[metric] is None:
+    if found is None:
         return None
     number = METRIC_FORMATS[metric].number
-    value, low, high = (number(row[metric][name], "+") for name in ("value", "low", "high"))
+    value, low, high = (number(end, "+") for end in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import streamlit as st
@@ -18,8 +19,12 @@ from starlette.exceptions import HTTPException
 from agegender_core.errors import ConfigError
 from agegender_core.settings import Settings
 from ui.common import services, state
+from ui.common.kept_visits import KeptVisits
 from ui.common.upload_limits import UploadLimits
 from ui.compat import streamlit_private
+
+SHARE_OF_THE_GONE = 6
+"""Images of those who left have the room for uploads divided by this."""
 
 
 class Bound:
@@ -47,6 +52,7 @@ class Bound:
             own.pop(file.file_id, None)
             session = sum(own.values()) + len(file.data)
             total = sum(sum(files.values()) for files in sizes.values()) + len(file.data)
+            total += visits().bytes()
             if (
                 session > self.limits.session
                 or total > self.limits.total
@@ -102,6 +108,32 @@ def limits() -> UploadLimits:
         return UploadLimits.of(services.settings())
     except ConfigError:
         return UploadLimits.of(Settings())
+
+
+@cache
+def visits() -> KeptVisits:
+    """What those who left have in the memory of this process."""
+    return KeptVisits(
+        streamlit_private.session_is_open,
+        60.0 * keep_minutes(),
+        limits().total // SHARE_OF_THE_GONE,
+    )
+
+
+def keep_minutes() -> int:
+    """Minutes for which images stay after their visitor has gone."""
+    try:
+        return services.settings().keep_minutes
+    except ConfigError:
+        return 0
+
+
+def forgotten_words() -> str:
+    """«within 5 minutes of your leaving»."""
+    minutes = keep_minutes()
+    if not minutes:
+        return "soon after you leave"
+    return f"within {minutes} minute{'' if minutes == 1 else 's'} of your leaving"
 
 
 def mark_in_use(files: Sequence[Any] | None) -> None:

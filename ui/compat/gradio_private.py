@@ -12,6 +12,8 @@ Why each is needed:
 * ``limit_state_and_threads``: options of ``launch`` that ``mount_gradio_app`` lacks.
 * ``mounted_app``, ``stop_event``: open pages keep a stream each until the app's event is set.
 * ``component_class``: Gradio writes a ``.pyi`` beside a class derived from a component.
+* ``no_type_stubs``: at every import Gradio parses the sources of its own classes and writes a
+  ``.pyi`` for each; that is most of the time its import takes.
 * ``files_unmoved``: Gradio copies or fetches what a path names, before a component sees it.
 
 Nothing here imports Gradio before it is called: it reads its settings when it is imported.
@@ -19,12 +21,18 @@ Nothing here imports Gradio before it is called: it reads its settings when it i
 
 from __future__ import annotations
 
+import sys
 from abc import ABCMeta
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
     from starlette.middleware import Middleware
 
@@ -159,6 +167,56 @@ def mounted_app(outer: Any) -> Any:
 def stop_event(app: Any) -> asyncio.Event:
     """Once it is set, streams to open pages end."""
     return app.stop_event
+
+
+@contextmanager
+def no_type_stubs() -> Iterator[None]:
+    """Within, Gradio is imported without parsing its sources and writing into its own folder."""
+    finder = _WithoutStubs()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        finder.leave()
+
+
+class _WithoutStubs(MetaPathFinder):
+    """Has the module that writes the stubs write none, once it is imported: not before, for it
+    cannot be imported without all of Gradio.
+    """
+
+    MODULE, WRITER = "gradio.component_meta", "create_or_modify_pyi"
+
+    def __init__(self) -> None:
+        self._writer: tuple[ModuleType, str, Any] | None = None
+
+    def leave(self) -> None:
+        """Look for no module any more, and give the writer back."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        if self._writer is not None:
+            setattr(*self._writer)
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """The module's own spec, whose loader takes the writer away afterwards."""
+        if name != self.MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        loader = spec.loader if spec is not None else None
+        if loader is None:
+            return spec
+        execute = loader.exec_module
+
+        def execute_without(module: ModuleType) -> None:
+            execute(module)
+            if hasattr(module, self.WRITER):
+                self._writer = (module, self.WRITER, getattr(module, self.WRITER))
+                setattr(module, self.WRITER, lambda *_: None)
+
+        # an object of its own for every module
+        loader.exec_module = execute_without  # type: ignore[method-assign]
+        return spec
 
 
 def component_class(base: type, module: str, **methods: Any) -> Any:

@@ -8,6 +8,8 @@ Why each is needed:
 * the store of uploads: Streamlit bounds one file (``server.maxUploadSize``), neither a session nor
   all sessions together, and has no public way to count what is stored.
 * ``session_id``: which session's uploads the running page shows.
+* ``session_is_open``: a refresh is told from a second tab by whether the first session is still
+  connected.
 """
 
 from __future__ import annotations
@@ -46,6 +48,11 @@ def session_id() -> str | None:
     """The session whose page is running in this thread; None outside of one."""
     context = get_script_run_ctx()
     return None if context is None else context.session_id
+
+
+def session_is_open(session_id: str) -> bool:
+    """Whether a browser is connected to the session. Thread-safe."""
+    return runtime.exists() and runtime.get_instance().is_active_session(session_id)
 
 
 def upload_store() -> Any:

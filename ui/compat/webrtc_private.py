@@ -6,6 +6,9 @@ Why each is needed:
   by Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two.
 * ``newest_only``: aiortc's relay stores frames for a reader that is slower than the camera, and
   streamlit-webrtc has no option to read without that buffer.
+* ``style_frame``: the component's buttons are in capitals, and a button with the keyboard's focus
+  pulses until its label is hard to read; streamlit-webrtc takes words for them, but no style. Its
+  frame is of the same origin, so a component of ours adds a style sheet to it.
 """
 
 from __future__ import annotations
@@ -13,10 +16,54 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
+
 if TYPE_CHECKING:
     from aiortc.contrib.media import MediaRelay
 
 CHECKED_WITH = {"streamlit-webrtc": "0.79.0", "aiortc": "1.16.0"}
+FRAME = "iframe[title='streamlit_webrtc.component.webrtc_streamer']"
+FRAME_CSS = """
+.MuiButton-root.MuiButton-root {
+  text-transform: none; letter-spacing: normal; font-size: 1rem; border-radius: .6rem;
+}
+.MuiButton-root.MuiButton-root:focus-visible {
+  outline: 2px solid currentColor; outline-offset: -5px;
+}
+.MuiTouchRipple-ripplePulsate { display: none; }
+@media (prefers-reduced-motion: reduce) { .MuiTouchRipple-root { display: none; } }
+"""
+STYLE_JS = """
+export default function ({ data }) {
+  const style = (frame) => {
+    const page = frame.contentDocument;
+    if (!page?.head || page.querySelector("style[data-agegender]")) return;
+    const sheet = page.createElement("style");
+    sheet.dataset.agegender = "";
+    sheet.textContent = data.css;
+    page.head.append(sheet);
+  };
+  const heard = new WeakSet();
+  const look = () => document.querySelectorAll(data.frame).forEach((frame) => {
+    if (heard.has(frame)) return;
+    heard.add(frame);
+    frame.addEventListener("load", () => style(frame));
+    style(frame);
+  });
+  const watch = new MutationObserver(look);
+  watch.observe(document.body, { childList: true, subtree: true });
+  look();
+  return () => watch.disconnect();
+}
+"""
+_STYLE = st.components.v2.component("agegender-webrtc-style", html="", js=STYLE_JS)
+
+
+def style_frame() -> None:
+    """Have the buttons of streamlit-webrtc's component, wherever they are on the page, in our
+    style.
+    """
+    _STYLE(key="webrtc-style", data={"css": FRAME_CSS, "frame": FRAME})
 
 
 def global_relay() -> MediaRelay:

@@ -79,7 +79,12 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     with st.expander("All pairs as a table", icon=":material/table:"):
         table = found.dropna(axis=1, how="all").rename(columns=HEADS)
         st.dataframe(
-            table, hide_index=True, width="stretch", height=320, key="errors-twins", placeholder="–"
+            table,
+            hide_index=True,
+            width="stretch",
+            height=320,
+            key="errors-duplicates",
+            placeholder="–",
         )
 
 
@@ -111,9 +116,9 @@ def _pairs(found: pd.DataFrame, image_source: ImageSource, set_name: str) -> Non
         )
         chosen = found[differing(found, task)] if task else found
         pages = page(chosen.index.to_numpy(), 1, PAIRS)[1]
-        number = pager(pages, f"errors-twins-page-{set_name}-{task}")
+        number = pager(pages, f"errors-duplicates-page-{set_name}-{task}")
     visible, _ = page(chosen.index.to_numpy(), number, PAIRS)
-    st.html(f'<div class="ag-twins">{"".join(_cards(found.loc[visible], image_source))}</div>')
+    st.html(f'<div class="ag-duplicates">{"".join(_cards(found.loc[visible], image_source))}</div>')
     st.caption(
         f"{len(chosen):,} pairs. " + (plain(image_source.missing) if image_source.missing else "")
     )
@@ -125,7 +130,8 @@ def _cards(rows: pd.DataFrame, image_source: ImageSource) -> list[str]:
         for side in ("", "other_")
     ]
     return [
-        f'<section class="ag-twin">{_side(row, "", one)}{_side(row, "other_", other)}</section>'
+        f'<section class="ag-duplicate">{_side(row, "", one)}'
+        f"{_side(row, 'other_', other)}</section>"
         for (_, row), one, other in zip(rows.iterrows(), *sides, strict=True)
     ]
 

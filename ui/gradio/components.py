@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui.common import proxies
+from ui.compat import gradio_private
 
 FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
 """Where Gradio may write, and finds the examples. Uploads are never here: they stay in memory."""
@@ -37,7 +38,7 @@ def tidy() -> None:
 
 atexit.register(tidy)
 
-with proxies.hidden():
+with proxies.hidden(), gradio_private.no_type_stubs():
     import gradio as gr
 
 from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
@@ -46,7 +47,6 @@ from agegender_core.serving import runtime, service  # noqa: E402
 from agegender_core.serving.api_schema import json_schema  # noqa: E402
 from agegender_core.settings import ROOT  # noqa: E402
 from ui.common.upload_limits import UploadLimits  # noqa: E402
-from ui.compat import gradio_private  # noqa: E402
 from ui.gradio.figures import age_curve, block_title  # noqa: E402
 from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
 

@@ -16,8 +16,10 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from agegender_core.openmp import sleep_soon
 from agegender_core.serving import runtime
 from agegender_core.settings import Settings
+from ui.common import uploads
 from ui.common.upload_limits import UploadLimits
 from ui.compat import asgi_private, gradio_private
 from ui.guard.connections import limit_connections
@@ -26,6 +28,7 @@ from ui.guard.gradio_side import API, GradioGuard, Rules
 from ui.guard.limits import Limits
 from ui.guard.process import allow_descriptors, settle_memory
 from ui.guard.uploads import UploadStore
+from ui.guard.visitor_cookie import VisitorCookie
 
 if TYPE_CHECKING:
     from ui.gradio.mounting import GradioSide
@@ -42,7 +45,7 @@ def guarded(side: GradioSide) -> list[Middleware]:
     side.guard(lambda gradio: protect(gradio, limits))
     largest = (_streamlit_mb() + 1) * 2**20
     asgi_private.keep_forms_in_memory(largest)
-    return [
+    layers = [
         Middleware(
             FrontDoor,
             _store(),
@@ -51,6 +54,10 @@ def guarded(side: GradioSide) -> list[Middleware]:
             lambda path: f"{side.path}{API}/" in path and side.error is None,
         )
     ]
+    if uploads.keep_minutes():
+        path = side.path.rpartition("/")[0]
+        layers.append(Middleware(VisitorCookie, path, _same_site(), f"{side.path}/"))
+    return layers
 
 
 def alone(app: FastAPI) -> ASGIApp:
@@ -111,6 +118,7 @@ def let_pages_go(stop: asyncio.Event) -> None:
 
 
 def _begin() -> Limits:
+    sleep_soon()
     settle_memory()
     allow_descriptors()
     limits = Limits()
@@ -127,6 +135,15 @@ def _store() -> UploadStore:
         # Without Gradio, or with a wrong setting, which the front ends report: the default counts.
         limits = UploadLimits.of(Settings())
         return UploadStore(os.sep, limits.total, limits.client)
+
+
+def _same_site() -> str:
+    """«none» where the operator serves the app in a frame of another site, as Streamlit's own
+    cookie is told.
+    """
+    import streamlit as st
+
+    return str(st.get_option("server.xsrfCookieSameSite") or "lax").lower()
 
 
 def _streamlit_mb() -> int:

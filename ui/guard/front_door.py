@@ -122,7 +122,9 @@ def _within_session(path: str, take: Callable[[int], None]) -> Callable[[int], N
 
 
 def _streamlit_bytes() -> int:
-    """Bytes of all uploads on Streamlit's pages."""
+    """Bytes of all uploads on Streamlit's pages, and of those whose visitors have just left."""
+    from ui.common import uploads
     from ui.compat import streamlit_private
 
-    return streamlit_private.stored_bytes(streamlit_private.upload_store())
+    stored = streamlit_private.stored_bytes(streamlit_private.upload_store())
+    return stored + uploads.visits().bytes()

@@ -127,6 +127,13 @@ def component(**options: Any) -> Any:
     return webrtc_streamer(**options)
 
 
+def dress() -> None:
+    """Have the camera's buttons look like all others; at the end of the page, where the component
+    that does it takes no room.
+    """
+    webrtc_private.style_frame()
+
+
 def keep_open() -> None:
     """While one stays on the page, its video goes on."""
     context = state.CAMERA.get()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import plotly.graph_objects as go
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.output.metric_formats import METRIC_FORMATS
-from agegender_core.training.curves import joined
+from agegender_core.training.curves import LearningCurve
 
 MEASURES = {
     **{name: METRIC_FORMATS[name].heading for name in ("mae", "gender_accuracy")},
@@ -18,17 +17,17 @@ MEASURES = {
 """What a curve may show, in words."""
 
 
-def offered(curve: dict[str, Any]) -> list[str]:
+def offered(curve: LearningCurve) -> list[str]:
     """Which of ``MEASURES`` the log of ``curve`` has."""
-    keys = {key for row in joined(curve) for key in row}
+    keys = {key for row in curve.joined() for key in row}
     return [name for name in MEASURES if _lines(keys, name)]
 
 
-def figure(curve: dict[str, Any], measure: str) -> go.Figure:
+def figure(curve: LearningCurve, measure: str) -> go.Figure:
     """A line for each dataset's validation images and, dashed, for training images; passes along
     the bottom. A later stage of training begins at a dotted line.
     """
-    rows = joined(curve)
+    rows = curve.joined()
     scale = METRIC_FORMATS[measure].factor if measure in METRIC_FORMATS else 1
     chart = go.Figure()
     for key, title, dashed in _lines({key for row in rows for key in row}, measure):

@@ -40,6 +40,7 @@ from agegender_core.publishing.readme import STORAGES
 from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
 from agegender_core.publishing.rival_claims import rival_rows
 from agegender_core.settings import reports_dir
+from agegender_core.training.curves import LearningCurve
 from ui.common.charts import CONFIG
 
 __all__ = [
@@ -235,7 +236,7 @@ def verdicts() -> list[tuple[str, str]]:
     return [(system.title, system.verdict) for system in SYSTEMS.values()]
 
 
-def curves() -> dict[str, Report]:
+def curves() -> dict[str, LearningCurve]:
     """Learning curves by weights; empty where there are none."""
     return read_curves(REPORTS)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -16,6 +17,7 @@ from PIL import Image
 from agegender_core.output.drawing import colour_of
 from agegender_core.types import AgeEstimate, Prediction
 from ui.common.images import data_url
+from ui.common.state import Slot
 from ui.predict.session_results import Answer
 
 CARDS = 6
@@ -55,12 +57,21 @@ def grid(answer: Answer) -> int:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [0]}},
-        key=f"grid-{answer.image.digest[:12]}-{answer.weights}",
+        key=_chosen(answer).key,
         alt=summary(predictions),
     )
-    st.caption("Click a row for its card, a heading to sort.")
+    st.caption("Click a face or a row for its card, a heading to sort.")
     rows = chosen.selection.rows
     return rows[0] if rows and rows[0] < len(predictions) else 0
+
+
+def choose(answer: Answer, index: int) -> None:
+    """Have the row of a face chosen in the next run."""
+    _chosen(answer).set({"selection": {"rows": [index]}})
+
+
+def _chosen(answer: Answer) -> Slot[Any]:
+    return Slot(f"grid-{answer.image.digest[:12]}-{answer.weights}")
 
 
 def summary(predictions: Sequence[Prediction]) -> str:

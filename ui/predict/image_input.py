@@ -23,7 +23,6 @@ UPLOAD, CAMERA, SAMPLE = (
 NAMED = 3
 """Saved images that are named; more are behind an ellipsis."""
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF, up to {} MB each."
-PRIVATE = "Images are read in memory and never stored or logged."
 
 
 def images_or_example(race: bool) -> list[InputImage]:
@@ -61,7 +60,11 @@ def images_or_example(race: bool) -> list[InputImage]:
 
 def formats_and_privacy() -> None:
     """Which files are read, and what becomes of them."""
-    st.caption(f"{PRIVATE} {FORMATS.format(services.settings().max_mb)}")
+    private = (
+        "Images are read in memory, never stored or logged, and forgotten"
+        f" {uploads.forgotten_words()}."
+    )
+    st.caption(f"{private} {FORMATS.format(services.settings().max_mb)}")
 
 
 def _example_strip(chosen: str | None) -> None:

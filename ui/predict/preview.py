@@ -14,6 +14,7 @@ from ui.common.charts import with_en_dash
 
 PREVIEW_SIDE = 1280
 Size = tuple[int, int]
+Place = tuple[float, float, float, float]
 
 
 def preview(analysis: Analysis) -> bytes:
@@ -42,6 +43,20 @@ def preview(analysis: Analysis) -> bytes:
     buffer = io.BytesIO()
     canvas.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
+
+
+def places(analysis: Analysis) -> tuple[Place | None, ...]:
+    """Where ``preview`` draws the box of each face: left, top, width and height as fractions of the
+    image; None for one that lies outside.
+    """
+    analysis = analysis.upright()
+    width, height = analysis.image.size
+    boxes = (_box(one.face, 1.0, (width, height)) for one in analysis.predictions)
+    return tuple(
+        box
+        and (box[0] / width, box[1] / height, (box[2] - box[0]) / width, (box[3] - box[1]) / height)
+        for box in boxes
+    )
 
 
 def age_words(age: AgeEstimate) -> str:

@@ -25,7 +25,7 @@ from agegender_core.vision.image_io import load_image
 from ui.common import services
 from ui.common.messages import plain
 from ui.predict import state
-from ui.predict.preview import preview
+from ui.predict.preview import Place, places, preview
 
 LOG = logging.getLogger(__name__)
 Key = tuple[str, ...]
@@ -72,7 +72,8 @@ class Answer:
     ``preview`` is a JPEG with numbered boxes.
 
     ``predictions`` stand from left to right. ``reused``: the faces were known already, from when
-    another model answered. ``left_out``: smaller faces beyond the operator's limit.
+    another model answered. ``left_out``: smaller faces beyond the operator's limit. ``boxes``:
+    where the faces are on the preview.
     """
 
     image: InputImage
@@ -85,6 +86,7 @@ class Answer:
     preview: bytes = field(repr=False)
     reused: bool = False
     left_out: int = 0
+    boxes: tuple[Place | None, ...] = ()
 
     def annotated(self) -> Any:
         """The image in its own size with everything drawn in, decoded again from the bytes in
@@ -226,6 +228,7 @@ def _answer(
             preview=preview(analysis),
             reused=reused,
             left_out=analysis.left_out,
+            boxes=places(analysis),
         )
     except AgeGenderError as error:
         return Failure(image, error)

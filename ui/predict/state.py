@@ -19,10 +19,18 @@ UPLOADER: Slot[list | None] = Slot("uploads")
 """The uploader's files."""
 SAVED_UPLOADS: Slot[dict[str, list[InputImage]]] = Slot("kept-uploads", dict)
 """By page, images that outlive a visit to another page."""
+TAB = Slot[str | None]("tab")
+"""What tells this tab from the browser's others; empty where the browser does not tell."""
+TAB_SAID: Slot[dict[str, object] | None] = Slot("tab-number")
+"""What the component that asks for it sent."""
+LOOKED_BACK = Slot[bool]("looked-back", bool)
+"""Whether this session has asked for what its tab left behind."""
 CAMERA_OPEN = Slot[bool]("camera_open", bool)
 ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
 FACES: Slot[Known] = Slot("faces", dict)
 """Where the faces of images are, by the image's digest."""
+PHOTO: Slot[dict[str, object] | None] = Slot("photo")
+"""Which face was clicked on the image: the component's own value."""
 OPEN_ATTENTION = Slot[bool]("open-attention", bool)
 """Whether the next run opens Attention."""
 SHARE_ASKED = Slot[int | None]("share-asked")

@@ -4,7 +4,6 @@ the privacy of mean faces.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -67,18 +66,18 @@ def test_report_of_a_drawn_split(
         info, "utkface", reports, limit=3, progress=lambda *done: stages.append(done), steps=4
     )
     records = read_records("utkface", "test")
-    assert (report["weights"], report["set"], report["split"], report["steps"]) == (
+    assert (report.weights, report.set, report.split, report.steps) == (
         "gated",
         "utkface",
         "test",
         4,
     )
     assert (
-        report["weights_sha256"] == info.sha256
-        and report["n"] == len(records) == 19
-        and report["curves_n"] == 3
+        report.weights_sha256 == info.sha256
+        and report.n == len(records) == 19
+        and report.curves_n == 3
     )
-    assert report["sides"] == {
+    assert report.sides == {
         "attention1": 16,
         "attention2": 8,
         "attention3": 4,
@@ -92,35 +91,35 @@ def test_report_of_a_drawn_split(
         ("curves", 3, 3),
         ("changes", 15, 15),
     ]
-    assert list(report["activity"]) == list(BLOCKS) and report["changes_n"] == 15
-    assert [(row["block"], row["change"]) for row in report["changes"]] == variants(
-        list(BLOCKS)
-    ) and len(report["changes"]) == 12
-    assert all(
-        row["moved"] < 1e-4 and abs(row["mae"]["value"]) < 1e-4 for row in report["changes"]
-    ), "its answer is the same for every face"
+    assert list(report.activity) == list(BLOCKS) and report.changes_n == 15
+    assert [(row.block, row.change) for row in report.changes] == variants(list(BLOCKS)) and len(
+        report.changes
+    ) == 12
+    assert all(row.moved < 1e-4 and abs(row.mae.value) < 1e-4 for row in report.changes), (
+        "its answer is the same for every face"
+    )
     for target in ("age", "gender"):
-        assert list(report["targets"][target]) == MAPS
-        for name, kinds in report["targets"][target].items():
+        assert list(report.targets[target]) == MAPS
+        for name, kinds in report.targets[target].items():
             for found in kinds.values():
-                assert len(found["curve"]) == 5 and found["area"]["n"] == 3
+                assert len(found.curve) == 5 and found.area.n == 3
                 if name.startswith("random"):
-                    assert set(found) == {"area", "curve"}
+                    assert found.difference is None and found.verdict is None
                 else:
                     assert (
-                        found["verdict"] == "no better than random"
-                        and abs(found["difference"]["value"]) < 1e-5
+                        found.verdict == "no better than random"
+                        and abs(found.difference.value) < 1e-5
                     )
     saved, arrays = read_attention(reports, "gated", "utkface")
-    assert saved == json.loads(json.dumps(report)) and not any(
-        name.endswith("/face") for name in arrays
-    ), "19 people are too few"
+    assert saved == report and not any(name.endswith("/face") for name in arrays), (
+        "19 people are too few"
+    )
     assert (reports / "gated" / "attention" / "utkface.npz").stat().st_size < 300_000
     assert (
         read_attention(reports, "gated", "fairface") is None
         and read_attention(reports, "plain", "utkface") is None
     )
-    for slicing, parts in report["groups"].items():
+    for slicing, parts in report.groups.items():
         for name, count in parts.items():
             assert arrays[f"{slicing}/{name}/n"] == count
             assert [arrays[f"{slicing}/{name}/{block}"].shape for block in BLOCKS] == [
@@ -138,7 +137,7 @@ def test_report_of_a_drawn_split(
         arrays["gender_answer/right/attention2"], masks[men].mean(axis=0), atol=1e-4
     ), "it answers Male whoever it is"
     near = np.array([abs(record.age - 36) <= 5 for record in records])
-    assert report["groups"]["age_answer"] == {
+    assert report.groups["age_answer"] == {
         name: n for name, n in (("right", near.sum()), ("wrong", (~near).sum())) if n
     }
 
@@ -157,7 +156,7 @@ def test_blocks_of_a_trio_are_judged_by_their_own_answer(
     drawn_sets: Path, entries: dict[str, ModelInfo], tmp_path: Path
 ) -> None:
     report = attention_report(entries["trio"], "utkface", tmp_path, limit=1, steps=3)
-    age, gender = report["targets"]["age"], report["targets"]["gender"]
+    age, gender = report.targets["age"], report.targets["gender"]
     assert [name for name in age if "attention" in name] == [
         f"{head}.{block}" for head in ("decade", "digit") for block in BLOCKS
     ]
@@ -166,7 +165,7 @@ def test_blocks_of_a_trio_are_judged_by_their_own_answer(
     ]
     assert (
         "age/20-29/digit.attention3" in read_attention(tmp_path, "trio", "utkface")[1]
-        or "20-29" not in report["groups"]["age"]
+        or "20-29" not in report.groups["age"]
     )
 
 
@@ -174,11 +173,11 @@ def test_networks_without_masks_have_saliency_curves(
     drawn_sets: Path, entries: dict[str, ModelInfo], tmp_path: Path
 ) -> None:
     report = attention_report(entries["plain"], "fairface", tmp_path, limit=1, steps=3)
-    assert list(report["targets"]["age"]) == ["grad_cam", "occlusion", "random 8x8", "random 4x4"]
-    assert "age_answer" in report["groups"] and not report["groups"]["age_answer"], (
+    assert list(report.targets["age"]) == ["grad_cam", "occlusion", "random 8x8", "random 4x4"]
+    assert "age_answer" in report.groups and not report.groups["age_answer"], (
         "FairFace has no exact ages"
     )
-    assert set(report["groups"]["age"]) <= {
+    assert set(report.groups["age"]) <= {
         "0-2",
         "3-9",
         "10-19",
@@ -189,7 +188,7 @@ def test_networks_without_masks_have_saliency_curves(
         "60-69",
         "70+",
     }
-    assert sum(report["groups"]["age"].values()) == report["n"]
+    assert sum(report.groups["age"].values()) == report.n
 
 
 def records_of(count: int, subject: str | None = None) -> list[FaceRecord]:
@@ -311,23 +310,16 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
             )
         )
     found = summarise(faces, "age")
-    assert found["attention1"]["deletion"]["difference"] == {
-        "value": -0.1,
-        "low": -0.1,
-        "high": -0.1,
-        "n": 3,
-    }
+    assert found["attention1"]["deletion"].difference == Estimate(-0.1, -0.1, -0.1, 3)
     assert (
-        found["attention1"]["deletion"]["verdict"] == "better than random"
-        and found["attention1"]["insertion"]["verdict"] == "worse than random"
+        found["attention1"]["deletion"].verdict == "better than random"
+        and found["attention1"]["insertion"].verdict == "worse than random"
     )
-    assert found["occlusion"]["insertion"]["difference"]["value"] == pytest.approx(-0.2), (
+    assert found["occlusion"]["insertion"].difference.value == pytest.approx(-0.2), (
         "its own resolution's random map"
     )
-    assert found["random 8x8"]["deletion"] == {
-        "area": found["random 8x8"]["deletion"]["area"],
-        "curve": [0.8] * 5,
-    }
+    (drawn,) = {kind.curve for kind in found["random 8x8"].values()}
+    assert drawn == (0.8,) * 5 and found["random 8x8"]["deletion"].verdict is None
 
 
 def test_answers_are_those_of_both_views_and_masks_of_one(
@@ -354,7 +346,7 @@ def test_report_by_command(drawn_sets: Path, entries: dict[str, ModelInfo], tmp_
         "age, attention1, deletion area" in result.output
         and "no better than random" in result.output
     )
-    assert read_attention(tmp_path / "r", "gated", "utkface")[0]["steps"] == 16
+    assert read_attention(tmp_path / "r", "gated", "utkface")[0].steps == 16
     for arguments, words in (
         (["nonsense"], "no weights called"),
         (["gated", "--set", "nonsense"], "unknown dataset"),

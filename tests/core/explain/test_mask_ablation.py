@@ -4,12 +4,14 @@ a known answer.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from agegender_core.evaluation.report_store import ALL_BLOCKS
+from agegender_core.evaluation.report_types import ALL_BLOCKS, MaskActivity
 from agegender_core.explain.attention import AttentionNetwork
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects, variants
 from agegender_core.inference.decoding import Answers
@@ -31,20 +33,18 @@ def test_activity_is_that_of_all_faces_whatever_the_batches() -> None:
         activity.add([block(part)])
     (found,) = activity.found().values()
     array = masks.double().numpy()
-    assert found["saturated"] == pytest.approx(((array < 0.02) | (array > 0.98)).mean(), abs=1e-4)
-    assert found["over_face"] == pytest.approx(array.std(axis=(2, 3)).mean(), abs=1e-4)
-    assert found["between_faces"] == pytest.approx(array.std(axis=0).mean(), abs=1e-4)
+    assert found.saturated == pytest.approx(((array < 0.02) | (array > 0.98)).mean(), abs=1e-4)
+    assert found.over_face == pytest.approx(array.std(axis=(2, 3)).mean(), abs=1e-4)
+    assert found.between_faces == pytest.approx(array.std(axis=0).mean(), abs=1e-4)
 
 
 def test_dead_masks_are_told_from_live_ones() -> None:
     dead, live = Activity(), Activity()
     dead.add([block(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(3, 2, 4, 4))])
     live.add([block(torch.linspace(0.1, 0.9, 96).view(3, 2, 4, 4))])
-    assert dead.found()["attention1"] == {"saturated": 1.0, "over_face": 0.0, "between_faces": 0.0}
-    assert (
-        live.found()["attention1"]["saturated"] == 0
-        and min(live.found()["attention1"].values()) == 0 < live.found()["attention1"]["over_face"]
-    )
+    assert dead.found()["attention1"] == MaskActivity(1.0, 0.0, 0.0)
+    (found,) = live.found().values()
+    assert found.saturated == 0 and min(dataclasses.astuple(found)) == 0 < found.over_face
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -87,11 +87,11 @@ def test_effects_by_hand() -> None:
     changed = {("attention1", "off"): Answers(np.array([22.0, 33.0, 40.0]), np.array([1, 1, 1]))}
     ages, genders = np.array([20.0, 33.0, np.nan]), np.array([0, 1, -1])
     (row,) = effects(own, changed, ages, genders)
-    assert (row["block"], row["change"]) == ("attention1", "off")
-    assert row["moved"] == pytest.approx(5 / 3, abs=1e-4)
-    assert row["mae"]["value"] == pytest.approx((2 - 3) / 2) and row["mae"]["n"] == 2, (
+    assert (row.block, row.change) == ("attention1", "off")
+    assert row.moved == pytest.approx(5 / 3, abs=1e-4)
+    assert row.mae.value == pytest.approx((2 - 3) / 2) and row.mae.n == 2, (
         "one got two years worse, one three better"
     )
-    assert row["gender_accuracy"]["value"] == pytest.approx(-0.5)
+    assert row.gender_accuracy.value == pytest.approx(-0.5)
     (row,) = effects(own, changed, np.full(3, np.nan), np.full(3, -1))
-    assert row["mae"] is None and row["gender_accuracy"] is None
+    assert row.mae is None and row.gender_accuracy is None

@@ -150,23 +150,23 @@ def test_unknown_names_and_broken_manifests_are_named(copied: Path) -> None:
 
 
 ODD = {
-    "weights = 3": "«weights» is no table",
-    "weights = []": "«weights» is no table",
-    "[weights]\nmine = 3": "«mine» is no table",
-    "[weights.mine]": "missing",
-    "TEXT\nfiles = 'a'": "mine.files cannot be 'a'",
-    "TEXT\nfiles = [3]": "mine.files cannot be",
+    "weights = 3": "weights: expected a table",
+    "weights = []": "weights: expected a table",
+    "[weights]\nmine = 3": "mine: expected a table, got 3",
+    "[weights.mine]": "mine: missing key architecture, files",
+    "TEXT\nheads = {}\nfiles = 'a'": "mine: files: expected a list, got 'a'",
+    "TEXT\nheads = {}\nfiles = [3]": "mine: files: expected str, got 3",
     "TEXT\nfiles = ['../../a']\nheads = {}": "'../../a' is no name of a file",
-    "TEXT\nfiles = ['a']\nheads = 3": "mine.heads cannot be '3'",
-    "TEXT\nfiles = ['a']\nheads = {age = 'x'}": "mine.heads cannot be",
-    "TEXT\nfiles = ['a']\nheads = {age = true}": "mine.heads cannot be",
-    "TEXT\nfiles = ['a']\nheads = {}\ninput = 3": "mine.input is no table",
-    "TEXT\nfiles = ['a']\nheads = {}\ninput = {size = '64'}": "mine.input.size cannot be '64'",
-    "TEXT\nfiles = ['a']\nheads = {}\ninput = {mean = [1.0]}": "mine.input.mean cannot be",
-    "TEXT\nfiles = ['a']\nheads = {}\ndecoding = {kind = 'x'}": "mine.decoding.kind cannot be 'x'",
-    "TEXT\nfiles = ['a']\nheads = {}\ndecoding = []": "mine.decoding is no table",
-    "TEXT\nfiles = ['a']\nheads = {}\nflip = 'yes'": "mine.flip cannot be 'yes'",
-    "TEXT\nfiles = ['a']\nheads = {}\nfolder = 'x'\nwheels = 4": "unknown key 'wheels'",
+    "TEXT\nfiles = ['a']\nheads = 3": "mine: heads: expected a table, got 3",
+    "TEXT\nfiles = ['a']\nheads = {age = 'x'}": "mine: heads: age: expected int, got 'x'",
+    "TEXT\nfiles = ['a']\nheads = {age = true}": "mine: heads: age: expected int, got True",
+    "FULL\ninput = 3": "mine: input: expected a table, got 3",
+    "FULL\ninput = {size = '64'}": "mine: input: size: expected int, got '64'",
+    "FULL\ninput = {mean = [1.0]}": "mine: input: mean: expected 3 values, got 1",
+    "FULL\ndecoding = {kind = 'x'}": "mine: decoding: kind: 'x' is not one of",
+    "FULL\ndecoding = []": "mine: decoding: expected a table, got []",
+    "FULL\nflip = 'yes'": "mine: flip: expected bool, got 'yes'",
+    "FULL\nfolder = 'x'\nwheels = 4": "mine: unknown key wheels",
     "x = " + "[" * 100_000: "manifest.toml cannot be read",
     "\xff": "manifest.toml cannot be read",
 }
@@ -181,7 +181,10 @@ def test_an_odd_manifest_is_one_sentence(
         for name in ("title", "summary", "sha256", "architecture", "paper", "terms")
     )
     (tmp_path / "manifest.toml").write_text(
-        text.replace("TEXT", f"[weights.mine]\n{texts}"), encoding="latin-1"
+        text.replace("FULL", "TEXT\nfiles = ['a']\nheads = {}").replace(
+            "TEXT", f"[weights.mine]\n{texts}"
+        ),
+        encoding="latin-1",
     )
     with pytest.raises(WeightsError) as failure:
         list_weights(tmp_path)

@@ -21,11 +21,13 @@ from agegender_core.models import count_parameters, create_model
 from agegender_core.models.efficientnet_lite import (
     PACKAGE,
     TRUNK_PARAMETERS,
+    Block,
     EfficientNetLite0,
     load_imagenet,
     package_file,
     timm_names,
 )
+from agegender_core.vision._torchvision_nms import ensure_torchvision
 
 HEADS = {"age": 101, "gender": 2, "race": 7}
 CATS = {281, 282, 285}
@@ -70,11 +72,72 @@ def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
     assert not [name for name, value in model.named_parameters() if value.grad is None]
 
 
+def test_it_computes_what_timms_does(network: EfficientNetLite0) -> None:
+    """Bit by bit: same names in the same order, which optimisers' saved states go by; answers at
+    even and odd sides; gradients, running statistics and left-out branches in training.
+    """
+    ensure_torchvision()
+    import timm
+
+    def both(drop_path: float) -> tuple[nn.Module, nn.Module]:
+        theirs = timm.create_model(
+            "tf_efficientnet_lite0", pretrained=False, num_classes=0, drop_path_rate=drop_path
+        )
+        ours = create_model("efficientnet_lite0", HEADS, drop_path=drop_path).trunk
+        assert list(ours.state_dict()) == list(theirs.state_dict())
+        assert [(name, value.shape) for name, value in ours.named_parameters()] == [
+            (name, value.shape) for name, value in theirs.named_parameters()
+        ]
+        ours.load_state_dict(theirs.state_dict())
+        return ours, theirs
+
+    ours, theirs = both(0.3)
+    generator = torch.Generator().manual_seed(3)
+    for side in (64, 77, 96, 113):
+        x = torch.randn(3, 3, side, side, generator=generator)
+        with torch.inference_mode():
+            assert torch.equal(ours.eval()(x), theirs.eval()(x))
+        torch.manual_seed(side)
+        first = ours.train()(x)
+        torch.manual_seed(side)
+        second = theirs.train()(x)
+        assert torch.equal(first, second)
+    first.sum().backward()
+    second.sum().backward()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        assert torch.equal(one, other)
+    # What has just been compared did leave branches out.
+    torch.manual_seed(1)
+    dropped = ours(x)
+    for block in ours.modules():
+        if isinstance(block, Block):
+            block.drop_path = 0.0
+    assert not torch.equal(dropped, ours(x))
+
+
+def test_random_weights_are_spread_as_timms(network: EfficientNetLite0) -> None:
+    """By what one group gives: 9 for a depthwise 3x3, the channels for a 1x1."""
+    for layer, outputs in (("conv_stem", 9 * 32), ("blocks.6.0.conv_pw", 6 * 192)):
+        weight = network.trunk.get_submodule(layer).weight
+        assert float(weight.detach().std()) == pytest.approx((2 / outputs) ** 0.5, rel=0.1)
+    depthwise = torch.cat(
+        [
+            module.weight.flatten() * module.kernel_size[0]
+            for module in network.trunk.modules()
+            if isinstance(module, nn.Conv2d) and module.groups > 1
+        ]
+    )
+    assert float(depthwise.detach().std()) == pytest.approx(2**0.5, rel=0.02)
+
+
 @needs_package
 def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
     """Renaming, padding, activation and normalisation are right only if the pre-trained network
     still sees.
     """
+    ensure_torchvision()
     import timm
     from skimage import data
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,6 +39,12 @@ from agegender_core.publishing.readme import (
     update_all,
 )
 from agegender_core.publishing.rival_claims import RIVAL_TABLES, rival_claims_table, rival_rows
+from tests.support.attention_reports import (
+    attention_report_of,
+    change_of,
+    map_curves,
+    saturated,
+)
 
 MAE = Estimate(5.04, 4.9, 5.2, 3134)
 REPORT = EvaluationReport(
@@ -219,15 +224,12 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         )
         for item in made
     ]
-    looked = {
-        "weights": "gra_net_ablation_spatial",
-        "set": REPORT.set,
-        "activity": {"attention1": {"saturated": 0.126}},
-        "changes": [
-            {"block": "all", "change": "off", "mae": None},
-            {"block": "all", "change": "mean", "mae": {"value": 0.4, "low": 0.3, "high": 0.5}},
-        ],
-    }
+    looked = attention_report_of(
+        weights="gra_net_ablation_spatial",
+        set=REPORT.set,
+        activity={"attention1": saturated(0.126)},
+        changes=(change_of("all", "off", None), change_of("all", "mean", (0.4, 0.3, 0.5))),
+    )
     rows = ablation_rows([info, *made], [REPORT, *found], [looked])
     order = ["mixed", "annex", "spatial", "ran"]
     assert [row.weights for row in rows] == [f"gra_net_ablation_{kind}" for kind in order]
@@ -248,28 +250,19 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
 
 
 def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
-    def verdicts(deletion: str, insertion: str) -> dict[str, Any]:
-        return {"deletion": {"verdict": deletion}, "insertion": {"verdict": insertion}}
-
     better, same = "better than random", "no better than random"
     maps = {
-        "attention1": verdicts(better, same),
-        "decade.attention2": verdicts(better, better),
-        "random 8x8": {"deletion": {}, "insertion": {}},
+        "attention1": map_curves(better, same),
+        "decade.attention2": map_curves(better, better),
+        "random 8x8": map_curves(None, None),
     }
-    report = {
-        "weights": "net",
-        "set": "utkface",
-        "split": "test",
-        "curves_n": 40,
-        "changes_n": 1200,
-        "activity": {"attention1": {"saturated": 0.126}, "attention2": {"saturated": 1.0}},
-        "changes": [
-            {"block": "all", "change": "mean", "mae": {"value": -0.4, "low": -0.5, "high": 0.05}}
-        ],
-        "targets": {"age": maps, "gender": {"occlusion": verdicts(same, better)}},
-    }
-    table = faithful_table([report, {**report, "activity": {}, "changes": []}])
+    report = attention_report_of(
+        changes_n=1200,
+        activity={"attention1": saturated(0.126), "attention2": saturated(1.0)},
+        changes=(change_of("all", "mean", (-0.4, -0.5, 0.05)),),
+        targets={"age": maps, "gender": {"occlusion": map_curves(same, better)}},
+    )
+    table = faithful_table([report, dataclasses.replace(report, activity={}, changes=())])
     first, second = table.splitlines()[2:4]
     assert (
         first

@@ -139,6 +139,16 @@ def test_a_batch_goes_on_after_a_bad_image(networks: list[str], portrait: Image.
     assert len(answers["d"].predictions) == 1
 
 
+def test_the_first_on_offer_answers_where_no_default_is_named(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = list(reversed(networks))
+    monkeypatch.setenv("AGEGENDER_OFFERED", ",".join(turned))
+    assert service.choices() == turned
+    monkeypatch.setenv("AGEGENDER_WEIGHTS", turned[-1])
+    assert service.choices() == [turned[-1], *turned[:-1]]
+
+
 def test_what_is_not_on_offer_is_refused(
     networks: list[str], portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
 from agegender_core.inference.model_zoo import find_weights
 from agegender_core.training.config import load_recipe
-from agegender_core.training.curves import joined, read_log, save_curve
+from agegender_core.training.curves import read_log, save_curve
 from agegender_core.training.trainer import train
 from tests.support import CONFIGS
 from ui.models import learning
@@ -54,10 +54,9 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         run("weights", "publish", str(places / str(stage)), "--force")
     curve = read_curves(places / "reports")["multitask_cnn_dist"]
     assert (
-        curve["weights_sha256"] == find_weights("multitask_cnn_dist").sha256
-        and len(curve["stages"]) == 2
+        curve.weights_sha256 == find_weights("multitask_cnn_dist").sha256 and len(curve.stages) == 2
     )
-    rows = joined(curve)
+    rows = curve.joined()
     assert [row["stage"] for row in rows] == sorted(row["stage"] for row in rows)
     assert all(a["epoch"] < b["epoch"] for a, b in pairwise(rows)) and rows[-1][
         "epoch"
@@ -111,12 +110,15 @@ def test_an_experiment_has_a_curve_and_is_not_published(places: Path) -> None:
         device="cpu",
         report=lambda text: None,
     )
-    refused = CliRunner().invoke(app, ["weights", "publish", str(places / "runs" / "memorise")])
+    details = places / "runs" / "memorise" / "run.json"
+    committed = json.loads(details.read_text()) | {"commit": "abc1234"}  # the tree here may not be
+    details.write_text(json.dumps(committed))
+    refused = CliRunner().invoke(app, ["weights", "publish", str(details.parent)])
     assert refused.exit_code != 0 and "not to be published" in " ".join(refused.output.split())
     run("curve", str(places / "runs" / "memorise"))
     curve = read_curves(places / "reports")["memorise"]
     assert (
-        curve["experiment"] == "Memorisation experiment" and "train utkface/mae" in joined(curve)[0]
+        curve.experiment == "Memorisation experiment" and "train utkface/mae" in curve.joined()[0]
     )
 
 

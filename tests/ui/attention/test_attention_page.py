@@ -1012,3 +1012,19 @@ def test_a_strip_is_made_once(
     )
     app = AppTest.from_file(APP, default_timeout=120).run().run()
     assert not app.exception and made == [0]
+
+
+def test_the_page_reads_the_manifest_no_second_time(
+    networks: dict[str, ModelInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is parsed once for all pages; this page once parsed it at every click."""
+    from ui.attention.session import networks as sorted_out
+
+    def unread(folder: Path | None = None) -> list[ModelInfo]:
+        raise AssertionError("the manifest is read again")
+
+    monkeypatch.setattr("agegender_core.inference.model_zoo.list_weights", unread)
+    monkeypatch.setattr("agegender_core.explain.attention_models.list_weights", unread)
+    own, others = sorted_out(list(networks.values()))
+    assert {info.architecture for info in own} <= {"gra_net", "gra_net_trio"}
+    assert {*(info.name for info in own), *(info.name for info in others)} == set(networks)

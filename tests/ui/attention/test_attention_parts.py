@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agegender_core.errors import ConfigError
+from tests.support.attention_reports import attention_report_of, change_of
 from ui.attention import cover as cover_tab
 from ui.attention import jobs
 from ui.attention.covers import Cover, read_pad, read_word
@@ -141,23 +142,15 @@ def test_the_finding_follows_the_interval(effect: MaskEffect, words: str) -> Non
 
 
 def test_the_finding_is_read_from_the_report() -> None:
-    row = {
-        "block": "all",
-        "change": "mean",
-        "mae": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 40},
-    }
-    report = {
-        "set": "utkface",
-        "split": "test",
-        "weights_sha256": "a",
-        "changes_n": 50,
-        "changes": [row | {"change": "off"}, row],
-    }
+    found = (0.4, 0.3, 0.5)
+    report = attention_report_of(
+        changes_n=50, changes=(change_of("all", "off", found), change_of("all", "mean", found))
+    )
     assert mask_effect(report, "a") == MaskEffect(0.4, 0.3, 0.5, 40, "UTKFace, test")
     assert "earlier version of this model" in mask_effect(report, "b").evidence()
     assert (
-        mask_effect(report | {"changes": [row | {"mae": None}]}, "a") is None
-        and mask_effect({"changes": []}, "a") is None
+        mask_effect(attention_report_of(changes=(change_of("all", "mean", None),)), "a") is None
+        and mask_effect(attention_report_of(), "a") is None
     )
 
 

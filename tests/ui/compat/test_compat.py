@@ -12,6 +12,9 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import json
+import re
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -277,6 +280,15 @@ def test_the_relay_stores_frames_unless_it_is_told_not_to() -> None:
 
     usual, newest = _in_a_loop_of_its_own(both())
     assert newest <= 2 < usual
+
+
+def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
+    import streamlit_webrtc
+
+    scripts = (Path(str(streamlit_webrtc.__file__)).parent / "frontend").rglob("*.js")
+    assert any(re.search("textTransform:.uppercase", script.read_text()) for script in scripts)
+    options = inspect.signature(streamlit_webrtc.webrtc_streamer).parameters
+    assert not [name for name in options if any(word in name for word in ("style", "css", "theme"))]
 
 
 def _in_a_loop_of_its_own(work: Any) -> Any:
@@ -622,3 +634,47 @@ def test_an_image_travels_as_its_address(demo: Any) -> None:
 
     value = gradio_private.image_value("data:image/png;base64,AA==")
     assert isinstance(value, gr.Image.data_model) and value.url.startswith("data:")
+
+
+# What Gradio writes when it is imported
+
+
+def imported(before: str) -> dict[str, Any]:
+    """Whether Gradio's classes and events are there after an import, and how often it parsed a
+    source; ``before``: the line that imports it.
+    """
+    code = f"""
+import ast, json, pathlib, sys
+parsed, written = [], []
+parse, write = ast.parse, pathlib.Path.write_text
+ast.parse = lambda *words, **how: parsed.append(1) or parse(*words, **how)
+pathlib.Path.write_text = lambda self, *words, **how: (
+    written.append(str(self)) if self.suffix == ".pyi" else write(self, *words, **how))
+{before}
+import gradio
+print(json.dumps({{
+    "parsed": len(parsed), "clicks": callable(gradio.Button("a").click),
+    "finders": len([one for one in sys.meta_path if type(one).__module__.startswith("ui.")]),
+}}))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_gradio_is_imported_without_parsing_its_sources() -> None:
+    """And still parses them by itself: once it does not, ``no_type_stubs`` can go."""
+    ours = "from ui.compat.gradio_private import no_type_stubs\nwith no_type_stubs(): import gradio"
+    found, usual = imported(ours), imported("")
+    assert found["clicks"] and usual["clicks"]
+    assert usual["parsed"] > 50 and found["parsed"] < usual["parsed"] / 5
+    assert found["finders"] == 0
+
+
+def test_without_an_import_the_finder_is_gone_all_the_same() -> None:
+    before = list(sys.meta_path)
+    with gradio_private.no_type_stubs():
+        assert len(sys.meta_path) == len(before) + 1
+        assert importlib.util.find_spec("a_module_that_is_not_there") is None
+    assert sys.meta_path == before

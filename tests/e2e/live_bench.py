@@ -1,0 +1,162 @@
+"""Live video through its whole path, in a browser: ``python -m tests.e2e.live_bench [--save]``.
+
+Chromium's camera shows a drawn video whose frames carry their number as black and white blocks
+along the upper edge. The browser reads it from its own camera and from the video that comes back,
+so that it is known how many frames a second come back, how many of them are new, and how long each
+was on its way: camera, encoder, network, decoder, analysis, drawing, encoder, network, decoder.
+Measured, never asserted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from playwright.sync_api import sync_playwright
+
+from agegender_core.benchmarks.networks import processor
+from agegender_core.benchmarks.video import LOOP_FPS, LOOP_SECONDS, drawn_video
+from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, running_app, write_film
+from tests.load.server import process_of
+
+SECONDS = 20
+BITS = 8
+CODE_HEIGHT = 32
+"""Pixels of the blocks along the upper edge."""
+COUNT = """
+const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+const count = (video, mirrored, notes) => {
+  const canvas = document.createElement('canvas');
+  canvas.width = BITS; canvas.height = 1;
+  const pen = canvas.getContext('2d', {willReadFrequently: true});
+  const look = () => {
+    const now = performance.now();
+    pen.drawImage(video, 0, 4, video.videoWidth, CODE - 12, 0, 0, BITS, 1);
+    const {data} = pen.getImageData(0, 0, BITS, 1);
+    let code = 0;
+    for (let bit = 0; bit < BITS; bit++)
+      code += (data[4 * (mirrored ? BITS - 1 - bit : bit)] > 127 ? 1 : 0) << bit;
+    notes.push([code, now]);
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+};
+if (open) navigator.mediaDevices.getUserMedia = async wanted => {
+  const stream = await open(wanted);
+  window.top.sent = []; window.top.back = [];
+  const own = document.createElement('video');
+  Object.assign(own, {muted: true, autoplay: true, srcObject: stream});
+  own.style = 'position: fixed; width: 32px; height: 24px; opacity: 0.01; left: 0; top: 0';
+  document.body.append(own);
+  count(own, false, window.top.sent);
+  const found = setInterval(() => {
+    const video = [...document.querySelectorAll('video')].find(one => one !== own);
+    if (video && video.videoWidth) { clearInterval(found); count(video, true, window.top.back); }
+  }, 50);
+  return stream;
+};
+""".replace("BITS", str(BITS)).replace("CODE", str(CODE_HEIGHT))
+"""The code is read in every window, so also in the component's own."""
+
+Row = dict[str, Any]
+
+
+def numbered(frames: list[Image.Image]) -> list[Image.Image]:
+    """The frames with their number, 0 to 255, as blocks: lowest bit left, white for one."""
+    assert len(frames) <= 1 << BITS
+    width = frames[0].width // BITS
+    for number, frame in enumerate(frames):
+        pen = ImageDraw.Draw(frame)
+        for bit in range(BITS):
+            colour = "white" if number >> bit & 1 else "black"
+            pen.rectangle((bit * width, 0, (bit + 1) * width - 1, CODE_HEIGHT - 1), fill=colour)
+    return frames
+
+
+def delays(sent: list[list[float]], back: list[list[float]], loop: int) -> list[float]:
+    """Milliseconds each returned frame was on its way: since its number was last seen in the
+    camera. Numbers that the camera did not show in the last half loop are misread, and left out.
+    """
+    found, shown, index = [], dict[int, float](), 0
+    for code, now in back:
+        while index < len(sent) and sent[index][1] <= now:
+            shown[int(sent[index][0])] = sent[index][1]
+            index += 1
+        if int(code) in shown and now - shown[int(code)] < 1000 * loop / LOOP_FPS / 2:
+            found.append(now - shown[int(code)])
+    return found
+
+
+def watch(page: Any, url: str, faces: int) -> Row:
+    """The Live page with the video of ``faces`` for ``SECONDS``, after it has settled."""
+    page.goto(f"{url}/live")
+    page.get_by_role("button", name="Agree and show the camera").click()
+    frame = page.frame_locator("iframe[title*='webrtc']")
+    frame.get_by_role("button", name="Start the camera").click()
+    plural = "s" if faces > 1 else ""
+    page.get_by_text(re.compile(rf"{faces} face{plural} · .* fps")).wait_for()
+    page.wait_for_timeout(8000)
+    stat = Path(f"/proc/{process_of(url)}/stat")
+    page.evaluate("window.sent.length = 0; window.back.length = 0")
+    before = _ticks(stat)
+    page.wait_for_timeout(1000 * SECONDS)
+    sent, back = page.evaluate("[window.sent, window.back]")
+    spent = (_ticks(stat) - before) / os.sysconf("SC_CLK_TCK")
+    said = page.get_by_text(re.compile(r" fps ")).first.inner_text()
+    waits = delays(sent, back, LOOP_SECONDS * LOOP_FPS)
+    new = sum(one[0] != other[0] for one, other in pairwise(back))
+    median, late = np.percentile(waits, (50, 90)) if waits else (0.0, 0.0)
+    return {
+        "what": f"WebRTC, {faces} face{plural}",
+        "camera_fps": round(len(sent) / SECONDS, 1),
+        "returned_fps": round(len(back) / SECONDS, 1),
+        "new_fps": round(new / SECONDS, 1),
+        "analyser_fps": int(re.search(r"(\d+) fps", said)[1]),  # type: ignore[index]  # waited for
+        "latency_median_ms": round(median),
+        "latency_p90_ms": round(late),
+        "read": len(waits),
+        "server_cores": round(spent / SECONDS, 2),
+    }
+
+
+def _ticks(stat: Path) -> int:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
+    """A row for each number of faces, each in a browser of its own, on one server."""
+    rows: list[Row] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as driver,
+        running_app(script="serve.py") as url,
+    ):
+        for count in faces:
+            film = write_film(Path(folder) / "film.y4m", numbered(drawn_video(count)))
+            header = film.read_bytes()
+            film.write_bytes(header.replace(b" F15:1 ", f" F{LOOP_FPS}:1 ".encode(), 1))
+            flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
+            browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
+            context = browser.new_context(permissions=["camera"])
+            context.add_init_script(COUNT)
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE)
+            rows.append(watch(page, url, count))
+            print(json.dumps(rows[-1]), flush=True)
+            browser.close()
+    return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
+
+
+if __name__ == "__main__":
+    result = measure()
+    if "--save" in sys.argv:
+        (ROOT / "reports" / "live.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -1,0 +1,199 @@
+"""Parts of the bench of the pages: how long each page takes to show what one comes for, an own
+photo to its card, and a control of every page that has one; beside the clock, the processor time
+the server spent on it, which says more on a busy machine.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from agegender_core.datasets.sample_image import sample_portrait
+from tests.e2e.harness import rest, turn_to
+from tests.load.server import process_of
+
+OPENINGS = 5
+"""How often each page is opened and each control used, after a first time that does not count."""
+TILES = "[class*='st-key-errors-tile-all'] button"
+FIRST_SEEN = {
+    "Predict": ("", "[class*='st-key-face-'] .ag-age"),
+    "Live": ("live", ".st-key-live-agree button"),
+    "Attention": ("attention?picture=sample", ".stage img"),
+    "Guess": ("guess?seed=7", ".st-key-guess-face img"),
+    "Errors": ("errors", TILES),
+    "Models": ("models", ".js-plotly-plot .scatterlayer .point"),
+    "API": ("api", "[data-testid=stCode]"),
+    "About": ("about", "[data-testid=stMarkdownContainer] h2"),
+}
+"""Address of each page, and what one comes for."""
+VISIBLE = """
+const roots = () => [document, ...[...document.querySelectorAll('*')]
+  .filter(part => part.shadowRoot).map(part => part.shadowRoot)];
+const parts = place => roots().flatMap(root => [...root.querySelectorAll(place)]);
+const seen = (place, words) => parts(place).some(part =>
+  part.getBoundingClientRect().height > 0
+  && (!words || (part.innerText + (part.getAttribute('alt') || '')).includes(words)));
+const gone = (place, words) => !seen(place, words);
+"""
+OPENED = f"""place => {{ {VISIBLE} return seen(place) ? performance.now() : null; }}"""
+WATCH = f"""wanted => {{ {VISIBLE}
+  let start = null;
+  const begun = performance.now();
+  for (const kind of ['pointerdown', 'keydown'])
+    addEventListener(kind, event => {{ start ??= event.timeStamp; }},
+      {{capture: true, once: true}});
+  window.watched = new Promise(done => {{
+    const look = () => (wanted.gone ? gone : seen)(wanted.place, wanted.words)
+      ? done(performance.now() - (start ?? begun)) : requestAnimationFrame(look);
+    requestAnimationFrame(look);
+  }});
+}}"""
+"""Notes how long after a key or the pointer went down, or else from now, a place is seen or
+gone.
+"""
+
+Row = dict[str, Any]
+
+
+class Meter:
+    """Milliseconds by the browser's clock, and of the server's processor time in all threads."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self._stat = Path(f"/proc/{process_of(url)}/stat")
+        self._wall: list[float] = []
+        self._server: list[float] = []
+
+    def open(self, address: str, place: str) -> None:
+        """Once more: ``address`` is opened, until ``place`` is seen."""
+        self.page.goto("about:blank")
+        before = self._spent()
+        self.page.goto(address, wait_until="commit")
+        seen = self.page.wait_for_function(OPENED, arg=place).json_value()
+        self._note(seen, before)
+
+    def act(self, act: Callable[[], None], place: str, words: str = "", gone: bool = False) -> None:
+        """Once more: ``act``, until ``place`` with ``words`` in it is seen, or gone."""
+        before = self._spent()
+        self.page.evaluate(WATCH, {"place": place, "words": words, "gone": gone})
+        act()
+        self._note(self.page.evaluate("window.watched"), before)
+
+    def row(self, what: str) -> Row:
+        """All but the first time."""
+        wall, server = self._wall[1:], self._server[1:]
+        return {
+            "what": what,
+            "n": len(wall),
+            "median_ms": round(statistics.median(wall)),
+            "most_ms": round(max(wall)),
+            "server_ms": round(statistics.median(server)),
+        }
+
+    def _note(self, milliseconds: float, before: float) -> None:
+        rest(self.page)
+        self._wall.append(milliseconds)
+        self._server.append(self._spent() - before)
+
+    def _spent(self) -> float:
+        fields = self._stat.read_text().rpartition(")")[2].split()
+        return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def paints(page: Any, url: str) -> Iterator[Row]:
+    """Every page, opened by its address and turned to by its link in the bar."""
+    for name, (address, place) in FIRST_SEEN.items():
+        opened = Meter(page, url)
+        for _ in range(OPENINGS + 1):
+            opened.open(f"{url}/{address}", place)
+        yield opened.row(f"{name}: opened")
+        turned = Meter(page, url)
+        for _ in range(OPENINGS + 1):
+            turn_to(page, "API" if name == "About" else "About")
+            rest(page)
+            link = page.get_by_role("link", name=name, exact=True)
+            turned.act(link.click, place)
+        yield turned.row(f"{name}: turned to")
+
+
+def controls(page: Any, url: str) -> Iterator[Row]:
+    """An own photo, and what a click on each page does."""
+    yield from _photo(page, url)
+    yield from _guess(page, url)
+    yield from _models(page, url)
+    yield from _live(page, url)
+
+
+def _opened(page: Any, url: str, name: str) -> None:
+    address, place = FIRST_SEEN[name]
+    page.goto(f"{url}/{address}")
+    page.locator(place).first.wait_for()
+    rest(page)
+
+
+def _photo(page: Any, url: str) -> Iterator[Row]:
+    _opened(page, url, "Predict")
+    photo = Image.new("RGB", (640, 480), (96, 96, 96))
+    photo.paste(sample_portrait().resize((480, 480)), (80, 0))
+    dropped, samples = Meter(page, url), Meter(page, url)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(OPENINGS + 1):
+            _opened(page, url, "Predict")
+            path = Path(folder) / f"mine{number}.jpg"
+            photo.point([min(255, level + number) for level in range(256)] * 3).save(path)
+            drop = page.locator("input[type=file]").first
+            dropped.act(lambda drop=drop, path=path: drop.set_input_files(path), "img", path.name)
+    yield dropped.row("Predict: own photo of 640x480, to its card")
+    _opened(page, url, "Predict")
+    names = (("Pioneer", "grace_hopper.jpg"), ("Portrait", "eileen_collins.png"))
+    for number in range(OPENINGS + 1):
+        button, file = names[number % 2]
+        samples.act(page.get_by_role("button", name=button).first.click, "img", file)
+    yield samples.row("Predict: another sample")
+
+
+def _guess(page: Any, url: str) -> Iterator[Row]:
+    _opened(page, url, "Guess")
+    guessed, following = Meter(page, url), Meter(page, url)
+    for number in range(OPENINGS + 1):
+        page.wait_for_timeout(1000)  # the visitor thinks; the model's answer is made meanwhile
+        click = page.get_by_role("button", name="Guess", exact=True).click
+        guessed.act(click, ".ag-guess-verdict")
+        click = page.locator(".st-key-guess-next button").first.click
+        if page.get_by_role("button", name="Next face").count():
+            following.act(click, ".ag-guess-verdict", gone=True)
+        elif number < OPENINGS:
+            page.get_by_role("button", name="Start again").first.click()
+            page.locator(".ag-guess-verdict").wait_for(state="detached")
+            rest(page)
+    yield guessed.row("Guess: label and answer after a guess")
+    if len(following._wall) > 1:
+        yield following.row("Guess: next face")
+
+
+def _models(page: Any, url: str) -> Iterator[Row]:
+    _opened(page, url, "Models")
+    page.get_by_text("Claims and measurements as a table").click()
+    pills = page.locator(".st-key-systems button")
+    pills.first.wait_for()
+    rest(page)
+    chosen = Meter(page, url)
+    checked = ".st-key-systems button[aria-checked=true], .st-key-systems [kind=pillsActive]"
+    for number in range(OPENINGS + 1):
+        chosen.act(pills.first.click, checked, gone=bool(number % 2))
+    yield chosen.row("Models: claims of one paper only")
+
+
+def _live(page: Any, url: str) -> Iterator[Row]:
+    agreed = Meter(page, url)
+    for _ in range(OPENINGS + 1):
+        page.goto("about:blank")
+        _opened(page, url, "Live")
+        agreed.act(page.locator(".st-key-live-agree button").click, "iframe[title*='webrtc']")
+    yield agreed.row("Live: the camera's frame after agreeing")
