@@ -169,15 +169,13 @@ class MTCNNDetector:
         credible; ``unsure``: those found without.
 
         The tries detect large faces only; the turn that won is searched as an upright image is,
-        with the same answer. The rough ones decide where they are clear, and where the unsure face
-        is so large that they would have seen it better in any position.
+        with the same answer. The rough ones decide where they are clear.
         """
         upright = surest(unsure)
         small = self._shrunk(image)
         turned = [small.transpose(transpose) for transpose in TURNS.values()]
         found = self.search_roughly(turned)
-        seen = any(max(face.width, face.height) >= self._rough_face(image) for face in unsure)
-        if not seen and not is_clear(upright, max(map(surest, found))):
+        if not is_clear(upright, max(map(surest, found))):
             more = self.search_tries(turned)
             found = [max(pair, key=surest) for pair in zip(found, more, strict=True)]
         if not takes_turned(upright, max(map(surest, found))):
@@ -190,12 +188,6 @@ class MTCNNDetector:
             rough = self.search_tries([turned[best]])[0] or found[best]
             faces = [face.scaled(max(image.size) / max(small.size)) for face in rough]
         return [_turn_back(face, degrees, image.size) for face in faces]
-
-    def _rough_face(self, image: Image.Image) -> float:
-        """Smallest face that rough tries see, in the image's pixels."""
-        return self._smallest(image, self.config.min_face, ROUGH_SIDE) / self._scale(
-            image, ROUGH_SIDE
-        )
 
     def _shrunk(self, image: Image.Image) -> Image.Image:
         """The image with the pixels in which it is searched, if it has more."""

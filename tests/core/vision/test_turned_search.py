@@ -63,9 +63,8 @@ PHOTO = Image.new("RGB", (640, 480))
         # Small faces only: the finer tries decide.
         ([], (0, 0, 0), (0, 0, 0.97), "upright rough fine upright", 180),
         ([], (0, 0, 0), (0, 0, 0), "upright rough fine", 0),
-        # What is unsure but large would have been seen in any position.
-        ([(0.95, 150.0)], (0, 0, 0), (0, 0, 0.9999), "upright rough", 0),
-        # A small one may be chance beside small faces that are turned.
+        # What is unsure upright may be chance, small or large.
+        ([(0.95, 150.0)], (0, 0, 0), (0, 0, 0.9999), "upright rough fine upright", 180),
         ([(0.95, 40.0)], (0, 0, 0), (0, 0, 0.9999), "upright rough fine upright", 180),
         ([(0.95, 150.0)], (0.9999, 0, 0), (0, 0, 0), "upright rough upright", 90),
     ],
