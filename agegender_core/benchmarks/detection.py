@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from agegender_core.benchmarks.networks import processor
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
@@ -313,6 +312,8 @@ def equality(images: Iterator[Image.Image]) -> list[Difference]:
 
 def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> DetectionReport:
     """Measure all of it and write ``detection.json``."""
+    from agegender_core.benchmarks.networks import processor  # which runs this file's timing too
+
     report = DetectionReport(
         machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
         load_at_start=round(os.getloadavg()[0], 1),

@@ -22,6 +22,7 @@ from agegender_core.benchmarks.error_analysis import (
     peak_memory_mb,
     run_error_bench,
 )
+from agegender_core.benchmarks.turned_photos import run_turned_bench
 from agegender_core.benchmarks.video import run_live_bench
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import ConfigError
@@ -34,9 +35,10 @@ from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
-PARTS = ("networks", "errors", "live", "batch", "start")
+PARTS = ("networks", "errors", "live", "batch", "turned", "start")
 """Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
-faces; big folders on both engines; from nothing to the first answer, and memory.
+faces; big folders on both engines; photographs that are turned or show no face; from nothing to the
+first answer, and memory.
 """
 
 
@@ -74,6 +76,10 @@ def run_bench(
         result = replace(result, live=replace(run_live_bench(), machine=machine))
     if "batch" in parts:
         result = replace(result, batch=replace(run_batch_bench(), machine=machine))
+    if "turned" in parts:
+        result = replace(
+            result, turned=replace(run_turned_bench(min(repeats, 15)), machine=machine)
+        )
     if "start" in parts:
         result = replace(result, start=replace(run_start_bench(), machine=machine))
     if reports is not None:

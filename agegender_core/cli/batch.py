@@ -153,7 +153,8 @@ def _run_local(sources: Sources, parts: Parts, workers: int | None, tick: Tick, 
         parts.job.weights,
         race=parts.job.race,
         min_face=parts.job.min_face,
-        threads=settings.threads,
+        # The cores are the workers': more threads would wait for each other beside them.
+        threads=settings.threads or 1,
     )
     recipe = FinderRecipe(
         predictor.info.input, parts.job.min_face, settings.image_limits, settings.max_faces

@@ -226,20 +226,21 @@ def bench(
         list[str] | None,
         typer.Option(
             "--part",
-            help="networks, errors, live, batch or start; may be repeated. Default: all.",
+            help=("networks, errors, live, batch, turned or start; may be repeated. Default: all."),
         ),
     ] = None,
     save: Annotated[
         bool, typer.Option("--save", help="Save the numbers in reports/bench.json.")
     ] = False,
 ) -> None:
-    """Time the networks and a whole photo, the error galleries, live videos, big folders and
-    starts; report peak memory.
+    """Time the networks and a whole photo, the error galleries, live videos, big folders, turned
+    photos and starts; report peak memory.
     """
     from agegender_core.benchmarks.batch import batch_bench_table
     from agegender_core.benchmarks.cold_start import start_bench_table
     from agegender_core.benchmarks.error_analysis import error_bench_table
     from agegender_core.benchmarks.networks import PARTS, run_bench
+    from agegender_core.benchmarks.turned_photos import turned_bench_table
     from agegender_core.benchmarks.video import live_bench_table
     from agegender_core.publishing.readme import speed_table
 
@@ -253,6 +254,7 @@ def bench(
         "errors": lambda: error_bench_table(result.errors) if result.errors else "",
         "live": lambda: live_bench_table(result.live) if result.live else "",
         "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
+        "turned": lambda: turned_bench_table(result.turned) if result.turned else "",
         "start": lambda: start_bench_table(result.start) if result.start else "",
     }
     typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))

@@ -343,13 +343,22 @@ class LiveBench:
 
 @dataclass(frozen=True)
 class BatchRow:
-    """The whole command ``batch`` on a drawn folder, its start included."""
+    """The whole command ``batch`` on a drawn folder, its start included.
+
+    ``picture``: what each image is, in words. ``started_pictures_a_second`` and
+    ``processor_seconds_per_1000`` images leave the start out: they follow from the difference to a
+    run over a quarter of the folder.
+    """
 
     engine: str
     pictures: int
     workers: int
     seconds: float
     pictures_a_second: float
+    picture: str = ""
+    weights: str = ""
+    started_pictures_a_second: float | None = None
+    processor_seconds_per_1000: float | None = None
 
 
 @dataclass(frozen=True)
@@ -392,6 +401,27 @@ class StartBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TurnedRow:
+    """Processor time of one thread for an image, by the search now and the one before; ratios: to
+    that for an ordinary photograph.
+    """
+
+    scene: str
+    before_ms: float
+    now_ms: float
+    before_ratio: float
+    now_ratio: float
+
+
+@dataclass(frozen=True)
+class TurnedBench:
+    """Images in which no sure upright face is, after an ordinary one."""
+
+    rows: tuple[TurnedRow, ...]
+    machine: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchReport:
     """``bench.json``: each part is there once it was measured."""
 
@@ -402,6 +432,7 @@ class BenchReport:
     errors: ErrorBench | None = None
     live: LiveBench | None = None
     batch: BatchBench | None = None
+    turned: TurnedBench | None = None
     start: StartBench | None = None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -68,7 +68,7 @@ class UprightDetector(MTCNNDetector):
     not worth trying on every empty frame.
     """
 
-    def _turned(self, image: Image.Image, upright: float) -> list[Face]:
+    def _turned(self, image: Image.Image, unsure: Sequence[Face]) -> list[Face]:
         return []
 
 

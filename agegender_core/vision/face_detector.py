@@ -46,6 +46,15 @@ CLOSE_SIDE, CLOSE_FACE, CLOSE_UPS = 192, 48, 32
 """Pixels of a close-up's side, the smallest face to detect in it, and how many close-ups make a
 batch.
 """
+ROUGH_SIDE, ROUGH_FACE = 320, 40
+"""Longest side of images searched roughly, and the smallest face to detect in them, in pixels: a
+sixth of the shorter side of ordinary photographs.
+"""
+ROOM, FILLS, FILLED_SIDE = 0.35, 0.3, 160
+"""Room around an image in which a face may fill everything, as a share of its longest side; the
+smallest such face, as a share of its shortest; and the longest side that is enough to see whether
+there is one, in pixels.
+"""
 CLEAR_SCORE, CLEAR_ODDS = 0.99, 5.0
 """A turned image's faces are taken instead of upright ones where the surest has ``CLEAR_SCORE`` at
 least and a doubt (1 - score) ``CLEAR_ODDS`` times smaller than the surest upright one's.
@@ -105,73 +114,122 @@ class MTCNNDetector:
             )
         faces = self.search_upright(image)
         if surest(faces) < self.config.sure:
-            faces = self._turned(image, surest(faces)) or faces
+            faces = self._turned(image, faces) or faces
         faces.sort(key=lambda face: -face.width * face.height)
         return faces
 
     def search_upright(self, image: Image.Image) -> list[Face]:
         """Faces that stand upright in an RGB image; no turn is tried."""
-        return self._upright([image], self.config.score, self.config.min_face)[0]
+        (faces,) = self._search([image], 0.0, self.config.score, [self.config.min_face])
+        return _distinct(self._refine_at_border(image, faces or self._filling(image)))
+
+    def search_roughly(self, images: Sequence[Image.Image]) -> list[list[Face]]:
+        """Faces of images that were turned to see whether faces stand upright then: large ones, in
+        few pixels. Cheap, and mostly enough.
+        """
+        score = self.config.turned_score
+        sizes = [self._smallest(image, self.config.min_face, ROUGH_SIDE) for image in images]
+        found = self._search(images, 0.0, score, sizes, ROUGH_SIDE)
+        if max(map(surest, found), default=1.0) >= CLEAR_SCORE:
+            return found
+        sizes = [self._smallest(image, self._filling_face(image), FILLED_SIDE) for image in images]
+        more = self._search(images, ROOM, score, sizes, FILLED_SIDE)
+        return [max(pair, key=surest) for pair in zip(found, more, strict=True)]
 
     def search_tries(self, images: Sequence[Image.Image]) -> list[list[Face]]:
-        """The same for images that were turned to see whether faces stand upright then: surer and
-        larger ones only.
+        """The same down to faces that are a third as large, with no room around the image."""
+        smallest = max(self.config.min_face, self.config.longest_side // 25)
+        return self._search(images, 0.0, self.config.turned_score, [smallest] * len(images))
+
+    def _filling(self, image: Image.Image) -> list[Face]:
+        """A face that fills the image needs room around it. Mostly there is none, which shows in
+        few pixels where there are many.
         """
-        return self._upright(
-            images,
-            self.config.turned_score,
-            max(self.config.min_face, self.config.longest_side // 25),
-        )
+        size = self._filling_face(image)
+        if max(image.size) > ROUGH_SIDE:
+            # A little smaller ones too: in few pixels a face may seem so.
+            rough = self._smallest(image, round(0.8 * size), FILLED_SIDE)
+            if not self._search([image], ROOM, 0.0, [rough], FILLED_SIDE)[0]:
+                return []
+        return self._search([image], ROOM, self.config.score, [size])[0]
 
-    def _upright(
-        self, images: Sequence[Image.Image], score: float, min_face: int
-    ) -> list[list[Face]]:
-        found = self._search(images, 0.0, score, [min_face] * len(images))
-        empty = [number for number, faces in enumerate(found) if not faces]
-        # A face that fills the image needs room around it; small ones were detected above.
-        if empty:
-            again = [images[number] for number in empty]
-            sizes = [
-                max(min_face, round(0.3 * self._scale(image) * min(image.size))) for image in again
-            ]
-            for number, faces in zip(empty, self._search(again, 0.35, score, sizes), strict=True):
-                found[number] = faces
-        return [_distinct(faces) for faces in self._refine_at_border(images, found)]
+    def _filling_face(self, image: Image.Image) -> int:
+        """Smallest face that fills the image, in pixels of the shrunk image."""
+        return max(self.config.min_face, round(FILLS * self._scale(image) * min(image.size)))
 
-    def _turned(self, image: Image.Image, upright: float) -> list[Face]:
+    def _smallest(self, image: Image.Image, face: int, longest_side: int) -> int:
+        """Smallest face to detect where the image is shrunk to ``longest_side``; ``face``: in it as
+        it is searched otherwise.
+        """
+        shrinking = self._scale(image, longest_side) / self._scale(image)
+        return max(ROUGH_FACE * longest_side // ROUGH_SIDE, round(face * shrinking), 12)
+
+    def _turned(self, image: Image.Image, unsure: Sequence[Face]) -> list[Face]:
         """Faces of the image turned the way that shows the surest one, where that is
-        credible; ``upright``: highest score without.
+        credible; ``unsure``: those found without.
 
         The tries detect large faces only; the turn that won is searched as an upright image is,
-        with the same answer.
+        with the same answer. The rough ones decide where they are clear.
         """
-        best: list[Face] = []
-        won = 0
-        tries = self.search_tries([image.transpose(transpose) for transpose in TURNS.values()])
-        for degrees, found in zip(TURNS, tries, strict=True):
-            if surest(found) > surest(best):
-                best, won = found, degrees
-        if not takes_turned(upright, surest(best)):
+        upright = surest(unsure)
+        small = self._shrunk(image)
+        turned = [small.transpose(transpose) for transpose in TURNS.values()]
+        found = self.search_roughly(turned)
+        if not is_clear(upright, max(map(surest, found))):
+            more = self.search_tries(turned)
+            found = [max(pair, key=surest) for pair in zip(found, more, strict=True)]
+        if not takes_turned(upright, max(map(surest, found))):
             return []
-        found = self.search_upright(image.transpose(TURNS[won])) or best
-        return [_turn_back(face, won, image.size) for face in found]
+        best = max(range(len(found)), key=lambda number: surest(found[number]))
+        degrees = list(TURNS)[best]
+        faces = self.search_upright(image.transpose(TURNS[degrees]))
+        if not faces:
+            # Of what is too unsure for an upright image, the boxes of the finer search are better.
+            rough = self.search_tries([turned[best]])[0] or found[best]
+            faces = [face.scaled(max(image.size) / max(small.size)) for face in rough]
+        return [_turn_back(face, degrees, image.size) for face in faces]
 
-    def _scale(self, image: Image.Image) -> float:
+    def _shrunk(self, image: Image.Image) -> Image.Image:
+        """The image with the pixels in which it is searched, if it has more."""
+        scale = self._scale(image)
+        if scale >= 1:
+            return image
+        wide, high = (max(1, round(side * scale)) for side in image.size)
+        return image.resize((wide, high), Image.Resampling.BICUBIC)
+
+    def _scale(self, image: Image.Image, longest_side: int | None = None) -> float:
+        """What the image's sides are multiplied by before it is searched."""
         longest = max(image.size)
-        return min(self.config.longest_side, max(longest, self.config.shortest)) / longest
+        return (
+            min(longest_side or self.config.longest_side, max(longest, self.config.shortest))
+            / longest
+        )
 
     def _search(
-        self, images: Sequence[Image.Image], border: float, score: float, min_faces: Sequence[int]
+        self,
+        images: Sequence[Image.Image],
+        border: float,
+        score: float,
+        min_faces: Sequence[int],
+        longest_side: int | None = None,
     ) -> list[list[Face]]:
         """One pass over whole images with a repeated edge of ``border`` times their longest
-        side.
+        side; shrunk to ``longest_side``, the configuration's unless given, which is then
+        done the quick way.
         """
+        filters = (
+            (Image.Resampling.BICUBIC, None)
+            if longest_side is None
+            else (Image.Resampling.BILINEAR, 1.0)
+        )
         padded, places = [], []
         for image in images:
-            scale = self._scale(image)
+            scale = self._scale(image, longest_side)
             wide, high = (max(1, round(side * scale)) for side in image.size)
             pixels = np.asarray(
-                image if scale == 1 else image.resize((wide, high), Image.Resampling.BICUBIC)
+                image
+                if scale == 1
+                else image.resize((wide, high), filters[0], reducing_gap=filters[1])
             )
             pixels, left, top = _pad(pixels, max(16, round(border * max(wide, high))))
             padded.append(pixels)
@@ -188,24 +246,16 @@ class MTCNNDetector:
             for image, one, place in zip(images, found, places, strict=True)
         ]
 
-    def _refine_at_border(
-        self, images: Sequence[Image.Image], found: list[list[Face]]
-    ) -> list[list[Face]]:
+    def _refine_at_border(self, image: Image.Image, faces: list[Face]) -> list[Face]:
         """The same faces, those at a border as they are in close-ups that have room around them."""
-        close = [
-            (number, place)
-            for number, (image, faces) in enumerate(zip(images, found, strict=True))
-            for place, face in enumerate(faces)
-            if _at_border(face, image.size)
-        ]
-        better = [list(faces) for faces in found]
+        close = [place for place, face in enumerate(faces) if _at_border(face, image.size)]
+        better = list(faces)
         for start in range(0, len(close), CLOSE_UPS):
             some = close[start : start + CLOSE_UPS]
-            shown = [_close_up(images[number], found[number][place]) for number, place in some]
+            shown = [_close_up(image, faces[place]) for place in some]
             seen = self._networks()([pixels for pixels, _ in shown], [CLOSE_FACE] * len(some))
-            for (number, place), one, (_, where) in zip(some, seen, shown, strict=True):
-                again = _faces(one, *where, 0.0, images[number].size)
-                better[number][place] = _nearest(found[number][place], again)
+            for place, one, (_, where) in zip(some, seen, shown, strict=True):
+                better[place] = _nearest(faces[place], _faces(one, *where, 0.0, image.size))
         return better
 
     def _networks(self) -> Detect:
@@ -215,9 +265,14 @@ class MTCNNDetector:
             return self._run
 
 
-def surest(faces: list[Face]) -> float:
+def surest(faces: Sequence[Face]) -> float:
     """The highest score; 0 where there is no face."""
     return max((face.score for face in faces), default=0.0)
+
+
+def is_clear(upright: float, turned: float) -> bool:
+    """Whether the turned image's faces are so sure that no closer look is needed."""
+    return turned >= CLEAR_SCORE and takes_turned(upright, turned)
 
 
 def takes_turned(upright: float, turned: float) -> bool:
