@@ -7,7 +7,7 @@ Together they do what ``Predictor.run`` does, with the same functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 
 from agegender_core.batch.image_refs import Item, Loader
 from agegender_core.errors import AgeGenderError
-from agegender_core.types import FULL_SIZE, Analysis, Face, InputSpec, Timing, scale_of
+from agegender_core.types import Analysis, Face, InputSpec, Timing
 from agegender_core.vision.image_io import DEFAULT_LIMITS, ImageLimits
 
 if TYPE_CHECKING:
@@ -75,44 +75,26 @@ class Finder:
             max_faces,
             Loader(limits),
         )
-        config = DetectorConfig(min_face=min_face)
-        # At half their size these still have all the pixels that detection looks at.
-        above = min(limits.reduce_above, (2 * config.longest_side) ** 2)
-        self.half = replace(limits, reduce_above=above)
-        self.detect = MTCNNDetector(config).detect
+        self.detect = MTCNNDetector(DetectorConfig(min_face=min_face)).detect
         self.detect(Image.new("RGB", (32, 32)))  # what is missing shows now, not once an image
 
     def __call__(self, item: Item) -> Outcome:
         """Whatever goes wrong with one image is an answer too."""
         from agegender_core.output.tables import error_message
         from agegender_core.vision.alignment import align
-        from agegender_core.vision.image_io import load_image
+        from agegender_core.vision.image_io import load_image, scale_of
 
         try:
-            source = self.loader.load(item.place)
-            image = load_image(source, limits=self.half)
-            faces = [face.scaled(scale_of(image)) for face in self.detect(image)[: self.max_faces]]
-            if self._wants_all_pixels(image, faces):
-                image = load_image(source, limits=self.limits)
-            shown = [face.scaled(1 / scale_of(image)) for face in faces]
-            crops = [np.asarray(align(image, face, self.spec)) for face in shown]
+            image = load_image(self.loader.load(item.place), limits=self.limits)
+            faces = self.detect(image)[: self.max_faces]
+            crops = [np.asarray(align(image, face, self.spec)) for face in faces]
+            faces = [face.scaled(scale_of(image)) for face in faces]
         except Exception as error:
             return Failure(error_message(error))
         side = self.spec.size
         return Found(
             tuple(faces), np.stack(crops) if crops else np.empty((0, side, side, 3), np.uint8)
         )
-
-    def _wants_all_pixels(self, image: Image.Image, faces: Sequence[Face]) -> bool:
-        """Whether ``image`` has half of the file's pixels a side and a crop of ``faces``, in the
-        file's pixels, would show it.
-        """
-        from agegender_core.vision.alignment import source_pixels
-
-        wide, high = image.info.get(FULL_SIZE, image.size)
-        if image.size == (wide, high) or wide * high > self.limits.reduce_above:
-            return False
-        return any(source_pixels(face, self.spec) < scale_of(image) for face in faces)
 
 
 class Answerer:

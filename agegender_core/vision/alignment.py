@@ -93,12 +93,6 @@ def align(image: Image.Image, face: Face, spec: InputSpec) -> Image.Image:
     return _warp(image, np.hstack([linear, offset[:, None]]), spec.size)
 
 
-def source_pixels(face: Face, spec: InputSpec) -> float:
-    """Pixels of the image, along a side, for each pixel of the crop that ``align`` gives."""
-    frame = face_frame(face)
-    return math.hypot(frame[0, 0], frame[1, 0]) * (1 + 2 * spec.margin) / spec.size
-
-
 def _warp(image: Image.Image, output_to_source: np.ndarray, size: int) -> Image.Image:
     corners = (
         np.array([(0, 0, 1), (size, 0, 1), (0, size, 1), (size, size, 1)]) @ output_to_source.T

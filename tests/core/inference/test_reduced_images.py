@@ -8,19 +8,16 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from agegender_core.batch.image_refs import FilePlace, Item
-from agegender_core.batch.pipeline import Finder, Found
+from agegender_core.batch.pipeline import Finder
 from agegender_core.inference import predictor as core
 from agegender_core.output.tables import face_rows
 from agegender_core.types import Analysis, Face, InputSpec, Timing
-from agegender_core.vision.alignment import align, source_pixels
-from agegender_core.vision.face_detector import MTCNNDetector
 from agegender_core.vision.image_io import ImageLimits, load_image
 from tests.support.fakes import fake_prediction
 
@@ -83,49 +80,6 @@ def test_rows_of_a_batch_are_in_the_files_pixels(photograph: bytes, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side,reads", [(1700, 1), (420, 2)])
-def test_a_phones_photograph_is_decoded_as_large_as_its_faces_need(
-    portrait: Image.Image,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    side: int,
-    reads: int,
-) -> None:
-    """Large faces are found and cut out at half size; for a small one the file is read again, so
-    that its crop is as sharp as ``predict`` has it.
-    """
-    photo = Image.new("RGB", (2400, 1800), (110, 120, 110))
-    photo.paste(portrait.resize((side, side), Image.Resampling.BICUBIC), (350, 40))
-    path = tmp_path / "phone.jpg"
-    photo.save(path, "JPEG", quality=92)
-    spec = InputSpec(size=96, margin=0.1)
-    whole = load_image(path)
-    (wanted,) = MTCNNDetector().detect(whole)
-    sizes: list[tuple[int, int]] = []
-
-    def counted(*arguments: Any, **options: Any) -> Image.Image:
-        image = load_image(*arguments, **options)
-        sizes.append(image.size)
-        return image
-
-    monkeypatch.setattr("agegender_core.vision.image_io.load_image", counted)
-    found = Finder(spec, 24)(Item("a", "a.jpg", FilePlace(str(path))))
-    assert isinstance(found, Found)
-    (face,) = found.faces
-    assert sizes == [(1200, 900), (2400, 1800)][:reads]
-    assert face.turned == 0 and face.score == pytest.approx(wanted.score, abs=0.01)
-    assert np.abs(np.subtract(face.box_xyxy, wanted.box_xyxy)).max() < 0.05 * wanted.width
-    crop = np.asarray(align(whole, face, spec), float)
-    assert np.abs(found.crops[0] - crop).max() <= (40 if reads == 1 else 0)
-    assert np.abs(found.crops[0] - crop).mean() < 2
-
-
-def test_pixels_of_the_image_for_each_of_the_crop() -> None:
-    face = Face((0.0, 0.0, 240.0, 240.0), 0.99)
-    assert source_pixels(face, InputSpec(size=96, margin=0.1)) == pytest.approx(3.0)
-    assert source_pixels(face.scaled(0.5), InputSpec(size=96, margin=0.1)) == pytest.approx(1.5)
-
-
 def _about(face: Face):
     image = Image.new("RGB", (200, 200))
     return replace(fake_prediction(image, 0, 1), face=face)
