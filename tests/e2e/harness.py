@@ -117,9 +117,11 @@ def choose_network(page: Any, title: str) -> None:
     folded = change.count() and not page.get_by_role("combobox", name="Model").is_visible()
     if folded:
         change.click()
-    page.get_by_role("combobox", name="Model").or_(
+    models = page.get_by_role("combobox", name="Model").or_(
         page.get_by_role("combobox", name="Network")
-    ).click()
+    )
+    models.click()
+    models.fill(title)  # a long list scrolls while its last line is being clicked
     page.get_by_role("option", name=title, exact=True).click()
     if folded:
         page.locator(QUIET).wait_for()
