@@ -137,7 +137,7 @@ def errors(page: Any, url: str) -> Iterator[Row]:
         wanted = page.get_by_role("option", name=options[(index + 1) % len(options)], exact=True)
         times.append(changes(page, "[class*='st-key-errors-tile-all']", wanted.click))
     yield timed(f"Errors, {ROWS:,} images: another order", times)
-    page.get_by_text("Filter: ").click()
+    page.get_by_role("button", name="Filter").first.click()
     least = page.get_by_label("Off by at least", exact=True)
     times = []
     for years in range(1, 9):
