@@ -61,7 +61,7 @@ def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
     gate = "no gate" if block.gate is None else f"gate {block.gate:.2f}"
     draw.text(
         (2, 1),
-        f"{block.name}: {mask.shape[1]}x{mask.shape[0]}, mean of {len(block.mask)} channels,"
+        f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]}, mean of {len(block.mask)} channels,"
         f" {gate}",
         "black",
         font,
@@ -69,6 +69,15 @@ def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
     draw.text((2, side + 2 * LINE), f"{low:.3f}", "black", font)
     draw.text((side - 2, side + 2 * LINE), f"{high:.3f}", "black", font, anchor="ra")
     return canvas
+
+
+def block_title(name: str) -> str:
+    """A block's name for people: «Block 1» for «attention1», «Decade, block 1» for
+    «decade.attention1».
+    """
+    model, _, block = name.rpartition(".")
+    words = block.replace("attention", "block ")
+    return f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]
 
 
 def viridis(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agegender_core.explain.attention_images import block_title
 from ui.attention import query_params as link
 from ui.attention.figures import FLAT, limits
 from ui.attention.session import Subject
@@ -61,10 +62,7 @@ def title(name: str) -> str:
     """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Grad-CAM» for
     «grad_cam».
     """
-    network, _, block = name.rpartition(".")
-    words = SALIENCY.get(name, block.replace("attention", "block "))
-    words = words[:1].upper() + words[1:] if not network else words
-    return f"{network.capitalize()}, {words}" if network else words
+    return SALIENCY.get(name) or block_title(name)
 
 
 def layer(subject: Subject, name: str) -> Layer:

@@ -47,7 +47,7 @@ from agegender_core.serving import runtime, service  # noqa: E402
 from agegender_core.serving.api_schema import json_schema  # noqa: E402
 from agegender_core.settings import ROOT  # noqa: E402
 from ui.common.upload_limits import UploadLimits  # noqa: E402
-from ui.gradio.figures import age_curve, block_title  # noqa: E402
+from ui.gradio.figures import age_curve  # noqa: E402
 from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
 
 if TYPE_CHECKING:
@@ -586,7 +586,7 @@ def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
 
 def masks(maps: AttentionMaps) -> str:
     """An image for each block, with its gate in words."""
-    from agegender_core.explain.attention_images import block_image
+    from agegender_core.explain.attention_images import block_image, block_title
 
     figures = ""
     for block in maps.blocks:

@@ -41,10 +41,3 @@ def age_curve(age: AgeEstimate) -> str:
         f' y2="{BASE}"/>{bars}<line class="ag-stem" x1="{middle:.1f}" x2="{middle:.1f}" y1="6"'
         f' y2="{BASE}"/>{ticks}</svg>'
     )
-
-
-def block_title(name: str) -> str:
-    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1»."""
-    model, _, block = name.rpartition(".")
-    words = block.replace("attention", "block ")
-    return f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
@@ -26,7 +26,7 @@ from agegender_core.explain.attention import (
     occluded,
     save_npz,
 )
-from agegender_core.explain.attention_images import block_image, viridis
+from agegender_core.explain.attention_images import block_image, block_title, viridis
 from agegender_core.inference.predictor import Predictor
 from agegender_core.types import Face
 from agegender_core.vision.preprocessing import to_batch
@@ -354,6 +354,16 @@ def test_block_images_show_blocks_as_coarse_as_the_mask() -> None:
         crop_of(32), BlockMaps("attention3", np.full((1, 4, 4), 0.5), None, mask, mask)
     )
     assert flat.size == image.size, "a flat mask has no range to divide by"
+
+
+def test_an_image_calls_its_block_what_the_pages_call_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda draw, at, text, *_, **__: written.append(text)
+    )
+    mask = np.full((1, 4, 4), 0.5)
+    block_image(crop_of(32), BlockMaps("decade.attention2", mask, None, mask, mask))
+    assert written[0].startswith("Decade, block 2: 4x4") and block_title("attention1") == "Block 1"
 
 
 def run(*arguments: str):

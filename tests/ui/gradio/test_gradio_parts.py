@@ -34,11 +34,6 @@ def test_a_curve_shows_the_interval_and_needs_a_distribution() -> None:
     assert figures.age_curve(AgeEstimate(35.0)) == ""
 
 
-def test_blocks_are_named_as_in_the_app() -> None:
-    assert figures.block_title("attention1") == "Block 1"
-    assert figures.block_title("decade.attention2") == "Decade, block 2"
-
-
 def test_snippets_name_files_of_the_caller_and_no_address() -> None:
     for made in (components.photo("image"), components.files("files")):
         example = json.dumps([made.example_payload(), made.example_value()])
