@@ -61,8 +61,8 @@ def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
     gate = "no gate" if block.gate is None else f"gate {block.gate:.2f}"
     draw.text(
         (2, 1),
-        f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]}, mean of {len(block.mask)} channels,"
-        f" {gate}",
+        f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]},"
+        f" mean of {len(block.mask)} channels, {gate}",
         "black",
         font,
     )
