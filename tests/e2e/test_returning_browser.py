@@ -24,6 +24,9 @@ def page(browser: Any, server_url: str, portrait_file: Path) -> Iterator[Any]:
         page = go()
         page.set_input_files("input[type=file]", str(portrait_file))
         page.get_by_role("img", name=MINE).wait_for()
+        rest(page)
+        page.wait_for_function("sessionStorage.getItem('agegender-tab')")
+        rest(page)
         yield page
 
 

@@ -118,7 +118,7 @@ class Tab:
             "file",
             FileUploaderState(uploaded_file_info=[info]),
         )
-        return self.run()
+        return self.settled()
 
     def remove(self) -> str:
         self.widgets[self.ids["remove"]] = ("trigger", True)

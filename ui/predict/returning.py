@@ -66,10 +66,13 @@ def keep() -> None:
 
 
 def ask() -> None:
-    """At the end of a page that takes images, have the browser say which tab it is, once. Not in a
-    fragment: one that answers while another page opens breaks the browser's side of Streamlit.
+    """At the end of a page that has uploads, have the browser say which tab it is, once. Not
+    sooner: its answer runs the page again, and a click on another page at that moment would be
+    lost. Not in a fragment: one that answers while another page opens breaks the browser's side of
+    Streamlit.
     """
-    if PAGE.get() in TAKE_IMAGES and state.TAB.get() is None and _here() is not None:
+    uploaded = any(state.SAVED_UPLOADS.stored().values())
+    if PAGE.get() in TAKE_IMAGES and uploaded and state.TAB.get() is None and _here() is not None:
         _ask()
 
 
