@@ -47,9 +47,7 @@ class Server:
 
     def spent(self) -> tuple[float, float]:
         """Seconds since its start: by the clock, and of processor time in all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        return time.perf_counter() - self.started, ticks / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter() - self.started, processor_seconds(self.process.pid)
 
     def memory(self) -> tuple[int, int]:
         """Megabytes it holds, and the most it ever held."""
@@ -119,6 +117,12 @@ def start_bench_table(bench: StartBench) -> str:
         " Photos of 0.3 to 12 megapixels with one face, one after the other."
     )
     return "\n".join([*lines, "", words])
+
+
+def processor_seconds(process: int) -> float:
+    """What a running process has taken so far, all its threads together."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def run_bench(
     if threads:
         torch.set_num_threads(threads)
     result = (read_bench(reports) if reports is not None else None) or BenchReport()
-    machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    machine = f"{machine_name()}, torch {torch.__version__}"
     if "networks" in parts:
         result = replace(
             result,
@@ -123,6 +123,11 @@ def _timed(
         job()
         times.append(1000 * (time.perf_counter() - started) / share)
     return ModelTiming(weights, what, median_ms(times), p90_ms(times))
+
+
+def machine_name() -> str:
+    """Processor and number of cores, as reports state them."""
+    return f"{processor()}, {os.cpu_count()} cores"
 
 
 def processor() -> str:

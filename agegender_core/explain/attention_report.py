@@ -12,7 +12,6 @@ of images; and, for large groups, «face» with (H, W, 3) uint8.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +43,7 @@ from agegender_core.inference.decoding import Answers, read_out
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
+from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
@@ -156,7 +156,7 @@ def attention_report(
     np.savez_compressed(
         folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records))
     )
-    (folder / f"{set_name}.json").write_text(json.dumps(to_json(report), indent=1) + "\n")
+    write_json(folder / f"{set_name}.json", to_json(report))
     return report
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
 
 Row = dict[str, float]
@@ -114,8 +115,7 @@ def read_log(run: Path) -> list[Row]:
 
 
 def _write(path: Path, curve: LearningCurve) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(to_json(curve), indent=1) + "\n")
+    write_json(path, to_json(curve))
     return path
 
 

@@ -6,7 +6,6 @@ tests.e2e.first_time [--save]`` renews its rows alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 import sys
@@ -18,8 +17,9 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from agegender_core.benchmarks.networks import processor
+from agegender_core.benchmarks.networks import machine_name
 from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.output.files import write_json
 from tests.e2e.harness import FLAGS, PATIENCE, QUIET, ROOT, find_chromium, running_app
 
 COUNT_CLICKS = """addEventListener('click', event => {
@@ -95,7 +95,6 @@ def main(save: bool) -> None:
     """Print the rows; with ``save``, put them into ``pages.json`` in the place of the ones before,
     where the same kind of machine measured the others.
     """
-    machine = f"{processor()}, {os.cpu_count()} cores"
     with running_app(script="serve.py") as url, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         rows = list(first_time_path(browser.new_page(), url))
@@ -105,10 +104,10 @@ def main(save: bool) -> None:
     if save:
         path = ROOT / "reports" / "pages.json"
         report = json.loads(path.read_text())
-        if report["machine"] != machine:
+        if report["machine"] != machine_name():
             sys.exit(f"not saved: the other rows were measured on {report['machine']}")
         report["rows"] = [row for row in report["rows"] if not row["what"].startswith(ROWS)] + rows
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(path, report)
 
 
 if __name__ == "__main__":

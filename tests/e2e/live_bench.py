@@ -10,7 +10,6 @@ Measured, never asserted.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import tempfile
@@ -22,8 +21,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from playwright.sync_api import sync_playwright
 
-from agegender_core.benchmarks.networks import processor
+from agegender_core.benchmarks.cold_start import processor_seconds
+from agegender_core.benchmarks.networks import machine_name
 from agegender_core.benchmarks.video import LOOP_FPS, LOOP_SECONDS, drawn_video
+from agegender_core.output.files import write_json
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, running_app, write_film
 from tests.load.server import process_of
 
@@ -104,12 +105,12 @@ def watch(page: Any, url: str, faces: int) -> Row:
     plural = "s" if faces > 1 else ""
     page.get_by_text(re.compile(rf"{faces} face{plural} · .* fps")).wait_for()
     page.wait_for_timeout(8000)
-    stat = Path(f"/proc/{process_of(url)}/stat")
+    server = process_of(url)
     page.evaluate("window.sent.length = 0; window.back.length = 0")
-    before = _ticks(stat)
+    before = processor_seconds(server)
     page.wait_for_timeout(1000 * SECONDS)
     sent, back = page.evaluate("[window.sent, window.back]")
-    spent = (_ticks(stat) - before) / os.sysconf("SC_CLK_TCK")
+    spent = processor_seconds(server) - before
     said = page.get_by_text(re.compile(r" fps ")).first.inner_text()
     waits = delays(sent, back, LOOP_SECONDS * LOOP_FPS)
     new = sum(one[0] != other[0] for one, other in pairwise(back))
@@ -125,11 +126,6 @@ def watch(page: Any, url: str, faces: int) -> Row:
         "read": len(waits),
         "server_cores": round(spent / SECONDS, 2),
     }
-
-
-def _ticks(stat: Path) -> int:
-    fields = stat.read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
@@ -153,10 +149,10 @@ def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
             rows.append(watch(page, url, count))
             print(json.dumps(rows[-1]), flush=True)
             browser.close()
-    return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
+    return {"rows": rows, "machine": machine_name()}
 
 
 if __name__ == "__main__":
     result = measure()
     if "--save" in sys.argv:
-        (ROOT / "reports" / "live.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_json(ROOT / "reports" / "live.json", result)

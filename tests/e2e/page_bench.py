@@ -7,8 +7,6 @@ portrait; drawn answers of twelve networks on 20,000 images, without the images.
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,7 +19,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from agegender_core.benchmarks.error_analysis import ROWS, write_drawn
-from agegender_core.benchmarks.networks import processor
+from agegender_core.benchmarks.networks import machine_name
+from agegender_core.output.files import write_json
 from tests.e2e.first_time import first_time_path
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, rest, running_app
 from tests.e2e.page_paints import controls, paints
@@ -185,10 +184,10 @@ def measure() -> dict[str, Any]:
             rows += _rows(browser, part)
         rows += _rows(browser, first_time_path)
         browser.close()
-    return {"rows": rows, "machine": f"{processor()}, {os.cpu_count()} cores"}
+    return {"rows": rows, "machine": machine_name()}
 
 
 if __name__ == "__main__":
     result = measure()
     if "--save" in sys.argv:
-        (ROOT / "reports" / "pages.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_json(ROOT / "reports" / "pages.json", result)

@@ -5,7 +5,6 @@ the server spent on it, which says more on a busy machine.
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from agegender_core.benchmarks.cold_start import processor_seconds
 from agegender_core.datasets.sample_image import sample_portrait
 from tests.e2e.harness import rest, turn_to
 from tests.load.server import process_of
@@ -67,7 +67,7 @@ class Meter:
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
-        self._stat = Path(f"/proc/{process_of(url)}/stat")
+        self._process = process_of(url)
         self._wall: list[float] = []
         self._server: list[float] = []
 
@@ -103,8 +103,7 @@ class Meter:
         self._server.append(self._spent() - before)
 
     def _spent(self) -> float:
-        fields = self._stat.read_text().rpartition(")")[2].split()
-        return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 1000 * processor_seconds(self._process)
 
 
 def paints(page: Any, url: str) -> Iterator[Row]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from agegender_core.analysis.label_issues import DUPLICATE_COLUMNS, duplicates_path
 from agegender_core.benchmarks.error_analysis import drawn_conditions, drawn_predictions
 from agegender_core.labels import FAIRFACE_GROUPS
 
@@ -83,3 +86,10 @@ def texts(app: AppTest) -> str:
     return "\n".join(
         item.value for kind in (app.markdown, app.caption, app.subheader) for item in kind
     ).replace("\\", "")
+
+
+def write_duplicates(reports: Path, *pairs: tuple[Any, ...]) -> None:
+    """Near-duplicates of UTKFace: rows of ``DUPLICATE_COLUMNS``."""
+    path = duplicates_path(reports, "utkface")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(pairs, columns=list(DUPLICATE_COLUMNS)).to_parquet(path, index=False)

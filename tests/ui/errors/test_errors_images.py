@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from agegender_core.analysis.image_quality_run import conditions_path
-from agegender_core.analysis.label_issues import DUPLICATE_COLUMNS, duplicates_path
+from agegender_core.analysis.label_issues import duplicates_path
 from agegender_core.datasets.readers import load_dataset
 from tests.support import reader_samples
-from tests.support.errors_page import ROWS, png, texts, write_pictures
+from tests.support.errors_page import ROWS, png, texts, write_duplicates, write_pictures
 from tests.support.pages import alerts
 from ui.errors import image_sources, images
 from ui.errors.data import Scope
@@ -178,7 +178,7 @@ def html(app: Any) -> str:
     return "\n".join(item.proto.body for item in app.get("html"))
 
 
-def twins(reports: Path) -> None:
+def pair_of_duplicates(reports: Path) -> None:
     """One image of training and its near-duplicate of the test, and a pair that nobody has."""
     rows = [
         (
@@ -210,15 +210,13 @@ def twins(reports: Path) -> None:
             "Black",
         ),
     ]
-    path = duplicates_path(reports, "utkface")
-    path.parent.mkdir(parents=True)
-    pd.DataFrame(rows, columns=list(DUPLICATE_COLUMNS)).to_parquet(path, index=False)
+    write_duplicates(reports, *rows)
 
 
 def test_near_duplicates_stand_side_by_side(
     reports: Path, open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    twins(reports)
+    pair_of_duplicates(reports)
     app = open_page(set="utkface", view="duplicates")
     assert html(app).count("<figure>") == 4 and html(app).count(images.placeholder()) == 4
     assert "<u>20 years</u>, Male, White" in html(
@@ -251,7 +249,7 @@ def test_near_duplicates_stand_side_by_side(
 def test_damaged_tables_of_reports_are_told_and_the_page_stands(
     reports: Path, open_page: Any
 ) -> None:
-    twins(reports)
+    pair_of_duplicates(reports)
     duplicates_path(reports, "utkface").write_bytes(b"PAR1 no more")
     app = open_page(set="utkface", view="duplicates")
     assert "cannot be read" in alerts(app) and str(reports) not in alerts(app)

@@ -15,15 +15,13 @@ from streamlit.testing.v1 import AppTest
 from agegender_core.analysis import plot_data
 from agegender_core.analysis.filters import Filter
 from agegender_core.analysis.label_issues import (
-    DUPLICATE_COLUMNS,
-    duplicates_path,
     find_label_issues,
 )
 from agegender_core.analysis.plot_data import GROUPINGS
 from agegender_core.analysis.prediction_table import ErrorTable, read_table
 from agegender_core.analysis.quality_slices import condition_table
 from agegender_core.errors import ConfigError
-from tests.support.errors_page import ROWS, png, texts, tile_keys, write_pictures
+from tests.support.errors_page import ROWS, png, texts, tile_keys, write_duplicates, write_pictures
 from tests.support.pages import Backend, alerts
 from ui.errors import (
     doors,
@@ -436,9 +434,7 @@ def disputed_children(reports: Path) -> None:
             "Black",
         ),
     ]
-    path = duplicates_path(reports, "utkface")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(pairs, columns=list(DUPLICATE_COLUMNS)).to_parquet(path, index=False)
+    write_duplicates(reports, *pairs)
 
 
 def door_keys(app: AppTest) -> list[str]:
