@@ -22,12 +22,17 @@ def page(browser: Any, server_url: str, portrait_file: Path) -> Iterator[Any]:
     """Predict with the answer to an upload."""
     with visiting(browser, server_url) as go:
         page = go()
-        page.set_input_files("input[type=file]", str(portrait_file))
-        page.get_by_role("img", name=MINE).wait_for()
-        rest(page)
-        page.wait_for_function("sessionStorage.getItem('agegender-tab')")
-        rest(page)
+        upload(page, portrait_file)
         yield page
+
+
+def upload(page: Any, file: Path) -> None:
+    """And wait until the server knows the tab."""
+    page.set_input_files("input[type=file]", str(file))
+    page.get_by_role("img", name=MINE).wait_for()
+    rest(page)
+    page.wait_for_function("sessionStorage.getItem('agegender-tab')")
+    rest(page)
 
 
 def shown(page: Any) -> str:
@@ -67,14 +72,13 @@ def test_a_session_that_begins_on_another_page_has_them_too(
     # Streamlit itself asks below the page's path first, so the console has two errors.
     with browser.new_context() as context:
         page = another_tab(context.new_page(), server_url)
-        page.set_input_files("input[type=file]", str(portrait_file))
-        page.get_by_role("img", name=MINE).wait_for()
+        upload(page, portrait_file)
         page.goto(f"{server_url}/models")
         page.get_by_role("heading", name="Models", exact=True).wait_for()
         rest(page)
         page.get_by_role("link", name="Predict").click()
-        assert shown(page) == MINE
         page.get_by_text("Still here: portrait.jpg").wait_for()
+        assert shown(page) == MINE
 
 
 def test_another_tab_has_its_own(page: Any, server_url: str, tmp_path: Path) -> None:
