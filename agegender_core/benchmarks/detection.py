@@ -1,7 +1,8 @@
-"""The detector's own loop against facenet-pytorch's: whether the faces are the same, and times.
+"""Times of the detector's own loop and of facenet-pytorch's.
 
-``python -m agegender_core.benchmarks.detection`` writes ``reports/detection.json``. Both detectors
-are timed alternately in one process, so that a busy machine slows both; the ratios are what counts.
+``python -m agegender_core.benchmarks.detection`` writes them into ``reports/detection.json``; what
+else is there stays (``detection_equality`` compares the faces). Both detectors are timed
+alternately in one process, so that a busy machine slows both; the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,16 +26,13 @@ from PIL import Image
 
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.output.files import write_json
-from agegender_core.output.json_records import to_json
-from agegender_core.types import TURNS, Face
+from agegender_core.output.json_records import from_json, to_json
+from agegender_core.types import Face
 from agegender_core.vision._torchvision_nms import ensure_torchvision
 from agegender_core.vision.cascade import THRESHOLDS, Detections
 from agegender_core.vision.face_detector import Detect, MTCNNDetector
-from agegender_core.vision.image_io import load_image
 
 NOTHING = Detections(np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32))
-SAME_IOU = 0.9
-"""Boxes that overlap by at least this are the same."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +59,15 @@ class SceneSpeed:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far two answers to one image are apart: ``faces`` of the first, how many have the
-    ``same`` box in the second, how many of the second are ``new``; the least ``iou`` of same ones,
-    and the largest distance of their ``landmarks`` in pixels.
-    """
-
-    faces: int
-    same: int
-    new: int
-    iou: float
-    landmarks: float
-
-
-@dataclass(frozen=True)
 class Equality:
-    """``Difference`` summed over ``images``."""
+    """How the answers of both to ``images`` differ: ``faces`` of facenet-pytorch, how many of them
+    have the same box in ours (``same_percent``), how many of ours are ``new``; the least IoU and
+    the largest distances of same ones.
+
+    ``turns_differ``: images that one of them turned otherwise. ``years``: how far their ages by the
+    light network are apart, the largest and the mean, where they were asked for. ``apart``: each
+    image whose answers differ by more than 0.1 px, in words.
+    """
 
     images: int
     faces: int
@@ -85,12 +76,18 @@ class Equality:
     new: int
     least_iou: float
     farthest_landmark_px: float
+    farthest_box_px: float = 0.0
+    turns_differ: int = 0
+    most_years: float | None = None
+    mean_years: float | None = None
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DetectionReport:
     """``detection.json``. ``load_at_start``: what else the machine was doing, as the system reports
-    it. ``bytes_to_answer``: the whole way, before and now. ``equality``: by kind of image.
+    it. ``bytes_to_answer``: the whole way, before and now. ``equality``: by kind of image, measured
+    at another time.
     """
 
     machine: str
@@ -136,7 +133,10 @@ def original(nets: SimpleNamespace) -> Detect:
 
 
 class OriginalDetector(MTCNNDetector):
-    """Our detector with facenet-pytorch's loop in place of our own."""
+    """Our detector with facenet-pytorch's loop in place of our own, and with Pillow's pixels."""
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
     def _networks(self) -> Detect:
         with self._lock:
@@ -227,104 +227,31 @@ def bytes_to_answer(repeats: int = 15) -> dict[str, Times]:
     return timed({"before": lambda: before.run(data), "now": lambda: now.run(data)}, repeats)
 
 
-def difference(one: Sequence[Face], other: Sequence[Face]) -> Difference:
-    """Compare two answers to one image."""
-    left, same, least, apart = list(other), 0, 1.0, 0.0
-    for face in one:
-        best = max(left, key=lambda candidate: iou(face, candidate), default=None)
-        if best is None or iou(face, best) < SAME_IOU:
-            continue
-        left.remove(best)
-        same += 1
-        least = min(least, iou(face, best))
-        if face.landmarks is not None and best.landmarks is not None:
-            apart = max(apart, float(np.abs(face.landmarks - best.landmarks).max()))
-    return Difference(len(one), same, len(left), least, apart)
+def stored(folder: Path) -> DetectionReport:
+    """``detection.json``, as it is in ``folder``. Raises ``DatasetError``."""
+    path = folder / "detection.json"
+    if not path.is_file():
+        return DetectionReport("", 0.0, (), {}, {})
+    return from_json(DetectionReport, json.loads(path.read_text()))
 
 
-def iou(one: Face, other: Face) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    a, b = np.array(one.box_xyxy), np.array(other.box_xyxy)
-    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return float(overlap / max(one.width * one.height + other.width * other.height - overlap, 1e-9))
+def save(report: DetectionReport, folder: Path) -> None:
+    """Write ``detection.json``."""
+    write_json(folder / "detection.json", to_json(report))
 
 
-def summary(differences: Sequence[Difference]) -> Equality:
-    """Differences summed over images."""
-    faces = sum(one.faces for one in differences)
-    same = sum(one.same for one in differences)
-    return Equality(
-        images=len(differences),
-        faces=faces,
-        same_percent=round(100 * same / max(faces, 1), 3),
-        missing=faces - same,
-        new=sum(one.new for one in differences),
-        least_iou=round(min((one.iou for one in differences), default=1.0), 5),
-        farthest_landmark_px=round(max((one.landmarks for one in differences), default=0.0), 4),
-    )
+def run(folder: Path, repeats: int = 15) -> DetectionReport:
+    """Time everything and write it into ``detection.json``."""
+    from agegender_core.benchmarks.networks import machine_name  # which runs this file's timing too
 
-
-def drawn_images(count: int) -> Iterator[Image.Image]:
-    """Groups, tiny images, faces cut by the edge, tilted and turned ones, of odd sizes, made from
-    the portrait with a fixed seed.
-    """
-    rng, head = np.random.default_rng(11), sample_portrait().crop((110, 0, 350, 240))
-    for number in range(count):
-        wide, high = (
-            int(side)
-            for side in (rng.integers(20, 90, 2) if number % 5 == 0 else rng.integers(90, 460, 2))
-        )
-        image = Image.new(
-            "RGB", (wide, high), tuple(int(value) for value in rng.integers(60, 190, 3))
-        )
-        for _ in range(int(rng.integers(1, 7))):
-            side = int(rng.integers(20, max(21, min(wide, high) + 30)))
-            face = head.resize((side, side), Image.Resampling.LANCZOS).rotate(
-                float(rng.uniform(-25, 25)), Image.Resampling.BICUBIC
-            )
-            image.paste(
-                face,
-                (
-                    int(rng.integers(-side // 3, max(1, wide - side // 2))),
-                    int(rng.integers(-side // 3, max(1, high - side // 2))),
-                ),
-            )
-        yield image.transpose(TURNS[(90, 180, 270)[number % 3]]) if number % 4 == 3 else image
-
-
-def photographs(count: int) -> Iterator[Image.Image]:
-    """FG-NET's first photographs, each in four positions. Raises ``DatasetError``."""
-    from agegender_core.datasets import iter_images
-
-    for _, data in iter_images("fgnet", range(count)):
-        image = load_image(data)
-        yield image
-        yield from (image.transpose(turn) for turn in TURNS.values())
-
-
-def equality(images: Iterator[Image.Image]) -> list[Difference]:
-    """One entry an image: the answers of facenet-pytorch's loop and of ours, upright only: every
-    position is an image of its own.
-    """
-    before, now = OriginalDetector(), MTCNNDetector()
-    return [difference(before.search_upright(image), now.search_upright(image)) for image in images]
-
-
-def run(folder: Path, drawn: int = 200, real: int = 25, repeats: int = 15) -> DetectionReport:
-    """Measure all of it and write ``detection.json``."""
-    from agegender_core.benchmarks.networks import processor  # which runs this file's timing too
-
-    report = DetectionReport(
-        machine=f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}",
+    report = replace(
+        stored(folder),
+        machine=f"{machine_name()}, torch {torch.__version__}",
         load_at_start=round(os.getloadavg()[0], 1),
         speed=tuple(speed(repeats)),
         bytes_to_answer=bytes_to_answer(repeats),
-        equality={
-            "drawn": summary(equality(drawn_images(drawn))),
-            "fgnet_in_four_positions": summary(equality(photographs(real))),
-        },
     )
-    write_json(folder / "detection.json", to_json(report))
+    save(report, folder)
     return report
 
 

@@ -28,6 +28,7 @@ from agegender_core.errors import DetectorError
 from agegender_core.forking import mind_forks, renewed_after_fork
 from agegender_core.types import TURNS, Face
 from agegender_core.vision.alignment import region
+from agegender_core.vision.shrinking import shrink
 
 if TYPE_CHECKING:
     from agegender_core.vision.cascade import Detections
@@ -195,7 +196,15 @@ class MTCNNDetector:
         if scale >= 1:
             return image
         wide, high = (max(1, round(side * scale)) for side in image.size)
-        return image.resize((wide, high), Image.Resampling.BICUBIC)
+        return Image.fromarray(self._resized(image, (wide, high)))
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+        """(H, W, 3) uint8 pixels of the image, resized to width and height for the search."""
+        if image.size == size:
+            return np.asarray(image)
+        if size[0] <= image.width and size[1] <= image.height:
+            return shrink(image, size)
+        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
     def _scale(self, image: Image.Image, longest_side: int | None = None) -> float:
         """What the image's sides are multiplied by before it is searched."""
@@ -217,19 +226,14 @@ class MTCNNDetector:
         side; shrunk to ``longest_side``, the configuration's unless given, which is then
         done the quick way.
         """
-        filters = (
-            (Image.Resampling.BICUBIC, None)
-            if longest_side is None
-            else (Image.Resampling.BILINEAR, 1.0)
-        )
         padded, places = [], []
         for image in images:
             scale = self._scale(image, longest_side)
             wide, high = (max(1, round(side * scale)) for side in image.size)
-            pixels = np.asarray(
-                image
-                if scale == 1
-                else image.resize((wide, high), filters[0], reducing_gap=filters[1])
+            pixels = (
+                self._resized(image, (wide, high))
+                if longest_side is None
+                else _quickly_resized(image, (wide, high))
             )
             pixels, left, top = _pad(pixels, max(16, round(border * max(wide, high))))
             padded.append(pixels)
@@ -263,6 +267,12 @@ class MTCNNDetector:
             if self._run is None:
                 self._run = _load_mtcnn()
             return self._run
+
+
+def _quickly_resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    if image.size == size:
+        return np.asarray(image)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
 
 
 def surest(faces: Sequence[Face]) -> float:

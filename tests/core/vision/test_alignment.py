@@ -9,7 +9,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from agegender_core.types import Face, InputSpec
-from agegender_core.vision.alignment import TEMPLATE, align, face_frame, similarity_to_template
+from agegender_core.vision.alignment import (
+    TEMPLATE,
+    align,
+    face_frame,
+    region,
+    similarity_to_template,
+)
 
 SPEC = InputSpec(size=120, margin=0.1)
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
@@ -132,3 +138,22 @@ def test_widened_spec_keeps_the_scale() -> None:
         np.asarray(align(image, face, wide), int),
     )
     assert np.abs(broad[16:80, 16:80] - narrow).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        (3, 4, 20, 17),
+        (-5, -7, 12, 9),
+        (25, 10, 50, 44),
+        (-9, 5, 60, 8),
+        (-20, -20, -4, -3),
+        (45, 2, 52, 70),
+    ],
+)
+def test_a_region_outside_the_image_repeats_its_edge(corners: tuple[int, int, int, int]) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    x0, y0, x1, y1 = corners
+    padded = np.pad(pixels, ((60, 60), (60, 60), (0, 0)), mode="edge")
+    wanted = padded[60 + y0 : 60 + y1, 60 + x0 : 60 + x1]
+    assert np.array_equal(np.asarray(region(Image.fromarray(pixels), *corners)), wanted)
