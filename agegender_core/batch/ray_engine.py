@@ -148,6 +148,8 @@ def _start(workers: int | None) -> None:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray's own choice is 15: beside any other work of the machine a job would stand almost still.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import logging
 
     import ray

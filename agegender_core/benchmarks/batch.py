@@ -9,19 +9,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance
 
+from agegender_core.benchmarks.detection import timed
+from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
-from agegender_core.evaluation.report_types import BatchBench, BatchRow
+from agegender_core.evaluation.report_types import BatchBench, BatchRow, BatchStepRow
+from agegender_core.inference.predictor import load_predictor
+from agegender_core.output.markdown import markdown_row
+from agegender_core.vision.alignment import align
+from agegender_core.vision.face_detector import MTCNNDetector
+from agegender_core.vision.image_io import load_image
 
 IMAGES = 400
 SIZE, PHONE = (640, 480), (4032, 3024)
 LIGHT = "multitask_cnn_dist"
 """The weights of least work."""
+REPEATS = 15
 SHARE = 4
 """A run over every fourth image shows what the start takes."""
 
@@ -36,24 +46,41 @@ class Cost:
 
 def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
     """A row an engine, weights and kind of image: the whole command, its start included. «ray»
-    where it is installed; a fifth as many phone photographs.
+    where it is installed; a fifth as many phone photographs. The engines take turns.
     """
-    rows = []
-    engines = ["local", "ray"] if _ray_is_installed() else ["local"]
+    rows: list[BatchRow] = []
+    steps: list[BatchStepRow] = []
     with tempfile.TemporaryDirectory() as temporary:
         for size, count, names in (
             (SIZE, images, (None, LIGHT)),
             (PHONE, max(SHARE, images // 5), (LIGHT,)),
         ):
-            folder = Path(temporary) / f"{size[0]}x{size[1]}"
-            _draw(folder / "part", count // SHARE, size)
-            _draw(folder / "rest", count - count // SHARE, size)
-            rows += [
-                _row(folder, engine, weights, count, workers, size)
-                for weights in names
-                for engine in engines
-            ]
-    return BatchBench(tuple(rows), f"{SIZE[0]}x{SIZE[1]} JPEG with one face")
+            folder = Path(temporary) / _words(size)
+            draw_images(folder / "part", count // SHARE, size)
+            draw_images(folder / "rest", count - count // SHARE, size)
+            steps += _steps(next(iter((folder / "part").iterdir())), size)
+            for weights in names:
+                rows += _rows(folder, weights, count, workers, size)
+    return BatchBench(tuple(rows), f"{_words(SIZE)} JPEG with one face", steps=tuple(steps))
+
+
+def _words(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def engines() -> list[str]:
+    """The engines that can be measured here."""
+    return ["local", "ray"] if _ray_is_installed() else ["local"]
+
+
+def batch_steps_table(bench: BatchBench) -> str:
+    """Markdown: what a worker does with one image."""
+    pictures = list(dict.fromkeys(row.picture for row in bench.steps))
+    lines = [markdown_row(["step", *pictures]), markdown_row(["---"] * (1 + len(pictures)))]
+    for step in dict.fromkeys(row.step for row in bench.steps):
+        times = {row.picture: row.processor_ms for row in bench.steps if row.step == step}
+        lines.append(markdown_row([step, *(f"{times[picture]:.1f}" for picture in pictures)]))
+    return "\n".join([*lines, "", "Processor time in ms, medians, one thread."])
 
 
 def batch_bench_table(bench: BatchBench) -> str:
@@ -82,7 +109,7 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def _draw(folder: Path, count: int, size: tuple[int, int]) -> None:
+def draw_images(folder: Path, count: int, size: tuple[int, int]) -> None:
     """``count`` JPEGs with the portrait; large ones have a camera's noise, so that they have as
     many bytes as its photographs.
     """
@@ -110,15 +137,36 @@ def _ray_is_installed() -> bool:
     return True
 
 
-def _row(
-    folder: Path, engine: str, weights: str | None, images: int, workers: int, size: tuple[int, int]
-) -> BatchRow:
-    options = ["--engine", engine, "--workers", str(workers), "--quiet"]
+def _rows(
+    folder: Path, weights: str | None, images: int, workers: int, size: tuple[int, int]
+) -> list[BatchRow]:
+    """A row an engine."""
+    options = ["--workers", str(workers), "--quiet"]
     options += [] if weights is None else ["--weights", weights]
+
+    def measured(source: Path, engine: str) -> Cost:
+        output = tempfile.mkdtemp(dir=folder.parent)
+        return _measured([str(source), "-o", output, "--engine", engine, *options])
+
     few, all_ = (
-        _measured([str(source), "-o", tempfile.mkdtemp(dir=folder.parent), *options])
+        {engine: measured(source, engine) for engine in engines()}
         for source in (folder / "part", folder)
     )
+    return [
+        _row(engine, few[engine], all_[engine], images, workers, _words(size), weights)
+        for engine in few
+    ]
+
+
+def _row(
+    engine: str,
+    few: Cost,
+    all_: Cost,
+    images: int,
+    workers: int,
+    picture: str,
+    weights: str | None,
+) -> BatchRow:
     more = images - images // SHARE
     # On a busy machine the short run may have taken longer than the long one.
     rate = more / (all_.seconds - few.seconds) if all_.seconds > few.seconds else None
@@ -128,21 +176,53 @@ def _row(
         workers,
         round(all_.seconds, 1),
         round(images / all_.seconds, 1),
-        picture=f"{size[0]}x{size[1]}",
+        picture=picture,
         weights=weights or "default",
         started_pictures_a_second=None if rate is None else round(rate, 1),
         processor_seconds_per_1000=round(1000 * (all_.processor - few.processor) / more, 1),
     )
 
 
+def _steps(file: Path, size: tuple[int, int]) -> list[BatchStepRow]:
+    """What a worker does with one file, step by step, as it does it."""
+    detector, spec, data = MTCNNDetector(), load_predictor(LIGHT).info.input, file.read_bytes()
+    image = load_image(data)
+    faces = detector.detect(image)
+
+    def everything() -> None:
+        loaded = load_image(data)
+        for face in detector.detect(loaded):
+            align(loaded, face, spec)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = timed(
+            {
+                "decode": lambda: load_image(data),
+                "detect": lambda: detector.detect(image),
+                "align": lambda: [align(image, face, spec) for face in faces],
+                "all": everything,
+            },
+            REPEATS,
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return [
+        BatchStepRow(step, _words(size), one.processor_median_ms) for step, one in times.items()
+    ]
+
+
 def _measured(arguments: list[str]) -> Cost:
+    command = [sys.executable, "-m", "agegender_core", "batch", *arguments]
     started, before = time.perf_counter(), _children()
-    subprocess.run(
-        [sys.executable, "-m", "agegender_core", "batch", *arguments],
-        check=True,
-        capture_output=True,
-    )
-    return Cost(time.perf_counter() - started, _children() - before)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with ProcessTree(process.pid) if is_supported() else nullcontext() as tree:
+            code = process.wait()
+        seconds = time.perf_counter() - started
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+    return Cost(seconds, tree.processor_seconds if tree else _children() - before)
 
 
 def _children() -> float:

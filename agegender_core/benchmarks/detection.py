@@ -133,10 +133,7 @@ def original(nets: SimpleNamespace) -> Detect:
 
 
 class OriginalDetector(MTCNNDetector):
-    """Our detector with facenet-pytorch's loop in place of our own, and with Pillow's pixels."""
-
-    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    """Our detector with facenet-pytorch's loop in place of our own."""
 
     def _networks(self) -> Detect:
         with self._lock:

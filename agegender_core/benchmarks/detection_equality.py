@@ -242,11 +242,11 @@ def as_try(detector: MTCNNDetector, image: Image.Image) -> list[Face]:
 
 KINDS: dict[str, Kind] = {
     "drawn": Kind(partial(drawn_images, 200)),
-    "drawn_large": Kind(partial(drawn_large_images, 30), MTCNNDetector.detect, ages=True),
+    "drawn_large": Kind(partial(drawn_large_images, 20), MTCNNDetector.detect, ages=True),
     "fgnet_enlarged": Kind(
-        partial(enlarged_photographs, range(0, 1002, 10), 4000), MTCNNDetector.detect, ages=True
+        partial(enlarged_photographs, range(0, 1002, 20), 3000), MTCNNDetector.detect, ages=True
     ),
-    "fgnet_in_four_positions": Kind(partial(photographs, 550)),
+    "fgnet_in_four_positions": Kind(partial(photographs, 500)),
     "fgnet_in_four_positions_as_tries": Kind(partial(photographs, 40), as_try),
     "fgnet_in_four_positions_turns_tried": Kind(partial(photographs, 40), MTCNNDetector.detect),
 }

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from agegender_core.benchmarks.batch import run_batch_bench
+from agegender_core.benchmarks.batch_memory import run_batch_memory_bench
 from agegender_core.benchmarks.cold_start import run_start_bench
 from agegender_core.benchmarks.error_analysis import (
     median_ms,
@@ -35,10 +36,10 @@ from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.vision.preprocessing import to_batch
 
-PARTS = ("networks", "errors", "live", "batch", "turned", "start")
+PARTS = ("networks", "errors", "live", "batch", "batch-memory", "turned", "start")
 """Parts of the benchmark: networks and a whole photo; error galleries; videos of one to three
-faces; big folders on both engines; photographs that are turned or show no face; from nothing to the
-first answer, and memory.
+faces; big folders on both engines, and memory over thousands of images; photographs that are turned
+or show no face; from nothing to the first answer, and memory.
 """
 
 
@@ -76,6 +77,8 @@ def run_bench(
         result = replace(result, live=replace(run_live_bench(), machine=machine))
     if "batch" in parts:
         result = replace(result, batch=replace(run_batch_bench(), machine=machine))
+    if "batch-memory" in parts:
+        result = replace(result, batch_memory=replace(run_batch_memory_bench(), machine=machine))
     if "turned" in parts:
         result = replace(
             result, turned=replace(run_turned_bench(min(repeats, 15)), machine=machine)

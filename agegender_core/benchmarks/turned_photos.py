@@ -38,6 +38,7 @@ from agegender_core.vision.face_detector import (
     _distinct,
     _turn_back,
     is_clear,
+    may_take_turned,
     surest,
     takes_turned,
 )
@@ -120,7 +121,10 @@ def turn_of(
             for degrees, score in tries.items()
         }
     best = max(tries, key=lambda degrees: tries[degrees])
-    return (best if decide(upright, tries[best]) else 0), True
+    score = tries[best]
+    if decide is takes_turned and may_take_turned(upright, score):
+        score = max(score, scores["upright"][str((position + best) % 360)])
+    return (best if decide(upright, score) else 0), True
 
 
 def measure(
@@ -148,7 +152,7 @@ def measure(
 
 
 def only_where_nothing_was_found(upright: float, turned: float) -> bool:
-    """The rule before this one, for comparison."""
+    """The rule before this one, for comparison; it knew no rough attempts."""
     return not upright and turned > 0
 
 
@@ -177,6 +181,10 @@ def collect(path: Path) -> dict[str, Scores]:
     return known
 
 
+def _without_rough(scores: Scores) -> Scores:
+    return {key: value for key, value in scores.items() if not key.startswith("rough")}
+
+
 def report(photographs: Mapping[str, Scores]) -> TurnedPhotosReport:
     """The report of ``photographs``."""
     sure = DetectorConfig().sure
@@ -187,7 +195,11 @@ def report(photographs: Mapping[str, Scores]) -> TurnedPhotosReport:
         clear_score=CLEAR_SCORE,
         clear_odds=CLEAR_ODDS,
         now=measure(photographs, sure),
-        before=measure(photographs, 1e-9, only_where_nothing_was_found),
+        before=measure(
+            {file: _without_rough(one) for file, one in photographs.items()},
+            1e-9,
+            only_where_nothing_was_found,
+        ),
         other_thresholds={
             str(other): measure(photographs, other) for other in (0.99, 0.997, 0.999)
         },

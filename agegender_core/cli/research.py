@@ -226,7 +226,10 @@ def bench(
         list[str] | None,
         typer.Option(
             "--part",
-            help=("networks, errors, live, batch, turned or start; may be repeated. Default: all."),
+            help=(
+                "networks, errors, live, batch, batch-memory, turned or start; may be repeated."
+                " Default: all."
+            ),
         ),
     ] = None,
     save: Annotated[
@@ -237,6 +240,7 @@ def bench(
     photos and starts; report peak memory.
     """
     from agegender_core.benchmarks.batch import batch_bench_table
+    from agegender_core.benchmarks.batch_memory import batch_memory_table
     from agegender_core.benchmarks.cold_start import start_bench_table
     from agegender_core.benchmarks.error_analysis import error_bench_table
     from agegender_core.benchmarks.networks import PARTS, run_bench
@@ -254,6 +258,9 @@ def bench(
         "errors": lambda: error_bench_table(result.errors) if result.errors else "",
         "live": lambda: live_bench_table(result.live) if result.live else "",
         "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
+        "batch-memory": lambda: (
+            batch_memory_table(result.batch_memory) if result.batch_memory else ""
+        ),
         "turned": lambda: turned_bench_table(result.turned) if result.turned else "",
         "start": lambda: start_bench_table(result.start) if result.start else "",
     }

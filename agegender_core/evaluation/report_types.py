@@ -362,11 +362,45 @@ class BatchRow:
 
 
 @dataclass(frozen=True)
+class BatchStepRow:
+    """Processor time in ms, the median, that a worker takes for one ``step`` of an image of the
+    kind ``picture``.
+    """
+
+    step: str
+    picture: str
+    processor_ms: float
+
+
+@dataclass(frozen=True)
 class BatchBench:
-    """``picture``: what each image is, in words."""
+    """``picture``: what each image is, in words. ``steps``: what a worker does with an image."""
 
     rows: tuple[BatchRow, ...]
     picture: str
+    machine: str = ""
+    steps: tuple[BatchStepRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchMemoryRow:
+    """Megabytes that all ``processes`` of a command hold together once about so many images are in
+    parts.
+    """
+
+    engine: str
+    images: int
+    memory_mb: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class BatchMemoryBench:
+    """One command an engine over one folder of ``images``, in ``workers`` processes."""
+
+    rows: tuple[BatchMemoryRow, ...]
+    images: int
+    workers: int
     machine: str = ""
 
 
@@ -432,6 +466,7 @@ class BenchReport:
     errors: ErrorBench | None = None
     live: LiveBench | None = None
     batch: BatchBench | None = None
+    batch_memory: BatchMemoryBench | None = None
     turned: TurnedBench | None = None
     start: StartBench | None = None
 

@@ -48,9 +48,9 @@ from agegender_core.publishing.comparison_tables import (
     rivals_table,
 )
 from agegender_core.publishing.headline import headline_table
+from agegender_core.publishing.markers import replace_section
+from agegender_core.publishing.measured_docs import update_measured_docs
 from agegender_core.publishing.rival_claims import rival_claims_table
-
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 COLUMNS = (
     ("mae", METRIC_FORMATS["mae"].column),
@@ -254,18 +254,6 @@ def _apart(report: EvaluationReport) -> str:
     return f"* `{report.weights}`, {where}: {decade_digit_words(report.decade_digit)}."
 
 
-def replace_section(text: str, section: str) -> str:
-    """``text`` with the part between the markers replaced. Raises ``ConfigError`` if a marker is
-    missing.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ConfigError(
-            f"one line {BEGIN!r} and one line {END!r} are needed around the measured tables"
-        )
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
-
-
 def model_card(info: ModelInfo, reports: list[EvaluationReport]) -> str:
     """Markdown card of one entry."""
     training = info.training
@@ -404,8 +392,8 @@ NOT_FOR = (
 
 
 def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
-    """Rewrite the README's headline numbers, the tables of docs/results.md, the cards and the
-    manifest's measured numbers.
+    """Rewrite the README's headline numbers, the tables of docs/results.md and of other documents,
+    the cards and the manifest's measured numbers.
 
     Returns the files written.
 
@@ -433,7 +421,8 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     )
     comparison = reports_folder / "comparison.json"
     write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
-    return [*written, readme, results, comparison]
+    documents = update_measured_docs(root / "docs", reports_folder)
+    return [*written, readme, results, *documents, comparison]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:

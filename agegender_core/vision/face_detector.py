@@ -28,7 +28,6 @@ from agegender_core.errors import DetectorError
 from agegender_core.forking import mind_forks, renewed_after_fork
 from agegender_core.types import TURNS, Face
 from agegender_core.vision.alignment import region
-from agegender_core.vision.shrinking import shrink
 
 if TYPE_CHECKING:
     from agegender_core.vision.cascade import Detections
@@ -170,7 +169,8 @@ class MTCNNDetector:
         credible; ``unsure``: those found without.
 
         The tries detect large faces only; the turn that won is searched as an upright image is,
-        with the same answer. The rough ones decide where they are clear.
+        with the same answer. The rough ones decide where they are clear; where the tries see a
+        face that is not surer than the upright one, that search does.
         """
         upright = surest(unsure)
         small = self._shrunk(image)
@@ -179,11 +179,13 @@ class MTCNNDetector:
         if not is_clear(upright, max(map(surest, found))):
             more = self.search_tries(turned)
             found = [max(pair, key=surest) for pair in zip(found, more, strict=True)]
-        if not takes_turned(upright, max(map(surest, found))):
-            return []
         best = max(range(len(found)), key=lambda number: surest(found[number]))
+        if not may_take_turned(upright, surest(found[best])):
+            return []
         degrees = list(TURNS)[best]
         faces = self.search_upright(image.transpose(TURNS[degrees]))
+        if not takes_turned(upright, max(surest(found[best]), surest(faces))):
+            return []
         if not faces:
             # Of what is too unsure for an upright image, the boxes of the finer search are better.
             rough = self.search_tries([turned[best]])[0] or found[best]
@@ -196,15 +198,7 @@ class MTCNNDetector:
         if scale >= 1:
             return image
         wide, high = (max(1, round(side * scale)) for side in image.size)
-        return Image.fromarray(self._resized(image, (wide, high)))
-
-    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-        """(H, W, 3) uint8 pixels of the image, resized to width and height for the search."""
-        if image.size == size:
-            return np.asarray(image)
-        if size[0] <= image.width and size[1] <= image.height:
-            return shrink(image, size)
-        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+        return image.resize((wide, high), Image.Resampling.BICUBIC)
 
     def _scale(self, image: Image.Image, longest_side: int | None = None) -> float:
         """What the image's sides are multiplied by before it is searched."""
@@ -226,14 +220,19 @@ class MTCNNDetector:
         side; shrunk to ``longest_side``, the configuration's unless given, which is then
         done the quick way.
         """
+        filters = (
+            (Image.Resampling.BICUBIC, None)
+            if longest_side is None
+            else (Image.Resampling.BILINEAR, 1.0)
+        )
         padded, places = [], []
         for image in images:
             scale = self._scale(image, longest_side)
             wide, high = (max(1, round(side * scale)) for side in image.size)
-            pixels = (
-                self._resized(image, (wide, high))
-                if longest_side is None
-                else _quickly_resized(image, (wide, high))
+            pixels = np.asarray(
+                image
+                if scale == 1
+                else image.resize((wide, high), filters[0], reducing_gap=filters[1])
             )
             pixels, left, top = _pad(pixels, max(16, round(border * max(wide, high))))
             padded.append(pixels)
@@ -269,12 +268,6 @@ class MTCNNDetector:
             return self._run
 
 
-def _quickly_resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    if image.size == size:
-        return np.asarray(image)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
-
-
 def surest(faces: Sequence[Face]) -> float:
     """The highest score; 0 where there is no face."""
     return max((face.score for face in faces), default=0.0)
@@ -292,6 +285,13 @@ def takes_turned(upright: float, turned: float) -> bool:
     if not upright:
         return turned > 0
     return turned >= CLEAR_SCORE and (1 - turned) * CLEAR_ODDS <= 1 - upright
+
+
+def may_take_turned(upright: float, turned: float) -> bool:
+    """Whether the turned image is worth a search like an upright one's: it would be taken, or its
+    faces may prove surer than the tries show.
+    """
+    return turned >= CLEAR_SCORE or takes_turned(upright, turned)
 
 
 def _close_up(

@@ -19,7 +19,9 @@ from agegender_core.evaluation.report_store import read_bench, read_reports
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights
 from agegender_core.publishing.headline import headline_table
-from agegender_core.publishing.readme import model_card, replace_section, results_section
+from agegender_core.publishing.markers import replace_section
+from agegender_core.publishing.measured_docs import SECTIONS
+from agegender_core.publishing.readme import model_card, results_section
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -39,6 +41,12 @@ def test_tables_are_the_reports() -> None:
     assert replace_section(results, results_section(ENTRIES, ROOT / "reports")) == results
     headline = headline_table(ENTRIES, REPORTS, read_bench(ROOT / "reports"))
     assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 5
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_other_measured_tables_are_the_reports(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    assert replace_section(text, SECTIONS[name](ROOT / "reports")) == text
 
 
 @pytest.mark.parametrize("info", ENTRIES, ids=lambda info: info.name)

@@ -370,3 +370,24 @@ def test_rows_wait_in_memory_for_one_part_only(tmp_path: Path) -> None:
         3,
         2,
     ]
+
+
+def test_a_worker_keeps_the_memory_of_large_photographs(
+    portrait: Image.Image, tmp_path: Path
+) -> None:
+    before = Image.core.get_blocks_max()
+    photo = tmp_path / "photo.jpg"
+    portrait.resize((2600, 2600)).save(photo)
+    item = Item("photo.jpg", "photo.jpg", FilePlace(str(photo)))
+    try:
+        find = FinderRecipe(InputSpec(size=32), 24)()
+        first = find(item)
+        reused = Image.core.get_stats()["reused_blocks"]
+        again = find(item)
+        assert Image.core.get_stats()["reused_blocks"] >= reused + 2  # 27 MB, blocks of 16
+    finally:
+        Image.core.set_blocks_max(before)
+        Image.core.clear_cache()
+    assert isinstance(first, Found) and isinstance(again, Found) and len(first.faces) == 1
+    assert first.faces[0].box_xyxy == again.faces[0].box_xyxy
+    assert (first.crops == again.crops).all()

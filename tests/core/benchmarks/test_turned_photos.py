@@ -10,6 +10,7 @@ from PIL import Image
 from agegender_core.benchmarks.turned_photos import (
     measure,
     only_where_nothing_was_found,
+    report,
     search,
     turn_of,
 )
@@ -44,6 +45,19 @@ def test_turns_are_those_that_bring_the_photograph_back() -> None:
     assert [
         turn_of(WEAK, place, 0.995, only_where_nothing_was_found)[0] for place in (0, 90, 180, 270)
     ] == [0, 0, 0, 0]
+
+
+def test_a_turn_left_open_is_decided_by_the_whole_search() -> None:
+    one = scores({0: 0.9999, 180: 0.988}, {0: 0.9956})
+    assert turn_of(one, 180, 0.995) == (180, True)
+    assert turn_of(scores({0: 0.995, 180: 0.988}, {0: 0.9956}), 180, 0.995) == (0, True)
+    assert turn_of(scores({0: 0.9999, 180: 0.97}, {0: 0.98}), 180, 0.995) == (0, True)
+
+
+def test_rough_attempts_are_no_part_of_the_rule_before() -> None:
+    one = scores({0: 0.9999}, {}) | {"rough 90": {"90": 0.0, "180": 0.0, "270": 0.999}}
+    assert measure({"a": one}, 0.995).recognised["90"] == 100
+    assert report({"a": one}).before.recognised["90"] == 0
 
 
 def test_shares_are_counted() -> None:

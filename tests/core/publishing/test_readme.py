@@ -29,13 +29,11 @@ from agegender_core.publishing.comparison_tables import (
     comparison_rows,
     comparison_table,
 )
+from agegender_core.publishing.markers import BEGIN, END, replace_section
 from agegender_core.publishing.readme import (
-    BEGIN,
-    END,
     claims_table,
     measured_table,
     model_card,
-    replace_section,
     update_all,
 )
 from agegender_core.publishing.rival_claims import RIVAL_TABLES, rival_claims_table, rival_rows

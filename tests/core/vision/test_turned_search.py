@@ -17,7 +17,8 @@ from agegender_core.vision.face_detector import (
 
 class Counted(MTCNNDetector):
     """Answers searches from a script and counts them: ``rough`` and ``fine`` are the scores of the
-    turns by 90, 180 and 270 degrees, ``upright`` those of the image as it is.
+    turns in their order, ``upright`` those of the image as it is, ``whole`` that of the turn that
+    is searched like an upright one.
     """
 
     def __init__(
@@ -25,16 +26,17 @@ class Counted(MTCNNDetector):
         upright: Sequence[tuple[float, float]],
         rough: Sequence[float],
         fine: Sequence[float] = (0.0, 0.0, 0.0),
+        whole: float = 0.9999,
     ) -> None:
         super().__init__()
-        self.upright, self.rough, self.fine = upright, rough, fine
+        self.upright, self.rough, self.fine, self.whole = upright, rough, fine, whole
         self.calls: list[str] = []
 
     def search_upright(self, image: Image.Image) -> list[Face]:
         self.calls.append("upright")
         if len(self.calls) == 1:
             return [face(score, side) for score, side in self.upright]
-        return [face(0.9999, 200.0)]
+        return [face(self.whole, 200.0)]
 
     def search_roughly(self, images: Sequence[Image.Image]) -> list[list[Face]]:
         self.calls.append("rough")
@@ -80,6 +82,27 @@ def test_searches_of_an_image(
     faces = detector.detect(PHOTO)
     assert " ".join(detector.calls) == calls
     assert {one.turned for one in faces} == ({turned} if faces else set())
+
+
+# Too little for a turn in the tries, where it is not surer than what was found upright.
+ALMOST = ([(0.988, 100.0)], (0, 0, 0.9956))
+
+
+def test_a_turn_that_the_tries_leave_open_is_searched_whole() -> None:
+    detector = Counted(*ALMOST)
+    (found,) = detector.detect(PHOTO)
+    assert found.turned == 180 and detector.calls == ["upright", "rough", "fine", "upright"]
+
+
+def test_a_turn_that_stays_unsure_is_not_taken() -> None:
+    (found,) = Counted(*ALMOST, whole=0.995).detect(PHOTO)
+    assert found.turned == 0 and found.score == 0.988
+
+
+def test_what_the_tries_hardly_see_costs_no_further_search() -> None:
+    detector = Counted([(0.95, 100.0)], (0, 0, 0.98))
+    (found,) = detector.detect(PHOTO)
+    assert found.turned == 0 and detector.calls == ["upright", "rough", "fine"]
 
 
 def test_clear_is_more_than_taken() -> None:

@@ -1,0 +1,159 @@
+"""Measured tables of the documents beside docs/results.md: between the same markers, from the
+reports alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from agegender_core.benchmarks.batch import batch_bench_table, batch_steps_table
+from agegender_core.benchmarks.batch_memory import batch_memory_table
+from agegender_core.benchmarks.detection import DetectionReport, stored
+from agegender_core.benchmarks.turned_photos import TurnedPhotosReport
+from agegender_core.evaluation.report_store import read_bench
+from agegender_core.output.files import write_text
+from agegender_core.output.json_records import from_json
+from agegender_core.output.markdown import markdown_row
+from agegender_core.publishing.markers import replace_section
+
+KINDS = {
+    "fgnet_in_four_positions": "FG-NET's photographs in four positions",
+    "fgnet_in_four_positions_as_tries": "the same as turned tries, faces from 40 px on",
+    "fgnet_in_four_positions_turns_tried": "the same, every turn tried as `predict` does",
+    "fgnet_enlarged": "FG-NET's photographs enlarged to 3,000 px, shrunk as `predict` does",
+    "drawn": "drawn: groups, tiny, cut by the edge, tilted, turned, odd sizes",
+    "drawn_large": "drawn: 12 megapixels with noise, one to four faces, some on their side",
+}
+"""What is compared, in words, by its key in the report."""
+
+
+def turned_section(reports: Path) -> str:
+    """The table of docs/turned-photos.md."""
+    text = (reports / "turned_photos.json").read_text()
+    report = from_json(TurnedPhotosReport, json.loads(text))
+    lines = [markdown_row(["", "before", "now"]), markdown_row(["---"] * 3)]
+    for degrees in ("90", "180", "270"):
+        shares = [f"{rule.recognised[degrees]} %" for rule in (report.before, report.now)]
+        lines.append(markdown_row([f"turned by {degrees}°, recognised", *shares]))
+    count = f"{report.photographs:,}"
+    wrong = [f"{rule.turned_wrongly} of {count}" for rule in (report.before, report.now)]
+    paid = [f"{rule.paid_percent} %" for rule in (report.before, report.now)]
+    lines.append(markdown_row(["upright photographs turned by mistake", *wrong]))
+    lines.append(markdown_row(["upright photographs that pay for the tries", *paid]))
+    other = report.other_thresholds["0.999"]
+    least = min(other.recognised.values())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"All {count} photographs; sure from {report.sure} on. With 0.999 in its place"
+            f" {least} % and more would be recognised, but {other.paid_percent:.0f} % of upright"
+            " photographs would pay.",
+        ]
+    )
+
+
+def detection_section(reports: Path) -> str:
+    """The tables of docs/detection-speed.md."""
+    report = stored(reports)
+    return "\n\n".join(
+        [
+            "## The same faces",
+            equality_table(report),
+            *_apart(report),
+            "## Times",
+            f"Median ms, one run, {report.machine}; load {report.load_at_start:g} at the start."
+            " Processor time is what one thread needs; where the machine is busy the wall clock"
+            " shows several times as much, and only its ratios say something.",
+            speed_table(report),
+            _whole_way(report),
+        ]
+    )
+
+
+def equality_table(report: DetectionReport) -> str:
+    """Markdown."""
+    heads = ["images", "how many", "faces", "same (IoU >= 0.9)", "missing", "new", "least IoU"]
+    heads += ["boxes, landmarks at most apart", "ages at most apart"]
+    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    for key, words in KINDS.items():
+        if key in report.equality:
+            row = report.equality[key]
+            cells = [words, f"{row.images:,}", f"{row.faces:,}", f"{row.same_percent:g} %"]
+            cells += [f"{row.missing}", f"{row.new}", f"{row.least_iou:.3f}"]
+            cells.append(f"{row.farthest_box_px:.2f}, {row.farthest_landmark_px:.2f} px")
+            cells.append("–" if row.most_years is None else f"{row.most_years:.3f} years")
+            lines.append(markdown_row(cells))
+    return "\n".join(lines)
+
+
+def _apart(report: DetectionReport) -> list[str]:
+    """The images whose answers differ, in words."""
+    found = [line for key in KINDS if key in report.equality for line in report.equality[key].apart]
+    if not found:
+        return ["No image's boxes or landmarks are more than 0.1 px apart."]
+    head = "Images whose answers differ by more than 0.1 px:"
+    return ["\n".join([head, "", *(f"* {line}" for line in found)])]
+
+
+def speed_table(report: DetectionReport) -> str:
+    """Markdown."""
+    heads = ["scene", "processor, before", "now, one thread", "times as fast", "wall, before"]
+    heads += ["wall, now, one thread", "wall, now, two threads"]
+    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    for row in report.speed:
+        cells = [row.scene, f"{row.before.processor_median_ms:.0f}"]
+        cells += [f"{row.now.processor_median_ms:.0f}", f"{row.times_as_fast:.1f}"]
+        walls = (row.before, row.now, row.now_two_threads)
+        cells += [f"{one.wall_median_ms:.0f}" for one in walls]
+        lines.append(markdown_row(cells))
+    return "\n".join(lines)
+
+
+def _whole_way(report: DetectionReport) -> str:
+    before, now = report.bytes_to_answer["before"], report.bytes_to_answer["now"]
+    return (
+        "From the bytes of a 640x480 JPEG to its answer with the default network:"
+        f" {before.processor_median_ms:.0f} ms of processor time before,"
+        f" {now.processor_median_ms:.0f} now; by the wall clock {before.wall_median_ms:.0f} and"
+        f" {now.wall_median_ms:.0f} ms."
+    )
+
+
+def batch_section(reports: Path) -> str:
+    """The tables of docs/batch.md."""
+    bench = read_bench(reports)
+    parts = []
+    if bench is not None and bench.batch is not None:
+        parts += [batch_bench_table(bench.batch), f"Machine: {bench.batch.machine}."]
+        if bench.batch.steps:
+            parts += ["What a worker does with one photograph:", batch_steps_table(bench.batch)]
+    if bench is not None and bench.batch_memory is not None:
+        parts += [
+            "Memory while a job runs:",
+            batch_memory_table(bench.batch_memory),
+            f"Machine: {bench.batch_memory.machine}.",
+        ]
+    return "\n\n".join(parts)
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "batch.md": batch_section,
+    "detection-speed.md": detection_section,
+    "turned-photos.md": turned_section,
+}
+"""Document in docs/ -> what stands between its markers."""
+
+
+def update_measured_docs(docs: Path, reports: Path) -> list[Path]:
+    """Rewrite the sections of the documents that are in ``docs``; returns the files written. Raises
+    ``ConfigError`` where a marker is missing.
+    """
+    written = []
+    for name, section in SECTIONS.items():
+        if (path := docs / name).is_file():
+            write_text(path, replace_section(path.read_text(), section(reports)))
+            written.append(path)
+    return written
