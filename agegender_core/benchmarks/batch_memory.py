@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from PIL import Image
 
 from agegender_core.benchmarks.batch import LIGHT, engines
@@ -20,18 +21,21 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_types import BatchMemoryBench, BatchMemoryRow
 from agegender_core.output.markdown import markdown_row
 
-IMAGES = 5_000
-MARKS = (0.1, 0.2, 0.5, 1.0)
-"""Shares of the images after which memory is read."""
+IMAGES = 5_400
+MARKS = (1_000, 2_500, 5_000)
+"""Images after which memory is read. The command must still run then, so there are some more."""
+PART_ROWS = 100
 SIZES = tuple((width, width * 3 // 4) for width in range(160, 480, 8))
 """Of the images, in turns: mixed sizes are what makes memory grow."""
 LOOK = 0.5
 """Seconds between two looks into the folder of parts."""
 
 
-def run_batch_memory_bench(images: int = IMAGES, workers: int = 2) -> BatchMemoryBench:
-    """Memory after a tenth, a fifth, half and all of ``images``; «ray» where it is installed.
-    Raises ``ConfigError`` where the system does not show its processes.
+def run_batch_memory_bench(
+    images: int = IMAGES, marks: Sequence[int] = MARKS, workers: int = 2
+) -> BatchMemoryBench:
+    """Memory once each of ``marks`` of ``images`` is in parts; «ray» where it is installed. Raises
+    ``ConfigError`` where the system does not show its processes.
     """
     if not is_supported():
         raise ConfigError("memory of all processes of a command can be read on Linux only")
@@ -41,7 +45,7 @@ def run_batch_memory_bench(images: int = IMAGES, workers: int = 2) -> BatchMemor
         rows = [
             row
             for engine in engines()
-            for row in _held(folder, Path(temporary) / engine, engine, images, workers)
+            for row in _held(folder, Path(temporary) / engine, engine, marks, workers)
         ]
     return BatchMemoryBench(tuple(rows), images, workers)
 
@@ -77,29 +81,32 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def _held(
-    folder: Path, output: Path, engine: str, images: int, workers: int
+    folder: Path, output: Path, engine: str, marks: Sequence[int], workers: int
 ) -> Iterator[BatchMemoryRow]:
-    part = max(1, images // 50)
     command = [sys.executable, "-m", "agegender_core", "batch", str(folder), "-o", str(output)]
     command += ["--engine", engine, "--workers", str(workers), "--weights", LIGHT]
-    command += ["--part-rows", str(part), "--quiet"]
-    marks = [round(images * share) for share in MARKS]
+    command += ["--part-rows", str(PART_ROWS), "--quiet"]
+    due = list(marks)
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
         ProcessTree(process.pid) as tree,
     ):
-        while marks and _waits(process):
-            done = part * len(list(output.glob("part-*.parquet")))
-            # The last mark is read while the command still runs.
-            if done >= min(marks[0], images - 2 * part):
+        while due and _runs_on(process):
+            done = _rows(output)
+            if done >= due[0]:
                 yield BatchMemoryRow(engine, done, *tree.memory_mb())
-                marks.pop(0)
+                due = [mark for mark in due if mark > done]
         process.wait()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
-def _waits(process: subprocess.Popen[bytes]) -> bool:
+def _rows(output: Path) -> int:
+    """Rows in parts, one an image: each shows one face."""
+    return sum(pq.read_metadata(part).num_rows for part in output.glob("part-*.parquet"))
+
+
+def _runs_on(process: subprocess.Popen[bytes]) -> bool:
     """Whether the process still runs after a while."""
     try:
         process.wait(LOOK)

@@ -93,3 +93,21 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(ConfigError, match=r"pip install 'ray\[data\]=="):
         require_ray()
+
+
+def test_workers_of_an_own_cluster_have_ordinary_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    import ray
+
+    ray_engine._start(1)
+    try:
+
+        @ray.remote
+        def niceness() -> int:
+            return os.nice(0)
+
+        assert ray.get(niceness.remote(), timeout=120) == os.nice(0)
+    finally:
+        ray.shutdown()
+        monkeypatch.setenv("RAY_worker_niceness", "0")  # so that it is taken away again
