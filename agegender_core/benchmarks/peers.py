@@ -79,7 +79,7 @@ def peers_table(report: PeersReport) -> str:
             f"**{group.capitalize()}, {threads} {'thread' if threads == 1 else 'threads'}**",
             "",
             markdown_row(
-                ["photo", "system", "processor, ms", f"of {first}'s", "clock, ms", "answer"]
+                ["photo", "system", "processor, ms", f"ratio to {first}", "clock, ms", "answer"]
             ),
             markdown_row(["---"] * 6),
         ]

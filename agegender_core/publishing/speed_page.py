@@ -26,6 +26,7 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters: small, and the reader's own font
     "svg.hashsalt": "agegender",  # the same report gives the same file
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial"],  # measured with the first, the widest
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -60,7 +61,8 @@ def scaling_svg(report: ScalingReport) -> str:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(9, 6.4), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(9, 6.4), facecolor="white")
+        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
         (faces, size), (threads, batch) = figure.subplots(2, 2)
         _lines(faces, report.faces, _cpu)
         _lines(size, report.megapixels, _cpu)
