@@ -21,6 +21,19 @@ NOISE_SD = 5.0
 """Of a camera's noise, in levels of 255: a drawn photo has as many bytes as a real one then."""
 
 
+FACES_IN = {
+    "portrait of Eileen Collins, 512x512": 1,
+    "portrait of Grace Hopper, 512x600": 1,
+    ONE_FACE: 1,
+    "640x480, three faces": 3,
+    "640x480, nothing": 0,
+    "640x480, on its side": 1,
+    "1920x1080, two faces": 2,
+    "1280x960, 24 faces": 24,
+}
+"""How many faces each of ``peer_photos`` shows."""
+
+
 def jpeg(image: Image.Image) -> bytes:
     """``image`` as a file."""
     buffer = io.BytesIO()

@@ -7,17 +7,17 @@ in a process of its own with as many cores.
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
 from agegender_core.benchmarks.batch import LIGHT
-from agegender_core.benchmarks.bench_photos import peer_photos
+from agegender_core.benchmarks.bench_photos import FACES_IN, peer_photos
 from agegender_core.benchmarks.networks import machine_name
 from agegender_core.benchmarks.workers import Report, System, compare
-from agegender_core.evaluation.speed_reports import Absent, FaceSeen, PeersReport, PhotoTime
+from agegender_core.evaluation.speed_reports import Absent, FaceSeen, PeersReport
 from agegender_core.output.markdown import markdown_row
 from agegender_core.vision.face_detector import DetectorConfig
 
@@ -63,35 +63,20 @@ def run_peers(
         rounds=repeats,
         systems=found[0].systems,
         rows=tuple(row for one in found for row in one.rows),
+        faces=FACES_IN,
         absent=tuple(dict.fromkeys(gone for one in found for gone in one.absent)),
     )
 
 
 def peers_table(report: PeersReport) -> str:
-    """Markdown: a table for each group and number of threads, and who was not measured."""
-    parts = []
-    versions = {system.name: system for system in report.systems}
-    cases = dict.fromkeys((row.group, row.threads) for row in report.rows)
-    for group, threads in cases:
-        rows = [row for row in report.rows if (row.group, row.threads) == (group, threads)]
-        first = rows[0].system
-        lines = [
-            f"**{group.capitalize()}, {threads} {'thread' if threads == 1 else 'threads'}**",
-            "",
-            markdown_row(
-                ["photo", "system", "processor, ms", f"ratio to {first}", "clock, ms", "answer"]
-            ),
-            markdown_row(["---"] * 6),
-        ]
-        last = ""
-        for row in rows:
-            shown = replace(row, photo="" if row.photo == last else row.photo)
-            lines.append(_line(shown, group == DETECTION))
-            last = row.photo
-        parts.append("\n".join(lines))
+    """Markdown: who finds what in how much time; a table for each group; who was not measured."""
+    groups = list(dict.fromkeys(row.group for row in report.rows))
+    parts = [_short_table(report)]
+    parts += [_group_table(report, group) for group in groups]
     named = [
-        f"{name} {system.version}".strip() + (f" (`{system.weights}`)" if system.weights else "")
-        for name, system in versions.items()
+        f"{system.name} {system.version}".strip()
+        + (f" (`{system.weights}`)" if system.weights else "")
+        for system in report.systems
     ]
     parts.append(
         f"Medians of {report.rounds} rounds, all in turns, each kept to as many cores as it has"
@@ -103,15 +88,70 @@ def peers_table(report: PeersReport) -> str:
     return "\n\n".join(parts)
 
 
-def _line(row: PhotoTime, detection: bool) -> str:
-    if row.failed is not None:
-        return markdown_row([row.photo, row.system, "–", "–", "–", f"failed: {row.failed}"])
-    assert row.cpu_ms is not None and row.wall_ms is not None
-    ratio = "–" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}"
-    answer = faces_words(len(row.faces)) if detection else answer_words(row.faces)
-    return markdown_row(
-        [row.photo, row.system, f"{row.cpu_ms:.0f}", ratio, f"{row.wall_ms:.0f}", answer]
-    )
+def _short_table(report: PeersReport) -> str:
+    """A line a system: photos in which it found as many faces as there are, and its time."""
+    least = min(row.threads for row in report.rows)
+    lines = [
+        markdown_row(["system", "what", "right number of faces", "processor time, median ratio"]),
+        markdown_row(["---"] * 4),
+    ]
+    for system in report.systems:
+        mine = [row for row in report.rows if (row.system, row.threads) == (system.name, least)]
+        right = sum(
+            row.failed is None and len(row.faces) == report.faces.get(row.photo) for row in mine
+        )
+        ratios = [row.cpu_ratio for row in mine if row.cpu_ratio is not None]
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"
+        lines.append(
+            markdown_row([system.name, system.group, f"{right} of {len(mine)} photos", ratio])
+        )
+    return "\n".join(lines)
+
+
+def _group_table(report: PeersReport, group: str) -> str:
+    """One system a line on each photo: processor time with the fewest threads, and the clock with
+    the most.
+    """
+    rows = [row for row in report.rows if row.group == group]
+    least, most = (choose(row.threads for row in rows) for choose in (min, max))
+    first = rows[0].system
+    head = ["photo", "system", f"processor, {threads_words(least)}", f"ratio to {first}"]
+    head += [f"clock, {threads_words(most)}", "ratio", "answer"]
+    lines = [f"**{group.capitalize()}**", "", markdown_row(head), markdown_row(["---"] * 7)]
+    last = ""
+    for row in (row for row in rows if row.threads == least):
+        other = next(
+            (
+                other
+                for other in rows
+                if (other.photo, other.system, other.threads) == (row.photo, row.system, most)
+            ),
+            None,
+        )
+        answer = (
+            f"failed: {row.failed}"
+            if row.failed is not None
+            else faces_words(len(row.faces))
+            if group == DETECTION
+            else answer_words(row.faces)
+        )
+        cells = [_shown(row.cpu_ms, 0, " ms"), _shown(row.cpu_ratio, 2)]
+        cells += (
+            [_shown(other.wall_ms, 0, " ms"), _shown(other.wall_ratio, 2)] if other else ["–", "–"]
+        )
+        photo = "" if row.photo == last else row.photo
+        lines.append(markdown_row([photo, row.system, *cells, answer]))
+        last = row.photo
+    return "\n".join(lines)
+
+
+def _shown(value: float | None, digits: int, unit: str = "") -> str:
+    return "–" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def threads_words(count: int) -> str:
+    """«1 thread», «2 threads»."""
+    return f"{count} thread" if count == 1 else f"{count} threads"
 
 
 def faces_words(count: int) -> str:

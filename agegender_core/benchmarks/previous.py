@@ -22,7 +22,7 @@ from agegender_core.benchmarks.batch import LIGHT
 from agegender_core.benchmarks.bench_photos import ONE_FACE, release_photos
 from agegender_core.benchmarks.cold_start import ran
 from agegender_core.benchmarks.networks import machine_name
-from agegender_core.benchmarks.peers import absent_words, faces_words
+from agegender_core.benchmarks.peers import absent_words, faces_words, threads_words
 from agegender_core.benchmarks.workers import (
     Report,
     System,
@@ -66,7 +66,7 @@ KINDS_OF_WORK = (
     ),
 )
 """What profiles are summed up by: a pattern of functions' names each. The first fit counts."""
-ELSE = "everything else"
+ELSE = "everything else, Python itself included"
 
 
 def checked_release(path: Path) -> Path:
@@ -211,7 +211,7 @@ def profile_both(
 
 def by_kind(functions: Sequence[Sequence[float | str]]) -> dict[str, tuple[float, float]]:
     """Calls and milliseconds by kind of work, of [name, calls, ms] of functions. Calls of
-    «everything else» are 0: they would say nothing.
+    ``ELSE`` are 0: they would say nothing.
     """
     found = {kind: (0.0, 0.0) for kind, _ in (*KINDS_OF_WORK, (ELSE, ""))}
     for name, calls, ms in functions:
@@ -234,11 +234,8 @@ def _mean(found: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple
 
 def previous_table(report: PreviousReport) -> str:
     """Markdown: photos, starts, profile."""
-    parts = []
-    cases = dict.fromkeys((row.group, row.threads) for row in report.rows)
-    for group, threads in cases:
-        rows = [row for row in report.rows if (row.group, row.threads) == (group, threads)]
-        parts.append(_photo_table(rows, group, threads))
+    groups = dict.fromkeys(row.group for row in report.rows)
+    parts = [_photo_table([row for row in report.rows if row.group == group]) for group in groups]
     if report.starts:
         parts.append(_start_table(report.starts))
     weights = [f"{system.name}: `{system.weights}`" for system in report.systems if system.weights]
@@ -253,34 +250,27 @@ def previous_table(report: PreviousReport) -> str:
     return "\n\n".join(parts)
 
 
-def _photo_table(rows: Sequence[PhotoTime], group: str, threads: int) -> str:
-    lines = [
-        f"**{group.capitalize()}, {threads} {'thread' if threads == 1 else 'threads'}**",
-        "",
-        markdown_row(
-            [
-                "photo",
-                "processor, before",
-                "now",
-                "times as fast",
-                "clock, before",
-                "now",
-                "times as fast",
-                "found, before",
-                "now",
-            ]
-        ),
-        markdown_row(["---"] * 9),
-    ]
+def _photo_table(rows: Sequence[PhotoTime]) -> str:
+    """Before and now on each photo: processor time with the fewest threads, and the clock with the
+    most.
+    """
+    least, most = (choose(row.threads for row in rows) for choose in (min, max))
+    head = ["photo", f"processor, {threads_words(least)}, before", "now", "times as fast"]
+    head += [f"clock, {threads_words(most)}, before", "now", "times as fast"]
+    head += ["found, before", "now"]
+    title = f"**{rows[0].group.capitalize()}**"
+    lines = [title, "", markdown_row(head), markdown_row(["---"] * len(head))]
     for photo in dict.fromkeys(row.photo for row in rows):
-        pair = {row.system.partition(",")[0]: row for row in rows if row.photo == photo}
-        before, now = pair.get(BEFORE), pair.get(NOW)
-        cells = [_ms(before, "cpu_ms"), _ms(now, "cpu_ms"), _times(before, now, "cpu_ms")]
-        cells += [_ms(before, "wall_ms"), _ms(now, "wall_ms"), _times(before, now, "wall_ms")]
-        cells += [
-            "–" if row is None or row.failed else faces_words(len(row.faces))
-            for row in (before, now)
-        ]
+        by_release = {
+            (row.system.partition(",")[0], row.threads): row for row in rows if row.photo == photo
+        }
+        cells = []
+        for threads, key in ((least, "cpu_ms"), (most, "wall_ms")):
+            before, now = (by_release.get((release, threads)) for release in (BEFORE, NOW))
+            cells += [_ms(before, key), _ms(now, key), _times(before, now, key)]
+        for release in (BEFORE, NOW):
+            row = by_release.get((release, least))
+            cells.append("–" if row is None or row.failed else faces_words(len(row.faces)))
         lines.append(markdown_row([photo, *cells]))
     return "\n".join(lines)
 

@@ -60,12 +60,14 @@ class PhotoTime:
 @dataclass(frozen=True, kw_only=True)
 class PeersReport:
     """``peers.json``: other packages beside this one on the same photos. ``load_at_start``: what
-    else the machine was doing, as the system reports it. ``rounds``: timed answers each.
+    else the machine was doing, as the system reports it. ``rounds``: timed answers each. ``faces``:
+    how many each photo shows.
     """
 
     machine: str
     load_at_start: float
     rounds: int
+    faces: dict[str, int]
     systems: tuple[SystemTimed, ...]
     rows: tuple[PhotoTime, ...]
     absent: tuple[Absent, ...] = ()
