@@ -6,8 +6,6 @@ Why each is needed:
   by Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two.
 * ``newest_only``: aiortc's relay stores frames for a reader that is slower than the camera, and
   streamlit-webrtc has no option to read without that buffer.
-* ``answer_each_frame``: streamlit-webrtc either answers a frame with the answer to the one before,
-  a frame's time late, or computes on the loop that carries everybody's video.
 * ``style_frame``: the component's buttons are in capitals, and a button with the keyboard's focus
   pulses until its label is hard to read; streamlit-webrtc takes words for them, but no style. Its
   frame is of the same origin, so a component of ours adds a style sheet to it.
@@ -15,9 +13,7 @@ Why each is needed:
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -90,49 +86,3 @@ def newest_only(relay: MediaRelay) -> None:
     """
     if "subscribe" not in vars(relay):
         relay.subscribe = partial(relay.subscribe, buffered=False)
-
-
-def answer_each_frame() -> None:
-    """A streamer that asks for no ``async_processing`` answers each frame with its own answer,
-    computed on a thread of its video; frames that arrive meanwhile are left to the relay.
-    """
-    from streamlit_webrtc import factory
-
-    factory.VideoProcessTrack = _prompt_track()
-
-
-@cache
-def _prompt_track() -> type:
-    from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-    from streamlit_webrtc.process import VideoProcessTrack
-
-    class PromptTrack(VideoProcessTrack):
-        """``VideoProcessTrack`` with a thread."""
-
-        def __init__(self, track: Any, processor: Any) -> None:
-            super().__init__(track, processor)
-            self.thread = ThreadPoolExecutor(1, "live-video")
-
-        async def recv(self) -> Any:
-            """The marked frame for the next one of the camera. Raises ``MediaStreamError`` once
-            the video has ended.
-            """
-            if self.readyState != "live":
-                raise MediaStreamError
-            frame = await self.track.recv()
-            if self.readyState != "live":  # stopped meanwhile: its thread takes nothing any more
-                raise MediaStreamError
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self.thread, self.processor.recv, frame)
-            answer.pts, answer.time_base = frame.pts, frame.time_base
-            return answer
-
-        def stop(self) -> None:
-            """End the video; its end is told after the frame that is being computed."""
-            if self.readyState == "live":
-                MediaStreamTrack.stop(self)
-                self.track.stop()
-                self.thread.submit(self.processor.on_ended)
-                self.thread.shutdown(wait=False)
-
-    return PromptTrack

@@ -104,7 +104,6 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
         rtc_configuration={"iceServers": ice_servers(settings)},
         media_stream_constraints=CONSTRAINTS,
         video_frame_callback=stream.receive,
-        async_processing=False,
         on_video_ended=stream.ended,
         video_html_attrs=VIDEO,
         translations=WORDS,
@@ -119,13 +118,10 @@ def camera(stream: Stream, attempt: Attempt, settings: Settings) -> bool:
 
 
 def component(**options: Any) -> Any:
-    """streamlit-webrtc's component, without a queue of frames and with a frame's own answer. Tests
-    replace it by their own.
-    """
+    """streamlit-webrtc's component, without a queue of frames. Tests replace it by their own."""
     from streamlit_webrtc import webrtc_streamer
 
     webrtc_private.newest_only(webrtc_private.global_relay())
-    webrtc_private.answer_each_frame()
     if PAGE_BEFORE.get() == "Live":
         keep_open()
     return webrtc_streamer(**options)

@@ -16,18 +16,12 @@ import json
 import re
 import subprocess
 import sys
-import threading
-import time
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import av
-import numpy as np
 import pytest
-from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
 from packaging.requirements import Requirement
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -288,75 +282,6 @@ def test_the_relay_stores_frames_unless_it_is_told_not_to() -> None:
     assert newest <= 2 < usual
 
 
-def test_frames_get_the_answers_to_the_ones_before_unless_told_not_to(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from streamlit_webrtc import factory
-    from streamlit_webrtc.models import CallbackAttachableProcessor
-
-    threads, ended = set(), threading.Event()
-
-    def answer(frame: Any) -> Any:
-        threads.add(threading.get_ident())
-        return av.VideoFrame.from_ndarray(np.full((16, 16, 3), frame.pts, np.uint8), format="rgb24")
-
-    async def lags(kind: Any) -> list[int]:
-        """By how many frames each answer of a camera of 50 frames a second is late."""
-        track = kind(_Camera(), CallbackAttachableProcessor(answer, None, ended.set))
-        try:
-            frames = [await track.recv() for _ in range(8)]
-        finally:
-            await asyncio.to_thread(track.stop)
-        assert ended.wait(10)
-        with pytest.raises(MediaStreamError):
-            await track.recv()
-        return [one.pts - int(one.to_ndarray(format="rgb24")[0, 0, 0]) for one in frames[2:]]
-
-    monkeypatch.setattr(factory, "VideoProcessTrack", factory.VideoProcessTrack)
-    assert min(_in_a_loop_of_its_own(lags(factory._get_track_class("video", True)))) >= 1
-    webrtc_private.answer_each_frame()
-    threads.clear()
-    assert set(_in_a_loop_of_its_own(lags(factory._get_track_class("video", False)))) == {0}
-    assert len(threads) == 1 and threading.get_ident() not in threads
-
-
-def test_a_frame_that_takes_its_time_holds_up_no_other_video(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from streamlit_webrtc import factory
-    from streamlit_webrtc.models import CallbackAttachableProcessor
-
-    free, over = threading.Event(), []
-
-    async def both() -> int:
-        kind = factory._get_track_class("video", False)
-        slow = kind(
-            _Camera(),
-            CallbackAttachableProcessor(
-                lambda frame: free.wait(30) and frame, None, lambda: over.append(free.is_set())
-            ),
-        )
-        quick = kind(_Camera(), CallbackAttachableProcessor(lambda frame: frame, None, None))
-        waiting = asyncio.ensure_future(slow.recv())
-        for _ in range(5):
-            await quick.recv()
-        assert not waiting.done()
-        slow.stop()
-        slow.stop()
-        free.set()
-        last = (await waiting).pts
-        quick.stop()
-        return last
-
-    monkeypatch.setattr(factory, "VideoProcessTrack", factory.VideoProcessTrack)
-    webrtc_private.answer_each_frame()
-    assert _in_a_loop_of_its_own(both()) == 1
-    deadline = time.monotonic() + 10
-    while not over and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert over == [True], "the end is told once, after the frame in work"
-
-
 def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
     import streamlit_webrtc
 
@@ -364,19 +289,6 @@ def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
     assert any(re.search("textTransform:.uppercase", script.read_text()) for script in scripts)
     options = inspect.signature(streamlit_webrtc.webrtc_streamer).parameters
     assert not [name for name in options if any(word in name for word in ("style", "css", "theme"))]
-
-
-class _Camera(VideoStreamTrack):
-    """Fifty small frames a second whose times count them."""
-
-    count = 0
-
-    async def recv(self) -> Any:
-        await asyncio.sleep(0.02)
-        self.count += 1
-        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
-        frame.pts, frame.time_base = self.count, Fraction(1, 50)
-        return frame
 
 
 def _in_a_loop_of_its_own(work: Any) -> Any:
