@@ -48,6 +48,7 @@ for command in (
     research.evaluate,
     research.report,
     bench,
+    research.ablate,
     research.leakage,
     research.protocol,
     research.rivals,
