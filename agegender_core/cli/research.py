@@ -217,54 +217,42 @@ def report(
         typer.echo(f"wrote {path}")
 
 
-def bench(
-    repeats: Annotated[int, typer.Option(help="Timed repeats of each job.", min=5)] = 60,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
-    ] = None,
-    part: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--part",
-            help=(
-                "networks, errors, live, batch, batch-memory, turned or start; may be repeated."
-                " Default: all."
-            ),
-        ),
-    ] = None,
-    save: Annotated[
-        bool, typer.Option("--save", help="Save the numbers in reports/bench.json.")
-    ] = False,
-) -> None:
-    """Time the networks and a whole photo, the error galleries, live videos, big folders, turned
-    photos and starts; report peak memory.
+def ablation_path(text: str) -> Path:
+    """File of a comparison: a path, or the name of one in ``configs/ablations/``. Raises
+    ``typer.BadParameter``.
     """
-    from agegender_core.benchmarks.batch import batch_bench_table
-    from agegender_core.benchmarks.batch_memory import batch_memory_table
-    from agegender_core.benchmarks.cold_start import start_bench_table
-    from agegender_core.benchmarks.error_analysis import error_bench_table
-    from agegender_core.benchmarks.networks import PARTS, run_bench
-    from agegender_core.benchmarks.turned_photos import turned_bench_table
-    from agegender_core.benchmarks.video import live_bench_table
-    from agegender_core.publishing.readme import speed_table
+    folder = ROOT / "configs" / "ablations"
+    for path in (Path(text), folder / f"{text}.toml"):
+        if path.is_file():
+            return path
+    ours = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    raise typer.BadParameter(f"{text!r} is no file and none of our comparisons: {ours}")
 
-    parts = part or PARTS
+
+def ablate(
+    comparison: Annotated[
+        Path,
+        typer.Argument(
+            help="What to compare: a file, or one of ours such as controls.", parser=ablation_path
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")
+    ] = None,
+) -> None:
+    """Train variants of a recipe equally long over several seeds and measure them. Stop and start
+    at will: what is measured stays in the report.
+    """
+    from agegender_core.benchmarks.ablations import run_ablation
+    from agegender_core.publishing.seed_tables import seeds_section
+
     try:
-        result = run_bench(repeats, threads, reports_dir() if save else None, parts)
+        changes = dict(parse_override(text) for text in override or [])
+        report = run_ablation(comparison, ROOT / "configs", out, reports_dir(), changes, typer.echo)
     except AgeGenderError as error:
         raise fail(error) from error
-    tables = {
-        "networks": lambda: speed_table(result),
-        "errors": lambda: error_bench_table(result.errors) if result.errors else "",
-        "live": lambda: live_bench_table(result.live) if result.live else "",
-        "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
-        "batch-memory": lambda: (
-            batch_memory_table(result.batch_memory) if result.batch_memory else ""
-        ),
-        "turned": lambda: turned_bench_table(result.turned) if result.turned else "",
-        "start": lambda: start_bench_table(result.start) if result.start else "",
-    }
-    typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
+    typer.echo(seeds_section(report))
 
 
 def leakage(

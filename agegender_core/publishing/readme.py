@@ -18,6 +18,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit_words
 from agegender_core.evaluation.published_results import DATASET_TITLES, NOT_HERE, SYSTEMS, claims_of
 from agegender_core.evaluation.report_store import (
+    read_ablations,
     read_attentions,
     read_bench,
     read_leakage,
@@ -25,6 +26,7 @@ from agegender_core.evaluation.report_store import (
     read_protocols,
     read_reports,
     read_rivals,
+    read_scaling,
 )
 from agegender_core.evaluation.report_types import (
     AttentionReport,
@@ -51,6 +53,8 @@ from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import update_measured_docs
 from agegender_core.publishing.rival_claims import rival_claims_table
+from agegender_core.publishing.seed_tables import seeds_section
+from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 
 COLUMNS = (
     ("mae", METRIC_FORMATS["mae"].column),
@@ -222,6 +226,7 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     ablation = ablation_rows(entries, reports, attentions)
     if ablation := [row for row in ablation if row.set == "utkface"]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
+    parts += [seeds_section(report) for report in read_ablations(reports_folder)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
     if rivals := read_rivals(reports_folder):
@@ -392,8 +397,8 @@ NOT_FOR = (
 
 
 def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
-    """Rewrite the README's headline numbers, the tables of docs/results.md and of other documents,
-    the cards and the manifest's measured numbers.
+    """Rewrite the README's headline numbers, the tables of docs/results.md, docs/speed.md and other
+    documents, the cards and the manifest's measured numbers.
 
     Returns the files written.
 
@@ -421,8 +426,24 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     )
     comparison = reports_folder / "comparison.json"
     write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
-    documents = update_measured_docs(root / "docs", reports_folder)
-    return [*written, readme, results, *documents, comparison]
+    documents = [
+        *update_measured_docs(root / "docs", reports_folder),
+        *_write_speed_page(root, reports_folder),
+    ]
+    return [*written, readme, results, comparison, *documents]
+
+
+def _write_speed_page(root: Path, reports_folder: Path) -> list[Path]:
+    """docs/speed.md and its image; nothing where the page or what it shows is not there."""
+    page, image = root / "docs" / "speed.md", root / "docs" / IMAGE
+    if not page.is_file():
+        return []
+    write_text(page, replace_section(page.read_text(), speed_section(reports_folder)))
+    scaling = read_scaling(reports_folder)
+    if scaling is None:
+        return [page]
+    write_text(image, scaling_svg(scaling))
+    return [page, image]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:

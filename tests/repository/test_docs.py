@@ -15,13 +15,14 @@ import pytest
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.datasets.sample_image import SAMPLE_NAME
 from agegender_core.evaluation.metrics import estimates, persons, value_columns
-from agegender_core.evaluation.report_store import read_bench, read_reports
+from agegender_core.evaluation.report_store import read_bench, read_reports, read_scaling
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import SECTIONS
 from agegender_core.publishing.readme import model_card, results_section
+from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -47,6 +48,15 @@ def test_tables_are_the_reports() -> None:
 def test_other_measured_tables_are_the_reports(name: str) -> None:
     text = (ROOT / "docs" / name).read_text()
     assert replace_section(text, SECTIONS[name](ROOT / "reports")) == text
+
+
+def test_speed_page_and_its_image_are_the_reports() -> None:
+    page, scaling = ROOT / "docs" / "speed.md", read_scaling(ROOT / "reports")
+    section = speed_section(ROOT / "reports")
+    assert replace_section(page.read_text(), section) == page.read_text()
+    assert section.count("## ") >= 4, "a part of the page has no report"
+    assert scaling is not None
+    assert scaling_svg(scaling) == (ROOT / "docs" / IMAGE).read_text()
 
 
 @pytest.mark.parametrize("info", ENTRIES, ids=lambda info: info.name)
