@@ -15,11 +15,14 @@ from PIL import Image
 
 from agegender_core.benchmarks.cold_start import processor_seconds
 from agegender_core.datasets.sample_image import sample_portrait
-from tests.e2e.harness import rest, turn_to
+from tests.e2e.harness import PATIENCE, rest, turn_to
+from tests.e2e.page_trace import NOTE, BrowserTime, Trace, trace_of, words
 from tests.load.server import process_of
 
 OPENINGS = 5
 """How often each page is opened and each control used, after a first time that does not count."""
+VISITORS = 3
+"""How often a page is opened by a browser that has none of its files yet."""
 TILES = "[class*='st-key-errors-tile-all'] button"
 FIRST_SEEN = {
     "Predict": ("", "[class*='st-key-face-'] .ag-age"),
@@ -63,21 +66,40 @@ Row = dict[str, Any]
 
 
 class Meter:
-    """Milliseconds by the browser's clock, and of the server's processor time in all threads."""
+    """Milliseconds by the browser's clock, and of processor time: the server's, all its threads
+    together, and the browser's, all its processes. ``skipped``: how many of the first do not
+    count.
+    """
 
-    def __init__(self, page: Any, url: str) -> None:
-        self.page = page
+    def __init__(self, page: Any, url: str, skipped: int = 1) -> None:
+        self.page, self.skipped = page, skipped
         self._process = process_of(url)
+        self._browser = BrowserTime(page.context.browser)
         self._wall: list[float] = []
         self._server: list[float] = []
+        self._browsers: list[float] = []
+        self._traces: list[Trace] = []
 
     def open(self, address: str, place: str) -> None:
         """Once more: ``address`` is opened, until ``place`` is seen."""
         self.page.goto("about:blank")
+        self._open(self.page, address, place)
+
+    def visit(self, address: str, place: str) -> None:
+        """Once more: a browser that was never here opens ``address``, until ``place`` is seen."""
+        with self.page.context.browser.new_context(
+            viewport=self.page.viewport_size, reduced_motion="reduce"
+        ) as context:
+            context.add_init_script(NOTE)
+            context.set_default_timeout(PATIENCE)
+            self._open(context.new_page(), address, place)
+
+    def _open(self, page: Any, address: str, place: str) -> None:
         before = self._spent()
-        self.page.goto(address, wait_until="commit")
-        seen = self.page.wait_for_function(OPENED, arg=place).json_value()
-        self._note(seen, before)
+        page.goto(address, wait_until="commit")
+        seen = page.wait_for_function(OPENED, arg=place).json_value()
+        self._note(seen, before, page)
+        self._traces.append(trace_of(page, seen))
 
     def act(self, act: Callable[[], None], place: str, words: str = "", gone: bool = False) -> None:
         """Once more: ``act``, until ``place`` with ``words`` in it is seen, or gone."""
@@ -87,32 +109,44 @@ class Meter:
         self._note(self.page.evaluate("window.watched"), before)
 
     def row(self, what: str) -> Row:
-        """All but the first time."""
-        wall, server = self._wall[1:], self._server[1:]
+        """All that count; where the time went is printed."""
+        wall = self._wall[self.skipped :]
+        if traces := self._traces[self.skipped :]:
+            print(f"  {words(traces)}", flush=True)
         return {
             "what": what,
             "n": len(wall),
             "median_ms": round(statistics.median(wall)),
             "most_ms": round(max(wall)),
-            "server_ms": round(statistics.median(server)),
+            "server_ms": round(statistics.median(self._server[self.skipped :])),
+            "browser_ms": round(statistics.median(self._browsers[self.skipped :])),
         }
 
-    def _note(self, milliseconds: float, before: float) -> None:
-        rest(self.page)
+    def _note(self, milliseconds: float, before: float, page: Any = None) -> None:
+        rest(self.page if page is None else page)
         self._wall.append(milliseconds)
+        self._browsers.append(self._browser.lap())
         self._server.append(self._spent() - before)
 
     def _spent(self) -> float:
+        self._browser.lap()
         return 1000 * processor_seconds(self._process)
 
 
 def paints(page: Any, url: str) -> Iterator[Row]:
-    """Every page, opened by its address and turned to by its link in the bar."""
+    """Every page, opened by its address, with the browser's cache and without, and turned to by its
+    link in the bar.
+    """
+    page.context.add_init_script(NOTE)
     for name, (address, place) in FIRST_SEEN.items():
         opened = Meter(page, url)
         for _ in range(OPENINGS + 1):
             opened.open(f"{url}/{address}", place)
         yield opened.row(f"{name}: opened")
+        visited = Meter(page, url, skipped=0)
+        for _ in range(VISITORS):
+            visited.visit(f"{url}/{address}", place)
+        yield visited.row(f"{name}: opened for the first time")
         turned = Meter(page, url)
         for _ in range(OPENINGS + 1):
             turn_to(page, "API" if name == "About" else "About")
