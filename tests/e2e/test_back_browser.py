@@ -35,29 +35,27 @@ def use_errors(page: Any) -> str:
     """Two views, and the order of images."""
     for name in ("Plots", "Slices"):
         page.locator(".st-key-errors_view").get_by_text(name, exact=True).click()
-        page.wait_for_function(
-            "name => location.search.includes(`view=${name}`)", arg=name.lower()
-        )
+        page.wait_for_function("name => location.search.includes(`view=${name}`)", arg=name.lower())
         rest(page)
     return "view=slices"
 
 
 def use_guess(page: Any) -> str:
-    """Two games."""
-    for _ in range(2):
-        before = page.url
-        page.get_by_role("button", name="Start again").first.click()
-        page.wait_for_function("before => location.href !== before", arg=before)
+    """Two faces."""
+    for number in (2, 3):
+        page.get_by_role("button", name="Guess", exact=True).click()
+        page.get_by_role("button", name="Next face").click()
+        page.wait_for_function("word => location.search.includes(word)", arg=f"round={number}")
         rest(page)
-    return "seed="
+    return "round=3"
 
 
 USES = {"Attention": use_attention, "Errors": use_errors, "Guess": use_guess}
 
 
 @pytest.mark.parametrize("name", USES)
-def test_back_leaves_a_page_in_one_step(browser: Any, app_url: str, name: str) -> None:
-    with visiting(browser, app_url, reduced_motion="reduce") as go:
+def test_back_leaves_a_page_in_one_step(browser: Any, server_url: str, name: str) -> None:
+    with visiting(browser, server_url, reduced_motion="reduce") as go:
         page = go()
         rest(page)
         turn_to(page, name)
@@ -76,15 +74,15 @@ def test_back_leaves_a_page_in_one_step(browser: Any, app_url: str, name: str) -
 
 @pytest.mark.parametrize(("address", "use"), [("attention", use_attention), ("errors", use_errors)])
 def test_back_leaves_a_page_that_was_opened_by_its_address(
-    browser: Any, app_url: str, address: str, use: Callable[[Any], str]
+    browser: Any, server_url: str, address: str, use: Callable[[Any], str]
 ) -> None:
     # Streamlit itself asks below the page's path first, so the console has two errors.
     with browser.new_context(reduced_motion="reduce") as context:
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        page.goto(f"{app_url}/")
+        page.goto(f"{server_url}/")
         page.get_by_role("heading", name="Age and gender from faces").wait_for()
-        page.goto(f"{app_url}/{address}")
+        page.goto(f"{server_url}/{address}")
         page.get_by_role("heading", name=address.title(), exact=True).wait_for()
         rest(page)
         words = use(page)
