@@ -1,6 +1,6 @@
-"""What the head of Streamlit's page has beside Streamlit's own: a script that lets Back leave a page
-in one step, however many of its controls were used. A page in which the place for it is not found
-is served as it is.
+"""What the head of Streamlit's page has beside Streamlit's own: a script that lets Back leave a
+page in one step, however many of its controls were used. A page in which the place for it is not
+found is served as it is.
 """
 
 from __future__ import annotations
