@@ -15,6 +15,7 @@ from PIL import Image
 
 from agegender_core.benchmarks.cold_start import processor_seconds
 from agegender_core.datasets.sample_image import sample_portrait
+from agegender_core.inference.model_zoo import list_weights
 from tests.e2e.harness import PATIENCE, rest, turn_to
 from tests.e2e.page_trace import NOTE, BrowserTime, Trace, trace_of, words
 from tests.load.server import process_of
@@ -159,6 +160,7 @@ def paints(page: Any, url: str) -> Iterator[Row]:
 def controls(page: Any, url: str) -> Iterator[Row]:
     """An own photo, and what a click on each page does."""
     yield from _photo(page, url)
+    yield from _models_of_an_answer(page, url)
     yield from _guess(page, url)
     yield from _models(page, url)
     yield from _live(page, url)
@@ -169,6 +171,22 @@ def _opened(page: Any, url: str, name: str) -> None:
     page.goto(f"{url}/{address}")
     page.locator(place).first.wait_for()
     rest(page)
+
+
+def _models_of_an_answer(page: Any, url: str) -> Iterator[Row]:
+    """Between two models whose answers are known: what the page itself takes."""
+    _opened(page, url, "Predict")
+    titles = [info.title for info in list_weights() if info.installed and not info.for_comparison]
+    changed = Meter(page, url, skipped=2)
+    page.locator(".st-key-answered-by").get_by_text("change", exact=True).click()
+    models = page.get_by_role("combobox", name="Model")
+    for number in range(OPENINGS + 2):
+        title = titles[1 - number % 2]
+        models.click()
+        models.fill(title)  # a long list scrolls while its last line is being clicked
+        option = page.get_by_role("option", name=title, exact=True)
+        changed.act(option.click, ".st-key-answered-by", f"Answered by {title}")
+    yield changed.row("Predict: another model, answered before")
 
 
 def _photo(page: Any, url: str) -> Iterator[Row]:
@@ -207,15 +225,14 @@ def _guess(page: Any, url: str) -> Iterator[Row]:
 
 def _models(page: Any, url: str) -> Iterator[Row]:
     _opened(page, url, "Models")
-    page.get_by_text("Claims and measurements as a table").click()
-    pills = page.locator(".st-key-systems button")
-    pills.first.wait_for()
-    rest(page)
-    chosen = Meter(page, url)
-    checked = ".st-key-systems button[aria-checked=true], .st-key-systems [kind=pillsActive]"
-    for number in range(OPENINGS + 1):
-        chosen.act(pills.first.click, checked, gone=bool(number % 2))
-    yield chosen.row("Models: claims of one paper only")
+    fold = page.get_by_text("Claims and measurements as a table")
+    unfolded = Meter(page, url)
+    for _ in range(OPENINGS + 1):
+        unfolded.act(fold.click, ".st-key-systems button")
+        fold.click()
+        page.locator(".st-key-systems button").first.wait_for(state="detached")
+        rest(page)
+    yield unfolded.row("Models: the table of claims unfolded")
 
 
 def _live(page: Any, url: str) -> Iterator[Row]:
