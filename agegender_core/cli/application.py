@@ -47,6 +47,7 @@ for command in (
     research.evaluate,
     research.report,
     research.bench,
+    research.ablate,
     research.leakage,
     research.protocol,
     research.rivals,

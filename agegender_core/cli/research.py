@@ -260,6 +260,44 @@ def bench(
     typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
 
 
+def ablation_path(text: str) -> Path:
+    """File of a comparison: a path, or the name of one in ``configs/ablations/``. Raises
+    ``typer.BadParameter``.
+    """
+    folder = ROOT / "configs" / "ablations"
+    for path in (Path(text), folder / f"{text}.toml"):
+        if path.is_file():
+            return path
+    ours = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    raise typer.BadParameter(f"{text!r} is no file and none of our comparisons: {ours}")
+
+
+def ablate(
+    comparison: Annotated[
+        Path,
+        typer.Argument(
+            help="What to compare: a file, or one of ours such as controls.", parser=ablation_path
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of all runs, KEY=VALUE.")
+    ] = None,
+) -> None:
+    """Train variants of a recipe equally long over several seeds and measure them. Stop and start
+    at will: what is measured stays in the report.
+    """
+    from agegender_core.benchmarks.ablations import run_ablation
+    from agegender_core.publishing.seed_tables import seeds_section
+
+    try:
+        changes = dict(parse_override(text) for text in override or [])
+        report = run_ablation(comparison, ROOT / "configs", out, reports_dir(), changes, typer.echo)
+    except AgeGenderError as error:
+        raise fail(error) from error
+    typer.echo(seeds_section(report))
+
+
 def leakage(
     recipe: Annotated[
         Path,

@@ -1,5 +1,5 @@
-"""Reads what ``evaluate``, ``protocol``, ``leakage``, ``rivals`` and ``bench`` wrote into
-``reports/``. Imports nothing heavy. A damaged file raises ``DatasetError``.
+"""Reads what ``evaluate``, ``protocol``, ``leakage``, ``ablate``, ``rivals`` and ``bench`` wrote
+into ``reports/``. Imports nothing heavy. A damaged file raises ``DatasetError``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import DatasetError
 from agegender_core.evaluation.report_types import (
+    AblationReport,
     AttentionReport,
     BenchReport,
     EvaluationReport,
@@ -74,6 +75,16 @@ def read_pages(folder: Path) -> PagesReport | None:
 def read_leakage(folder: Path) -> LeakageReport | None:
     """What ``leakage`` wrote, or None."""
     return _read(folder / "leakage.json", LeakageReport)
+
+
+def read_ablation(folder: Path, name: str) -> AblationReport | None:
+    """What ``ablate`` wrote of the comparison ``name``, or None."""
+    return _read(folder / "ablations" / f"{name}.json", AblationReport)
+
+
+def read_ablations(folder: Path) -> list[AblationReport]:
+    """What ``ablate`` wrote, by name."""
+    return [_parsed(path, AblationReport) for path in sorted(folder.glob("ablations/*.json"))]
 
 
 def read_rivals(folder: Path) -> RivalsReport | None:

@@ -256,6 +256,46 @@ class LeakageReport:
     runs: tuple[LeakageRun, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AblationRun:
+    """One variant of a recipe, trained with one seed and measured on the test split.
+
+    ``saturated``: by block, share of mask values nearer than ``report_store.EDGE`` to 0 or 1, and
+    ``flat_masks``: paired rise of the error in years with every channel's mask replaced by its
+    mean; nothing for a network without masks that vary.
+    """
+
+    variant: str
+    seed: int
+    commit: str
+    minutes: float
+    pictures: int
+    pictures_seen: int
+    mae: Estimate | None
+    gender_accuracy: Estimate | None
+    saturated: dict[str, float] = field(default_factory=dict)
+    flat_masks: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationReport:
+    """``ablations/<name>.json``: variants of one recipe, equally long, over the same seeds.
+
+    ``settings``: the recipe's, changed for all. ``baseline``: the variant that others are compared
+    with. ``variants``: title by key.
+    """
+
+    name: str
+    title: str
+    recipe: str
+    set: str
+    split: str
+    settings: dict[str, Any]
+    baseline: str
+    variants: dict[str, str]
+    runs: tuple[AblationRun, ...] = ()
+
+
 @dataclass(frozen=True)
 class RivalRow:
     """One method of a paper's table. What was not run is None, and so is what is not claimed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,14 +20,26 @@ from agegender_core.evaluation.metrics import bootstrap_mean
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import ALL_BLOCKS, ChangeEffect, MaskActivity
 from agegender_core.explain.attention import CHANGES, Change, intervention
-from agegender_core.inference.decoding import Answers, read_out
-from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.types import AttentionBlock
+from agegender_core.inference.decoding import Answers, DecodingSpec, read_out
+from agegender_core.types import AttentionBlock, InputSpec
 from agegender_core.vision.preprocessing import normalise
 
 SINGLE = 3
 """Up to this number, blocks are also changed one by one."""
 BATCH = 128
+
+
+class Reading(Protocol):
+    """What of a ``ModelInfo`` is needed to ask a network."""
+
+    @property
+    def input(self) -> InputSpec: ...
+
+    @property
+    def flip(self) -> bool: ...
+
+    @property
+    def decoding(self) -> DecodingSpec: ...
 
 
 @dataclass
@@ -87,15 +99,16 @@ class Activity:
 @torch.inference_mode()
 def changed_answers(
     network: nn.Module,
-    info: ModelInfo,
+    info: Reading,
     crops: np.ndarray,
     progress: Callable[[int], object] | None = None,
+    activity: Activity | None = None,
 ) -> tuple[Answers, dict[tuple[str, Change], Answers]]:
     """Answers for (N, H, W, 3) uint8 crops by the network as it is, and by block (or
     ``ALL_BLOCKS``) and change of its masks.
 
     Blocks are changed one by one where there are no more than ``SINGLE``, and all at once in any
-    case. ``progress``: gets the number of crops done.
+    case. ``progress``: gets the number of crops done. ``activity``: gets the masks as they are.
     """
     logits: dict[Any, dict[str, list[Tensor]]] = {}
     for start in range(0, len(crops), BATCH):
@@ -106,6 +119,8 @@ def changed_answers(
         views = torch.cat([images, images.flip(3)]) if info.flip else images
         views = views.contiguous(memory_format=torch.channels_last)
         own = network(views)
+        if activity is not None:
+            activity.add(own.attention)
         _keep(logits.setdefault(None, {}), own.logits, len(images))
         for name, change in variants([block.name for block in own.attention]):
             changes = {

@@ -18,6 +18,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.decade_digit import decade_digit_words
 from agegender_core.evaluation.published_results import DATASET_TITLES, NOT_HERE, SYSTEMS, claims_of
 from agegender_core.evaluation.report_store import (
+    read_ablations,
     read_attentions,
     read_bench,
     read_leakage,
@@ -49,6 +50,7 @@ from agegender_core.publishing.comparison_tables import (
 )
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.rival_claims import rival_claims_table
+from agegender_core.publishing.seed_tables import seeds_section
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -229,6 +231,7 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     ablation = ablation_rows(entries, reports, attentions)
     if ablation := [row for row in ablation if row.set == "utkface"]:  # what they were trained on
         parts += ["### Gates and mask kinds on the same budget", ablation_table(ablation)]
+    parts += [seeds_section(report) for report in read_ablations(reports_folder)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
     if rivals := read_rivals(reports_folder):

@@ -1,4 +1,5 @@
-"""Live video through its whole path, in a browser: ``python -m tests.e2e.live_bench [--save]``.
+"""Live video through its whole path, in a browser: ``python -m tests.e2e.live_bench [--save]``,
+over WebRTC on the page Live and over HTTP in Gradio's tab.
 
 Chromium's camera shows a drawn video whose frames carry their number as black and white blocks
 along the upper edge. The browser reads it from its own camera and from the video that comes back,
@@ -13,6 +14,7 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,18 +36,21 @@ CODE_HEIGHT = 32
 """Pixels of the blocks along the upper edge."""
 COUNT = """
 const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+const canvas = document.createElement('canvas');
+canvas.width = BITS; canvas.height = 1;
+const pen = canvas.getContext('2d', {willReadFrequently: true});
+const note = (picture, width, mirrored, notes) => {
+  const now = performance.now();
+  pen.drawImage(picture, 0, 4, width, CODE - 12, 0, 0, BITS, 1);
+  const {data} = pen.getImageData(0, 0, BITS, 1);
+  let code = 0;
+  for (let bit = 0; bit < BITS; bit++)
+    code += (data[4 * (mirrored ? BITS - 1 - bit : bit)] > 127 ? 1 : 0) << bit;
+  notes.push([code, now]);
+};
 const count = (video, mirrored, notes) => {
-  const canvas = document.createElement('canvas');
-  canvas.width = BITS; canvas.height = 1;
-  const pen = canvas.getContext('2d', {willReadFrequently: true});
   const look = () => {
-    const now = performance.now();
-    pen.drawImage(video, 0, 4, video.videoWidth, CODE - 12, 0, 0, BITS, 1);
-    const {data} = pen.getImageData(0, 0, BITS, 1);
-    let code = 0;
-    for (let bit = 0; bit < BITS; bit++)
-      code += (data[4 * (mirrored ? BITS - 1 - bit : bit)] > 127 ? 1 : 0) << bit;
-    notes.push([code, now]);
+    note(video, video.videoWidth, mirrored, notes);
     video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
@@ -60,12 +65,20 @@ if (open) navigator.mediaDevices.getUserMedia = async wanted => {
   count(own, false, window.top.sent);
   const found = setInterval(() => {
     const video = [...document.querySelectorAll('video')].find(one => one !== own);
-    if (video && video.videoWidth) { clearInterval(found); count(video, true, window.top.back); }
+    if (!OVER_HTTP && video && video.videoWidth) {
+      clearInterval(found); count(video, true, window.top.back);
+    }
   }, 50);
+  if (OVER_HTTP) document.addEventListener('load', ({target}) => {
+    if (target.src?.startsWith('data:image/jpeg') && target.naturalWidth)
+      note(target, target.naturalWidth, true, window.top.back);
+  }, true);
   return stream;
 };
 """.replace("BITS", str(BITS)).replace("CODE", str(CODE_HEIGHT))
-"""The code is read in every window, so also in the component's own."""
+"""The code is read in every window, so also in the component's own. What comes back is a video, or
+``OVER_HTTP`` an image a frame.
+"""
 
 Row = dict[str, Any]
 
@@ -96,14 +109,32 @@ def delays(sent: list[list[float]], back: list[list[float]], loop: int) -> list[
     return found
 
 
-def watch(page: Any, url: str, faces: int) -> Row:
-    """The Live page with the video of ``faces`` for ``SECONDS``, after it has settled."""
+def start_webrtc(page: Any, url: str, faces: int) -> None:
+    """The Live page, once it shows the video of ``faces``."""
     page.goto(f"{url}/live")
     page.get_by_role("button", name="Agree and show the camera").click()
     frame = page.frame_locator("iframe[title*='webrtc']")
     frame.get_by_role("button", name="Start the camera").click()
     plural = "s" if faces > 1 else ""
     page.get_by_text(re.compile(rf"{faces} face{plural} · .* fps")).wait_for()
+
+
+def start_http(page: Any, url: str, faces: int) -> None:
+    """Gradio's live tab, once it shows the video of ``faces``."""
+    page.goto(f"{url}/gradio/")
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Agree and show the camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_role("button", name="capture photo").click()
+    page.locator("li", has_text=re.compile(r"\d+ \(\d+-\d+\)")).nth(faces - 1).wait_for()
+
+
+WAYS: dict[str, Callable[[Any, str, int], None]] = {"WebRTC": start_webrtc, "HTTP": start_http}
+
+
+def watch(page: Any, url: str, way: str, faces: int) -> Row:
+    """The video of ``faces`` for ``SECONDS``, after it has settled."""
+    WAYS[way](page, url, faces)
     page.wait_for_timeout(8000)
     server = process_of(url)
     page.evaluate("window.sent.length = 0; window.back.length = 0")
@@ -111,12 +142,12 @@ def watch(page: Any, url: str, faces: int) -> Row:
     page.wait_for_timeout(1000 * SECONDS)
     sent, back = page.evaluate("[window.sent, window.back]")
     spent = processor_seconds(server) - before
-    said = page.get_by_text(re.compile(r" fps ")).first.inner_text()
+    said = page.get_by_text(re.compile(r"\d+ fps")).first.inner_text()
     waits = delays(sent, back, LOOP_SECONDS * LOOP_FPS)
     new = sum(one[0] != other[0] for one, other in pairwise(back))
     median, late = np.percentile(waits, (50, 90)) if waits else (0.0, 0.0)
     return {
-        "what": f"WebRTC, {faces} face{plural}",
+        "what": f"{way}, {faces} face{'s' if faces > 1 else ''}",
         "camera_fps": round(len(sent) / SECONDS, 1),
         "returned_fps": round(len(back) / SECONDS, 1),
         "new_fps": round(new / SECONDS, 1),
@@ -129,7 +160,7 @@ def watch(page: Any, url: str, faces: int) -> Row:
 
 
 def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
-    """A row for each number of faces, each in a browser of its own, on one server."""
+    """A row for each way and number of faces, each in a browser of its own, on one server."""
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -141,14 +172,15 @@ def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
             header = film.read_bytes()
             film.write_bytes(header.replace(b" F15:1 ", f" F{LOOP_FPS}:1 ".encode(), 1))
             flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
-            browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
-            context = browser.new_context(permissions=["camera"])
-            context.add_init_script(COUNT)
-            page = context.new_page()
-            page.set_default_timeout(PATIENCE)
-            rows.append(watch(page, url, count))
-            print(json.dumps(rows[-1]), flush=True)
-            browser.close()
+            for way in WAYS:
+                browser = driver.chromium.launch(executable_path=find_chromium(), args=flags)
+                context = browser.new_context(permissions=["camera"])
+                context.add_init_script(f"const OVER_HTTP = {json.dumps(way == 'HTTP')};{COUNT}")
+                page = context.new_page()
+                page.set_default_timeout(PATIENCE)
+                rows.append(watch(page, url, way, count))
+                print(json.dumps(rows[-1]), flush=True)
+                browser.close()
     return {"rows": rows, "machine": machine_name()}
 
 

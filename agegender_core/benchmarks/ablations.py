@@ -1,0 +1,212 @@
+"""What a setting is worth: a recipe trained with and without it, equally long, over several seeds.
+
+A single run cannot tell a setting's effect from the luck of its seed. Variants of the same seed see
+the same images in the same order, so they are compared seed by seed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+from torch import nn
+
+from agegender_core.datasets import FaceRecord, labelled_targets
+from agegender_core.datasets.crop_cache import load_crops
+from agegender_core.errors import ConfigError
+from agegender_core.evaluation.evaluate import crop_logits
+from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.report_store import read_ablation
+from agegender_core.evaluation.report_types import (
+    ALL_BLOCKS,
+    AblationReport,
+    AblationRun,
+    Estimate,
+)
+from agegender_core.explain.attention import Change
+from agegender_core.explain.attention_report import exact_ages
+from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
+from agegender_core.inference.decoding import Answers, DecodingSpec, first_spec, read_out
+from agegender_core.inference.forward import optimize_for_inference
+from agegender_core.inference.quantization import unpack
+from agegender_core.models import create_model
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
+from agegender_core.toml_tables import read_table
+from agegender_core.training.config import Recipe, load_recipe
+from agegender_core.training.crop_dataset import split_records
+from agegender_core.training.trainer import train
+from agegender_core.types import InputSpec
+
+MASKED = 500
+"""Test images on which masks are flattened."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """``settings``: dotted settings of the recipe in which it differs."""
+
+    title: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A file under ``configs/ablations``. ``baseline``: the variant that others are compared with.
+    ``settings``: dotted settings of every run.
+    """
+
+    title: str
+    recipe: str
+    dataset: str
+    baseline: str
+    seeds: tuple[int, ...]
+    variants: dict[str, Variant]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a network that is not published is asked."""
+
+    input: InputSpec
+    flip: bool
+    decoding: DecodingSpec
+
+
+def read_ablation_file(path: Path) -> Ablation:
+    """Raises ``ConfigError`` for an unreadable file, unknown keys, no seed or an unknown
+    baseline.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    ablation = read_table(Ablation, raw, str(path))
+    if ablation.baseline not in ablation.variants:
+        raise ConfigError(f"{path}: the baseline {ablation.baseline!r} is none of its variants")
+    if not ablation.seeds or len(set(ablation.seeds)) < len(ablation.seeds):
+        raise ConfigError(f"{path}: seeds must be given, each once")
+    return ablation
+
+
+def run_ablation(
+    path: Path,
+    recipes: Path,
+    out: Path,
+    reports: Path,
+    changes: dict[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> AblationReport:
+    """Train and measure every variant with every seed, one seed after the other, and write the
+    report after each run, so that it may be stopped at any time: runs that are in the report with
+    the same settings are not made again, and one that was cut off goes on from its checkpoint.
+
+    ``recipes``: folder of the recipe. ``changes``: dotted settings of all runs, over the file's.
+    Raises ``ConfigError`` or ``DatasetError``, also for a report that belongs to other settings.
+    """
+    ablation = read_ablation_file(path)
+    name = path.stem
+    common = {**ablation.settings, **(changes or {})}
+    plan = {
+        (key, seed): _recipe(recipes / f"{ablation.recipe}.toml", name, key, seed, settings)
+        for seed in ablation.seeds
+        for key, variant in ablation.variants.items()
+        for settings in [{**common, **variant.settings}]
+    }
+    report = AblationReport(
+        name=name,
+        title=ablation.title,
+        recipe=ablation.recipe,
+        set=ablation.dataset,
+        split="test",
+        settings=common,
+        baseline=ablation.baseline,
+        variants={key: variant.title for key, variant in ablation.variants.items()},
+    )
+    earlier = read_ablation(reports, name)
+    if earlier is not None:
+        if to_json(replace(earlier, runs=())) != to_json(report):
+            raise ConfigError(
+                f"{reports / 'ablations' / f'{name}.json'} was made with other settings: move it"
+                " away to start again"
+            )
+        report = earlier
+    for (key, seed), recipe in plan.items():
+        if any((run.variant, run.seed) == (key, seed) for run in report.runs):
+            continue
+        say(f"{name}: {key}, seed {seed}")
+        folder = out / recipe.name
+        trained = train(recipe, folder, report=say)
+        run = _measure(recipe, folder, ablation.dataset, key, trained)
+        report = replace(report, runs=(*report.runs, run))
+        (reports / "ablations").mkdir(parents=True, exist_ok=True)
+        write_json(reports / "ablations" / f"{name}.json", to_json(report))
+        say(f"{name}: {key}, seed {seed}: {to_json(run)}")
+    return report
+
+
+def _recipe(path: Path, name: str, key: str, seed: int, settings: dict[str, Any]) -> Recipe:
+    named = {"name": f"ablation_{name}_{key}_{seed}", "seed": seed, "card.for_comparison": True}
+    return load_recipe(path, {**settings, **named})
+
+
+def _measure(
+    recipe: Recipe, folder: Path, dataset: str, key: str, trained: dict[str, Any]
+) -> AblationRun:
+    """``trained``: what ``train`` returned for the run in ``folder``."""
+    test = split_records(recipe.data, dataset, "test")
+    model = create_model(recipe.architecture, recipe.heads, **recipe.model)
+    model.load_state_dict(unpack(load_file(folder / "model.safetensors")))
+    network = optimize_for_inference(model)
+    reading = _Reading(recipe.input, recipe.card.flip, first_spec(recipe.heads, recipe.loss.groups))
+    crops, truth = load_crops(test, recipe.input), labelled_targets(test)
+    logits = crop_logits(network, crops, reading.input, reading.flip)
+    answers = read_out(logits, reading.decoding)
+    ages, genders = exact_ages(test), truth.gender
+    known = genders >= 0
+    saturated, flat = _masks(network, reading, test, crops, ages, genders)
+    return AblationRun(
+        variant=key,
+        seed=recipe.seed,
+        commit=trained["commit"],
+        minutes=trained["minutes"],
+        pictures=trained["pictures"],
+        pictures_seen=trained["pictures_seen"],
+        mae=_mean(np.abs(answers.years - ages)),
+        gender_accuracy=_mean((answers.gender == genders)[known].astype(float)),
+        saturated=saturated,
+        flat_masks=flat,
+    )
+
+
+def _masks(
+    network: nn.Module,
+    reading: _Reading,
+    records: list[FaceRecord],
+    crops: np.ndarray,
+    ages: np.ndarray,
+    genders: np.ndarray,
+) -> tuple[dict[str, float], Estimate | None]:
+    """By block, the share of mask values that are saturated, and what flat masks cost in years;
+    nothing for a network without masks.
+    """
+    chosen = np.sort(np.random.default_rng(1).permutation(len(records))[:MASKED])
+    activity = Activity()
+    own, changed = changed_answers(network, reading, crops[chosen], activity=activity)
+    masks = activity.found()
+    if not any(seen.over_face or seen.between_faces for seen in masks.values()):
+        return {}, None
+    flat: dict[tuple[str, Change], Answers] = {(ALL_BLOCKS, "mean"): changed[ALL_BLOCKS, "mean"]}
+    (effect,) = effects(own, flat, ages[chosen], genders[chosen])
+    return {block: seen.saturated for block, seen in masks.items()}, effect.mae
+
+
+def _mean(values: np.ndarray) -> Estimate | None:
+    found = bootstrap_mean(values)
+    return None if found is None else found.rounded()

@@ -1,0 +1,115 @@
+"""Tables of what ``ablate`` measured: variants of one recipe over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import scipy  # its statistics are loaded at their first use
+
+from agegender_core.evaluation.published_results import DATASET_TITLES
+from agegender_core.evaluation.report_store import EDGE
+from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
+from agegender_core.output.markdown import markdown_row
+from agegender_core.output.metric_formats import METRIC_FORMATS
+
+Measured = Literal["mae", "gender_accuracy"]
+SEEDS = (
+    "Mean over the seeds, each seed's own number in brackets. Variants of one seed began alike and"
+    " saw the same images in the same order, so differences are taken seed by seed; their 95 %"
+    " intervals are Student's over the seeds, not over images. Networks trained for so short are"
+    " compared with each other, never with the published ones."
+)
+
+
+def paired_difference(
+    runs: Sequence[AblationRun], variant: str, baseline: str, metric: Measured
+) -> Estimate | None:
+    """Mean over seeds of ``variant`` less ``baseline`` with Student's 95 % interval; ``n``: seeds.
+    None where fewer than two seeds have both.
+    """
+    values = {
+        key: {run.seed: getattr(run, metric).value for run in runs if run.variant == key}
+        for key in (variant, baseline)
+    }
+    both = sorted(set(values[variant]) & set(values[baseline]))
+    if len(both) < 2:
+        return None
+    each = np.array([values[variant][seed] - values[baseline][seed] for seed in both])
+    half = scipy.stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
+    mean = float(each.mean())
+    return Estimate(mean, mean - float(half), mean + float(half), len(each))
+
+
+def seeds_section(report: AblationReport) -> str:
+    """Markdown: a heading, a row for each variant that was run, and what was held equal."""
+    head = (
+        "variant",
+        "age, MAE, years",
+        "less the first",
+        "gender, %",
+        "less the first",
+        f"mask values within {EDGE:g} of 0 or 1, by block",
+        "error of age with flat masks",
+    )
+    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    order = sorted(report.variants, key=lambda key: key != report.baseline)
+    for key in order:
+        runs = [run for run in report.runs if run.variant == key]
+        if runs:
+            lines.append(
+                markdown_row(
+                    (
+                        report.variants[key],
+                        _over_seeds(runs, "mae"),
+                        _difference(report, key, "mae"),
+                        _over_seeds(runs, "gender_accuracy"),
+                        _difference(report, key, "gender_accuracy"),
+                        _saturated(runs),
+                        _flat(runs),
+                    )
+                )
+            )
+    sizes = {(run.pictures_seen, run.mae.n) for run in report.runs if run.mae}
+    seen, n = min(sizes) if sizes else (0, 0)
+    budget = (
+        f"`{report.recipe}`, trained on {DATASET_TITLES[report.set]} alone, from scratch,"
+        f" {seen:,} images a run; measured on its {report.split} split, n {n:,}."
+    )
+    return "\n\n".join([f"### {report.title}, over seeds", budget, "\n".join(lines), SEEDS])
+
+
+def _over_seeds(runs: Sequence[AblationRun], metric: Measured) -> str:
+    shown = METRIC_FORMATS[metric]
+    values = [found.value for run in runs if (found := getattr(run, metric)) is not None]
+    if not values:
+        return "–"
+    each = ", ".join(map(shown.number, values))
+    return f"{shown.number(float(np.mean(values)))} ({each})"
+
+
+def _difference(report: AblationReport, key: str, metric: Measured) -> str:
+    if key == report.baseline:
+        return "–"
+    found = paired_difference(report.runs, key, report.baseline, metric)
+    if found is None:
+        return "one seed"
+    shown = METRIC_FORMATS[metric]
+    value, low, high = (shown.number(x, "+") for x in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high})"
+
+
+def _saturated(runs: Sequence[AblationRun]) -> str:
+    blocks = [run.saturated for run in runs if run.saturated]
+    if not blocks:
+        return "–"
+    means = [float(np.mean([found[name] for found in blocks])) for name in blocks[0]]
+    return ", ".join(f"{100 * mean:.1f} %" for mean in means)
+
+
+def _flat(runs: Sequence[AblationRun]) -> str:
+    costs = [run.flat_masks.value for run in runs if run.flat_masks is not None]
+    if not costs:
+        return "–"
+    return f"{np.mean(costs):+.2f} ({', '.join(f'{cost:+.2f}' for cost in costs)}) years"
