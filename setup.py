@@ -18,7 +18,7 @@ SHIPPED = (
     "weights/*.safetensors",
     "weights/*.toml",
     "weights/*.md",
-    "configs/*.toml",
+    "configs/**/*.toml",
     "reports/**/*.json",
     "reports/**/*.parquet",
     "reports/**/*.npz",

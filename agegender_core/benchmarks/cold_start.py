@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +80,9 @@ def run_start_bench(photos: int = PHOTOS, starts: int = STARTS) -> StartBench:
         photo.write_bytes(_photo((640, 480), 0))
         predict = [sys.executable, "-m", "agegender_core", "predict", str(photo)]
         rows = [
-            _row("python alone", starts, lambda: _ran([*python, "pass"])),
-            _row("import agegender_core", starts, lambda: _ran([*python, "import agegender_core"])),
-            _row("command line: one photo", starts, lambda: _ran(predict)),
+            _row("python alone", starts, lambda: ran([*python, "pass"])),
+            _row("import agegender_core", starts, lambda: ran([*python, "import agegender_core"])),
+            _row("command line: one photo", starts, lambda: ran(predict)),
         ]
     pages: list[tuple[float, float]] = []
     answers: list[tuple[float, float]] = []
@@ -173,13 +173,19 @@ def _photo(size: tuple[int, int], number: int) -> bytes:
     return buffer.getvalue()
 
 
-def _ran(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds a command took: by the clock, and of processor time. Raises ``CalledProcessError``
-    where it failed.
+def ran(
+    command: Sequence[str], folder: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> tuple[float, float]:
+    """Seconds a command took in ``folder``: by the clock, and of processor time. Raises
+    ``CalledProcessError`` where it failed.
     """
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=folder,
+        env=None if environment is None else dict(environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

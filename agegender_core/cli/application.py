@@ -12,6 +12,7 @@ from agegender_core import __version__
 from agegender_core.cli import research
 from agegender_core.cli.attention import attention, attention_report
 from agegender_core.cli.batch import batch
+from agegender_core.cli.bench import bench
 from agegender_core.cli.datasets import datasets_app
 from agegender_core.cli.image_quality import conditions
 from agegender_core.cli.predict import predict
@@ -46,7 +47,7 @@ for command in (
     research.train,
     research.evaluate,
     research.report,
-    research.bench,
+    bench,
     research.ablate,
     research.leakage,
     research.protocol,

@@ -217,49 +217,6 @@ def report(
         typer.echo(f"wrote {path}")
 
 
-def bench(
-    repeats: Annotated[int, typer.Option(help="Timed repeats of each job.", min=5)] = 60,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
-    ] = None,
-    part: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--part",
-            help=("networks, errors, live, batch, turned or start; may be repeated. Default: all."),
-        ),
-    ] = None,
-    save: Annotated[
-        bool, typer.Option("--save", help="Save the numbers in reports/bench.json.")
-    ] = False,
-) -> None:
-    """Time the networks and a whole photo, the error galleries, live videos, big folders, turned
-    photos and starts; report peak memory.
-    """
-    from agegender_core.benchmarks.batch import batch_bench_table
-    from agegender_core.benchmarks.cold_start import start_bench_table
-    from agegender_core.benchmarks.error_analysis import error_bench_table
-    from agegender_core.benchmarks.networks import PARTS, run_bench
-    from agegender_core.benchmarks.turned_photos import turned_bench_table
-    from agegender_core.benchmarks.video import live_bench_table
-    from agegender_core.publishing.readme import speed_table
-
-    parts = part or PARTS
-    try:
-        result = run_bench(repeats, threads, reports_dir() if save else None, parts)
-    except AgeGenderError as error:
-        raise fail(error) from error
-    tables = {
-        "networks": lambda: speed_table(result),
-        "errors": lambda: error_bench_table(result.errors) if result.errors else "",
-        "live": lambda: live_bench_table(result.live) if result.live else "",
-        "batch": lambda: batch_bench_table(result.batch) if result.batch else "",
-        "turned": lambda: turned_bench_table(result.turned) if result.turned else "",
-        "start": lambda: start_bench_table(result.start) if result.start else "",
-    }
-    typer.echo("\n\n".join(tables[name]() for name in PARTS if name in parts))
-
-
 def ablation_path(text: str) -> Path:
     """File of a comparison: a path, or the name of one in ``configs/ablations/``. Raises
     ``typer.BadParameter``.

@@ -22,6 +22,7 @@ from agegender_core.evaluation.report_types import (
     ProtocolReport,
     RivalsReport,
 )
+from agegender_core.evaluation.speed_reports import PeersReport, PreviousReport, ScalingReport
 from agegender_core.output.json_records import from_json
 from agegender_core.training.curves import LearningCurve
 
@@ -70,6 +71,21 @@ def read_bench(folder: Path) -> BenchReport | None:
 def read_pages(folder: Path) -> PagesReport | None:
     """What the bench of the pages in a browser wrote, or None."""
     return _read(folder / "pages.json", PagesReport)
+
+
+def read_peers(folder: Path) -> PeersReport | None:
+    """What ``bench --part peers`` wrote, or None."""
+    return _read(folder / "peers.json", PeersReport)
+
+
+def read_previous(folder: Path) -> PreviousReport | None:
+    """What ``bench --previous`` wrote, or None."""
+    return _read(folder / "previous.json", PreviousReport)
+
+
+def read_scaling(folder: Path) -> ScalingReport | None:
+    """What ``bench --part scaling`` wrote, or None."""
+    return _read(folder / "scaling.json", ScalingReport)
 
 
 def read_leakage(folder: Path) -> LeakageReport | None:

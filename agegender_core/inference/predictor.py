@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike | bytes | BinaryIO | Image.Image
 
-BATCH = 64
-"""Faces that go through the network at once: bounds memory on crowded images."""
+BATCH = 16
+"""Faces that go through the network at once: more of them leave the processor's cache, and 64 took
+twice as long a face with the default network as 16.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from agegender_core.evaluation.report_store import (
     read_protocols,
     read_reports,
     read_rivals,
+    read_scaling,
 )
 from agegender_core.evaluation.report_types import (
     AttentionReport,
@@ -51,6 +52,7 @@ from agegender_core.publishing.comparison_tables import (
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.rival_claims import rival_claims_table
 from agegender_core.publishing.seed_tables import seeds_section
+from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -414,8 +416,8 @@ NOT_FOR = (
 
 
 def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
-    """Rewrite the README's headline numbers, the tables of docs/results.md, the cards and the
-    manifest's measured numbers.
+    """Rewrite the README's headline numbers, the tables of docs/results.md and docs/speed.md, the
+    cards and the manifest's measured numbers.
 
     Returns the files written.
 
@@ -443,7 +445,20 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     )
     comparison = reports_folder / "comparison.json"
     write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
-    return [*written, readme, results, comparison]
+    return [*written, readme, results, comparison, *_write_speed_page(root, reports_folder)]
+
+
+def _write_speed_page(root: Path, reports_folder: Path) -> list[Path]:
+    """docs/speed.md and its image; nothing where the page or what it shows is not there."""
+    page, image = root / "docs" / "speed.md", root / "docs" / IMAGE
+    if not page.is_file():
+        return []
+    write_text(page, replace_section(page.read_text(), speed_section(reports_folder)))
+    scaling = read_scaling(reports_folder)
+    if scaling is None:
+        return [page]
+    write_text(image, scaling_svg(scaling))
+    return [page, image]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:

@@ -15,11 +15,12 @@ import pytest
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.datasets.sample_image import SAMPLE_NAME
 from agegender_core.evaluation.metrics import estimates, persons, value_columns
-from agegender_core.evaluation.report_store import read_bench, read_reports
+from agegender_core.evaluation.report_store import read_bench, read_reports, read_scaling
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.readme import model_card, replace_section, results_section
+from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -39,6 +40,15 @@ def test_tables_are_the_reports() -> None:
     assert replace_section(results, results_section(ENTRIES, ROOT / "reports")) == results
     headline = headline_table(ENTRIES, REPORTS, read_bench(ROOT / "reports"))
     assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 5
+
+
+def test_speed_page_and_its_image_are_the_reports() -> None:
+    page, scaling = ROOT / "docs" / "speed.md", read_scaling(ROOT / "reports")
+    section = speed_section(ROOT / "reports")
+    assert replace_section(page.read_text(), section) == page.read_text()
+    assert section.count("## ") >= 4, "a part of the page has no report"
+    assert scaling is not None
+    assert scaling_svg(scaling) == (ROOT / "docs" / IMAGE).read_text()
 
 
 @pytest.mark.parametrize("info", ENTRIES, ids=lambda info: info.name)

@@ -22,15 +22,15 @@ WORK = "sum(range(20_000_000))"
 
 
 def test_processor_time_is_the_childs_own() -> None:
-    sleeping = cold_start._ran([sys.executable, "-c", "import time; time.sleep(0.5)"])
-    working = cold_start._ran([sys.executable, "-c", WORK])
+    sleeping = cold_start.ran([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    working = cold_start.ran([sys.executable, "-c", WORK])
     assert sleeping[0] >= 0.5 > sleeping[1]
     assert working[1] > 2 * sleeping[1]
 
 
 def test_a_command_that_fails_is_no_time() -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        cold_start._ran([sys.executable, "-c", "raise SystemExit(3)"])
+        cold_start.ran([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 def test_memory_is_noted_after_the_first_photo_and_every_tenth_of_them() -> None:

