@@ -4,9 +4,11 @@ compressed copies.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -83,6 +85,39 @@ def test_a_script_is_compressed_once_and_then_served_from_memory() -> None:
         for headers in ({"accept-encoding": "br"}, packed | {"range": "bytes=0-9"}):
             assert served.get("/static/a.js", headers=headers).content == FILE
         assert len(asked) == times + 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/./a.js", "/static//a.js", "/static/b/../a.js", "/static/././././a.js"]
+)
+def test_another_spelling_of_a_path_is_stored_nowhere(path: str) -> None:
+    # A client tidies addresses up, an attacker does not: each spelling would be a copy in memory.
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/javascript")]
+        headers += [(name.encode(), value.encode()) for name, value in FOREVER.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": FILE})
+
+    async def asked(path: str) -> bool:
+        """Whether it is served from memory once it had time for that."""
+        served = StaticFiles(app, "/static/")
+        headers = [(b"accept-encoding", b"gzip")]
+        scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await served(scope, None, send)  # type: ignore[arg-type]  # nothing is received
+        while served._tasks:
+            await asyncio.sleep(0.01)
+        sent.clear()
+        await served(scope, None, send)  # type: ignore[arg-type]
+        return (b"content-encoding", b"gzip") in sent[0]["headers"]
+
+    with ThreadPoolExecutor(1) as thread:  # browser tests keep a loop running in this one
+        assert thread.submit(asyncio.run, asked("/static/a.js")).result()
+        assert not thread.submit(asyncio.run, asked(path)).result()
 
 
 @pytest.mark.parametrize(

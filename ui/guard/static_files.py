@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import posixpath
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,8 +22,8 @@ Headers = list[tuple[bytes, bytes]]
 
 class StaticFiles:
     """ASGI middleware around Streamlit: a file below ``path`` that never changes is stored
-    compressed after it was served for the first time. Only files that are there are stored, so
-    their number is Streamlit's.
+    compressed after it was served for the first time. Only files that are there are stored, each
+    under its shortest path alone, so their number is Streamlit's.
     """
 
     def __init__(self, app: ASGIApp, path: str) -> None:
@@ -50,6 +51,7 @@ class StaticFiles:
             scope["type"] == "http"
             and scope["method"] == "GET"
             and scope["path"].startswith(self.path)
+            and posixpath.normpath(scope["path"]) == scope["path"]
             and "gzip" in header(scope, b"accept-encoding")
             and not header(scope, b"range")
             and not header(scope, b"if-none-match")
