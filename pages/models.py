@@ -2,11 +2,16 @@
 away.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
+from pandas import DataFrame
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.output.csv_tables import frame_csv
 from ui.common import messages, model_card, theme
+from ui.common.fold_out import fold_out
 from ui.common.guards import ready
 from ui.models import claims, learning, tables
 
@@ -71,8 +76,14 @@ def show_claims(entries: list, reports: list) -> None:
     with st.expander("Why claims are not reached here, or not comparable", icon=":material/help:"):
         for title, words in tables.verdicts():
             st.markdown(f"**{messages.plain(title)}.** {messages.plain(words)}")
-    with st.expander("Claims and measurements as a table", icon=":material/table:"):
-        show_comparison(entries, reports)
+    fold_out(
+        "Claims and measurements as a table",
+        "models-comparison",
+        ":material/table:",
+        show_comparison,
+        entries,
+        reports,
+    )
 
 
 def show_comparison(entries: list, reports: list) -> None:
@@ -118,115 +129,98 @@ def show_comparison(entries: list, reports: list) -> None:
 
 def show_measured(entries: list, reports: list) -> None:
     """One measure on every dataset, and all numbers."""
-    with st.expander("Measured on every dataset", icon=":material/query_stats:"):
-        metric = st.selectbox(
-            "Measure",
-            tables.MEASURES,
-            format_func=tables.heading,
-            key="measure",
-            width=420,
-        )
-        st.plotly_chart(
-            tables.chart(entries, reports, metric),
-            width="stretch",
-            config=tables.CONFIG,
-            key="measured",
-        )
-        st.caption(
-            "Points: measured here; whiskers: 95 % bootstrap interval. FG-NET is never trained on"
-            " and goes through the detector."
-        )
-        table = tables.table(entries, reports)
-        st.dataframe(table, hide_index=True, width="stretch", key="numbers")
-        st.download_button(
-            "Table as CSV",
-            frame_csv(table),
-            "measured.csv",
-            "text/csv",
-            icon=":material/table:",
-            key="numbers-csv",
-        )
+    metric = st.selectbox(
+        "Measure",
+        tables.MEASURES,
+        format_func=tables.heading,
+        key="measure",
+        width=420,
+    )
+    st.plotly_chart(
+        tables.chart(entries, reports, metric),
+        width="stretch",
+        config=tables.CONFIG,
+        key="measured",
+    )
+    st.caption(
+        "Points: measured here; whiskers: 95 % bootstrap interval. FG-NET is never trained on"
+        " and goes through the detector."
+    )
+    table = tables.table(entries, reports)
+    st.dataframe(table, hide_index=True, width="stretch", key="numbers")
+    st.download_button(
+        "Table as CSV",
+        frame_csv(table),
+        "measured.csv",
+        "text/csv",
+        icon=":material/table:",
+        key="numbers-csv",
+    )
 
 
 def show_curves() -> None:
     """Learning curves of the models that have one."""
-    with st.expander("Learning curves", icon=":material/show_chart:"):
-        curves = tables.curves()
-        if not curves:
-            st.info(
-                "No learning curves were kept: they are kept from the next model that is published."
-            )
-            return
-        left, right = st.columns(2)
-        chosen = left.selectbox("Model", list(curves), key="curve-network")
-        offered = learning.offered(curves[chosen])
-        measure = right.selectbox(
-            "Measure by pass", offered, format_func=learning.MEASURES.get, key="curve-measure"
+    curves = tables.curves()
+    if not curves:
+        st.info(
+            "No learning curves were kept: they are kept from the next model that is published."
         )
-        if measure:
-            st.plotly_chart(
-                learning.figure(curves[chosen], measure),
-                width="stretch",
-                config=tables.CONFIG,
-                key="curve",
-            )
-        st.caption(
-            "Validation images after each pass, one view, at the size the pass was at: a step in"
-            " the curve may be a change of size. GRA_Net's paper shows such curves in its Figures"
-            " 12 to 16 (which we have as captions and words only): there the error falls with every"
-            " pass in training and validation, never levels off, and the training error never gets"
-            " below that of validation."
+        return
+    left, right = st.columns(2)
+    chosen = left.selectbox("Model", list(curves), key="curve-network")
+    offered = learning.offered(curves[chosen])
+    measure = right.selectbox(
+        "Measure by pass", offered, format_func=learning.MEASURES.get, key="curve-measure"
+    )
+    if measure:
+        st.plotly_chart(
+            learning.figure(curves[chosen], measure),
+            width="stretch",
+            config=tables.CONFIG,
+            key="curve",
         )
+    st.caption(
+        "Validation images after each pass, one view, at the size the pass was at: a step in"
+        " the curve may be a change of size. GRA_Net's paper shows such curves in its Figures"
+        " 12 to 16 (which we have as captions and words only): there the error falls with every"
+        " pass in training and validation, never levels off, and the training error never gets"
+        " below that of validation."
+    )
 
 
 def show_experiments(entries: list, reports: list) -> None:
-    """What else was measured, a tab each."""
-    rivals, machine = tables.rivals()
-    found = {
-        "Near-duplicates": tables.leakage(),
-        "Gates and masks": tables.ablation(entries, reports),
-        "Do masks matter?": tables.faithful(),
-        "Claims about others": tables.rival_claims(),
-        "Speed against rivals": rivals,
-        "Storage": tables.storage(entries),
+    """What else was measured, a tab each; only the open one is made."""
+    made: dict[str, Callable[[], DataFrame]] = {
+        "Near-duplicates": tables.leakage,
+        "Gates and masks": partial(tables.ablation, entries, reports),
+        "Do masks matter?": tables.faithful,
+        "Claims about others": tables.rival_claims,
+        "Speed against rivals": lambda: tables.rivals()[0],
+        "Storage": partial(tables.storage, entries),
     }
-    with st.expander(
-        "Experiments: near-duplicates, gates and masks, speed, storage", icon=":material/science:"
+    for tab, name in zip(
+        st.tabs(list(made), key="models-experiment", on_change="rerun"), made, strict=True
     ):
-        for tab, (name, table) in zip(st.tabs(list(found)), found.items(), strict=True):
+        if tab.open:
             with tab:
-                st.caption(
-                    messages.plain(
-                        f"{NOTES[name]} {machine}"
-                        if name == "Speed against rivals"
-                        else NOTES[name]
-                    )
-                )
-                if len(table):
-                    st.dataframe(
-                        table,
-                        hide_index=True,
-                        width="stretch",
-                        key=f"experiment-{name}",
-                        placeholder="–",
-                    )
-                else:
-                    st.info("Not run yet.")
+                show_experiment(name, made[name]())
+
+
+def show_experiment(name: str, table: DataFrame) -> None:
+    """What it is, and its numbers."""
+    machine = f" {tables.rivals()[1]}" if name == "Speed against rivals" else ""
+    st.caption(messages.plain(NOTES[name] + machine))
+    if not len(table):
+        st.info("Not run yet.")
+        return
+    st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}", placeholder="–")
 
 
 def show_cards(entries: list) -> None:
-    """A card for each model, those for use first."""
-    used = [info for info in entries if not info.for_comparison]
-    compared = [info for info in entries if info.for_comparison]
-    for title, part in (
-        (f"The models: {len(used)} cards", used),
-        (f"Made for comparisons, not for use: {len(compared)}", compared),
-    ):
-        if part:
-            with st.expander(title, icon=":material/badge:"):
-                for info in part:
-                    with st.container(border=True, key=f"card-{info.name}"):
-                        st.html(model_card.card(info))
+    """A card for each model."""
+    for info in entries:
+        with st.container(border=True, key=f"card-{info.name}"):
+            st.html(model_card.card(info))
 
 
 theme.page(
@@ -245,7 +239,28 @@ if not found:
     )
 show_claims(models, found)
 if found:
-    show_measured(models, found)
-show_curves()
-show_experiments(models, found)
-show_cards(models)
+    fold_out(
+        "Measured on every dataset",
+        "models-measured",
+        ":material/query_stats:",
+        show_measured,
+        models,
+        found,
+    )
+fold_out("Learning curves", "models-curves", ":material/show_chart:", show_curves)
+fold_out(
+    "Experiments: near-duplicates, gates and masks, speed, storage",
+    "models-experiments",
+    ":material/science:",
+    show_experiments,
+    models,
+    found,
+)
+used = [info for info in models if not info.for_comparison]
+compared = [info for info in models if info.for_comparison]
+for title, name, part in (
+    (f"The models: {len(used)} cards", "used", used),
+    (f"Made for comparisons, not for use: {len(compared)}", "compared", compared),
+):
+    if part:
+        fold_out(title, f"models-cards-{name}", ":material/badge:", show_cards, part)

@@ -513,8 +513,8 @@ class BenchReport:
 
 @dataclass(frozen=True)
 class PageTiming:
-    """From a key or a click to what it shows, ``n`` times. ``server_ms``: the server's processor
-    time until it rested, None where it was not counted.
+    """From a key or a click to what it shows, ``n`` times. ``server_ms`` and ``browser_ms``: the
+    processor time of both until they rested, None where it was not counted.
     """
 
     what: str
@@ -522,6 +522,7 @@ class PageTiming:
     median_ms: int
     most_ms: int
     server_ms: int | None = None
+    browser_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -142,13 +142,20 @@ def pages_table(pages: PagesReport) -> str:
     """Markdown of ``pages.json``."""
     lines = [
         markdown_row(
-            ["from a key or a click to what it shows", "median", "at most", "server's cores", "n"]
+            [
+                "from a key or a click to what it shows",
+                "median",
+                "at most",
+                "server's cores",
+                "browser's cores",
+                "n",
+            ]
         ),
-        markdown_row(["---"] * 5),
+        markdown_row(["---"] * 6),
     ]
     for row in pages.rows:
-        server = "" if row.server_ms is None else f"{row.server_ms} ms"
-        times = [f"{row.median_ms} ms", f"{row.most_ms} ms", server]
+        spent = ["" if ms is None else f"{ms} ms" for ms in (row.server_ms, row.browser_ms)]
+        times = [f"{row.median_ms} ms", f"{row.most_ms} ms", *spent]
         lines.append(markdown_row([row.what, *times, str(row.n)]))
     return "\n".join(
         [*lines, "", f"Headless Chromium and the app on one machine: {pages.machine}."]

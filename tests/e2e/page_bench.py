@@ -150,13 +150,19 @@ def errors(page: Any, url: str) -> Iterator[Row]:
 def _rows(browser: Any, part: Callable[[Any, str], Iterator[Row]]) -> list[Row]:
     """The rows of one page, on a server of its own."""
     rows = []
-    with running_app() as url:
+    with running_app(script="serve.py") as url:
         page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE)
         for row in part(page, url):
             rows.append(row)
+            spent = [
+                f", processor time {who} {row[key]}"
+                for who, key in (("server", "server_ms"), ("browser", "browser_ms"))
+                if key in row
+            ]
             print(
-                f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})",
+                f"{row['what']}: {row['median_ms']} ms (at most {row['most_ms']}, n {row['n']})"
+                + "".join(spent),
                 flush=True,
             )
         page.close()

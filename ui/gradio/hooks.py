@@ -26,7 +26,9 @@ from ui.guard.connections import limit_connections
 from ui.guard.front_door import FrontDoor
 from ui.guard.gradio_side import API, GradioGuard, Rules
 from ui.guard.limits import Limits
+from ui.guard.page_head import PageHead
 from ui.guard.process import allow_descriptors, settle_memory
+from ui.guard.static_files import StaticFiles
 from ui.guard.uploads import UploadStore
 from ui.guard.visitor_cookie import VisitorCookie
 
@@ -54,9 +56,11 @@ def guarded(side: GradioSide) -> list[Middleware]:
             lambda path: f"{side.path}{API}/" in path and side.error is None,
         )
     ]
+    path = side.path.rpartition("/")[0]
+    layers.append(Middleware(StaticFiles, f"{path}/static/"))
     if uploads.keep_minutes():
-        path = side.path.rpartition("/")[0]
         layers.append(Middleware(VisitorCookie, path, _same_site(), f"{side.path}/"))
+    layers.append(Middleware(PageHead, f"{side.path}/"))
     return layers
 
 

@@ -181,8 +181,11 @@ def _still_here(page: str, images: Sequence[InputImage]) -> None:
     names = ", ".join(image.name for image in images[:NAMED]) + (
         " …" if len(images) > NAMED else ""
     )
-    with st.container(horizontal=True, vertical_alignment="center", key="kept-uploads"):
-        st.markdown(f":material/history: Still here: {plain(names)}")
+    with st.container(
+        horizontal=True, vertical_alignment="center", key="kept-uploads", gap="small", wrap=False
+    ):
+        count = f"{len(images)} images, " if len(images) > 1 else ""
+        st.markdown(f":material/history: Still here: {count}{plain(names)}")
         st.button(
             "Remove", icon=":material/close:", key="remove-uploads", on_click=_forget, args=(page,)
         )

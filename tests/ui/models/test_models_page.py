@@ -67,6 +67,15 @@ def two(backend: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ba
     return backend
 
 
+FOLDED = ("comparison", "measured", "curves", "experiments", "cards-used", "cards-compared")
+EXPERIMENTS = (
+    "Near-duplicates",
+    "Gates and masks",
+    "Do masks matter?",
+    "Claims about others",
+    "Speed against rivals",
+    "Storage",
+)
 TABLES = {
     "comparison": "claimed on",
     "numbers": "bias, years",
@@ -75,6 +84,25 @@ TABLES = {
     "storage": "stored",
 }
 """Tables of the page and a column that only they have."""
+
+
+@pytest.fixture
+def open_models(open_app: Any) -> Any:
+    """Opens the page with fold-outs open, all of them unless some are named."""
+
+    def opened(*names: str) -> Any:
+        app = open_app()
+        for name in names or FOLDED:
+            app.session_state[f"models-{name}"] = True
+        return app.switch_page("pages/models.py").run()
+
+    return opened
+
+
+def experiment(app: Any, name: str) -> Any:
+    """The page with this tab open."""
+    app.session_state["models-experiment"] = name
+    return app.run()
 
 
 def frames(app: Any) -> dict[str, Any]:
@@ -87,8 +115,8 @@ def frames(app: Any) -> dict[str, Any]:
     }
 
 
-def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_app: Any) -> None:
-    app = open_app().switch_page("pages/models.py").run()
+def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_models: Any) -> None:
+    app = open_models()
     assert not app.exception
     table = frames(app)["comparison"]
     (row,) = table[(table["model"] == "Beta") & (table["measure"] == "age, MAE, years")].to_dict(
@@ -113,21 +141,25 @@ def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_ap
     assert any("nearly every decade right" in item.value for item in app.markdown)
 
 
-def test_the_table_can_be_narrowed_to_a_system(two: Backend, open_app: Any) -> None:
-    app = open_app().switch_page("pages/models.py").run()
+def test_the_table_can_be_narrowed_to_a_system(two: Backend, open_models: Any) -> None:
+    app = open_models()
     assert frames(app)["comparison"]["system"].nunique() == 5
     app.button_group(key="systems").set_value(["GRA_Net"]).run()
     assert set(frames(app)["comparison"]["system"]) == {"GRA_Net"} and not app.exception
 
 
 def test_experiments_show_what_was_run_and_say_what_was_not(
-    two: Backend, open_app: Any, tmp_path: Path
+    two: Backend, open_models: Any, tmp_path: Path
 ) -> None:
-    app = open_app().switch_page("pages/models.py").run()
+    app = open_models()
     curves = "No learning curves were kept: they are kept from the next model that is published."
-    assert [item.value for item in app.info if item.value in ("Not run yet.", curves)] == [
-        curves
-    ] + ["Not run yet."] * 4
+    assert [item.value for item in app.info if item.value == curves] == [curves]
+    empty = [
+        name
+        for name in EXPERIMENTS
+        if any(item.value == "Not run yet." for item in experiment(app, name).info)
+    ]
+    assert empty == [*EXPERIMENTS[:3], "Speed against rivals"]
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
     run = {
         "recipe": "r",
@@ -150,10 +182,9 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
     )
     made = report("gra_net_ablation_channel", 7.0, gates={"attention1": 0.125})
     tables.reports = lambda: [made]  # the fixture's monkeypatch puts the real one back
-    app.run()
-    shown = frames(app)
+    shown = frames(experiment(app, "Near-duplicates"))
     assert shown["near-duplicates"]["MAE, years"].tolist() == ["5.50 (5.30–5.70)"]
-    masks = shown["masks"]
+    masks = frames(experiment(app, "Gates and masks"))["masks"]
     assert (
         masks["mask"].tolist() == ["channel"]
         and masks["MAE, years"].tolist() == ["7.00 (6.90–7.10)"]
@@ -162,7 +193,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
 
 
 def test_learning_curves_are_drawn_where_they_were_kept(
-    two: Backend, open_app: Any, tmp_path: Path
+    two: Backend, open_models: Any, tmp_path: Path
 ) -> None:
     rows = [
         {"epoch": epoch, "minutes": 5.0 * epoch, "loss": 3 / epoch, "utkface/mae": 10 / epoch}
@@ -175,7 +206,7 @@ def test_learning_curves_are_drawn_where_they_were_kept(
         "stages": [{"start": "from scratch", "pictures": 9, "rows": rows}],
     }
     (tmp_path / "alpha" / "curve.json").write_text(json.dumps(curve))
-    app = open_app().switch_page("pages/models.py").run()
+    app = open_models()
     assert not app.exception and app.selectbox(key="curve-network").options == ["alpha"]
     assert app.selectbox(key="curve-measure").options == ["Age: mean absolute error, years", "Loss"]
     drawn = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
@@ -193,8 +224,8 @@ def test_learning_curves_are_drawn_where_they_were_kept(
     )
 
 
-def test_every_network_has_its_card(two: Backend, open_app: Any) -> None:
-    app = open_app().switch_page("pages/models.py").run()
+def test_every_network_has_its_card(two: Backend, open_models: Any) -> None:
+    app = open_models()
     cards = " ".join(item.proto.body for item in app.get("html"))
     assert all(name in cards for name in ("Alpha", "Beta", "Somebody 2019"))
 
@@ -213,12 +244,12 @@ def test_every_measure_can_be_drawn(two: Backend, metric: str) -> None:
 
 
 def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(
-    two: Backend, open_app: Any
+    two: Backend, open_app: Any, open_models: Any
 ) -> None:
     made = net("gra_net_ablation_ran", architecture="gra_net", for_comparison=True)
     assert not any(info.for_comparison for info in two.installed)
     two.installed.append(made)
-    app = open_app().switch_page("pages/models.py").run()
+    app = open_models()
     assert [item.label for item in app.expander if "comparisons" in item.label] == [
         "Made for comparisons, not for use: 1"
     ]
@@ -250,18 +281,18 @@ def test_the_best_stands_last_whichever_way_is_better() -> None:
 
 
 def test_without_reports_the_page_says_so(
-    backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, open_models: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend.installed = [net("alpha")]
     monkeypatch.setattr(tables, "reports", lambda: [])
-    app = open_app().switch_page("pages/models.py").run()
+    app = open_models()
     assert not app.exception and "evaluate" in app.info[0].value
     assert "numbers" not in frames(app) and frames(app)["comparison"]["measured"].isna().all()
 
 
-def test_without_weights_the_page_says_so(backend: Backend, open_app: Any) -> None:
+def test_without_weights_the_page_says_so(backend: Backend, open_models: Any) -> None:
     backend.installed = []
-    app = open_app().switch_page("pages/models.py").run()
+    app = open_models()
     assert not app.exception and (app.error or app.warning or app.info or app.markdown)
 
 
@@ -334,9 +365,7 @@ def test_the_dumbbells_start_at_zero_and_tell_claim_from_measurement_by_form(
     ), "titles, no file names"
 
 
-def test_the_page_opens_with_the_claims_and_folds_the_rest_away(
-    two: Backend, open_app: Any
-) -> None:
+def test_the_page_opens_with_the_claims_and_makes_nothing_else(two: Backend, open_app: Any) -> None:
     app = open_app().switch_page("pages/models.py").run()
     assert not app.exception
     assert app.markdown[0].value.replace("\\", "").startswith("**None of 1 claims is reached here.")
@@ -344,3 +373,11 @@ def test_the_page_opens_with_the_claims_and_folds_the_rest_away(
         "AFAD: age, MAE 3.10 years" in item.value.replace("\\", "") for item in app.caption
     ), "claims without a measurement are listed apart"
     assert not any(item.proto.expanded for item in app.expander) and len(app.expander) == 6
+    assert not app.dataframe and not app.selectbox and not app.get("download_button")
+
+
+def test_a_fold_out_is_made_once_it_is_opened(two: Backend, open_models: Any) -> None:
+    app = open_models("measured")
+    assert not app.exception and list(frames(app)) == ["numbers"]
+    app.session_state["models-measured"] = False
+    assert not frames(app.run())
