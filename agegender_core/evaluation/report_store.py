@@ -18,6 +18,7 @@ from agegender_core.evaluation.report_types import (
     BenchReport,
     EvaluationReport,
     LeakageReport,
+    LivePathReport,
     PagesReport,
     ProtocolReport,
     RivalsReport,
@@ -86,6 +87,11 @@ def read_previous(folder: Path) -> PreviousReport | None:
 def read_scaling(folder: Path) -> ScalingReport | None:
     """What ``bench --part scaling`` wrote, or None."""
     return _read(folder / "scaling.json", ScalingReport)
+
+
+def read_live_path(folder: Path) -> LivePathReport | None:
+    """What the bench of live video in a browser wrote, or None."""
+    return _read(folder / "live.json", LivePathReport)
 
 
 def read_leakage(folder: Path) -> LeakageReport | None:

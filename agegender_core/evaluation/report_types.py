@@ -512,6 +512,32 @@ class BenchReport:
 
 
 @dataclass(frozen=True)
+class LivePathRow:
+    """A video through its whole path in a browser. Frames a second: of the camera, that came back,
+    that were new, that the analyser took. Latencies: from camera to box, over ``read`` frames.
+    ``server_cores``: processor seconds of the server a second.
+    """
+
+    what: str
+    camera_fps: float
+    returned_fps: float
+    new_fps: float
+    analyser_fps: int
+    latency_median_ms: int
+    latency_p90_ms: int
+    read: int
+    server_cores: float
+
+
+@dataclass(frozen=True)
+class LivePathReport:
+    """``live.json``: browser and server on one ``machine``."""
+
+    rows: tuple[LivePathRow, ...]
+    machine: str
+
+
+@dataclass(frozen=True)
 class PageTiming:
     """From a key or a click to what it shows, ``n`` times. ``server_ms`` and ``browser_ms``: the
     processor time of both until they rested, None where it was not counted.

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from agegender_core.benchmarks.batch import batch_bench_table, batch_steps_table
 from agegender_core.benchmarks.batch_memory import batch_memory_table
+from agegender_core.benchmarks.cold_start import start_bench_table
 from agegender_core.benchmarks.detection import DetectionReport, stored
 from agegender_core.benchmarks.turned_photos import TurnedPhotosReport
-from agegender_core.evaluation.report_store import read_bench
+from agegender_core.evaluation.report_store import read_bench, read_live_path
 from agegender_core.output.files import write_text
 from agegender_core.output.json_records import from_json
 from agegender_core.output.markdown import markdown_row
@@ -139,9 +140,40 @@ def batch_section(reports: Path) -> str:
     return "\n\n".join(parts)
 
 
+def live_section(reports: Path) -> str:
+    """The table of docs/live.md."""
+    report = read_live_path(reports)
+    if report is None:
+        return ""
+    heads = ["video 640x480", "new frames a second", "camera to box, median", "90th percentile"]
+    lines = [markdown_row([*heads, "server's cores"]), markdown_row(["---"] * 5)]
+    for row in report.rows:
+        waits = [f"{row.latency_median_ms} ms", f"{row.latency_p90_ms} ms"]
+        lines.append(markdown_row([row.what, f"{row.new_fps}", *waits, f"{row.server_cores}"]))
+    fps = sorted(row.camera_fps for row in report.rows)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"The camera gave {fps[0]} to {fps[-1]} frames a second. Browser and server shared one"
+            f" machine: {report.machine}.",
+        ]
+    )
+
+
+def start_section(reports: Path) -> str:
+    """The tables of docs/start-and-memory.md."""
+    bench = read_bench(reports)
+    if bench is None or bench.start is None:
+        return ""
+    return f"{start_bench_table(bench.start)}\n\nMachine: {bench.start.machine}."
+
+
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "batch.md": batch_section,
     "detection-speed.md": detection_section,
+    "live.md": live_section,
+    "start-and-memory.md": start_section,
     "turned-photos.md": turned_section,
 }
 """Document in docs/ -> what stands between its markers."""

@@ -26,7 +26,9 @@ from playwright.sync_api import sync_playwright
 from agegender_core.benchmarks.cold_start import processor_seconds
 from agegender_core.benchmarks.networks import machine_name
 from agegender_core.benchmarks.video import LOOP_FPS, LOOP_SECONDS, drawn_video
+from agegender_core.evaluation.report_types import LivePathReport, LivePathRow
 from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from tests.e2e.harness import FLAGS, PATIENCE, ROOT, find_chromium, running_app, write_film
 from tests.load.server import process_of
 
@@ -80,8 +82,6 @@ if (open) navigator.mediaDevices.getUserMedia = async wanted => {
 ``OVER_HTTP`` an image a frame.
 """
 
-Row = dict[str, Any]
-
 
 def numbered(frames: list[Image.Image]) -> list[Image.Image]:
     """The frames with their number, 0 to 255, as blocks: lowest bit left, white for one."""
@@ -132,7 +132,7 @@ def start_http(page: Any, url: str, faces: int) -> None:
 WAYS: dict[str, Callable[[Any, str, int], None]] = {"WebRTC": start_webrtc, "HTTP": start_http}
 
 
-def watch(page: Any, url: str, way: str, faces: int) -> Row:
+def watch(page: Any, url: str, way: str, faces: int) -> LivePathRow:
     """The video of ``faces`` for ``SECONDS``, after it has settled."""
     WAYS[way](page, url, faces)
     page.wait_for_timeout(8000)
@@ -146,22 +146,22 @@ def watch(page: Any, url: str, way: str, faces: int) -> Row:
     waits = delays(sent, back, LOOP_SECONDS * LOOP_FPS)
     new = sum(one[0] != other[0] for one, other in pairwise(back))
     median, late = np.percentile(waits, (50, 90)) if waits else (0.0, 0.0)
-    return {
-        "what": f"{way}, {faces} face{'s' if faces > 1 else ''}",
-        "camera_fps": round(len(sent) / SECONDS, 1),
-        "returned_fps": round(len(back) / SECONDS, 1),
-        "new_fps": round(new / SECONDS, 1),
-        "analyser_fps": int(re.search(r"(\d+) fps", said)[1]),  # type: ignore[index]  # waited for
-        "latency_median_ms": round(median),
-        "latency_p90_ms": round(late),
-        "read": len(waits),
-        "server_cores": round(spent / SECONDS, 2),
-    }
+    return LivePathRow(
+        what=f"{way}, {faces} face{'s' if faces > 1 else ''}",
+        camera_fps=round(len(sent) / SECONDS, 1),
+        returned_fps=round(len(back) / SECONDS, 1),
+        new_fps=round(new / SECONDS, 1),
+        analyser_fps=int(re.search(r"(\d+) fps", said)[1]),  # type: ignore[index]  # waited for
+        latency_median_ms=round(median),
+        latency_p90_ms=round(late),
+        read=len(waits),
+        server_cores=round(spent / SECONDS, 2),
+    )
 
 
-def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
+def measure(faces: tuple[int, ...] = (1, 2, 3)) -> LivePathReport:
     """A row for each way and number of faces, each in a browser of its own, on one server."""
-    rows: list[Row] = []
+    rows: list[LivePathRow] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as driver,
@@ -179,12 +179,12 @@ def measure(faces: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
                 page = context.new_page()
                 page.set_default_timeout(PATIENCE)
                 rows.append(watch(page, url, way, count))
-                print(json.dumps(rows[-1]), flush=True)
+                print(json.dumps(to_json(rows[-1])), flush=True)
                 browser.close()
-    return {"rows": rows, "machine": machine_name()}
+    return LivePathReport(tuple(rows), machine_name())
 
 
 if __name__ == "__main__":
     result = measure()
     if "--save" in sys.argv:
-        write_json(ROOT / "reports" / "live.json", result)
+        write_json(ROOT / "reports" / "live.json", to_json(result))
