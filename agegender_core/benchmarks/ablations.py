@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
-from torch import nn
 
-from agegender_core.datasets import FaceRecord, labelled_targets
-from agegender_core.datasets.crop_cache import load_crops
+from agegender_core.benchmarks.finished_run import FinishedRun, load_run
+from agegender_core.datasets import labelled_targets
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.evaluate import crop_logits
-from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_ablation
 from agegender_core.evaluation.report_types import (
     ALL_BLOCKS,
@@ -31,17 +28,13 @@ from agegender_core.evaluation.report_types import (
 from agegender_core.explain.attention import Change
 from agegender_core.explain.attention_report import exact_ages
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
-from agegender_core.inference.decoding import Answers, DecodingSpec, first_spec, read_out
-from agegender_core.inference.forward import optimize_for_inference
-from agegender_core.inference.quantization import unpack
-from agegender_core.models import create_model
+from agegender_core.inference.decoding import Answers
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.toml_tables import read_table
 from agegender_core.training.config import Recipe, load_recipe
 from agegender_core.training.crop_dataset import split_records
 from agegender_core.training.trainer import train
-from agegender_core.types import InputSpec
 
 MASKED = 500
 """Test images on which masks are flattened."""
@@ -68,15 +61,6 @@ class Ablation:
     seeds: tuple[int, ...]
     variants: dict[str, Variant]
     settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How a network that is not published is asked."""
-
-    input: InputSpec
-    flip: bool
-    decoding: DecodingSpec
 
 
 def read_ablation_file(path: Path) -> Ablation:
@@ -161,16 +145,11 @@ def _measure(
 ) -> AblationRun:
     """``trained``: what ``train`` returned for the run in ``folder``."""
     test = split_records(recipe.data, dataset, "test")
-    model = create_model(recipe.architecture, recipe.heads, **recipe.model)
-    model.load_state_dict(unpack(load_file(folder / "model.safetensors")))
-    network = optimize_for_inference(model)
-    reading = _Reading(recipe.input, recipe.card.flip, first_spec(recipe.heads, recipe.loss.groups))
-    crops, truth = load_crops(test, recipe.input), labelled_targets(test)
-    logits = crop_logits(network, crops, reading.input, reading.flip)
-    answers = read_out(logits, reading.decoding)
-    ages, genders = exact_ages(test), truth.gender
+    run = load_run(recipe, folder)
+    crops, answers = run.answers(test)
+    ages, genders = exact_ages(test), labelled_targets(test).gender
     known = genders >= 0
-    saturated, flat = _masks(network, reading, test, crops, ages, genders)
+    saturated, flat = _masks(run, crops, ages, genders)
     return AblationRun(
         variant=key,
         seed=recipe.seed,
@@ -178,35 +157,25 @@ def _measure(
         minutes=trained["minutes"],
         pictures=trained["pictures"],
         pictures_seen=trained["pictures_seen"],
-        mae=_mean(np.abs(answers.years - ages)),
-        gender_accuracy=_mean((answers.gender == genders)[known].astype(float)),
+        mae=stored_mean(np.abs(answers.years - ages)),
+        gender_accuracy=stored_mean((answers.gender == genders)[known].astype(float)),
         saturated=saturated,
         flat_masks=flat,
     )
 
 
 def _masks(
-    network: nn.Module,
-    reading: _Reading,
-    records: list[FaceRecord],
-    crops: np.ndarray,
-    ages: np.ndarray,
-    genders: np.ndarray,
+    run: FinishedRun, crops: np.ndarray, ages: np.ndarray, genders: np.ndarray
 ) -> tuple[dict[str, float], Estimate | None]:
     """By block, the share of mask values that are saturated, and what flat masks cost in years;
     nothing for a network without masks.
     """
-    chosen = np.sort(np.random.default_rng(1).permutation(len(records))[:MASKED])
+    chosen = np.sort(np.random.default_rng(1).permutation(len(crops))[:MASKED])
     activity = Activity()
-    own, changed = changed_answers(network, reading, crops[chosen], activity=activity)
+    own, changed = changed_answers(run.network, run, crops[chosen], activity=activity)
     masks = activity.found()
     if not any(seen.over_face or seen.between_faces for seen in masks.values()):
         return {}, None
     flat: dict[tuple[str, Change], Answers] = {(ALL_BLOCKS, "mean"): changed[ALL_BLOCKS, "mean"]}
     (effect,) = effects(own, flat, ages[chosen], genders[chosen])
     return {block: seen.saturated for block, seen in masks.items()}, effect.mae
-
-
-def _mean(values: np.ndarray) -> Estimate | None:
-    found = bootstrap_mean(values)
-    return None if found is None else found.rounded()

@@ -24,6 +24,7 @@ from typing import Any
 
 from PIL import Image
 
+from agegender_core.benchmarks.process_tree import read_process
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import MemoryRow, StartBench, StartRow
 from agegender_core.settings import ROOT
@@ -121,8 +122,7 @@ def start_bench_table(bench: StartBench) -> str:
 
 def processor_seconds(process: int) -> float:
     """What a running process has taken so far, all its threads together."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return read_process(process).seconds
 
 
 @contextmanager

@@ -14,19 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
+from agegender_core.benchmarks.finished_run import load_run
 from agegender_core.datasets import labelled_targets
-from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.near_duplicates import has_near_duplicate
-from agegender_core.evaluation.evaluate import crop_logits
-from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_leakage
-from agegender_core.evaluation.report_types import Estimate, LeakageReport, LeakageRun
-from agegender_core.inference.decoding import first_spec, read_out
-from agegender_core.inference.forward import optimize_for_inference
-from agegender_core.inference.quantization import unpack
-from agegender_core.models import create_model
+from agegender_core.evaluation.report_types import LeakageReport, LeakageRun
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.training.config import Recipe, load_recipe
@@ -73,18 +67,8 @@ def run_leakage(
 def _measure(recipe: Recipe, folder: Path, split: str, run: dict[str, Any]) -> LeakageRun:
     """``run``: what ``train`` returned for the run in ``folder``."""
     test, trained = (split_records(recipe.data, SET, part) for part in ("test", recipe.data.split))
-    model = create_model(recipe.architecture, recipe.heads, **recipe.model)
-    model.load_state_dict(unpack(load_file(folder / "model.safetensors")))
-    logits = crop_logits(
-        optimize_for_inference(model),
-        load_crops(test, recipe.input),
-        recipe.input,
-        recipe.card.flip,
-    )
-    answers, truth = (
-        read_out(logits, first_spec(recipe.heads, recipe.loss.groups)),
-        labelled_targets(test),
-    )
+    _, answers = load_run(recipe, folder).answers(test)
+    truth = labelled_targets(test)
     errors = np.abs(answers.years - truth.age_lo)
     duplicated, known = has_near_duplicate(test, trained), truth.gender >= 0
     right = (answers.gender == truth.gender)[known].astype(float)
@@ -94,13 +78,8 @@ def _measure(recipe: Recipe, folder: Path, split: str, run: dict[str, Any]) -> L
         minutes=run["minutes"],
         pictures=run["pictures"],
         pictures_seen=run["pictures_seen"],
-        mae=_mean(errors),
-        mae_with_twin=_mean(errors[duplicated]),
-        mae_without_twin=_mean(errors[~duplicated]),
-        gender_accuracy=_mean(right),
+        mae=stored_mean(errors),
+        mae_with_twin=stored_mean(errors[duplicated]),
+        mae_without_twin=stored_mean(errors[~duplicated]),
+        gender_accuracy=stored_mean(right),
     )
-
-
-def _mean(values: np.ndarray) -> Estimate | None:
-    found = bootstrap_mean(values)
-    return None if found is None else found.rounded()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ EVERY = 0.2
 """Seconds between two looks: what a process takes after the last one is not counted."""
 
 
-class _Process(NamedTuple):
+class Process(NamedTuple):
+    """``started``: in ticks since the system's start; ``seconds``: of processor time so far."""
+
     parent: int
     started: int
     seconds: float
@@ -81,16 +84,18 @@ def is_supported() -> bool:
     return (PROC / "self" / "smaps_rollup").is_file()
 
 
-def _processes() -> Iterator[tuple[int, _Process]]:
-    ticks = os.sysconf("SC_CLK_TCK")
+def read_process(number: int) -> Process:
+    """Raises ``OSError`` once it has ended."""
+    fields = (PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return Process(int(fields[1]), int(fields[19]), seconds)
+
+
+def _processes() -> Iterator[tuple[int, Process]]:
     for folder in PROC.iterdir():
         if folder.name.isdecimal():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has ended
-                continue
-            seconds = (int(fields[11]) + int(fields[12])) / ticks
-            yield int(folder.name), _Process(int(fields[1]), int(fields[19]), seconds)
+            with suppress(OSError):  # it has ended
+                yield int(folder.name), read_process(int(folder.name))
 
 
 def _proportional_kb(process: int) -> int | None:

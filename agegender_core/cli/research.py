@@ -42,11 +42,15 @@ def recipe_path(text: str) -> Path:
     """File of a recipe: a path, or the name of one in ``configs/``, from whatever directory. Raises
     ``typer.BadParameter``.
     """
-    for path in (Path(text), ROOT / text, ROOT / "configs" / f"{text}.toml"):
+    return _config_path(text, ROOT / "configs", "recipes")
+
+
+def _config_path(text: str, folder: Path, what: str) -> Path:
+    for path in (Path(text), ROOT / text, folder / f"{text}.toml"):
         if path.is_file():
             return path
-    ours = ", ".join(sorted(path.stem for path in (ROOT / "configs").glob("*.toml")))
-    raise typer.BadParameter(f"{text!r} is no file and none of our recipes: {ours}")
+    ours = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    raise typer.BadParameter(f"{text!r} is no file and none of our {what}: {ours}")
 
 
 def train(
@@ -221,12 +225,7 @@ def ablation_path(text: str) -> Path:
     """File of a comparison: a path, or the name of one in ``configs/ablations/``. Raises
     ``typer.BadParameter``.
     """
-    folder = ROOT / "configs" / "ablations"
-    for path in (Path(text), folder / f"{text}.toml"):
-        if path.is_file():
-            return path
-    ours = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
-    raise typer.BadParameter(f"{text!r} is no file and none of our comparisons: {ours}")
+    return _config_path(text, ROOT / "configs" / "ablations", "comparisons")
 
 
 def ablate(

@@ -58,6 +58,12 @@ def bootstrap_mean(
     return Estimate(float(values[known].mean()), float(low), float(high), int(known.sum()))
 
 
+def stored_mean(values: np.ndarray) -> Estimate | None:
+    """``bootstrap_mean``, rounded as reports store it."""
+    found = bootstrap_mean(values)
+    return None if found is None else found.rounded()
+
+
 def bootstrap_draws(
     values: np.ndarray, who: np.ndarray | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> np.ndarray:
