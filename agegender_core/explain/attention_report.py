@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from agegender_core.datasets import FaceRecord, iter_images, read_records
+from agegender_core.datasets import FaceRecord, iter_images, labelled_targets, read_records
 from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError
@@ -179,12 +179,7 @@ def _changed(
         lambda done: progress("changes", done, len(chosen)) if progress else None,
     )
     ages = exact_ages(records)[chosen]
-    genders = np.array(
-        [
-            -1 if records[index].gender is None else GENDERS.index(records[index].gender)
-            for index in chosen
-        ]
-    )
+    genders = labelled_targets(records).gender[chosen]
     return len(chosen), effects(own, answers, ages, genders)
 
 
