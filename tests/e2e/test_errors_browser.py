@@ -19,8 +19,10 @@ from PIL import Image
 from agegender_core.analysis import plot_data
 from agegender_core.analysis.filters import order
 from agegender_core.analysis.prediction_table import ErrorTable, read_table
+from agegender_core.inference.model_zoo import write_manifest
+from agegender_core.types import InputSpec
 from tests.e2e.harness import PATIENCE, ROOT, overflow, rest, running_app, turn_to, visiting
-from tests.support.attention_networks import write_attention
+from tests.support.attention_networks import HEADS, lively, write, write_attention
 from ui.errors import selection
 from ui.errors.query_params import VIEWS
 
@@ -36,15 +38,20 @@ PLACE = """(plot, [x, y]) => {
   return [left, top, xaxis._length, yaxis._length];
 }"""
 """Where a point of a plot stands in the window, and how large the plot's field is."""
-OWN = 500  # some seconds of work, so that a fast computer too is seen at it and stopped
+OWN = 200
 """Images of the visitor's own set."""
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app over the shipped reports, without any images."""
+    """Address of the app over the shipped reports, without any images. «Network slow» takes so long
+    that a fast computer too is stopped before it is through.
+    """
     folder = tmp_path_factory.mktemp("errors")
-    write_attention(folder)
+    networks = write_attention(folder)
+    large = {"input": InputSpec(size=256), "flip": True, "options": {"width": 0.125}}
+    networks["slow"] = write(folder, "slow", "gra_net", HEADS, lively, **large)
+    write_manifest(list(networks.values()), folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGEGENDER_DATA", str(tmp_path_factory.mktemp("nothing")))
         patch.delenv("AGEGENDER_PICTURES", raising=False)
@@ -359,6 +366,9 @@ def test_a_set_of_ones_own_is_stopped_and_run_to_its_end(visit: Any, own_files: 
     page.set_input_files("input[type=file]", str(own_files.parent / "mine.zip"))
     page.get_by_text(f"{OWN + 1} labelled images can be used").wait_for()
     page.get_by_text("Left out or incomplete: 1").wait_for()
+    page.get_by_role("combobox", name="Model to run").click()
+    page.get_by_role("option", name="Network slow", exact=True).click()
+    rest(page)
     page.get_by_role("button", name="Start").click()
     page.get_by_text(re.compile(rf"^[1-9]\d* of {OWN + 1} images")).wait_for()
     page.get_by_role("button", name="Cancel").click()
