@@ -55,6 +55,8 @@ class _Network:
 
     def add(self, item: Item, outcome: Outcome) -> None:
         self.gathered.append((item, outcome))
+        if self.pending is not None and self.pending.done():
+            self._collect()
         if batch_is_full(self.gathered):
             self._ask()
 

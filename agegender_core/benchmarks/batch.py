@@ -1,22 +1,26 @@
 """Images a second of ``batch`` on both engines, over the same drawn folders, and what they cost of
 processor time. Measured, never asserted: machines are noisy.
+
+What a job does once started shows in its parts: when each was written, and how many rows it has.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from PIL import Image, ImageEnhance
 
+from agegender_core.batch.ray_engine import BATCH
 from agegender_core.benchmarks.detection import timed
 from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
@@ -27,40 +31,56 @@ from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
 from agegender_core.vision.image_io import load_image
 
-IMAGES = 400
+IMAGES = 1_000
 SIZE, PHONE = (640, 480), (4032, 3024)
 LIGHT = "multitask_cnn_dist"
 """The weights of least work."""
 REPEATS = 15
-SHARE = 4
-"""A run over every fourth image shows what the start takes."""
+PARTS = 20
+"""Parts that a job of small photographs writes."""
+STARTED = 0.25
+"""Share of the images after which a job counts as started: all its workers are at work by then."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one command: wall-clock and processor seconds, its processes included."""
+class Part(NamedTuple):
+    """A finished part. ``written``: seconds since the epoch; ``rows``: one an image, as each shows
+    one face.
+    """
 
-    seconds: float
-    processor: float
+    written: float
+    rows: int
+
+
+class Pace(NamedTuple):
+    """Of a job once started: images a second, and when that span began and ended, in seconds since
+    the epoch, and the images in it.
+    """
+
+    rate: float
+    began: float
+    ended: float
+    images: int
 
 
 def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
-    """A row an engine, weights and kind of image: the whole command, its start included. «ray»
-    where it is installed; a fifth as many phone photographs. The engines take turns.
+    """A row an engine, weights and kind of image: the whole command, its start included, and its
+    pace once started. «ray» where it is installed; a fifth as many phone photographs. The engines
+    take turns.
     """
     rows: list[BatchRow] = []
     steps: list[BatchStepRow] = []
     with tempfile.TemporaryDirectory() as temporary:
         for size, count, names in (
             (SIZE, images, (None, LIGHT)),
-            (PHONE, max(SHARE, images // 5), (LIGHT,)),
+            (PHONE, images // 5, (LIGHT,)),
         ):
             folder = Path(temporary) / _words(size)
-            draw_images(folder / "part", count // SHARE, size)
-            draw_images(folder / "rest", count - count // SHARE, size)
-            steps += _steps(next(iter((folder / "part").iterdir())), size)
+            draw_images(folder, count, size)
+            steps += _steps(next(folder.iterdir()), size)
             for weights in names:
-                rows += _rows(folder, weights, count, workers, size)
+                for engine in engines():
+                    output = Path(tempfile.mkdtemp(dir=temporary))
+                    rows.append(_row(folder, output, engine, weights, count, workers, size))
     return BatchBench(tuple(rows), f"{_words(SIZE)} JPEG with one face", steps=tuple(steps))
 
 
@@ -102,7 +122,13 @@ def batch_bench_table(bench: BatchBench) -> str:
             cells += [row.picture, row.weights]
         lines.append(f"| {' | '.join(cells)} |")
     note = "Each a JPEG with one face" if costs else f"Each a {bench.picture}"
-    return "\n".join([*lines, "", f"{note}; both engines in one run, one after the other."])
+    note += "; both engines in one run, one after the other."
+    if costs:
+        note += (
+            " «Once started»: from the part with which a quarter of the images were written to the"
+            " last part."
+        )
+    return "\n".join([*lines, "", note])
 
 
 def _shown(value: float | None) -> str:
@@ -137,49 +163,65 @@ def _ray_is_installed() -> bool:
     return True
 
 
-def _rows(
-    folder: Path, weights: str | None, images: int, workers: int, size: tuple[int, int]
-) -> list[BatchRow]:
-    """A row an engine."""
-    options = ["--workers", str(workers), "--quiet"]
-    options += [] if weights is None else ["--weights", weights]
-
-    def measured(source: Path, engine: str) -> Cost:
-        output = tempfile.mkdtemp(dir=folder.parent)
-        return _measured([str(source), "-o", output, "--engine", engine, *options])
-
-    few, all_ = (
-        {engine: measured(source, engine) for engine in engines()}
-        for source in (folder / "part", folder)
-    )
-    return [
-        _row(engine, few[engine], all_[engine], images, workers, _words(size), weights)
-        for engine in few
+def finished_parts(output: Path) -> list[Part]:
+    """The parts in the folder of a job, first written first."""
+    parts = [
+        Part(path.stat().st_mtime, pq.read_metadata(path).num_rows)
+        for path in output.glob("part-*.parquet")
     ]
+    return sorted(parts)
+
+
+def pace_of(parts: Sequence[Part], share: float = STARTED) -> Pace | None:
+    """From the part with which ``share`` of all rows were written to the last one, so that neither
+    the start nor the end of processes counts; None where that is no time.
+    """
+    before, total = 0, sum(part.rows for part in parts)
+    for part in parts:
+        before += part.rows
+        if before >= share * total:
+            seconds = parts[-1].written - part.written
+            if seconds <= 0:
+                return None
+            return Pace((total - before) / seconds, part.written, parts[-1].written, total - before)
+    return None
 
 
 def _row(
+    folder: Path,
+    output: Path,
     engine: str,
-    few: Cost,
-    all_: Cost,
+    weights: str | None,
     images: int,
     workers: int,
-    picture: str,
-    weights: str | None,
+    size: tuple[int, int],
 ) -> BatchRow:
-    more = images - images // SHARE
-    # On a busy machine the short run may have taken longer than the long one.
-    rate = more / (all_.seconds - few.seconds) if all_.seconds > few.seconds else None
+    command = [sys.executable, "-m", "agegender_core", "batch", str(folder), "-o", str(output)]
+    command += ["--engine", engine, "--workers", str(workers), "--quiet"]
+    # Whole tasks of Ray's, so that a part is written when a task has ended, not in the next one.
+    command += ["--part-rows", str(max(1, images // PARTS // BATCH) * BATCH)]
+    command += [] if weights is None else ["--weights", weights]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with ProcessTree(process.pid) if is_supported() else nullcontext() as tree:
+            code = process.wait()
+        seconds = time.perf_counter() - started
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+    pace = pace_of(finished_parts(output))
+    processor = None
+    if pace and tree:
+        processor = (tree.seconds_until(pace.ended) - tree.seconds_until(pace.began)) / pace.images
     return BatchRow(
         engine,
         images,
         workers,
-        round(all_.seconds, 1),
-        round(images / all_.seconds, 1),
-        picture=picture,
+        round(seconds, 1),
+        round(images / seconds, 1),
+        picture=_words(size),
         weights=weights or "default",
-        started_pictures_a_second=None if rate is None else round(rate, 1),
-        processor_seconds_per_1000=round(1000 * (all_.processor - few.processor) / more, 1),
+        started_pictures_a_second=None if pace is None else round(pace.rate, 1),
+        processor_seconds_per_1000=None if processor is None else round(1000 * processor, 1),
     )
 
 
@@ -211,21 +253,3 @@ def _steps(file: Path, size: tuple[int, int]) -> list[BatchStepRow]:
     return [
         BatchStepRow(step, _words(size), one.processor_median_ms) for step, one in times.items()
     ]
-
-
-def _measured(arguments: list[str]) -> Cost:
-    command = [sys.executable, "-m", "agegender_core", "batch", *arguments]
-    started, before = time.perf_counter(), _children()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        with ProcessTree(process.pid) if is_supported() else nullcontext() as tree:
-            code = process.wait()
-        seconds = time.perf_counter() - started
-    if code:
-        raise subprocess.CalledProcessError(code, command)
-    return Cost(seconds, tree.processor_seconds if tree else _children() - before)
-
-
-def _children() -> float:
-    """Processor seconds of all processes that were started from here and have ended."""
-    times = os.times()
-    return times.children_user + times.children_system

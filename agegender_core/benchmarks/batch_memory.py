@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image
 
-from agegender_core.benchmarks.batch import LIGHT, engines
+from agegender_core.benchmarks.batch import LIGHT, engines, finished_parts
 from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import ConfigError
@@ -92,18 +91,13 @@ def _held(
         ProcessTree(process.pid) as tree,
     ):
         while due and _runs_on(process):
-            done = _rows(output)
+            done = sum(part.rows for part in finished_parts(output))
             if done >= due[0]:
                 yield BatchMemoryRow(engine, done, *tree.memory_mb())
                 due = [mark for mark in due if mark > done]
         process.wait()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-
-
-def _rows(output: Path) -> int:
-    """Rows in parts, one an image: each shows one face."""
-    return sum(pq.read_metadata(part).num_rows for part in output.glob("part-*.parquet"))
 
 
 def _runs_on(process: subprocess.Popen[bytes]) -> bool:

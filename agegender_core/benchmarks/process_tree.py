@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 PROC = Path("/proc")
 EVERY = 0.2
@@ -32,6 +35,7 @@ class ProcessTree:
     def __init__(self, root: int) -> None:
         self.root = root
         self.seconds: dict[tuple[int, int], float] = {}
+        self.history: list[tuple[float, float]] = [(time.time(), 0.0)]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -47,6 +51,11 @@ class ProcessTree:
     def processor_seconds(self) -> float:
         """Of all processes, those that have ended included."""
         return sum(list(self.seconds.values()))
+
+    def seconds_until(self, moment: float) -> float:
+        """Processor seconds up to ``moment`` (seconds since the epoch), read between two looks."""
+        times, seconds = zip(*self.history, strict=True)
+        return float(np.interp(moment, times, seconds))
 
     def memory_mb(self) -> tuple[int, int]:
         """Megabytes that the living processes hold, shared pages counted once, and how many
@@ -77,6 +86,7 @@ class ProcessTree:
     def _watch(self) -> None:
         while not self._ended.wait(EVERY):
             self.look()
+            self.history.append((time.time(), self.processor_seconds))
 
 
 def is_supported() -> bool:

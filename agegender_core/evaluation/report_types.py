@@ -386,8 +386,8 @@ class BatchRow:
     """The whole command ``batch`` on a drawn folder, its start included.
 
     ``picture``: what each image is, in words. ``started_pictures_a_second`` and
-    ``processor_seconds_per_1000`` images leave the start out: they follow from the difference to a
-    run over a quarter of the folder.
+    ``processor_seconds_per_1000`` images leave the start and the end out: they count from the part
+    with which a quarter of the images were written to the last part.
     """
 
     engine: str

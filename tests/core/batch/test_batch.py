@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +22,9 @@ from PIL import Image
 
 from agegender_core import load_predictor
 from agegender_core.batch.image_refs import FilePlace, Item, Loader, ZipPlace
+from agegender_core.batch.local_engine import _Network
 from agegender_core.batch.part_writer import Job, Parts, opened_parts
-from agegender_core.batch.pipeline import Failure, FinderRecipe, Found
+from agegender_core.batch.pipeline import IMAGES, Failure, FinderRecipe, Found
 from agegender_core.batch.sources import find_sources
 from agegender_core.batch.worker_pool import Pool, in_order
 from agegender_core.cli.batch import _run_local
@@ -370,6 +372,24 @@ def test_rows_wait_in_memory_for_one_part_only(tmp_path: Path) -> None:
         3,
         2,
     ]
+
+
+def test_answers_are_written_once_the_network_has_them(tmp_path: Path) -> None:
+    """They do not wait until enough images for its next run have come together."""
+
+    def answer(found: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+        return [(item.key, [row(item.key)]) for item, _ in found]
+
+    with opened_parts(tmp_path, job(), 8) as parts, ThreadPoolExecutor(1) as executor:
+        network = _Network(answer, parts, lambda _: None, executor)
+        for number in range(IMAGES):
+            network.add(Item(f"{number}", f"{number}", FilePlace("")), Failure("none"))
+        executor.submit(lambda: None).result()  # after the network
+        assert not parts.tally.images
+        network.add(Item("next", "next", FilePlace("")), Failure("none"))
+        assert parts.tally.images == IMAGES
+        network.finish()
+        assert parts.tally.images == IMAGES + 1
 
 
 def test_a_worker_keeps_the_memory_of_large_photographs(

@@ -56,3 +56,17 @@ def test_other_processes_are_not_counted() -> None:
     ):
         process.wait()
     assert tree.processor_seconds < 0.25
+
+
+def test_processor_time_of_a_span() -> None:
+    """A busy half second after a second of sleep."""
+    code = "import time; time.sleep(1)\n" + BUSY.format(seconds=0.6)
+    with (
+        subprocess.Popen([sys.executable, "-c", code]) as process,
+        ProcessTree(process.pid) as tree,
+    ):
+        started = time.time()
+        process.wait()
+    asleep, all_ = tree.seconds_until(started + 0.9), tree.seconds_until(time.time())
+    assert asleep < 0.25 and all_ - asleep > 0.25
+    assert tree.seconds_until(started - 100) == 0
