@@ -513,12 +513,14 @@ class BenchReport:
 
 @dataclass(frozen=True)
 class LivePathRow:
-    """A video through its whole path in a browser. Frames a second: of the camera, that came back,
-    that were new, that the analyser took. Latencies: from camera to box, over ``read`` frames.
+    """A video through its whole path in a browser. ``width``: in pixels, of the frames that came
+    back. Frames a second: of the camera, shown when they came back, those of them that were new,
+    and that the analyser took. Latencies: from camera to box, over ``read`` frames.
     ``server_cores``: processor seconds of the server a second.
     """
 
     what: str
+    width: int
     camera_fps: float
     returned_fps: float
     new_fps: float

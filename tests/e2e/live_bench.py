@@ -3,9 +3,12 @@ over WebRTC on the page Live and over HTTP in Gradio's tab.
 
 Chromium's camera shows a drawn video whose frames carry their number as black and white blocks
 along the upper edge. The browser reads it from its own camera and from the video that comes back,
-so that it is known how many frames a second come back, how many of them are new, and how long each
-was on its way: camera, encoder, network, decoder, analysis, drawing, encoder, network, decoder.
-Measured, never asserted.
+so that it is known how many of the frames that come back are new, and how long each was on its way:
+camera, encoder, network, decoder, analysis, drawing, encoder, network, decoder.
+
+How many frames a second are shown is the browser's own count (``presentedFrames`` of
+``requestVideoFrameCallback``): the callback itself, in which the code is read, misses frames while
+the page has other work. Measured, never asserted.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from statistics import median as median_of
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -41,18 +45,18 @@ const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
 const canvas = document.createElement('canvas');
 canvas.width = BITS; canvas.height = 1;
 const pen = canvas.getContext('2d', {willReadFrequently: true});
-const note = (picture, width, mirrored, notes) => {
+const note = (picture, width, mirrored, notes, shown) => {
   const now = performance.now();
   pen.drawImage(picture, 0, 4, width, CODE - 12, 0, 0, BITS, 1);
   const {data} = pen.getImageData(0, 0, BITS, 1);
   let code = 0;
   for (let bit = 0; bit < BITS; bit++)
     code += (data[4 * (mirrored ? BITS - 1 - bit : bit)] > 127 ? 1 : 0) << bit;
-  notes.push([code, now]);
+  notes.push([code, now, shown, width]);
 };
 const count = (video, mirrored, notes) => {
-  const look = () => {
-    note(video, video.videoWidth, mirrored, notes);
+  const look = (_, {presentedFrames}) => {
+    note(video, video.videoWidth, mirrored, notes, presentedFrames);
     video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
@@ -73,7 +77,7 @@ if (open) navigator.mediaDevices.getUserMedia = async wanted => {
   }, 50);
   if (OVER_HTTP) document.addEventListener('load', ({target}) => {
     if (target.src?.startsWith('data:image/jpeg') && target.naturalWidth)
-      note(target, target.naturalWidth, true, window.top.back);
+      note(target, target.naturalWidth, true, window.top.back, window.top.back.length);
   }, true);
   return stream;
 };
@@ -95,17 +99,42 @@ def numbered(frames: list[Image.Image]) -> list[Image.Image]:
     return frames
 
 
-def delays(sent: list[list[float]], back: list[list[float]], loop: int) -> list[float]:
+class Note(NamedTuple):
+    """A frame that the browser read. ``code``: its number; ``now``: in milliseconds; ``shown``:
+    frames shown so far; ``width``: in pixels.
+    """
+
+    code: int
+    now: float
+    shown: int
+    width: int
+
+
+def shown_fps(notes: list[Note]) -> tuple[float, float]:
+    """Frames a second that were shown, and those of them that were new. Between two frames that
+    were read one after the other it is known whether the second one was; of the others as many
+    are taken to be.
+    """
+    if len(notes) < 2:
+        return 0.0, 0.0
+    fps = 1000 * (notes[-1].shown - notes[0].shown) / (notes[-1].now - notes[0].now)
+    changed = [
+        later.code != note.code for note, later in pairwise(notes) if later.shown - note.shown == 1
+    ]
+    return fps, fps * sum(changed) / len(changed) if changed else fps
+
+
+def delays(sent: list[Note], back: list[Note], loop: int) -> list[float]:
     """Milliseconds each returned frame was on its way: since its number was last seen in the
     camera. Numbers that the camera did not show in the last half loop are misread, and left out.
     """
     found, shown, index = [], dict[int, float](), 0
-    for code, now in back:
-        while index < len(sent) and sent[index][1] <= now:
-            shown[int(sent[index][0])] = sent[index][1]
+    for code, now, *_ in back:
+        while index < len(sent) and sent[index].now <= now:
+            shown[sent[index].code] = sent[index].now
             index += 1
-        if int(code) in shown and now - shown[int(code)] < 1000 * loop / LOOP_FPS / 2:
-            found.append(now - shown[int(code)])
+        if code in shown and now - shown[code] < 1000 * loop / LOOP_FPS / 2:
+            found.append(now - shown[code])
     return found
 
 
@@ -140,17 +169,21 @@ def watch(page: Any, url: str, way: str, faces: int) -> LivePathRow:
     page.evaluate("window.sent.length = 0; window.back.length = 0")
     before = processor_seconds(server)
     page.wait_for_timeout(1000 * SECONDS)
-    sent, back = page.evaluate("[window.sent, window.back]")
+    sent, back = (
+        [Note(*map(round, note)) for note in notes]
+        for notes in page.evaluate("[window.sent, window.back]")
+    )
     spent = processor_seconds(server) - before
     said = page.get_by_text(re.compile(r"\d+ fps")).first.inner_text()
     waits = delays(sent, back, LOOP_SECONDS * LOOP_FPS)
-    new = sum(one[0] != other[0] for one, other in pairwise(back))
+    (camera, _), (returned, new) = shown_fps(sent), shown_fps(back)
     median, late = np.percentile(waits, (50, 90)) if waits else (0.0, 0.0)
     return LivePathRow(
         what=f"{way}, {faces} face{'s' if faces > 1 else ''}",
-        camera_fps=round(len(sent) / SECONDS, 1),
-        returned_fps=round(len(back) / SECONDS, 1),
-        new_fps=round(new / SECONDS, 1),
+        width=round(median_of([note.width for note in back])) if back else 0,
+        camera_fps=round(camera, 1),
+        returned_fps=round(returned, 1),
+        new_fps=round(new, 1),
         analyser_fps=int(re.search(r"(\d+) fps", said)[1]),  # type: ignore[index]  # waited for
         latency_median_ms=round(median),
         latency_p90_ms=round(late),

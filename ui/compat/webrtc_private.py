@@ -6,6 +6,9 @@ Why each is needed:
   by Streamlit's count of finished runs, which lags behind on a busy computer and then jumps by two.
 * ``newest_only``: aiortc's relay stores frames for a reader that is slower than the camera, and
   streamlit-webrtc has no option to read without that buffer.
+* ``start_sharp``: Chromium sends the first seconds at 300 kbit/s and takes half a minute to find
+  out that there is room for five times as much, so the first faces are blurred. The receiver may
+  name a rate to start at in its answer, and neither library has an option for it.
 * ``style_frame``: the component's buttons are in capitals, and a button with the keyboard's focus
   pulses until its label is hard to read; streamlit-webrtc takes words for them, but no style. Its
   frame is of the same origin, so a component of ours adds a style sheet to it.
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     from aiortc.contrib.media import MediaRelay
 
 CHECKED_WITH = {"streamlit-webrtc": "0.79.0", "aiortc": "1.16.0"}
+START_KBPS = 1_200
+"""Kilobits a second at which a video begins: sharp at 640x480. Where the connection has less, the
+browser notices within a second or two and sends less.
+"""
 FRAME = "iframe[title='streamlit_webrtc.component.webrtc_streamer']"
 FRAME_CSS = """
 .MuiButton-root.MuiButton-root {
@@ -86,3 +93,12 @@ def newest_only(relay: MediaRelay) -> None:
     """
     if "subscribe" not in vars(relay):
         relay.subscribe = partial(relay.subscribe, buffered=False)
+
+
+def start_sharp() -> None:
+    """Have browsers begin to send at ``START_KBPS``."""
+    from aiortc.codecs import CODECS
+
+    for codec in CODECS["video"]:
+        if codec.name != "rtx":
+            codec.parameters.setdefault("x-google-start-bitrate", str(START_KBPS))

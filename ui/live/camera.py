@@ -122,6 +122,7 @@ def component(**options: Any) -> Any:
     from streamlit_webrtc import webrtc_streamer
 
     webrtc_private.newest_only(webrtc_private.global_relay())
+    webrtc_private.start_sharp()
     if PAGE_BEFORE.get() == "Live":
         keep_open()
     return webrtc_streamer(**options)

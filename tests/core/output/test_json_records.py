@@ -13,6 +13,7 @@ from agegender_core.benchmarks.detection import DetectionReport
 from agegender_core.benchmarks.turned_photos import TurnedPhotosReport
 from agegender_core.errors import DatasetError
 from agegender_core.evaluation.report_types import (
+    AblationReport,
     BenchReport,
     Estimate,
     EvaluationReport,
@@ -28,6 +29,7 @@ from tests.support import ROOT
 
 KINDS = {
     "*/*/metrics.json": EvaluationReport,
+    "ablations/*.json": AblationReport,
     "*/protocols/*.json": ProtocolReport,
     "bench.json": BenchReport,
     "detection.json": DetectionReport,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import importlib
 import importlib.util
 import inspect
@@ -280,6 +281,34 @@ def test_the_relay_stores_frames_unless_it_is_told_not_to() -> None:
 
     usual, newest = _in_a_loop_of_its_own(both())
     assert newest <= 2 < usual
+
+
+def test_a_browser_is_told_the_rate_to_start_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the answer, and only by us."""
+    from aiortc import RTCPeerConnection
+    from aiortc.codecs import CODECS
+
+    monkeypatch.setitem(CODECS, "video", copy.deepcopy(CODECS["video"]))
+
+    async def answer() -> str:
+        browser, server = RTCPeerConnection(), RTCPeerConnection()
+        browser.addTransceiver("video")
+        await browser.setLocalDescription(await browser.createOffer())
+        webrtc_private.start_sharp()
+        webrtc_private.start_sharp()
+        await server.setRemoteDescription(browser.localDescription)
+        await server.setLocalDescription(await server.createAnswer())
+        offer, answer = browser.localDescription.sdp, server.localDescription.sdp
+        await asyncio.gather(browser.close(), server.close())
+        assert "start-bitrate" not in offer
+        return answer
+
+    lines = _in_a_loop_of_its_own(answer()).splitlines()
+    vp8 = next(line.split(":")[1].split()[0] for line in lines if "VP8/90000" in line)
+    rate = f"x-google-start-bitrate={webrtc_private.START_KBPS}"
+    assert f"a=fmtp:{vp8} {rate}" in lines
+    h264 = [line for line in lines if "profile-level-id" in line]
+    assert h264 and all(line.endswith(f";{rate}") for line in h264)
 
 
 def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
