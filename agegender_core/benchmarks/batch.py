@@ -26,7 +26,7 @@ from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import BatchBench, BatchRow, BatchStepRow
 from agegender_core.inference.predictor import load_predictor
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
 from agegender_core.vision.image_io import load_image
@@ -96,7 +96,7 @@ def engines() -> list[str]:
 def batch_steps_table(bench: BatchBench) -> str:
     """Markdown: what a worker does with one image."""
     pictures = list(dict.fromkeys(row.picture for row in bench.steps))
-    lines = [markdown_row(["step", *pictures]), markdown_row(["---"] * (1 + len(pictures)))]
+    lines = markdown_head(["step", *pictures])
     for step in dict.fromkeys(row.step for row in bench.steps):
         times = {row.picture: row.processor_ms for row in bench.steps if row.step == step}
         lines.append(markdown_row([step, *(f"{times[picture]:.1f}" for picture in pictures)]))
@@ -113,14 +113,14 @@ def batch_bench_table(bench: BatchBench) -> str:
         "image",
         "weights",
     ] * costs
-    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(['---'] * len(heads))} |"]
+    lines = markdown_head(heads)
     for row in bench.rows:
         cells = [row.engine, f"{row.pictures}", f"{row.workers}", f"{row.seconds:.1f}"]
         cells.append(f"{row.pictures_a_second:.1f}")
         if costs:
             cells += [_shown(row.started_pictures_a_second), _shown(row.processor_seconds_per_1000)]
             cells += [row.picture, row.weights]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     note = "Each a JPEG with one face" if costs else f"Each a {bench.picture}"
     note += "; both engines in one run, one after the other."
     if costs:

@@ -18,7 +18,7 @@ from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_types import BatchMemoryBench, BatchMemoryRow
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 
 IMAGES = 5_400
 MARKS = (1_000, 2_500, 5_000)
@@ -52,8 +52,7 @@ def run_batch_memory_bench(
 def batch_memory_table(bench: BatchMemoryBench) -> str:
     """Markdown."""
     lines = [
-        markdown_row(["engine", "images in parts", "memory of all processes", "processes"]),
-        markdown_row(["---"] * 4),
+        *markdown_head(["engine", "images in parts", "memory of all processes", "processes"]),
     ]
     for row in bench.rows:
         cells = [row.engine, f"{row.images:,}", f"{row.memory_mb:,} MB", str(row.processes)]

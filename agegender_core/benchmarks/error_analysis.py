@@ -45,7 +45,7 @@ from agegender_core.labels import (
     group_names,
 )
 from agegender_core.output.json_records import from_json, to_json
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.settings import PACKAGE
 
 ROWS = 20_000
@@ -145,7 +145,7 @@ def run_error_bench(rows: int = ROWS, repeats: int = 15) -> ErrorBench:
 
 def error_bench_table(bench: ErrorBench) -> str:
     """Markdown of ``run_error_bench``."""
-    lines = [markdown_row(["question", "median", "90th percentile"]), markdown_row(["---"] * 3)]
+    lines = markdown_head(["question", "median", "90th percentile"])
     lines += [
         markdown_row([row.what, f"{row.median_ms:.1f} ms", f"{row.p90_ms:.1f} ms"])
         for row in bench.rows

@@ -18,7 +18,7 @@ from agegender_core.benchmarks.bench_photos import FACES_IN, peer_photos
 from agegender_core.benchmarks.networks import machine_name
 from agegender_core.benchmarks.workers import Report, System, compare
 from agegender_core.evaluation.speed_reports import Absent, FaceSeen, PeersReport
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.vision.face_detector import DetectorConfig
 
 ROUNDS = 5
@@ -92,8 +92,7 @@ def _short_table(report: PeersReport) -> str:
     """A line a system: photos in which it found as many faces as there are, and its time."""
     least = min(row.threads for row in report.rows)
     lines = [
-        markdown_row(["system", "what", "right number of faces", "processor time, median ratio"]),
-        markdown_row(["---"] * 4),
+        *markdown_head(["system", "what", "right number of faces", "processor time, median ratio"]),
     ]
     for system in report.systems:
         mine = [row for row in report.rows if (row.system, row.threads) == (system.name, least)]
@@ -117,7 +116,7 @@ def _group_table(report: PeersReport, group: str) -> str:
     first = rows[0].system
     head = ["photo", "system", f"processor, {threads_words(least)}", f"ratio to {first}"]
     head += [f"clock, {threads_words(most)}", "ratio", "answer"]
-    lines = [f"**{group.capitalize()}**", "", markdown_row(head), markdown_row(["---"] * 7)]
+    lines = [f"**{group.capitalize()}**", "", *markdown_head(head)]
     last = ""
     for row in (row for row in rows if row.threads == least):
         other = next(

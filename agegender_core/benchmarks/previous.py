@@ -40,7 +40,7 @@ from agegender_core.evaluation.speed_reports import (
     ProfileRow,
     StartTime,
 )
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.settings import PACKAGE
 
 ROUNDS, STARTS, PROFILED = 5, 3, 5
@@ -259,7 +259,7 @@ def _photo_table(rows: Sequence[PhotoTime]) -> str:
     head += [f"clock, {threads_words(most)}, before", "now", "times as fast"]
     head += ["found, before", "now"]
     title = f"**{rows[0].group.capitalize()}**"
-    lines = [title, "", markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = [title, "", *markdown_head(head)]
     for photo in dict.fromkeys(row.photo for row in rows):
         by_release = {
             (row.system.partition(",")[0], row.threads): row for row in rows if row.photo == photo
@@ -287,7 +287,7 @@ def _times(before: PhotoTime | None, now: PhotoTime | None, key: str) -> str:
 
 def _start_table(starts: Sequence[StartTime]) -> str:
     lines = [
-        markdown_row(
+        *markdown_head(
             [
                 "from nothing to",
                 "processor, before",
@@ -297,7 +297,6 @@ def _start_table(starts: Sequence[StartTime]) -> str:
                 "now",
             ]
         ),
-        markdown_row(["---"] * 6),
     ]
     for row in starts:
         lines.append(
@@ -319,7 +318,7 @@ def profile_table(report: PreviousReport) -> str:
     """Markdown: where one photo's time goes, before and now."""
     totals = [sum(getattr(row, key) for row in report.profile) for key in ("before_ms", "now_ms")]
     lines = [
-        markdown_row(
+        *markdown_head(
             [
                 report.profiled,
                 f"before, {totals[0]:.0f} ms",
@@ -328,7 +327,6 @@ def profile_table(report: PreviousReport) -> str:
                 "calls",
             ]
         ),
-        markdown_row(["---"] * 5),
     ]
     for row in report.profile:
         lines.append(

@@ -23,7 +23,7 @@ from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.speed_reports import ScalingPoint, ScalingReport
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.predictor import Predictor, load_predictor
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.vision.preprocessing import to_batch
 
 REPEATS = 5
@@ -193,8 +193,7 @@ def _curve_table(
 ) -> str:
     columns = list(dict.fromkeys(point.x for point in points))
     lines = [
-        markdown_row([f"{title}: {unit}", *(f"{x:g}" for x in columns)]),
-        markdown_row(["---"] * (1 + len(columns))),
+        *markdown_head([f"{title}: {unit}", *(f"{x:g}" for x in columns)]),
     ]
     for name in dict.fromkeys(point.line for point in points):
         values = {

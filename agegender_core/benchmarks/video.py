@@ -17,6 +17,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageOps
 
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import LiveBench, LiveRow
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.types import Face, Prediction
 from agegender_core.video.analyzer import LiveAnalyser
 from agegender_core.video.types import LiveFrame
@@ -110,7 +111,7 @@ def live_bench_table(bench: LiveBench) -> str:
     """Markdown."""
     jumps = ("age from look to look: shown", "unsmoothed", "largest step: shown", "unsmoothed")
     head = ("faces", "frames a second", "could be", "slowest frame", *jumps)
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    lines = markdown_head(head)
     for row in bench.rows:
         cells = (
             str(row.faces),
@@ -122,7 +123,7 @@ def live_bench_table(bench: LiveBench) -> str:
             f"{row.largest_jump_shown:.1f} years",
             f"{row.largest_jump_single_looks:.1f}",
         )
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown_row(cells))
     words = (
         f"Drawn videos of {SIZE[0]}x{SIZE[1]}, answered by `{bench.weights}`, frames analysed"
         " and drawn, without browser and network."

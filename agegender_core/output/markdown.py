@@ -8,3 +8,8 @@ from collections.abc import Sequence
 def markdown_row(cells: Sequence[str]) -> str:
     """Cells as a line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
+
+
+def markdown_head(cells: Sequence[str]) -> list[str]:
+    """The first two lines of a Markdown table: its head and the rule below."""
+    return [markdown_row(cells), markdown_row(["---"] * len(cells))]

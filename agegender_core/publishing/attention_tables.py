@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import AttentionReport
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 
 BETTER = "better than random"
 TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
@@ -41,8 +41,7 @@ def faithful_table(attentions: Sequence[AttentionReport]) -> str:
     """Markdown of ``faithful_rows``, at least one."""
     rows = [{**row, "weights": f"`{row['weights']}`"} for row in faithful_rows(attentions)]
     lines = [
-        markdown_row(tuple(rows[0])),
-        markdown_row(["---"] * len(rows[0])),
+        *markdown_head(tuple(rows[0])),
         *(markdown_row(tuple(row.values())) for row in rows),
     ]
     return "\n".join([*lines, "", FAITHFUL])

@@ -30,7 +30,7 @@ from agegender_core.evaluation.report_types import (
     RivalsReport,
 )
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import (
     METRIC_FORMATS,
     shown_claim,
@@ -198,7 +198,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
         "parameters",
         "ms a face",
     )
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     for row in rows:
         name = f"{row.title}<br>`{row.weights}`" if row.weights else row.title
         where = (
@@ -351,7 +351,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
         "error of age with flat masks",
         "budget",
     )
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     for row in rows:
         kind = (
             f"{mask_words(row)}, {'gated' if row.gated else 'no gate (residual attention network)'}"
@@ -393,7 +393,7 @@ def leakage_table(leakage: LeakageReport) -> str:
         "the others",
         "gender",
     )
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     for run in leakage.runs:
         duplicates = run.mae_with_twin
         lines.append(
@@ -443,8 +443,7 @@ def rivals_table(result: RivalsReport) -> str:
     rows = result.rows
     claim = next((row.claimed_desktop_s for row in rows if row.name == OURS), None)
     lines = [
-        markdown_row(RIVALS_HEAD),
-        markdown_row(["---"] * len(RIVALS_HEAD)),
+        *markdown_head(RIVALS_HEAD),
         *(markdown_row(_rival_cells(row, claim)) for row in rows),
     ]
     how = (

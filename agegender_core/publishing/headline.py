@@ -5,7 +5,7 @@ from __future__ import annotations
 from agegender_core.datasets.registry import TERMS
 from agegender_core.evaluation.report_types import BenchReport, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import shown_measured
 
 NUMBERS = (
@@ -36,8 +36,7 @@ def headline_table(
     info = entries[0]
     found = {report.set: report for report in reports if report.weights == info.name}
     lines = [
-        markdown_row([f"default model, `{info.name}`", "dataset, split, n", "measured here"]),
-        markdown_row(["---"] * 3),
+        *markdown_head([f"default model, `{info.name}`", "dataset, split, n", "measured here"]),
     ]
     for dataset, metric, words in NUMBERS:
         report = found.get(dataset)

@@ -16,7 +16,7 @@ from agegender_core.benchmarks.turned_photos import TurnedPhotosReport
 from agegender_core.evaluation.report_store import read_bench, read_live_path
 from agegender_core.output.files import write_text
 from agegender_core.output.json_records import from_json
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.publishing.markers import replace_section
 
 KINDS = {
@@ -34,7 +34,7 @@ def turned_section(reports: Path) -> str:
     """The table of docs/turned-photos.md."""
     text = (reports / "turned_photos.json").read_text()
     report = from_json(TurnedPhotosReport, json.loads(text))
-    lines = [markdown_row(["", "before", "now"]), markdown_row(["---"] * 3)]
+    lines = markdown_head(["", "before", "now"])
     for degrees in ("90", "180", "270"):
         shares = [f"{rule.recognised[degrees]} %" for rule in (report.before, report.now)]
         lines.append(markdown_row([f"turned by {degrees}°, recognised", *shares]))
@@ -78,7 +78,7 @@ def equality_table(report: DetectionReport) -> str:
     """Markdown."""
     heads = ["images", "how many", "faces", "same (IoU >= 0.9)", "missing", "new", "least IoU"]
     heads += ["boxes, landmarks at most apart", "ages at most apart"]
-    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    lines = markdown_head(heads)
     for key, words in KINDS.items():
         if key in report.equality:
             row = report.equality[key]
@@ -103,7 +103,7 @@ def speed_table(report: DetectionReport) -> str:
     """Markdown."""
     heads = ["scene", "processor, before", "now, one thread", "times as fast", "wall, before"]
     heads += ["wall, now, one thread", "wall, now, two threads"]
-    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    lines = markdown_head(heads)
     for row in report.speed:
         cells = [row.scene, f"{row.before.processor_median_ms:.0f}"]
         cells += [f"{row.now.processor_median_ms:.0f}", f"{row.times_as_fast:.1f}"]
@@ -147,7 +147,7 @@ def live_section(reports: Path) -> str:
         return ""
     heads = ["video 640x480", "comes back as", "new frames a second", "camera to box, median"]
     heads += ["90th percentile", "server's cores"]
-    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    lines = markdown_head(heads)
     for row in report.rows:
         waits = [f"{row.latency_median_ms} ms", f"{row.latency_p90_ms} ms"]
         size = f"{row.width}x{row.width * 3 // 4}"

@@ -37,7 +37,7 @@ from agegender_core.evaluation.report_types import (
 from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
 from agegender_core.output.files import write_json, write_text
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
 from agegender_core.publishing.comparison_tables import (
@@ -76,7 +76,7 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
     interval.
     """
     head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     for info in entries:
         for report in (item for item in reports if item.weights == info.name):
             missed = f", no face in {report.no_face}" if report.no_face else ""
@@ -96,8 +96,7 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
 def claims_table(info: ModelInfo) -> str:
     """Markdown: what the paper of ``info`` claims, and on what."""
     lines = [
-        markdown_row(["claimed on", "metric", "claimed", "where", "the same set here"]),
-        markdown_row(["---"] * 5),
+        *markdown_head(["claimed on", "metric", "claimed", "where", "the same set here"]),
     ]
     for claim in claims_of(info.architecture):
         here = (
@@ -117,8 +116,7 @@ def claims_table(info: ModelInfo) -> str:
 def speed_table(bench: BenchReport) -> str:
     """Markdown of ``bench.json``."""
     lines = [
-        markdown_row(["weights", "what", "median", "90th percentile"]),
-        markdown_row(["---"] * 4),
+        *markdown_head(["weights", "what", "median", "90th percentile"]),
     ]
     for item in bench.rows:
         lines.append(
@@ -141,7 +139,7 @@ def speed_table(bench: BenchReport) -> str:
 def pages_table(pages: PagesReport) -> str:
     """Markdown of ``pages.json``."""
     lines = [
-        markdown_row(
+        *markdown_head(
             [
                 "from a key or a click to what it shows",
                 "median",
@@ -151,7 +149,6 @@ def pages_table(pages: PagesReport) -> str:
                 "n",
             ]
         ),
-        markdown_row(["---"] * 6),
     ]
     for row in pages.rows:
         spent = ["" if ms is None else f"{ms} ms" for ms in (row.server_ms, row.browser_ms)]
@@ -174,7 +171,7 @@ def storage_table(entries: list[ModelInfo]) -> str:
         "gender, points",
         "9 ranges, points",
     )
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     for info in entries:
         cost = info.training.get("storage_cost", {})
         shown = [_cost(key, cost.get(key)) for key in STORAGE_COSTS]
@@ -387,8 +384,7 @@ def coverage_table(reports: list[EvaluationReport]) -> str:
             if shown:
                 lines.append(markdown_row([TERMS[report.set].title, title, "<br>".join(shown)]))
     head = [
-        markdown_row(["set", "by", "80 % interval holds, %; mean width; n"]),
-        markdown_row(["---"] * 3),
+        *markdown_head(["set", "by", "80 % interval holds, %; mean width; n"]),
     ]
     return "\n".join([*head, *lines]) if lines else ""
 

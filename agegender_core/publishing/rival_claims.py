@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agegender_core.evaluation.published_results import DATASET_TITLES, SYSTEMS
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import shown_claim
 from agegender_core.publishing.comparison_tables import HEADLINES
 
@@ -164,8 +164,7 @@ def rival_rows() -> list[dict[str, Any]]:
 def rival_claims_table() -> str:
     """Markdown: a row for each column of a paper's comparison."""
     lines = [
-        markdown_row(("paper, table", "set", "measure", "what it says of others")),
-        markdown_row(["---"] * 4),
+        *markdown_head(("paper, table", "set", "measure", "what it says of others")),
     ]
     for table in RIVAL_TABLES:
         values = "; ".join(

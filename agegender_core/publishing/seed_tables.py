@@ -11,7 +11,7 @@ import scipy  # its statistics are loaded at their first use
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
-from agegender_core.output.markdown import markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
 Measured = Literal["mae", "gender_accuracy"]
@@ -53,7 +53,7 @@ def seeds_section(report: AblationReport) -> str:
         f"mask values within {EDGE:g} of 0 or 1, by block",
         "error of age with flat masks",
     )
-    lines = [markdown_row(head), markdown_row(["---"] * len(head))]
+    lines = markdown_head(head)
     order = sorted(report.variants, key=lambda key: key != report.baseline)
     for key in order:
         runs = [run for run in report.runs if run.variant == key]
