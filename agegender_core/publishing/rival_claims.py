@@ -164,7 +164,7 @@ def rival_rows() -> list[dict[str, Any]]:
 def rival_claims_table() -> str:
     """Markdown: a row for each column of a paper's comparison."""
     lines = [
-        *markdown_head(("paper, table", "set", "measure", "what it says of others")),
+        *markdown_head(("paper, table", "dataset", "measure", "what it says of others")),
     ]
     for table in RIVAL_TABLES:
         values = "; ".join(
