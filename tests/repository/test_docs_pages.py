@@ -245,7 +245,7 @@ def _key(title: str) -> str:
 
 
 def test_results_name_every_architecture_with_its_size_and_the_default() -> None:
-    page = (ROOT / "docs" / "results.md").read_text()
+    page = (ROOT / "docs" / "results.md").read_text().partition("## The systems")[2]
     rows = re.findall(r"^\| `(\w+)`, (.+?) \| .+ \| (.+) \|$", page, re.M)
     assert {name for name, *_ in rows} == {info.architecture for info in ENTRIES}
     recipes = {name: set(re.findall(r"`(\w+)`", cell)) for name, _, cell in rows}
