@@ -233,10 +233,7 @@ except AgeGenderError as error:
     messages.cannot_start(error)
     st.stop()
 if not found:
-    st.info(
-        "No measurements are here: run «python -m agegender_core evaluate» where the face datasets"
-        " are."
-    )
+    st.info("No measurements are here: run «agegender evaluate» where the face datasets are.")
 show_claims(models, found)
 if found:
     fold_out(

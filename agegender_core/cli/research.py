@@ -203,8 +203,8 @@ def report(
         typer.Option(help="What evaluate wrote.", show_default="AGEGENDER_REPORTS, else reports/"),
     ] = None,
 ) -> None:
-    """Rewrite the tables of the README and docs/results.md, the model cards and the manifest's
-    measured numbers from reports/.
+    """Rewrite from reports/ whatever is measured: tables of the README and of the pages in docs/,
+    docs/scaling.svg, the model cards, the manifest's numbers and reports/comparison.json.
     """
     from agegender_core.publishing.readme import update_all
 

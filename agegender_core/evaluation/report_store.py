@@ -19,6 +19,7 @@ from agegender_core.evaluation.report_types import (
     EvaluationReport,
     LeakageReport,
     LivePathReport,
+    LoadReport,
     PagesReport,
     ProtocolReport,
     RivalsReport,
@@ -92,6 +93,11 @@ def read_scaling(folder: Path) -> ScalingReport | None:
 def read_live_path(folder: Path) -> LivePathReport | None:
     """What the bench of live video in a browser wrote, or None."""
     return _read(folder / "live.json", LivePathReport)
+
+
+def read_load(folder: Path) -> LoadReport | None:
+    """What the test of the server under load wrote, or None."""
+    return _read(folder / "load.json", LoadReport)
 
 
 def read_leakage(folder: Path) -> LeakageReport | None:

@@ -113,7 +113,7 @@ def _model_info(name: str, table: Any, folder: Path) -> ModelInfo:
     own = {"name": name, "folder": folder}
     info = read_table(ModelInfo, table | own if isinstance(table, dict) else table, name)
     if outside := next((file for file in info.files if Path(file).name != file), None):
-        raise ConfigError(f"{name}: files: {outside!r} is no name of a file in this folder")
+        raise ConfigError(f"{name}: files: {outside!r} is not the name of a file in this folder")
     return info
 
 
@@ -259,7 +259,7 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
 
     tables = {info.name: _table(info) for info in entries}
     head = (
-        "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed:"
+        "# Written by «agegender weights publish». measured: our numbers; claimed:"
         " the paper's, on its own data.\n\n"
     )
     partial = folder / "manifest.toml.tmp"

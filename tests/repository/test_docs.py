@@ -75,6 +75,14 @@ def test_metrics_follow_from_the_prediction_tables(report) -> None:
     assert estimates(value_columns(table), who) | summaries(table, who) == report.metrics
 
 
+def test_views_were_measured_with_the_weights_that_are_published() -> None:
+    page = (ROOT / "docs" / "network-speed.md").read_text()
+    rows = dict(re.findall(r"^\| (\w+) \| `([0-9a-f]{8})` \|", page, re.M))
+    digests = {info.name: info.sha256[:8] for info in ENTRIES}
+    assert len(rows) >= 4
+    assert {name: digests[name] for name in rows} == rows
+
+
 def test_front_matter_is_for_a_docker_space() -> None:
     assert README.startswith("---\n")
     front = README.split("---\n")[1]

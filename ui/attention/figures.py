@@ -241,7 +241,7 @@ def curves(
         )
     _lay_out(figure, 320)
     figure.update_xaxes(
-        title_text="Pixels taken away" if kind == "deletion" else "Pixels put back",
+        title_text="Pixels removed" if kind == "deletion" else "Pixels put back",
         ticksuffix=" %",
         range=[0, 100],
     )

@@ -113,9 +113,9 @@ def no_masks() -> None:
     st.info(
         "The models here have no masks of their own. They are shown with Grad-CAM and occlusion:"
         " **saliency**, computed from outside. For masks, train GRA_Net and publish the run; a"
-        " first one takes an hour or two on two processor cores:\n\n    python"
-        " -m agegender_core train configs/gra_net_dist.toml --minutes 120\n    python -m"
-        " agegender_core weights publish runs/gra_net_dist",
+        " first one takes an hour or two on two processor cores:\n\n"
+        "    agegender train gra_net_dist --minutes 120\n"
+        "    agegender weights publish runs/gra_net_dist",
         title="No model with attention masks is installed",
         icon=":material/visibility_off:",
     )

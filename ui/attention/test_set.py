@@ -91,8 +91,8 @@ def empty(weights: str) -> None:
     st.info(
         "Mean masks by age band and gender, and for right against wrong answers, are worked out"
         " once over a test set and stored in the reports folder. For these weights there are none"
-        " yet. Where the datasets are installed:\n\n    python -m agegender_core attention-report"
-        f" {weights} --set utkface",
+        " yet. Where the datasets are installed:\n\n"
+        f"    agegender attention-report {weights} --set utkface",
         title="No averages over a test set are here",
         icon=":material/dataset:",
     )

@@ -63,7 +63,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     if found is None:
         st.info(
             f"{plain(scope.title)} has not been searched for near-duplicates yet. Where its images"
-            f" are, run\n\n    python -m agegender_core conditions --twins {scope.table.dataset}",
+            f" are, run\n\n    agegender conditions --twins {scope.table.dataset}",
             icon=":material/content_copy:",
         )
         return

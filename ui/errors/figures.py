@@ -326,8 +326,7 @@ def score(curves: dict[str, pd.DataFrame]) -> go.Figure:
 
 def slices(found: pd.DataFrame, metric: str, whole: float) -> go.Figure:
     """A slice table as dots with 95 % intervals, the first row on top, and ``whole``, the value of
-    all images, as a line. Dots that are surely different are filled; ``customdata`` holds the row's
-    index.
+    all images, as a line. Filled dots are clearly different; ``customdata`` holds the row's index.
     """
     factor, unit = METRIC_FORMATS[metric].factor, METRIC_FORMATS[metric].unit
     names = [f"{slice_words(row)} ({row['n']:,})" for _, row in found.iterrows()]

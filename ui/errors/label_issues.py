@@ -53,7 +53,7 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
     if not tasks:
         st.info(
             f"Label checks need predictions of two models or more on {plain(scope.title)}: run"
-            " «python -m agegender_core evaluate» for a second one.",
+            " «agegender evaluate» for a second one.",
             title="One model alone proves nothing",
             icon=":material/fact_check:",
         )

@@ -1,6 +1,6 @@
 """A refresh, or the way back from another site, brings a tab's uploads and answers back. Streamlit
 begins a new session then; the browser's cookie and a number that only this tab knows say that it is
-the same visitor. Without the guard of ``serve.py`` there is no cookie, and a refresh begins anew.
+the same visitor. Without the guard of ``serve.py`` there is no cookie, and a refresh starts over.
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ def test_without_weights_the_page_says_what_to_do(backend: Backend, open_app: An
     backend.installed = []
     app = open_app()
     assert not app.exception and "No trained weights are installed" in alerts(app)
-    assert "python -m agegender_core weights" in alerts(app) and not app.file_uploader
+    assert "agegender weights list" in alerts(app) and not app.file_uploader
 
 
 @pytest.mark.parametrize(
