@@ -24,7 +24,7 @@ from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
-from agegender_core.settings import PACKAGE
+from agegender_core.settings import PACKAGE, reports_dir
 from agegender_core.types import TURNS, Face
 from agegender_core.vision.face_detector import MTCNNDetector
 from agegender_core.vision.image_io import load_image
@@ -293,6 +293,11 @@ def run(folder: Path, kinds: dict[str, Kind] | None = None) -> dict[str, Equalit
         found[name] = summary(compare(kind, known, partial(_keep, path, known)))
         report = stored(folder)
         save(replace(report, equality=report.equality | {name: found[name]}), folder)
+def main() -> None:
+    """Compare everything, write it into the reports and print it."""
+    print(json.dumps(to_json(run(reports_dir())), indent=1, ensure_ascii=False))
+
+
     return found
 
 
@@ -301,4 +306,4 @@ def _keep(path: Path, known: dict[str, Difference]) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(to_json(run(Path("reports"))), indent=1, ensure_ascii=False))
+    main()
