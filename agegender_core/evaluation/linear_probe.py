@@ -34,7 +34,6 @@ from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import bootstrap_mean, value_columns
 from agegender_core.evaluation.protocol_images import (
-    Progress,
     loaded_crops,
     read_dataset,
     refuse_seen,
@@ -48,8 +47,8 @@ from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
-from agegender_core.types import InputSpec
-from agegender_core.vision.preprocessing import normalise
+from agegender_core.types import InputSpec, StageProgress
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
 METRICS = (
     "mae",
@@ -89,7 +88,7 @@ def run_protocol(
     dataset_name: str,
     data: str | Path | None = None,
     reports: Path | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> ProtocolReport:
     """Run ``protocol`` of ``PROTOCOLS`` on a dataset; write
     ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` unless None.
@@ -254,7 +253,7 @@ def frozen_features(
     crops: np.ndarray,
     spec: InputSpec,
     flip: bool,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     batch: int = 64,
 ) -> tuple[np.ndarray, dict[str, Tensor]]:
     """(N, F) float64 features of (N, H, W, 3) uint8 crops, both mirrored views averaged, and logits
@@ -379,7 +378,10 @@ class Guesses:
 
 
 def refit(
-    features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
+    features: np.ndarray,
+    labels: Labels,
+    parts: Sequence[Part],
+    progress: StageProgress | None = None,
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
     """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
     a label in the dataset are left out.

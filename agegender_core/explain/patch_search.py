@@ -4,7 +4,7 @@ batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ from agegender_core.explain.attention import Change, intervention, occluded
 from agegender_core.inference.decoding import read_out
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.vision.preprocessing import to_batch
+from agegender_core.types import Progress
 
 POSITIONS = 8
 """Steps of the grid along one side, at most: a finer grid costs its square."""
 BATCH = 16
 """Covered crops that go through the model at once."""
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
