@@ -179,8 +179,8 @@ def crop_logits(
     """Logits by head, (N, K) each, of (N, H, W, 3) uint8 crops."""
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(crops), batch):
-        images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-        parts.append(dict(run_network(network, normalise(images, spec), flip).logits))
+        images = normalise(to_uint8(crops[start : start + batch]), spec)
+        parts.append(dict(run_network(network, images, flip).logits))
         if progress:
             progress(min(start + batch, len(crops)), len(crops))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

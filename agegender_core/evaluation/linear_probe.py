@@ -43,6 +43,7 @@ from agegender_core.evaluation.protocol_images import (
 )
 from agegender_core.evaluation.report_types import FoldedEstimate, LeftOut, ProtocolReport
 from agegender_core.inference.decoding import Answers, DecodingSpec, group_probs, read_out
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
 from agegender_core.output.files import write_json
@@ -265,18 +266,14 @@ def frozen_features(
     logits: list[dict[str, Tensor]] = []
     with head_inputs(network) as inputs:
         for start in range(0, len(crops), batch):
-            images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-            views = normalise(images, spec)  # (B, 3, H, W)
-            count = len(views)
+            images = normalise(to_uint8(crops[start : start + batch]), spec)  # (B, 3, H, W)
             inputs.clear()
-            both = network(
-                torch.cat([views, views.flip(3)]).contiguous(memory_format=torch.channels_last)
-            ).logits
+            both = network(mirrored_views(images, flip=True)).logits
             taken = torch.cat([found.flatten(1) for found in inputs], dim=1).double()  # (2B, F)
-            features.append(((taken[:count] + taken[count:]) / 2).numpy())
+            features.append(mean_of_views(taken, flip=True).numpy())
             logits.append(
                 {
-                    name: (value[:count] + value[count:]) / 2 if flip else value[:count]
+                    name: mean_of_views(value, flip) if flip else value[: len(images)]
                     for name, value in both.items()
                 }
             )

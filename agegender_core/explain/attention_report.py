@@ -210,8 +210,8 @@ def explain_crops(
     masks: dict[str, list[np.ndarray]] = {}
     activity = Activity()
     for start in range(0, len(crops), BATCH):
-        images = torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2)
-        output = run_network(network, normalise(images, info.input), info.flip)
+        images = normalise(to_uint8(crops[start : start + BATCH]), info.input)
+        output = run_network(network, images, info.flip)
         for name, value in output.logits.items():
             logits.setdefault(name, []).append(value)
         activity.add(output.attention)
