@@ -51,7 +51,7 @@ from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec, StageProgress
 from agegender_core.vision.preprocessing import normalise, to_uint8
 
-METRICS = (
+PROBE_METRICS = (
     "mae",
     "bias",
     "cs5",
@@ -492,7 +492,7 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
     found: dict[str, FoldedEstimate] = {}
-    for name in METRICS:
+    for name in PROBE_METRICS:
         column = values[name].to_numpy(float)
         estimate = bootstrap_mean(
             column[tested], who=labels.person[tested] if labels.people_known else None
@@ -557,7 +557,7 @@ def _values(labels: Labels, guesses: Guesses) -> pd.DataFrame:
         },
         index=range(len(labels.age)),
     )
-    return value_columns(table)[list(METRICS)]
+    return value_columns(table)[list(PROBE_METRICS)]
 
 
 def _words(indices: np.ndarray, names: Sequence[str]) -> list[str | None]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import ALL_BLOCKS, ChangeEffect, MaskActivity
 from agegender_core.explain.attention import CHANGES, Change, intervention
@@ -164,21 +164,15 @@ def effects(
     error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)
     rows = []
     for (block, change), answers in changed.items():
-        worse = (
-            bootstrap_mean((np.abs(answers.years - ages) - error)[exact]) if exact.any() else None
-        )
-        better = (
-            bootstrap_mean(((answers.gender == genders).astype(float) - right)[known])
-            if known.any()
-            else None
-        )
         rows.append(
             ChangeEffect(
                 block=block,
                 change=change,
                 moved=round(float(np.abs(answers.years - own.years).mean()), 4),
-                mae=None if worse is None else worse.rounded(),
-                gender_accuracy=None if better is None else better.rounded(),
+                mae=stored_mean((np.abs(answers.years - ages) - error)[exact]),
+                gender_accuracy=stored_mean(
+                    ((answers.gender == genders).astype(float) - right)[known]
+                ),
             )
         )
     return tuple(rows)
