@@ -202,11 +202,13 @@ def test_covering_the_face_moves_the_answer(
 ) -> None:
     whole = sample(tab="cover", details="0")
     assert work["answer"] == [] and "cover" not in address(whole)
+    assert not whole.get("download_button"), "nothing to share yet"
     years = set()
     for word in ("0.0.12.32", "10.10.12.32"):
         app = sample(tab="cover", details="0", cover=word)
         assert "14 % of the face covered:" in html(app) and address(app)["cover"] == word
         years.add(attention_answers(app))
+        assert [button.proto.label for button in app.get("download_button")] == ["Share"]
     assert len(years) == 2
     app.session_state["attention_cover"] = None
     assert "Click the face" in html(checked(app.run()))
