@@ -606,6 +606,14 @@ def test_other_networks_get_saliency_by_that_name(installed: dict[str, ModelInfo
     ]  # age ranges, before and after
 
 
+def test_a_model_without_masks_points_to_one_that_has_them(installed: dict[str, ModelInfo]) -> None:
+    app = sample(weights="plain", tab="cover", cover="20.20.20.64")
+    press(app, "attention-with-masks")
+    assert address(app).get("weights", "gated") == "gated" and "cover" in address(app)
+    assert "no attention masks" not in markdown(app)
+    assert "attention-with-masks" not in {button.key for button in app.button}
+
+
 def test_without_masked_networks_it_is_said_how_to_get_one(
     installed: dict[str, ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
