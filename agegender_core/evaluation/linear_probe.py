@@ -34,7 +34,6 @@ from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import bootstrap_mean, value_columns
 from agegender_core.evaluation.protocol_images import (
-    Progress,
     loaded_crops,
     read_dataset,
     refuse_seen,
@@ -44,14 +43,15 @@ from agegender_core.evaluation.protocol_images import (
 )
 from agegender_core.evaluation.report_types import FoldedEstimate, LeftOut, ProtocolReport
 from agegender_core.inference.decoding import Answers, DecodingSpec, group_probs, read_out
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
-from agegender_core.types import InputSpec
-from agegender_core.vision.preprocessing import normalise
+from agegender_core.types import InputSpec, StageProgress
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
-METRICS = (
+PROBE_METRICS = (
     "mae",
     "bias",
     "cs5",
@@ -89,7 +89,7 @@ def run_protocol(
     dataset_name: str,
     data: str | Path | None = None,
     reports: Path | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> ProtocolReport:
     """Run ``protocol`` of ``PROTOCOLS`` on a dataset; write
     ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` unless None.
@@ -254,7 +254,7 @@ def frozen_features(
     crops: np.ndarray,
     spec: InputSpec,
     flip: bool,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     batch: int = 64,
 ) -> tuple[np.ndarray, dict[str, Tensor]]:
     """(N, F) float64 features of (N, H, W, 3) uint8 crops, both mirrored views averaged, and logits
@@ -266,18 +266,14 @@ def frozen_features(
     logits: list[dict[str, Tensor]] = []
     with head_inputs(network) as inputs:
         for start in range(0, len(crops), batch):
-            images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-            views = normalise(images, spec)  # (B, 3, H, W)
-            count = len(views)
+            images = normalise(to_uint8(crops[start : start + batch]), spec)  # (B, 3, H, W)
             inputs.clear()
-            both = network(
-                torch.cat([views, views.flip(3)]).contiguous(memory_format=torch.channels_last)
-            ).logits
+            both = network(mirrored_views(images, flip=True)).logits
             taken = torch.cat([found.flatten(1) for found in inputs], dim=1).double()  # (2B, F)
-            features.append(((taken[:count] + taken[count:]) / 2).numpy())
+            features.append(mean_of_views(taken, flip=True).numpy())
             logits.append(
                 {
-                    name: (value[:count] + value[count:]) / 2 if flip else value[:count]
+                    name: mean_of_views(value, flip) if flip else value[: len(images)]
                     for name, value in both.items()
                 }
             )
@@ -379,7 +375,10 @@ class Guesses:
 
 
 def refit(
-    features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
+    features: np.ndarray,
+    labels: Labels,
+    parts: Sequence[Part],
+    progress: StageProgress | None = None,
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
     """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
     a label in the dataset are left out.
@@ -493,7 +492,7 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
     found: dict[str, FoldedEstimate] = {}
-    for name in METRICS:
+    for name in PROBE_METRICS:
         column = values[name].to_numpy(float)
         estimate = bootstrap_mean(
             column[tested], who=labels.person[tested] if labels.people_known else None
@@ -558,7 +557,7 @@ def _values(labels: Labels, guesses: Guesses) -> pd.DataFrame:
         },
         index=range(len(labels.age)),
     )
-    return value_columns(table)[list(METRICS)]
+    return value_columns(table)[list(PROBE_METRICS)]
 
 
 def _words(indices: np.ndarray, names: Sequence[str]) -> list[str | None]:

@@ -121,14 +121,14 @@ def read_rivals(folder: Path) -> RivalsReport | None:
 
 
 def read_attention(
-    reports: Path, weights: str, set: str
+    reports: Path, weights: str, dataset_name: str
 ) -> tuple[AttentionReport, dict[str, np.ndarray]] | None:
-    """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
-    name (see ``attention_report``), or None.
+    """What ``attention-report`` wrote for ``weights`` on a dataset, and its arrays by name (see
+    ``attention_report``), or None.
     """
     import numpy as np
 
-    path = reports / weights / "attention" / f"{set}.json"
+    path = reports / weights / "attention" / f"{dataset_name}.json"
     if not (path.is_file() and path.with_suffix(".npz").is_file()):
         return None
     with np.load(path.with_suffix(".npz")) as arrays:

@@ -22,6 +22,7 @@ from agegender_core.errors import (
     WeightsMissingError,
 )
 from agegender_core.inference.decoding import DecodingSpec, decoding_dict
+from agegender_core.output.files import write_text
 from agegender_core.settings import weights_dir
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
@@ -262,9 +263,7 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
         "# Written by «agegender weights publish». measured: our numbers; claimed:"
         " the paper's, on its own data.\n\n"
     )
-    partial = folder / "manifest.toml.tmp"
-    partial.write_text(head + tomli_w.dumps({"weights": tables}), encoding="utf-8")
-    partial.replace(folder / "manifest.toml")
+    write_text(folder / "manifest.toml", head + tomli_w.dumps({"weights": tables}))
 
 
 def _table(info: ModelInfo) -> dict[str, Any]:

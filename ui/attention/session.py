@@ -9,7 +9,6 @@ and lives in the session's own state.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from agegender_core.types import AgeEstimate, Categorical, Prediction
 from ui.attention import state
 from ui.attention.covers import Cover
 from ui.common import services
+from ui.common.images import encoded
 from ui.predict.session_results import Answer
 
 if TYPE_CHECKING:
@@ -169,9 +169,7 @@ class Subject:
             self.prediction.face,
             InputSpec(SHARP_SIDE, self.info.input.margin),
         )
-        buffer = io.BytesIO()
-        face.convert("L").save(buffer, "JPEG", quality=90)
-        return buffer.getvalue()
+        return encoded(face.convert("L"), quality=90)
 
 
 def subject(info: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:

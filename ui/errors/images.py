@@ -4,7 +4,6 @@ live in memory only.
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError, InvalidImageError
 from agegender_core.vision.image_io import load_image
+from ui.common.images import data_url, image_url
 from ui.errors import state
 from ui.errors.data import Scope
 
@@ -176,15 +176,13 @@ def small(content: bytes) -> str | None:
     None for no image.
     """
     if len(content) <= LIGHT and (kind := _as_it_is(content)):
-        return _address(content, kind)
+        return data_url(content, f"image/{kind}")
     try:
         image = load_image(content)
     except InvalidImageError:
         return None
     image.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return _address(buffer.getvalue(), "jpeg")
+    return image_url(image, quality=80)
 
 
 def _as_it_is(content: bytes) -> str | None:
@@ -223,10 +221,4 @@ def placeholder() -> str:
         align="center",
         font_size=15,
     )
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return _address(buffer.getvalue(), "png")
-
-
-def _address(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return image_url(image, "PNG")

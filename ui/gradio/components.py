@@ -7,9 +7,7 @@ Components are derived by ``_kind``: the usual way, Gradio writes a ``.pyi`` bes
 from __future__ import annotations
 
 import atexit
-import base64
 import contextlib
-import io
 import os
 import shutil
 import tempfile
@@ -46,6 +44,7 @@ from agegender_core.output.tables import describe_attributes  # noqa: E402
 from agegender_core.serving import runtime, service  # noqa: E402
 from agegender_core.serving.api_schema import json_schema  # noqa: E402
 from agegender_core.settings import ROOT  # noqa: E402
+from ui.common.images import data_url, image_url  # noqa: E402
 from ui.common.upload_limits import UploadLimits  # noqa: E402
 from ui.gradio.figures import age_curve  # noqa: E402
 from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
@@ -480,9 +479,7 @@ def inline(image: Any, words: str, kind: str = "JPEG") -> str:
 
 def coded(image: Any, kind: str) -> str:
     """The image as a data: address."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return image_url(image, kind, **({"quality": 88} if kind == "JPEG" else {}))
 
 
 def marked(analysis: Analysis, name: str) -> str:
@@ -569,9 +566,8 @@ def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
     ).encode()
     links = [("faces.csv", "text/csv", csv), ("faces.json", "application/json", documents)]
     return " · ".join(
-        f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">Download'
-        f" {name}</a>"
-        for name, kind, data in links
+        f'<a download="{name}" href="{data_url(data, mime)}">Download {name}</a>'
+        for name, mime, data in links
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from agegender_core.errors import AgeGenderError
 from agegender_core.labels import MAX_AGE
 from agegender_core.vision.image_io import load_image
 from ui.common import messages
-from ui.common.images import data_url
+from ui.common.images import image_url
 from ui.common.messages import plain
 from ui.guess import faces, figures, game, session
 from ui.guess import query_params as link
@@ -190,9 +189,7 @@ def _thumbnail(pool: Pool, number: int) -> str | None:
     except AgeGenderError:
         return None
     image.thumbnail((THUMB, THUMB))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return data_url(buffer.getvalue(), "jpeg")
+    return image_url(image, quality=85)
 
 
 def about(pool: Pool, title: str) -> None:
