@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
+from ui.gradio.preparation import prepare
 from ui.predict import session_results
 
 
@@ -11,3 +14,12 @@ from ui.predict import session_results
 def nothing_shared() -> None:
     """Answers to the app's own images are not those of another test's model."""
     session_results.SHARED.clear()
+
+
+@pytest.fixture(scope="session")
+def gradio_parts() -> ModuleType:
+    """What Gradio's front end is made of; imported once Gradio knows where it may write."""
+    prepare()
+    from ui.gradio import components
+
+    return components
