@@ -23,6 +23,7 @@ from agegender_core.evaluation.report_types import (
     MaskActivity,
 )
 from agegender_core.output.metric_formats import METRIC_FORMATS
+from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
 from ui.attention.figures import FLAT, bar, data_address, images_row, limits, small_png
@@ -32,7 +33,6 @@ from ui.attention.query_params import TARGETS, key
 from ui.attention.session import Subject
 from ui.common.charts import with_en_dash
 from ui.common.messages import plain
-from ui.models import tables
 
 SLICINGS = {
     "all": "All faces",
@@ -55,7 +55,7 @@ def show(subject: Subject) -> None:
     found = {
         name: saved
         for name in TEST_SPLITS
-        if (saved := read_attention(tables.REPORTS, weights, name)) is not None
+        if (saved := read_attention(reports_dir(), weights, name)) is not None
     }
     if not found:
         empty(weights)

@@ -19,7 +19,7 @@ from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.publishing.comparison_tables import ComparisonRow, comparison_rows
-from ui.models import tables
+from agegender_core.settings import reports_dir
 
 CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
 """Colours that can be seen on both themes; the marker's form distinguishes them too."""
@@ -89,9 +89,8 @@ class Pair:
 
 def rows(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> list[ComparisonRow]:
     """``comparison_rows`` of what lies in the reports folder."""
-    return comparison_rows(
-        entries, found, read_protocols(tables.REPORTS), read_bench(tables.REPORTS)
-    )
+    folder = reports_dir()
+    return comparison_rows(entries, found, read_protocols(folder), read_bench(folder))
 
 
 def pairs(entries: Sequence[ModelInfo], compared: Sequence[ComparisonRow]) -> list[Pair]:

@@ -118,20 +118,6 @@ def tabbed_images(race: bool) -> list[InputImage]:
     return uploaded
 
 
-def offer_sample() -> None:
-    """A button that brings the sample tab to the front."""
-    st.button(
-        "Try it with the sample portrait",
-        icon=":material/portrait:",
-        key="try_sample",
-        on_click=_open_sample,
-    )
-
-
-def _open_sample() -> None:
-    state.SOURCE.set(SAMPLE)
-
-
 def hand_over(page: str, image: InputImage) -> None:
     """Make ``image`` the one that ``page`` opens with."""
     if image.digest == examples.image(examples.FIRST).digest:

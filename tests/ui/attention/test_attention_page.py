@@ -63,7 +63,7 @@ def installed(
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(networks["gated"].folder))
     monkeypatch.delenv("AGEGENDER_RACE", raising=False)
     monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
-    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path / "reports")
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path / "reports"))
     detect = MTCNNDetector.detect
 
     def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
