@@ -10,21 +10,20 @@ from agegender_core.errors import AgeGenderError
 from agegender_core.settings import Settings
 from ui.attention import query_params as attention
 from ui.attention import strip
-from ui.common import messages, model_card, theme
-from ui.common.guards import ready
-from ui.predict import (
+from ui.common import (
     downloads,
     examples,
-    face_grid,
     image_input,
-    photo,
+    messages,
+    model_card,
     result_card,
     selectors,
     session_results,
-    share,
-    state,
+    theme,
 )
-from ui.predict.session_results import Answer, Failure
+from ui.common.guards import ready
+from ui.common.session_results import Answer, Failure
+from ui.predict import face_grid, photo, share, state
 
 
 def marked_image(answer: Answer) -> None:

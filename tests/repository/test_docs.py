@@ -5,7 +5,6 @@ and limits from the code.
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 
 import numpy as np
@@ -89,20 +88,6 @@ def test_front_matter_is_for_a_docker_space() -> None:
 def test_core_imports_are_fenced() -> None:
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
     assert set(rules["flake8-tidy-imports"]["banned-api"]) == {"streamlit", "gradio"}
-
-
-def test_layers_import_one_way() -> None:
-    forbidden = {
-        "agegender_core": r"^\s*(import|from) (streamlit|gradio|ui|pages)\b",
-        "agegender_core/models": r"agegender_core\.(data|predictor|training|detection)",
-        "pages": r"^\s*(import|from) (torch|facenet_pytorch)\b",
-        "ui": r"^\s*(import|from) (torch|facenet_pytorch|pages)\b",
-    }
-    for folder, pattern in forbidden.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            assert not re.search(pattern, path.read_text(), re.MULTILINE), (
-                f"{path} breaks the one-way rule: {pattern}"
-            )
 
 
 def test_no_picture_of_a_person_is_in_the_repository_but_the_screenshots() -> None:

@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
+from ui.common import session_results
 from ui.gradio.preparation import prepare
-from ui.predict import session_results
 
 
 @pytest.fixture(autouse=True)

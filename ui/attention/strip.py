@@ -13,7 +13,7 @@ from ui.attention.figures import data_address, images_row, limits
 from ui.attention.layers import title
 from ui.attention.session import Subject, cached, networks
 from ui.common import services
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo

@@ -477,7 +477,7 @@ def marked(analysis: Analysis, name: str) -> str:
 
 def cards(analysis: Analysis) -> str:
     """A card for each face, with its own curve."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     if not analysis.predictions:
         return (
@@ -512,7 +512,7 @@ def cards(analysis: Analysis) -> str:
 
 def ranges(age: AgeEstimate) -> str:
     """A bar for each age range, where the model answers with ranges; else empty."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     return "" if age.ranges is None else result_card.choice(age.ranges)
 

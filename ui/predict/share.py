@@ -20,10 +20,10 @@ from agegender_core.output.share_image import (
 )
 from agegender_core.types import Prediction
 from agegender_core.vision.image_io import load_image
-from ui.common import model_card, services
+from ui.common import model_card, result_card, services
 from ui.common.charts import percent_words, with_en_dash
-from ui.predict import result_card, state
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
+from ui.predict import state
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo

@@ -12,7 +12,7 @@ from agegender_core import load_predictor
 from agegender_core.datasets.sample_image import sample_file, sample_portrait
 from agegender_core.output.drawing import label_texts
 from agegender_core.serving import service
-from ui.predict import examples, result_card
+from ui.common import examples, result_card
 
 
 def test_every_front_end_shows_the_same_file(gradio_parts: ModuleType) -> None:

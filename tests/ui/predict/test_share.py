@@ -20,7 +20,8 @@ from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
 from tests.support.pages import Backend, model_info, own_answers
-from ui.predict import examples, session_results, share, state
+from ui.common import examples, session_results
+from ui.predict import share, state
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
 
