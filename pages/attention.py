@@ -65,7 +65,7 @@ try:
     elif answer is not None:
         face = subject(info, answer, start.pick_face(answer), settings.race)
         with top:
-            finding.show(face, cover.age_words)
+            finding.show(face, cover.age_words, own)
         explore(face)
 except AgeGenderError as error:
     messages.cannot_start(error)

@@ -11,8 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from ui.attention import cover_share, state
 from ui.attention import query_params as link
-from ui.attention import state
 from ui.attention.components import age_gauge, cover_pad
 from ui.attention.covers import Cover, read_pad, read_word
 from ui.attention.figures import before_after
@@ -83,7 +83,8 @@ def _answer(subject: Subject, cover: Cover) -> None:
     else:
         parts = [f"{100 * cover.share:.0f} % of the face covered" if cover.word() else ""]
         parts += ["masks changed" if any(change != "own" for change in changes.values()) else ""]
-        words = f"{' and '.join(filter(None, parts)).capitalize()}: {moved_words(before, after)}"
+        what = " and ".join(filter(None, parts)).capitalize()
+        words = f"{what}: {moved_words(before, after)}"
     st.html(f'<p class="ag-moved" role="status">{escape(words)}</p>')
     if before[0].probs is None and (figure := before_after(before[0], after[0])) is not None:
         st.plotly_chart(
@@ -93,6 +94,8 @@ def _answer(subject: Subject, cover: Cover) -> None:
             key="attention-cover-ranges",
             alt="Age ranges before and after",
         )
+    if touched:
+        cover_share.button(subject, cover, before, after, what)
 
 
 def _search(subject: Subject, cover: Cover) -> Cover:

@@ -4,10 +4,10 @@ its attention report, and the switch that shows it on the face at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -15,11 +15,15 @@ from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import read_attentions
 from agegender_core.evaluation.report_types import AttentionReport
 from agegender_core.settings import reports_dir
+from ui.attention import query_params as link
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import all_changed, changes_of, set_all
 from ui.attention.session import Subject
 from ui.attention.state import FLATTEN
 from ui.common.messages import plain
+
+if TYPE_CHECKING:
+    from agegender_core.inference.model_zoo import ModelInfo
 
 LITTLE = 0.25
 """Years: an error that certainly changes by less than this stays the same for all anybody cares."""
@@ -39,9 +43,9 @@ class MaskEffect:
     where: str
     current: bool = True
 
-    def sentence(self) -> str:
+    def sentence(self, whose: str = "this model's") -> str:
         """The finding, with its number and how it is known; Markdown."""
-        lead = "Flatten every mask and this model's error"
+        lead = f"Flatten every mask and {whose} error"
         if self.low > 0:
             matters = (
                 "where it looks matters"
@@ -109,9 +113,11 @@ def measured(name: str, sha256: str) -> MaskEffect | None:
     return next((effect for effect in known if effect.current), known[0] if known else None)
 
 
-def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
+def show(
+    subject: Subject, answer_words: Callable[[Any], str], masked: Sequence[ModelInfo] = ()
+) -> None:
     """The sentence, its evidence, and the switch with what it does to this face. ``answer_words``:
-    an answer's age in words.
+    an answer's age in words; ``masked``: the models with masks, which one without points to.
     """
     names = blocks(subject)
     if not names:
@@ -119,6 +125,7 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
             "**This model has no attention masks.** Cover the face to see what its answer depends"
             " on; the maps under «Where it looks» are saliency, computed from outside."
         )
+        _point_to(next((info for info in masked if not info.for_comparison), None))
         return
     effect = measured(subject.info.name, subject.info.sha256)
     if effect is None:
@@ -147,6 +154,23 @@ def show(subject: Subject, answer_words: Callable[[Any], str]) -> None:
             )
             words = f"This face: {now} with every mask flattened, {before} with its own masks."
             st.html(f'<p class="ag-said" role="status">{escape(words)}</p>')
+
+
+def _point_to(info: ModelInfo | None) -> None:
+    """The finding about a model with masks, and the way to it with the same face."""
+    if info is None:
+        return
+    effect = measured(info.name, info.sha256)
+    with st.container(horizontal=True, vertical_alignment="center", key="attention-other"):
+        if effect is not None:
+            st.markdown(f"{plain(info.title)} has masks. {effect.sentence('its')}")
+        st.button(
+            f"See this face with {plain(info.title)}",
+            icon=":material/layers:",
+            key="attention-with-masks",
+            on_click=link.put,
+            args=("weights", info.name),
+        )
 
 
 def _flatten(names: list[str]) -> None:

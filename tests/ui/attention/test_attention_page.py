@@ -202,11 +202,13 @@ def test_covering_the_face_moves_the_answer(
 ) -> None:
     whole = sample(tab="cover", details="0")
     assert work["answer"] == [] and "cover" not in address(whole)
+    assert not whole.get("download_button"), "nothing to share yet"
     years = set()
     for word in ("0.0.12.32", "10.10.12.32"):
         app = sample(tab="cover", details="0", cover=word)
         assert "14 % of the face covered:" in html(app) and address(app)["cover"] == word
         years.add(attention_answers(app))
+        assert [button.proto.label for button in app.get("download_button")] == ["Share"]
     assert len(years) == 2
     app.session_state["attention_cover"] = None
     assert "Click the face" in html(checked(app.run()))
@@ -602,6 +604,14 @@ def test_other_networks_get_saliency_by_that_name(installed: dict[str, ModelInfo
     assert "no attention masks" in markdown(app) and [len(plot["data"]) for plot in plots(app)] == [
         2
     ]  # age ranges, before and after
+
+
+def test_a_model_without_masks_points_to_one_that_has_them(installed: dict[str, ModelInfo]) -> None:
+    app = sample(weights="plain", tab="cover", cover="20.20.20.64")
+    press(app, "attention-with-masks")
+    assert address(app).get("weights", "gated") == "gated" and "cover" in address(app)
+    assert "no attention masks" not in markdown(app)
+    assert "attention-with-masks" not in {button.key for button in app.button}
 
 
 def test_without_masked_networks_it_is_said_how_to_get_one(

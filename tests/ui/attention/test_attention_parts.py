@@ -5,16 +5,21 @@ beside the page.
 from __future__ import annotations
 
 import base64
+import io
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
 from agegender_core.errors import ConfigError
+from agegender_core.output.share_image import BRAND, FACE_SIZE, SIZE, share_png
+from agegender_core.types import AgeEstimate
 from tests.support.attention_reports import attention_report_of, change_of
 from ui.attention import cover as cover_tab
-from ui.attention import jobs
+from ui.attention import cover_share, jobs
 from ui.attention.covers import Cover, read_pad, read_word
 from ui.attention.finding import MaskEffect, mask_effect, signed
 
@@ -242,3 +247,32 @@ def test_durations() -> None:
         "about a minute",
         "about 3 minutes",
     ]
+
+
+def test_the_covered_face_is_shared_with_both_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    sharp = io.BytesIO()
+    Image.new("L", (256, 256), 128).save(sharp, "JPEG")
+    info = SimpleNamespace(
+        title="Some network",
+        measured={"utkface test": {"n": 9, "mae": 4.9}},
+        training={},
+        decoding=SimpleNamespace(kind="distribution"),
+    )
+    subject = SimpleNamespace(
+        info=info, sharp=sharp.getvalue, answer=SimpleNamespace(image=SimpleNamespace(name="a.jpg"))
+    )
+    cover = Cover(32, (0, 0, 16))
+    before, after = ((AgeEstimate(years=years), None) for years in (38.9, 42.1))
+    drawn: list[tuple] = []
+    monkeypatch.setattr(
+        cover_share, "share_png", lambda *given: drawn.append(given) or share_png(*given)
+    )
+    file = cover_share.png(subject, cover, before, after, "25 % of the face covered")
+    with Image.open(io.BytesIO(file)) as image:
+        assert image.size == SIZE and image.format == "PNG"
+    panel, age, text, _ = drawn[0]
+    left, right = (panel.getpixel((x, FACE_SIZE[1] // 2 - 100)) for x in (50, 400))
+    assert left == ImageColor.getrgb(BRAND) and right == (128, 128, 128)
+    assert age is after[0] and (text.age, text.unit) == ("42", "years")
+    assert text.lines == ("3.2 years older.", "25 % of the face covered; 39 years before")
+    assert text.model == "Some network"
