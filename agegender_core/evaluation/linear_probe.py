@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,11 +112,7 @@ def run_protocol(
         else shared_crops(records, info.input, progress)
     )
     parts = usable_parts(folds, crops.usable)
-    if not parts:
-        raise DatasetError(
-            f"{dataset_name}: no test image of {protocol} could be used;"
-            f" {len(crops.left_out):,} were left out"
-        )
+    _require_tests(parts, len(crops.left_out), protocol, dataset_name)
     features, logits = frozen_features(network, crops.pixels, info.input, info.flip, progress)
     labels = Labels.of([records[index] for index in np.flatnonzero(crops.usable)])
     refitted, strengths = refit(features, labels, parts, progress)
@@ -132,10 +128,7 @@ def run_protocol(
         set=dataset_name,
         n=sum(len(part.test) for part in parts),
         folds=len(parts),
-        method=(
-            f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted"
-            f" {REFITTED[protocol]}"
-        ),
+        method=_method_words(strengths, protocol),
         pictures=crops.how,
         features=features.shape[1],
         resampled="persons" if labels.people_known else "pictures",
@@ -151,6 +144,21 @@ def run_protocol(
         path = reports / info.name / "protocols" / f"{protocol}_{dataset_name}.json"
         write_json(path, to_json(report))
     return report
+
+
+def _require_tests(parts: Sequence[Part], left_out: int, protocol: str, dataset_name: str) -> None:
+    """Raise ``DatasetError`` where no fold has an image left to test."""
+    if not parts:
+        raise DatasetError(
+            f"{dataset_name}: no test image of {protocol} could be used; {left_out:,} were left out"
+        )
+
+
+def _method_words(tasks: Iterable[str], protocol: str) -> str:
+    """«frozen features, ridge for age refitted for each official fold»."""
+    return (
+        f"frozen features, {', '.join(TASKS[task] for task in tasks)} refitted {REFITTED[protocol]}"
+    )
 
 
 def protocol_text(report: ProtocolReport) -> str:

@@ -99,20 +99,6 @@ def test_core_imports_are_fenced() -> None:
     assert set(rules["flake8-tidy-imports"]["banned-api"]) == {"streamlit", "gradio"}
 
 
-def test_layers_import_one_way() -> None:
-    forbidden = {
-        "agegender_core": r"^\s*(import|from) (streamlit|gradio|ui|pages)\b",
-        "agegender_core/models": r"agegender_core\.(data|predictor|training|detection)",
-        "pages": r"^\s*(import|from) (torch|facenet_pytorch)\b",
-        "ui": r"^\s*(import|from) (torch|facenet_pytorch|pages)\b",
-    }
-    for folder, pattern in forbidden.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            assert not re.search(pattern, path.read_text(), re.MULTILINE), (
-                f"{path} breaks the one-way rule: {pattern}"
-            )
-
-
 def test_no_picture_of_a_person_is_in_the_repository_but_the_screenshots() -> None:
     images = [
         path

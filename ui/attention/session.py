@@ -22,7 +22,7 @@ from ui.attention import state
 from ui.attention.covers import Cover
 from ui.common import services
 from ui.common.images import encoded
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,12 +18,11 @@ from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
-from ui.common import model_card
+from ui.common import model_card, selectors
 from ui.common.messages import plain
 from ui.common.query_state import address_params
-from ui.predict import selectors
-from ui.predict.session_results import Answer, DetectedFaces, InputImage
-from ui.predict.state import ANSWERS, FACES
+from ui.common.session_results import Answer, DetectedFaces, InputImage
+from ui.common.state import ANSWERS, FACES
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo

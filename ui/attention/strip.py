@@ -14,7 +14,7 @@ from ui.attention.layers import title
 from ui.attention.session import Subject, cached, networks
 from ui.common import services
 from ui.common.images import image_url
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo

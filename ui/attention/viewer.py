@@ -286,6 +286,11 @@ def _image(subject: Subject, shown: Layer) -> None:
     )
     if link.get("cells") == "smooth":
         st.caption(f"Drawn smoothly: between its {shown.values.size} cells the map knows nothing.")
+    _drawing_controls()
+
+
+def _drawing_controls() -> None:
+    """How the map is drawn: opacity and cells at hand, the rest folded away."""
     st.slider(
         "Opacity of the map",
         0,

@@ -1,16 +1,12 @@
 """What the Gradio front end is made of: components that pass images on undecoded, and answers as
-HTML that needs no file.
+HTML that needs no file. Imports Gradio: ``preparation.prepare`` comes first.
 
 Components are derived by ``_kind``: the usual way, Gradio writes a ``.pyi`` beside this file.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,35 +15,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ui.common import proxies
+import gradio as gr
+
+from agegender_core.errors import AgeGenderError, InvalidImageError
+from agegender_core.output.tables import describe_attributes
+from agegender_core.serving import runtime, service
+from agegender_core.serving.api_schema import json_schema
+from agegender_core.settings import ROOT
+from ui.common.images import data_url, image_url
+from ui.common.upload_limits import UploadLimits
 from ui.compat import gradio_private
-
-FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
-"""Where Gradio may write, and finds the examples. Uploads are never here: they stay in memory."""
-# Gradio reads these when it is imported, which is why that comes so late.
-os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-
-
-def tidy() -> None:
-    """Take the folder away, at the end of the process."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-
-
-atexit.register(tidy)
-
-with proxies.hidden(), gradio_private.no_type_stubs():
-    import gradio as gr
-
-from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
-from agegender_core.output.tables import describe_attributes  # noqa: E402
-from agegender_core.serving import runtime, service  # noqa: E402
-from agegender_core.serving.api_schema import json_schema  # noqa: E402
-from agegender_core.settings import ROOT  # noqa: E402
-from ui.common.images import data_url, image_url  # noqa: E402
-from ui.common.upload_limits import UploadLimits  # noqa: E402
-from ui.gradio.figures import age_curve  # noqa: E402
-from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
+from ui.gradio import preparation
+from ui.gradio.figures import age_curve
+from ui.guard.uploads import UNKNOWN, Upload, UploadStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +109,7 @@ NAME_EXAMPLES = """() => {
 def uploads() -> UploadStore:
     """All uploads, in memory. Raises ``ConfigError``."""
     limits = UploadLimits.of(runtime.settings())
-    return UploadStore(str(FOLDER), limits.total, limits.client)
+    return UploadStore(str(preparation.folder()), limits.total, limits.client)
 
 
 @dataclass(frozen=True, eq=False)
@@ -444,7 +424,7 @@ def examples() -> list[list[str]]:
 
     from agegender_core.datasets.sample_image import sample_file
 
-    paths = [FOLDER / f"{name}.png" for name in EXAMPLES]
+    paths = [preparation.folder() / f"{name}.png" for name in EXAMPLES]
     for path, turn in zip(paths, (None, Image.Transpose.ROTATE_90), strict=True):
         path.write_bytes(sample_file(turn))
         uploads().fix(str(path), path.name, path.read_bytes())
@@ -494,7 +474,7 @@ def marked(analysis: Analysis, name: str) -> str:
 
 def cards(analysis: Analysis) -> str:
     """A card for each face, with its own curve."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     if not analysis.predictions:
         return (
@@ -529,7 +509,7 @@ def cards(analysis: Analysis) -> str:
 
 def ranges(age: AgeEstimate) -> str:
     """A bar for each age range, where the model answers with ranges; else empty."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     return "" if age.ranges is None else result_card.choice(age.ranges)
 

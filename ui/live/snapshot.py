@@ -12,11 +12,11 @@ from PIL import Image
 
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.video.types import LiveFrame
+from ui.common import downloads, result_card
 from ui.common.images import encoded
+from ui.common.session_results import Answer, InputImage
 from ui.live import state
 from ui.live.stream import Stream
-from ui.predict import downloads, result_card
-from ui.predict.session_results import Answer, InputImage
 
 NAME = "frozen.png"
 

@@ -157,7 +157,7 @@ def headline(found: Sequence[Pair]) -> str:
 
 def chart(found: Sequence[Pair]) -> go.Figure:
     """Dumbbells of ``found``, all of one unit: a row each, the first on top."""
-    digits, places = METRIC_FORMATS[found[0].metric].digits, list(range(len(found), 0, -1))
+    places = list(range(len(found), 0, -1))
     figure = go.Figure()
     for pair, y in zip(found, places, strict=True):
         figure.add_scatter(
@@ -168,6 +168,15 @@ def chart(found: Sequence[Pair]) -> go.Figure:
             hoverinfo="skip",
             showlegend=False,
         )
+    _add_claimed(figure, found, places)
+    _add_measured(figure, found, places)
+    _lay_out(figure, found, places)
+    return figure
+
+
+def _add_claimed(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:
+    """The papers' claims, hollow, each with its number on the side away from the measurement."""
+    digits = METRIC_FORMATS[found[0].metric].digits
     figure.add_scatter(
         x=[pair.claimed for pair in found],
         y=places,
@@ -183,6 +192,11 @@ def chart(found: Sequence[Pair]) -> go.Figure:
         customdata=[pair.source for pair in found],
         hovertemplate="claimed %{x}<br>%{customdata}<extra></extra>",
     )
+
+
+def _add_measured(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:
+    """What was measured here, filled, with its interval and its number outside of it."""
+    digits = METRIC_FORMATS[found[0].metric].digits
     figure.add_scatter(
         x=[pair.measured for pair in found],
         y=places,
@@ -215,8 +229,6 @@ def chart(found: Sequence[Pair]) -> go.Figure:
             f"middle {'right' if pair.measured >= pair.claimed else 'left'}" for pair in found
         ],
     )
-    _lay_out(figure, found, places)
-    return figure
 
 
 def _lay_out(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:

@@ -41,7 +41,7 @@ from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
 from agegender_core.publishing.rival_claims import rival_rows
 from agegender_core.settings import reports_dir
 from agegender_core.training.curves import LearningCurve
-from ui.common.charts import CONFIG
+from ui.common.charts import AIM, CONFIG
 
 __all__ = [
     "CONFIG",
@@ -78,8 +78,6 @@ DIRECTIONS = {1: " (lower is better)", 0: "", -1: " (higher is better)"}
 """By ``Metric.worse``."""
 POINT = "#3C8C94"
 """One colour that can be seen on the light and the dark theme."""
-AIM = 0.8
-"""What share of true ages the intervals are made to contain."""
 COSTS = ("gender_accuracy", "fairface9_accuracy")
 """Shares whose loss by storing is shown."""
 Report = dict[str, Any]

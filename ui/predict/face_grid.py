@@ -15,8 +15,8 @@ from PIL import Image
 from agegender_core.output.drawing import colour_of
 from agegender_core.types import AgeEstimate, Prediction
 from ui.common.images import image_url
+from ui.common.session_results import Answer
 from ui.predict import state
-from ui.predict.session_results import Answer
 
 CARDS = 6
 """Faces that get a card each; more are in a grid. Each card holds a chart, and browsers get slow

@@ -8,9 +8,9 @@ from pathlib import Path
 import streamlit as st
 
 from ui.common.images import data_url
+from ui.common.preview import age_words
+from ui.common.session_results import Answer
 from ui.predict import state
-from ui.predict.preview import age_words
-from ui.predict.session_results import Answer
 
 HERE = Path(__file__).parent
 _PHOTO = st.components.v2.component(

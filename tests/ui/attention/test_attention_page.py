@@ -169,7 +169,7 @@ def address(app: AppTest) -> dict[str, str]:
 
 def subject(info: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
-    from ui.predict.session_results import Answer, InputImage
+    from ui.common.session_results import Answer, InputImage
 
     predictor: Any = services.predictor(info.name, False)
     buffer = io.BytesIO()

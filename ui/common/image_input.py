@@ -9,11 +9,10 @@ import streamlit as st
 
 from agegender_core.output.tables import describe_attributes
 from agegender_core.vision.image_io import IMAGE_SUFFIXES
-from ui.common import services, uploads
+from ui.common import examples, services, state, uploads
 from ui.common.messages import plain
+from ui.common.session_results import InputImage
 from ui.common.state import PAGE
-from ui.predict import examples, state
-from ui.predict.session_results import InputImage
 
 UPLOAD, CAMERA, SAMPLE = (
     ":material/upload: Upload",

@@ -15,7 +15,7 @@ import streamlit as st
 from agegender_core.output.tables import error_json, error_row, table_csv
 from ui.common.images import encoded
 from ui.common.messages import plain
-from ui.predict.session_results import Answer, Failure
+from ui.common.session_results import Answer, Failure
 
 
 def buttons(answers: Sequence[Answer | Failure]) -> None:

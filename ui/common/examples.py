@@ -20,7 +20,7 @@ from agegender_core.datasets.sample_image import (
     sample_portrait,
 )
 from ui.common.images import encoded, image_url
-from ui.predict.session_results import InputImage
+from ui.common.session_results import InputImage
 
 COLLINS = "Eileen Collins, astronaut, by NASA (public domain)"
 HOPPER = "Grace Hopper at 77, computer pioneer, by the US Navy (public domain)"
