@@ -28,7 +28,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 ENTRIES = list_weights(ROOT / "weights")
-MODULE_CALLED = ("batch.md", "runs.md")
+MODULE_CALLED = ("runs.md",)
 """Pages that name commands by the module."""
 FOLDERS = (
     "agegender_core",

@@ -53,7 +53,7 @@ def images_or_example(race: bool) -> list[InputImage]:
         _example_strip(None)
         return uploaded
     key = example if example in examples.EXAMPLES else examples.FIRST
-    _example_strip(key)
+    _example_strip(key, [] if camera else uploaded)
     return [] if camera else [examples.image(key)]
 
 
@@ -66,9 +66,20 @@ def formats_and_privacy() -> None:
     st.caption(f"{private} {FORMATS.format(services.settings().max_mb)}")
 
 
-def _example_strip(chosen: str | None) -> None:
-    """A row of thumbnails; the ``chosen`` one is marked."""
+def _example_strip(chosen: str | None, own: Sequence[InputImage] = ()) -> None:
+    """A row of thumbnails; the ``chosen`` one is marked. Before them the way back to the visitor's
+    ``own`` images, where an example is shown instead.
+    """
     with st.container(horizontal=True, gap="xsmall", key="examples", wrap=False):
+        if own:
+            st.button(
+                "Your images" if len(own) > 1 else "Your image",
+                icon=":material/undo:",
+                key="back-to-own",
+                help=", ".join(plain(image.name) for image in own[:NAMED]),
+                on_click=state.SOURCE.set,
+                args=(UPLOAD,),
+            )
         for key, example in examples.EXAMPLES.items():
             st.button(
                 f"![{plain(example.source)}]({examples.thumbnail(key)}) {example.label}",

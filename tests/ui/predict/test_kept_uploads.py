@@ -35,6 +35,21 @@ def test_uploads_and_answers_are_there_again(backend: Backend, open_app: Any, ph
     assert cards(app) == 1
 
 
+def test_an_example_is_left_for_ones_own_image_again(
+    backend: Backend, open_app: Any, photo: bytes
+) -> None:
+    app = upload(open_app(), png("one.png", photo))
+    assert "back-to-own" not in {button.key for button in app.button}
+    app.button(key=f"example-{examples.FIRST}").click().run()
+    assert shows_the_sample(app)
+    away_and_back(app)
+    assert shows_the_sample(app), "the choice of the example stands"
+    app.button(key="back-to-own").click().run()
+    assert cards(app) == 1 and not shows_the_sample(app) and len(own_answers(app)) == 1
+    assert "back-to-own" not in {button.key for button in app.button}
+    assert backend.runs == 1
+
+
 def test_remove_forgets_them(backend: Backend, open_app: Any, photo: bytes) -> None:
     app = upload(open_app(), png("one.png", photo))
     away_and_back(app)
