@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
-from agegender_core.evaluation.report_store import read_attentions
+from agegender_core.evaluation.report_store import read_ablations, read_attentions
 from agegender_core.evaluation.report_types import AttentionReport
 from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
@@ -25,6 +26,8 @@ from ui.common.messages import plain
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
+WITHOUT = "no_masks"
+"""The variant of a comparison whose masks are held at 1."""
 LITTLE = 0.25
 """Years: an error that certainly changes by less than this stays the same for all anybody cares."""
 
@@ -113,6 +116,35 @@ def measured(name: str, sha256: str) -> MaskEffect | None:
     return next((effect for effect in known if effect.current), known[0] if known else None)
 
 
+def trained_without(name: str) -> str:
+    """What the network ``name`` learns with its masks and without, in runs of equal length over the
+    same seeds; empty where that was not compared.
+    """
+    for report in read_ablations(reports_dir()):
+        errors = {
+            key: {
+                run.seed: run.mae.value
+                for run in report.runs
+                if run.variant == key and run.mae is not None
+            }
+            for key in (report.baseline, WITHOUT)
+        }
+        seeds = set(errors[report.baseline]) & set(errors[WITHOUT])
+        if report.recipe != name or len(seeds) < 2:
+            continue
+        own, without = (mean(each[seed] for seed in seeds) for each in errors.values())
+        if abs(without - own) < LITTLE:
+            lesson = "it relies on its masks once it has them, but learns as well without"
+        else:
+            lesson = f"it learns {'better with' if without > own else 'worse with'} masks"
+        return (
+            f"Trained from scratch in {len(seeds)} pairs of short runs on"
+            f" {TERMS[report.set].title}, such a network errs by {own:.2f} years with masks and by"
+            f" {without:.2f} with every mask held at 1: {lesson}."
+        )
+    return ""
+
+
 def show(
     subject: Subject, answer_words: Callable[[Any], str], masked: Sequence[ModelInfo] = ()
 ) -> None:
@@ -135,6 +167,8 @@ def show(
         )
     else:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
+    if words := trained_without(subject.info.name):
+        st.caption(words)
     FLATTEN.set(all_changed(names, "mean"))
     with st.container(horizontal=True, vertical_alignment="center", key="attention-finding"):
         st.toggle(

@@ -624,7 +624,7 @@ def test_without_masked_networks_it_is_said_how_to_get_one(
     app = sample()
     assert "No model with attention masks is installed" in alerts(
         app
-    ) and "train configs/gra_net_dist.toml" in alerts(app)
+    ) and "agegender train gra_net_dist" in alerts(app)
     assert cells(heatmap(app)) == 4
     write_manifest([], tmp_path)
     app = AppTest.from_file(str(APP), default_timeout=120).switch_page(PAGE).run()

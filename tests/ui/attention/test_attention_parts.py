@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import io
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,13 +16,16 @@ import pytest
 from PIL import Image, ImageColor
 
 from agegender_core.errors import ConfigError
+from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
+from agegender_core.output.files import write_json
+from agegender_core.output.json_records import to_json
 from agegender_core.output.share_image import BRAND, FACE_SIZE, SIZE, share_png
 from agegender_core.types import AgeEstimate
 from tests.support.attention_reports import attention_report_of, change_of
 from ui.attention import cover as cover_tab
 from ui.attention import cover_share, jobs
 from ui.attention.covers import Cover, read_pad, read_word
-from ui.attention.finding import MaskEffect, mask_effect, signed
+from ui.attention.finding import MaskEffect, mask_effect, signed, trained_without
 
 
 def painted(size: int, rows: slice, columns: slice) -> Cover:
@@ -276,3 +280,42 @@ def test_the_covered_face_is_shared_with_both_ages(monkeypatch: pytest.MonkeyPat
     assert age is after[0] and (text.age, text.unit) == ("42", "years")
     assert text.lines == ("3.2 years older.", "25 % of the face covered; 39 years before")
     assert text.model == "Some network"
+
+
+@pytest.mark.parametrize(
+    ("without", "lesson"),
+    [((6.6, 6.7), "learns as well without"), ((7.3, 7.5), "learns better with masks")],
+)
+def test_masks_are_compared_with_none_over_seeds(
+    without: tuple[float, float],
+    lesson: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def run(variant: str, seed: int, mae: float) -> AblationRun:
+        estimate = Estimate(mae, mae - 0.2, mae + 0.2, 100)
+        return AblationRun(
+            variant=variant,
+            seed=seed,
+            commit="abc",
+            minutes=10.0,
+            pictures=100,
+            pictures_seen=1200,
+            mae=estimate,
+            gender_accuracy=None,
+        )
+
+    runs = [run("masks", 0, 6.6), run("masks", 1, 6.8), run("masks", 2, 9.0)]
+    runs += [run("no_masks", seed, mae) for seed, mae in enumerate(without)]
+    variants = {"masks": "with", "no_masks": "without"}
+    report = AblationReport(
+        "controls", "Masks", "net", "utkface", "test", {}, "masks", variants, tuple(runs)
+    )
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
+    assert trained_without("net") == ""
+    write_json(tmp_path / "ablations" / "controls.json", to_json(report))
+    words = trained_without("net")
+    mean = sum(without) / 2
+    assert "2 pairs of short runs on UTKFace" in words and lesson in words
+    assert f"6.70 years with masks and by {mean:.2f} with every mask held at 1" in words
+    assert trained_without("other") == ""
