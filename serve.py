@@ -26,6 +26,7 @@ from ui.common.kept_visits import swept
 from ui.compat import gradio_private
 from ui.gradio.hooks import guarded, let_pages_go
 from ui.gradio.mounting import GradioSide, base_path
+from ui.gradio.preparation import prepare
 
 BASE = base_path()
 GRADIO = f"{BASE}/gradio"
@@ -74,14 +75,10 @@ async def ready(request: Request) -> JSONResponse:
 
 def mounted_gradio(path: str) -> FastAPI:
     """An app that has the Gradio front end below ``path``."""
-    import gradio_app  # before Gradio itself: it says where Gradio may write
+    prepare()
+    from ui.gradio import front_end
 
-    import gradio as gr  # isort: skip
-
-    plain = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    return gr.mount_gradio_app(
-        plain, gradio_app.build(), path, root_path=path, **gradio_app.served()
-    )
+    return front_end.mounted(path, root_path=path)
 
 
 gradio_side = GradioSide(GRADIO, mounted_gradio)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,11 @@ from PIL import Image
 
 if TYPE_CHECKING:
     import torch
+
+Progress = Callable[[int, int], object]
+"""How far a long piece of work is: how many are done, how many there are."""
+StageProgress = Callable[[str, int, int], object]
+"""The same by stage: its name, how many are done, how many there are."""
 
 TURNS = {
     90: Image.Transpose.ROTATE_90,

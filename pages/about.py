@@ -9,8 +9,13 @@ TEXT = """
 ## What it is
 
 It finds faces in an image, turns each upright into a small square crop, and asks a neural network
-what age and gender people would likely name. It recognises nobody, compares no faces with each
-other, and stores no list of them.
+what age and gender people would likely name. It does not find out who anybody is, and it keeps no
+collection of faces.
+
+On Live, each face is compared with the faces of the frames just before, by its place and a
+thumbnail of at most 24 × 24 pixels, so that it keeps its number and its estimates can be averaged
+over frames. The thumbnail stays in memory and is dropped once the face has been gone for about two
+seconds, or with the video.
 
 ## How to read an answer
 

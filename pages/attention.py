@@ -9,9 +9,8 @@ from ui.attention import cover, faithfulness, finding, interventions, state, tes
 from ui.attention import query_params as link
 from ui.attention import setup as start
 from ui.attention.session import Subject, networks, subject
-from ui.common import messages, model_card, theme
+from ui.common import image_input, messages, model_card, selectors, session_results, theme
 from ui.common.guards import ready
-from ui.predict import image_input, selectors, session_results
 
 PARTS = {
     "cover": cover.show,

@@ -4,12 +4,11 @@ import streamlit as st
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.settings import Settings
-from ui.common import messages, model_card, services, theme
+from ui.common import messages, model_card, selectors, services, theme
 from ui.common.guards import ready
 from ui.live import camera as live_camera
 from ui.live import snapshot, state, text
 from ui.live.stream import Stream
-from ui.predict import selectors
 
 
 def agree() -> None:

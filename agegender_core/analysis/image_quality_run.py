@@ -17,10 +17,9 @@ from agegender_core.datasets.crop_cache import chip_face
 from agegender_core.datasets.readers import LoadedDataset, load_dataset
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError, DatasetError, DetectorError, InvalidImageError
-from agegender_core.types import Face
+from agegender_core.types import Face, Progress
 from agegender_core.vision.image_io import load_image
 
-Progress = Callable[[int, int], None]
 FindFace = Callable[[Image.Image, FaceRecord], tuple[Face | None, bool]]
 """Image and label to the face to measure, None for none, and whether it was detected."""
 

@@ -179,23 +179,9 @@ def slice_wins(
     ]
     draws = found["people"].where(found["people"].notna(), found["n"]).to_numpy(float)
     if metric in CLASSES and table.people is None:
-        differ = (
-            slices_of(table, (other - one) ** 2, share=False, worse=1, depth=depth, test=False)[
-                "value"
-            ]
-            * found["n"]
-        )
-        p = exact_sign(
-            ((differ - found["value"] * found["n"]) / 2).round().to_numpy(float),
-            differ.round().to_numpy(float),
-        )
+        p = _mcnemar_p(table, found, other - one, depth)
     else:
-        spread = (
-            (found["high"] - found["low"]).to_numpy(float)
-            / 2
-            / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
-        )
-        p = _p_no_difference(found["value"].to_numpy(float), spread, draws)
+        p = _student_p(found, draws)
     adjusted = holm(np.where(draws >= TESTED, p, np.nan))
     gain = -WORSE[metric] * found["value"].to_numpy(float)
     wins = np.where(~(adjusted <= 1 - LEVEL), "", np.where(gain > 0, "second", "first"))
@@ -208,6 +194,32 @@ def slice_wins(
         "high": found["high"],
     }
     return labels.assign(**columns, p=p, p_holm=adjusted, wins=wins, small=found["n"] < SMALL)
+
+
+def _mcnemar_p(
+    table: ErrorTable, found: pd.DataFrame, difference: np.ndarray, depth: int
+) -> np.ndarray:
+    """McNemar's exact p of each slice in ``found``; ``difference``: -1, 0 or 1 an image, second
+    minus first.
+    """
+    differ = (
+        slices_of(table, difference**2, share=False, worse=1, depth=depth, test=False)["value"]
+        * found["n"]
+    )
+    return exact_sign(
+        ((differ - found["value"] * found["n"]) / 2).round().to_numpy(float),
+        differ.round().to_numpy(float),
+    )
+
+
+def _student_p(found: pd.DataFrame, draws: np.ndarray) -> np.ndarray:
+    """Student's p of each slice in ``found``, from its interval and its number of ``draws``."""
+    spread = (
+        (found["high"] - found["low"]).to_numpy(float)
+        / 2
+        / scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(draws - 1, 1))
+    )
+    return _p_no_difference(found["value"].to_numpy(float), spread, draws)
 
 
 def _counted(

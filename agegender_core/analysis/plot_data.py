@@ -21,6 +21,7 @@ from agegender_core.labels import (
     GENDERS,
     MAX_AGE,
     AgeGroup,
+    group_index,
     group_names,
 )
 
@@ -332,12 +333,9 @@ def cs_curve(
 
 
 def group_of_age(ages: np.ndarray, groups: tuple[AgeGroup, ...]) -> np.ndarray:
-    """(N,) index of the group that contains each age in whole years; -1 in gaps and for NaN. Ages
-    above 100 count as 100.
-    """
-    group_at = np.full(MAX_AGE + 2, -1)
-    for index, group in enumerate(groups):
-        group_at[group.lo : min(group.hi, MAX_AGE) + 1] = index
+    """(N,) ``group_index`` of each age; -1 in gaps and for NaN."""
+    found = (group_index(age, groups) for age in range(MAX_AGE + 1))
+    group_at = np.array([*(-1 if index is None else index for index in found), -1])
     return group_at[np.where(np.isnan(ages), MAX_AGE + 1, np.clip(ages, 0, MAX_AGE)).astype(int)]
 
 

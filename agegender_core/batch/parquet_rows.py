@@ -233,7 +233,7 @@ def _row_names(table: pq.ParquetFile, group: int) -> Iterator[str | None]:
     )
     if size > NAME_BYTES * max(described.num_rows, 16):
         raise DatasetError(
-            f"the column «{column}» has more than {NAME_BYTES:,} bytes a row: these are no names"
+            f"the column «{column}» has more than {NAME_BYTES:,} bytes a row: these are not names"
         )
     for batch in table.iter_batches(256, row_groups=[group], columns=[column], use_threads=False):
         names = batch.column(0)

@@ -178,11 +178,11 @@ def _check_note(folder: Path, job: Job) -> None:
         with open(folder / NOTE, encoding="utf-8") as file:
             note = json.loads(file.read(NOTE_LENGTH))
         if not isinstance(note, dict):
-            raise ValueError("it is no note of a job")
+            raise ValueError("it is not a job's note")
     except FileNotFoundError:
         if any(folder.glob("*.parquet")):
             raise ConfigError(
-                f"{folder} contains Parquet files that are no batch job's: give a new folder"
+                f"{folder} contains Parquet files that no batch job wrote: give a new folder"
             ) from None
         return
     except (ValueError, OSError, RecursionError) as error:

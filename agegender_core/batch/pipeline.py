@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEPT_BLOCKS = 4
 """Blocks of 16 MB that Pillow keeps for the next image, as many as one of 16 megapixels has.
-Otherwise the memory of each photograph is asked of the system and cleared anew, page by page: a
+Otherwise each photograph's memory is requested from the system and cleared again, page by page: a
 sixth of the time that a worker takes for one of 12 megapixels.
 """
 FACES, IMAGES = 32, 64

@@ -27,6 +27,7 @@ from PIL import Image
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
+from agegender_core.settings import reports_dir
 from agegender_core.types import Face
 from agegender_core.vision._torchvision_nms import ensure_torchvision
 from agegender_core.vision.cascade import THRESHOLDS, Detections
@@ -252,5 +253,10 @@ def run(folder: Path, repeats: int = 15) -> DetectionReport:
     return report
 
 
+def main() -> None:
+    """Time everything, write it into the reports and print it."""
+    print(json.dumps(to_json(run(reports_dir())), indent=1))
+
+
 if __name__ == "__main__":
-    print(json.dumps(to_json(run(Path("reports"))), indent=1))
+    main()

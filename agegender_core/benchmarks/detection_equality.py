@@ -24,9 +24,9 @@ from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
-from agegender_core.settings import PACKAGE
+from agegender_core.settings import PACKAGE, reports_dir
 from agegender_core.types import TURNS, Face
-from agegender_core.vision.face_detector import MTCNNDetector
+from agegender_core.vision.face_detector import MTCNNDetector, iou
 from agegender_core.vision.image_io import load_image
 
 if TYPE_CHECKING:
@@ -118,13 +118,6 @@ def _years_apart(
     crops = [align(image, face, network.info.input) for face in faces]
     ages = [one.age.years for one in network.predict_crops(crops, faces)]
     return tuple(abs(a - b) for a, b in zip(ages[::2], ages[1::2], strict=True))
-
-
-def iou(one: Face, other: Face) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    a, b = np.array(one.box_xyxy), np.array(other.box_xyxy)
-    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return float(overlap / max(one.width * one.height + other.width * other.height - overlap, 1e-9))
 
 
 def summary(differences: Sequence[Difference]) -> Equality:
@@ -300,5 +293,10 @@ def _keep(path: Path, known: dict[str, Difference]) -> None:
     write_json(path, to_json(known))
 
 
+def main() -> None:
+    """Compare everything, write it into the reports and print it."""
+    print(json.dumps(to_json(run(reports_dir())), indent=1, ensure_ascii=False))
+
+
 if __name__ == "__main__":
-    print(json.dumps(to_json(run(Path("reports"))), indent=1, ensure_ascii=False))
+    main()

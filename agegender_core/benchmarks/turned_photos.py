@@ -27,6 +27,7 @@ from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.evaluation.report_types import TurnedBench, TurnedRow
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
+from agegender_core.settings import reports_dir
 from agegender_core.types import TURNS, Face
 from agegender_core.vision.face_detector import (
     CLEAR_ODDS,
@@ -303,7 +304,12 @@ def turned_bench_table(bench: TurnedBench) -> str:
     return "\n".join([*lines, "", "Processor time of one thread, both in turns in one run."])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure all photographs, write the report and print it."""
     found = to_json(report(collect(cache_dir() / "turned-fgnet.json")))
-    write_json(Path("reports") / "turned_photos.json", found)
+    write_json(reports_dir() / "turned_photos.json", found)
     print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,14 +9,22 @@ from typing import Annotated
 import typer
 
 from agegender_core import __version__
-from agegender_core.cli import research
+from agegender_core.cli.ablate import ablate
 from agegender_core.cli.attention import attention, attention_report
 from agegender_core.cli.batch import batch
 from agegender_core.cli.bench import bench
+from agegender_core.cli.curve import curve
 from agegender_core.cli.datasets import datasets_app
+from agegender_core.cli.evaluate import evaluate
 from agegender_core.cli.image_quality import conditions
+from agegender_core.cli.leakage import leakage
 from agegender_core.cli.predict import predict
+from agegender_core.cli.protocol import protocol
+from agegender_core.cli.report import report
+from agegender_core.cli.rivals import rivals
 from agegender_core.cli.serve import app as serve_app
+from agegender_core.cli.train import train
+from agegender_core.cli.weights import weights_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -44,18 +52,18 @@ for command in (
     batch,
     attention,
     attention_report,
-    research.train,
-    research.evaluate,
-    research.report,
+    train,
+    evaluate,
+    report,
     bench,
-    research.ablate,
-    research.leakage,
-    research.protocol,
-    research.rivals,
-    research.curve,
+    ablate,
+    leakage,
+    protocol,
+    rivals,
+    curve,
     conditions,
 ):
     app.command()(command)
 app.command("app")(serve_app)
-app.add_typer(research.weights_app, name="weights")
+app.add_typer(weights_app, name="weights")
 app.add_typer(datasets_app, name="datasets")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agegender_core.cli.errors import fail
 from agegender_core.cli.predict import make_folder
-from agegender_core.cli.research import fail
 from agegender_core.errors import AgeGenderError
 from agegender_core.explain.attention_images import block_image
 from agegender_core.settings import reports_dir

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agegender_core.cli.research import fail
+from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.settings import reports_dir
 

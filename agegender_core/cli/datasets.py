@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agegender_core.cli.research import fail
+from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError
 
 if TYPE_CHECKING:

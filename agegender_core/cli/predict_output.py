@@ -286,7 +286,7 @@ def opened_output(chosen: TableFormat, path: Path | None, race: bool) -> Iterato
         output = StreamOutput(_stdout(), "standard output", encoder)
     elif path.exists() and not path.is_file():
         if chosen is TableFormat.parquet:
-            raise OutputError(f"{path} is no file: Parquet needs one")
+            raise OutputError(f"{path} is not a file, and Parquet needs one")
         output = StreamOutput(_device(path), str(path), encoder)
     else:
         output = FileOutput(path, encoder)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,10 +17,8 @@ from agegender_core.datasets.parquet_store import dataset_path, iter_images
 from agegender_core.datasets.records import FaceRecord
 from agegender_core.output.files import atomic_file
 from agegender_core.settings import path_setting
-from agegender_core.types import Face, InputSpec
+from agegender_core.types import Face, InputSpec, Progress
 from agegender_core.vision import alignment
-
-Progress = Callable[[int, int], None]
 
 
 def cache_dir() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,11 @@ from agegender_core.labels import (
 )
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
-from agegender_core.types import Face, InputSpec
+from agegender_core.types import Face, InputSpec, Progress
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import MTCNNDetector
 from agegender_core.vision.image_io import load_image
-from agegender_core.vision.preprocessing import normalise
-
-Progress = Callable[[int, int], None]
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
 PREDICTION_COLUMNS = (*LABEL_COLUMNS, "detection_score", *ANSWER_COLUMNS)
 """Columns of ``predictions.parquet``, in order."""
@@ -181,8 +179,8 @@ def crop_logits(
     """Logits by head, (N, K) each, of (N, H, W, 3) uint8 crops."""
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(crops), batch):
-        images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-        parts.append(dict(run_network(network, normalise(images, spec), flip).logits))
+        images = normalise(to_uint8(crops[start : start + batch]), spec)
+        parts.append(dict(run_network(network, images, flip).logits))
         if progress:
             progress(min(start + batch, len(crops)), len(crops))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -7,13 +7,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.datasets.parquet_store import dataset_path
+from agegender_core.output.files import write_text
 from agegender_core.types import Face
 from agegender_core.vision import alignment, face_detector, image_io
 
@@ -34,11 +34,8 @@ def read_faces(dataset_name: str, rows: tuple[int, ...]) -> Faces | None:
 
 def write_faces(dataset_name: str, rows: tuple[int, ...], faces: Faces) -> None:
     """Write ``faces``, atomically."""
-    path = _path(dataset_name, rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    partial.write_text(json.dumps({str(row): _plain(face) for row, face in faces.items()}))
-    partial.replace(path)
+    stored = {str(row): _plain(face) for row, face in faces.items()}
+    write_text(_path(dataset_name, rows), json.dumps(stored))
 
 
 def _path(dataset_name: str, rows: tuple[int, ...]) -> Path:

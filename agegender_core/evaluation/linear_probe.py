@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,6 @@ from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.metrics import bootstrap_mean, value_columns
 from agegender_core.evaluation.protocol_images import (
-    Progress,
     loaded_crops,
     read_dataset,
     refuse_seen,
@@ -44,14 +43,15 @@ from agegender_core.evaluation.protocol_images import (
 )
 from agegender_core.evaluation.report_types import FoldedEstimate, LeftOut, ProtocolReport
 from agegender_core.inference.decoding import Answers, DecodingSpec, group_probs, read_out
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_GROUP_SETS, GENDERS, MAX_AGE, group_names
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
-from agegender_core.types import InputSpec
-from agegender_core.vision.preprocessing import normalise
+from agegender_core.types import InputSpec, StageProgress
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
-METRICS = (
+PROBE_METRICS = (
     "mae",
     "bias",
     "cs5",
@@ -89,7 +89,7 @@ def run_protocol(
     dataset_name: str,
     data: str | Path | None = None,
     reports: Path | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> ProtocolReport:
     """Run ``protocol`` of ``PROTOCOLS`` on a dataset; write
     ``<weights>/protocols/<protocol>_<set>.json`` into ``reports`` unless None.
@@ -112,11 +112,7 @@ def run_protocol(
         else shared_crops(records, info.input, progress)
     )
     parts = usable_parts(folds, crops.usable)
-    if not parts:
-        raise DatasetError(
-            f"{dataset_name}: no test image of {protocol} could be used;"
-            f" {len(crops.left_out):,} were left out"
-        )
+    _require_tests(parts, len(crops.left_out), protocol, dataset_name)
     features, logits = frozen_features(network, crops.pixels, info.input, info.flip, progress)
     labels = Labels.of([records[index] for index in np.flatnonzero(crops.usable)])
     refitted, strengths = refit(features, labels, parts, progress)
@@ -132,10 +128,7 @@ def run_protocol(
         set=dataset_name,
         n=sum(len(part.test) for part in parts),
         folds=len(parts),
-        method=(
-            f"frozen features, {', '.join(TASKS[task] for task in strengths)} refitted"
-            f" {REFITTED[protocol]}"
-        ),
+        method=_method_words(strengths, protocol),
         pictures=crops.how,
         features=features.shape[1],
         resampled="persons" if labels.people_known else "pictures",
@@ -151,6 +144,21 @@ def run_protocol(
         path = reports / info.name / "protocols" / f"{protocol}_{dataset_name}.json"
         write_json(path, to_json(report))
     return report
+
+
+def _require_tests(parts: Sequence[Part], left_out: int, protocol: str, dataset_name: str) -> None:
+    """Raise ``DatasetError`` where no fold has an image left to test."""
+    if not parts:
+        raise DatasetError(
+            f"{dataset_name}: no test image of {protocol} could be used; {left_out:,} were left out"
+        )
+
+
+def _method_words(tasks: Iterable[str], protocol: str) -> str:
+    """«frozen features, ridge for age refitted for each official fold»."""
+    return (
+        f"frozen features, {', '.join(TASKS[task] for task in tasks)} refitted {REFITTED[protocol]}"
+    )
 
 
 def protocol_text(report: ProtocolReport) -> str:
@@ -254,7 +262,7 @@ def frozen_features(
     crops: np.ndarray,
     spec: InputSpec,
     flip: bool,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     batch: int = 64,
 ) -> tuple[np.ndarray, dict[str, Tensor]]:
     """(N, F) float64 features of (N, H, W, 3) uint8 crops, both mirrored views averaged, and logits
@@ -266,18 +274,14 @@ def frozen_features(
     logits: list[dict[str, Tensor]] = []
     with head_inputs(network) as inputs:
         for start in range(0, len(crops), batch):
-            images = torch.from_numpy(np.array(crops[start : start + batch])).permute(0, 3, 1, 2)
-            views = normalise(images, spec)  # (B, 3, H, W)
-            count = len(views)
+            images = normalise(to_uint8(crops[start : start + batch]), spec)  # (B, 3, H, W)
             inputs.clear()
-            both = network(
-                torch.cat([views, views.flip(3)]).contiguous(memory_format=torch.channels_last)
-            ).logits
+            both = network(mirrored_views(images, flip=True)).logits
             taken = torch.cat([found.flatten(1) for found in inputs], dim=1).double()  # (2B, F)
-            features.append(((taken[:count] + taken[count:]) / 2).numpy())
+            features.append(mean_of_views(taken, flip=True).numpy())
             logits.append(
                 {
-                    name: (value[:count] + value[count:]) / 2 if flip else value[:count]
+                    name: mean_of_views(value, flip) if flip else value[: len(images)]
                     for name, value in both.items()
                 }
             )
@@ -379,7 +383,10 @@ class Guesses:
 
 
 def refit(
-    features: np.ndarray, labels: Labels, parts: Sequence[Part], progress: Progress | None = None
+    features: np.ndarray,
+    labels: Labels,
+    parts: Sequence[Part],
+    progress: StageProgress | None = None,
 ) -> tuple[Guesses, dict[str, dict[str, int]]]:
     """Guesses for all tested images, and by task how many folds chose which strength. Tasks without
     a label in the dataset are left out.
@@ -493,7 +500,7 @@ def score(labels: Labels, guesses: Guesses, parts: Sequence[Part]) -> dict[str, 
     values = _values(labels, guesses)
     tested = np.concatenate([part.test for part in parts])
     found: dict[str, FoldedEstimate] = {}
-    for name in METRICS:
+    for name in PROBE_METRICS:
         column = values[name].to_numpy(float)
         estimate = bootstrap_mean(
             column[tested], who=labels.person[tested] if labels.people_known else None
@@ -558,7 +565,7 @@ def _values(labels: Labels, guesses: Guesses) -> pd.DataFrame:
         },
         index=range(len(labels.age)),
     )
-    return value_columns(table)[list(METRICS)]
+    return value_columns(table)[list(PROBE_METRICS)]
 
 
 def _words(indices: np.ndarray, names: Sequence[str]) -> list[str | None]:

@@ -35,9 +35,7 @@ METRICS = (
     "interval_coverage",
     "interval_width",
 )
-"""In years: mae (mean absolute error), bias (mean signed error, positive: estimated too old),
-interval_width. Shares in [0, 1]: the rest.
-"""
+"""Those of single images, in the order of reports; ``METRIC_FORMATS`` has the unit of each."""
 
 
 def bootstrap_mean(
@@ -193,7 +191,3 @@ def _positions(names: pd.Series, groups: tuple[AgeGroup, ...]) -> pd.Series:
     return names.map({name: float(index) for index, name in enumerate(group_names(groups))}).astype(
         float
     )
-
-
-YEARS = {"mae", "bias", "interval_width", "balanced_mae"}
-"""Metrics in years; all others are shares in [0, 1]."""

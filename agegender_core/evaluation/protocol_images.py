@@ -5,7 +5,7 @@ checked against the model's training images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,13 +20,10 @@ from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import ConfigError, DatasetError, InvalidImageError
 from agegender_core.evaluation.evaluate import largest_faces
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.types import InputSpec
+from agegender_core.types import InputSpec, Progress, StageProgress
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import DetectorConfig, MTCNNDetector
 from agegender_core.vision.image_io import load_image
-
-Progress = Callable[[str, int, int], None]
-"""Stage («faces», «features», «folds»), how many are done, how many there are."""
 
 PHOTOS = ("fgnet", "wiki")
 """Datasets of whole photographs. Photographs without a detected face are left out; chips without
@@ -88,7 +85,7 @@ def read_dataset(
 
 
 def shared_crops(
-    records: Sequence[FaceRecord], spec: InputSpec, progress: Progress | None = None
+    records: Sequence[FaceRecord], spec: InputSpec, progress: StageProgress | None = None
 ) -> Crops:
     """Crops of a dataset in the shared Parquet: photographs by the largest face detected, chips by
     the dataset's landmarks.
@@ -120,7 +117,7 @@ HOW_PHOTOS = "whole photographs through detection, the largest face"
 
 
 def loaded_crops(
-    loaded: LoadedDataset, dataset_name: str, spec: InputSpec, progress: Progress | None = None
+    loaded: LoadedDataset, dataset_name: str, spec: InputSpec, progress: StageProgress | None = None
 ) -> Crops:
     """Crops of a dataset in its official layout: chips by landmarks where the dataset has them,
     otherwise by the largest face detected.
@@ -177,7 +174,7 @@ def _stacked(crops: list[np.ndarray], spec: InputSpec) -> np.ndarray:
     return np.stack(crops) if crops else np.empty((0, spec.size, spec.size, 3), np.uint8)
 
 
-def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def _stage(progress: StageProgress | None, name: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 

@@ -106,8 +106,8 @@ SYSTEMS: dict[str, System] = {
             "EfficientNet-Lite0, pre-trained",
             ("efficientnet_lite0",),
             "Tan and Le, EfficientNet, ICML 2019; its Lite0 as timm defines it",
-            "In none of the four papers, and claims nothing about faces: it stands here for what"
-            " starting from ImageNet weights does.",
+            "Not in any of the four papers, and without a claim about faces: it is here to show"
+            " what starting from ImageNet weights does.",
         ),
     )
 }

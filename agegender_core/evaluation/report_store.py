@@ -19,6 +19,7 @@ from agegender_core.evaluation.report_types import (
     EvaluationReport,
     LeakageReport,
     LivePathReport,
+    LoadReport,
     PagesReport,
     ProtocolReport,
     RivalsReport,
@@ -94,6 +95,11 @@ def read_live_path(folder: Path) -> LivePathReport | None:
     return _read(folder / "live.json", LivePathReport)
 
 
+def read_load(folder: Path) -> LoadReport | None:
+    """What the test of the server under load wrote, or None."""
+    return _read(folder / "load.json", LoadReport)
+
+
 def read_leakage(folder: Path) -> LeakageReport | None:
     """What ``leakage`` wrote, or None."""
     return _read(folder / "leakage.json", LeakageReport)
@@ -115,14 +121,14 @@ def read_rivals(folder: Path) -> RivalsReport | None:
 
 
 def read_attention(
-    reports: Path, weights: str, set: str
+    reports: Path, weights: str, dataset_name: str
 ) -> tuple[AttentionReport, dict[str, np.ndarray]] | None:
-    """What ``attention-report`` wrote for ``weights`` on the dataset ``set``, and its arrays by
-    name (see ``attention_report``), or None.
+    """What ``attention-report`` wrote for ``weights`` on a dataset, and its arrays by name (see
+    ``attention_report``), or None.
     """
     import numpy as np
 
-    path = reports / weights / "attention" / f"{set}.json"
+    path = reports / weights / "attention" / f"{dataset_name}.json"
     if not (path.is_file() and path.with_suffix(".npz").is_file()):
         return None
     with np.load(path.with_suffix(".npz")) as arrays:

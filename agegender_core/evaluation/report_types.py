@@ -554,6 +554,49 @@ class PageTiming:
 
 
 @dataclass(frozen=True)
+class ApiLoad:
+    """``clients`` of the API together, ``pictures`` images in all. ``memory_mb_…``: of the server
+    at the first answer, from a fifth on, halfway, at the last, and at most. ``mixed_up``: answers
+    that were somebody else's.
+    """
+
+    clients: int
+    pictures: int
+    answered: int
+    refused_and_asked_again: int
+    mixed_up: tuple[Any, ...]
+    errors: tuple[Any, ...]
+    pictures_a_second: float
+    median_s: float
+    longest_s: float
+    memory_mb_first: int
+    memory_mb_settled: int
+    memory_mb_halfway: int
+    memory_mb_last: int
+    memory_mb_most: int
+
+
+@dataclass(frozen=True)
+class BrowserLoad:
+    """Browser ``sessions`` of the Streamlit app together; ``right``: saw their own answer."""
+
+    sessions: int
+    right: int
+    seconds: float
+    memory_mb_last: int
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """``load.json``: the server under load."""
+
+    machine: str
+    api: ApiLoad
+    browsers: BrowserLoad | None = None
+    beside_a_hostile_client: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class PagesReport:
     """``pages.json``: the pages in a browser."""
 

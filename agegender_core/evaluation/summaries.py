@@ -32,12 +32,12 @@ def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
     ``who``: (n,) person of each image where images of one person are alike: whole persons are drawn
     for the interval.
     """
-    found = {
-        "balanced_mae": balanced_mae(table, who),
-        "gender_gap": gender_gap(table, who),
-        "gender_ece": gender_ece(table),
+    found = (balanced_mae(table, who), gender_gap(table, who), gender_ece(table))
+    return {
+        name: estimate.rounded()
+        for name, estimate in zip(SUMMARIES, found, strict=True)
+        if estimate is not None
     }
-    return {name: estimate.rounded() for name, estimate in found.items() if estimate is not None}
 
 
 def balanced_mae(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate | None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from agegender_core.errors import NoFaceError, WeightsMissingError
 from agegender_core.explain.attention_models import ARCHITECTURES, attention_entries
 from agegender_core.inference.decoding import decode
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, find_weights
 from agegender_core.inference.predictor import Source, load_predictor
 from agegender_core.models.gra_net import GRANet, GRANetTrio
@@ -195,19 +196,20 @@ class AttentionNetwork:
         return age, gender
 
     def _views(self, crop: Image.Image) -> Tensor:
-        one = to_batch([crop], self.info.input)
-        return torch.cat([one, one.flip(3)]) if self.info.flip else one
+        return mirrored_views(to_batch([crop], self.info.input), self.info.flip)
 
     @torch.inference_mode()
     def _run(
         self, views: Tensor, intervene: Mapping[str, Tensor | float] | None = None
     ) -> ModelOutput:
-        return self.network(views.contiguous(memory_format=torch.channels_last), intervene)
+        return self.network(views, intervene)
 
     def _decoded(
         self, output: ModelOutput
     ) -> tuple[AgeEstimate, Categorical | None, Categorical | None]:
-        logits = {name: value.mean(dim=0, keepdim=True) for name, value in output.logits.items()}
+        logits = {
+            name: mean_of_views(value, self.info.flip) for name, value in output.logits.items()
+        }
         return next(iter(decode(ModelOutput(logits, ()), self.info.decoding)))
 
 

@@ -12,7 +12,7 @@ of images; and, for large groups, «face» with (H, W, 3) uint8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -45,12 +45,10 @@ from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
+from agegender_core.types import StageProgress
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
-from agegender_core.vision.preprocessing import normalise
-
-Progress = Callable[[str, int, int], None]
-"""Stage («masks», «curves», «changes»), how many images are done, how many there are."""
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
 PEOPLE = 200
 """A mean face needs at least this many people: of fewer it might show one of them."""
@@ -91,7 +89,7 @@ def attention_report(
     set_name: str,
     reports: Path,
     limit: int = LIMIT,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     steps: int = STEPS,
 ) -> AttentionReport:
     """Explain the test split of dataset ``set_name``, write both files into ``reports`` and return
@@ -166,7 +164,7 @@ def _changed(
     records: Sequence[FaceRecord],
     crops: np.ndarray,
     limit: int,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> tuple[int, tuple[ChangeEffect, ...]]:
     """How the answers change when masks are changed, on how many images: five for each one with
     curves.
@@ -203,7 +201,7 @@ def read_crops(info: ModelInfo, set_name: str) -> tuple[list[FaceRecord], np.nda
 
 
 def explain_crops(
-    network: nn.Module, info: ModelInfo, crops: np.ndarray, progress: Progress | None = None
+    network: nn.Module, info: ModelInfo, crops: np.ndarray, progress: StageProgress | None = None
 ) -> CropExplanations:
     """Of (N, H, W, 3) uint8 crops: answers, averaged with the mirror image where the weights use
     it, masks of the crops as they are, and how much these vary.
@@ -212,8 +210,8 @@ def explain_crops(
     masks: dict[str, list[np.ndarray]] = {}
     activity = Activity()
     for start in range(0, len(crops), BATCH):
-        images = torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2)
-        output = run_network(network, normalise(images, info.input), info.flip)
+        images = normalise(to_uint8(crops[start : start + BATCH]), info.input)
+        output = run_network(network, images, info.flip)
         for name, value in output.logits.items():
             logits.setdefault(name, []).append(value)
         activity.add(output.attention)

@@ -27,7 +27,7 @@ from agegender_core.inference.model_zoo import ModelInfo
 Kind = Literal["deletion", "insertion"]
 KINDS: dict[Kind, str] = {
     "deletion": (
-        "how much of the answer is left while the most important pixels are taken away; lower is"
+        "how much of the answer is left while the most important pixels are removed; lower is"
         " better"
     ),
     "insertion": (

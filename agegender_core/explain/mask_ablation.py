@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agegender_core.evaluation.metrics import bootstrap_mean
+from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import ALL_BLOCKS, ChangeEffect, MaskActivity
 from agegender_core.explain.attention import CHANGES, Change, intervention
 from agegender_core.inference.decoding import Answers, DecodingSpec, read_out
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.types import AttentionBlock, InputSpec
-from agegender_core.vision.preprocessing import normalise
+from agegender_core.vision.preprocessing import normalise, to_uint8
 
 SINGLE = 3
 """Up to this number, blocks are also changed one by one."""
@@ -112,16 +113,12 @@ def changed_answers(
     """
     logits: dict[Any, dict[str, list[Tensor]]] = {}
     for start in range(0, len(crops), BATCH):
-        images = normalise(
-            torch.from_numpy(np.array(crops[start : start + BATCH])).permute(0, 3, 1, 2),
-            info.input,
-        )
-        views = torch.cat([images, images.flip(3)]) if info.flip else images
-        views = views.contiguous(memory_format=torch.channels_last)
+        images = normalise(to_uint8(crops[start : start + BATCH]), info.input)
+        views = mirrored_views(images, info.flip)
         own = network(views)
         if activity is not None:
             activity.add(own.attention)
-        _keep(logits.setdefault(None, {}), own.logits, len(images))
+        _keep(logits.setdefault(None, {}), own.logits, info.flip)
         for name, change in variants([block.name for block in own.attention]):
             changes = {
                 block.name: change for block in own.attention if name in (ALL_BLOCKS, block.name)
@@ -129,7 +126,7 @@ def changed_answers(
             _keep(
                 logits.setdefault((name, change), {}),
                 network(views, intervention(own, changes)).logits,
-                len(images),
+                info.flip,
             )
         if progress:
             progress(start + len(images))
@@ -148,10 +145,10 @@ def variants(blocks: list[str]) -> list[tuple[str, Change]]:
     return [(name, change) for name in names for change in CHANGES if change != "own"]
 
 
-def _keep(parts: dict[str, list[Tensor]], logits: Mapping[str, Tensor], count: int) -> None:
+def _keep(parts: dict[str, list[Tensor]], logits: Mapping[str, Tensor], flip: bool) -> None:
     """Add a batch's logits, the mean of both views where there are two."""
     for head, value in logits.items():
-        parts.setdefault(head, []).append(value.reshape(-1, count, *value.shape[1:]).mean(dim=0))
+        parts.setdefault(head, []).append(mean_of_views(value, flip))
 
 
 def effects(
@@ -167,21 +164,15 @@ def effects(
     error, right = np.abs(own.years - ages), (own.gender == genders).astype(float)
     rows = []
     for (block, change), answers in changed.items():
-        worse = (
-            bootstrap_mean((np.abs(answers.years - ages) - error)[exact]) if exact.any() else None
-        )
-        better = (
-            bootstrap_mean(((answers.gender == genders).astype(float) - right)[known])
-            if known.any()
-            else None
-        )
         rows.append(
             ChangeEffect(
                 block=block,
                 change=change,
                 moved=round(float(np.abs(answers.years - own.years).mean()), 4),
-                mae=None if worse is None else worse.rounded(),
-                gender_accuracy=None if better is None else better.rounded(),
+                mae=stored_mean((np.abs(answers.years - ages) - error)[exact]),
+                gender_accuracy=stored_mean(
+                    ((answers.gender == genders).astype(float) - right)[known]
+                ),
             )
         )
     return tuple(rows)

@@ -4,7 +4,7 @@ batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,15 @@ from torch import nn
 
 from agegender_core.explain.attention import Change, intervention, occluded
 from agegender_core.inference.decoding import read_out
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.types import Progress
 from agegender_core.vision.preprocessing import to_batch
 
 POSITIONS = 8
 """Steps of the grid along one side, at most: a finer grid costs its square."""
 BATCH = 16
 """Covered crops that go through the model at once."""
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +101,10 @@ def _years(
     seed: int,
 ) -> np.ndarray:
     """(N,) years for a batch of crops."""
-    batch = to_batch(crops, info.input)
-    views = torch.cat([batch, batch.flip(3)]) if info.flip else batch
-    views = views.contiguous(memory_format=torch.channels_last)
+    views = mirrored_views(to_batch(crops, info.input), info.flip)
     output = network(views)
     chosen = {name: change for name, change in changes.items() if change != "own"}
     if chosen:
         output = network(views, intervention(output, chosen, seed))
-    count = 1 + info.flip
-    logits = {
-        name: value.view(count, len(crops), *value.shape[1:]).mean(dim=0)
-        for name, value in output.logits.items()
-    }
+    logits = {name: mean_of_views(value, info.flip) for name, value in output.logits.items()}
     return read_out(logits, info.decoding).years

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agegender_core.inference.decoding import AGES, DecodingSpec, group_centres, two_class
+from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.labels import AGE_GROUP_SETS
 from agegender_core.vision.preprocessing import normalise, to_batch
@@ -132,11 +133,8 @@ def _expected(logits: Tensor, values: np.ndarray) -> Tensor:
 
 def _logits(network: nn.Module, batch: Tensor, flip: bool) -> dict[str, Tensor]:
     """As ``run_network``, but gradients pass through."""
-    views = torch.cat([batch, batch.flip(3)]) if flip else batch
-    logits = network(views.contiguous(memory_format=torch.channels_last)).logits
-    return {
-        name: value.view(1 + flip, len(batch), -1).mean(dim=0) for name, value in logits.items()
-    }
+    logits = network(mirrored_views(batch, flip)).logits
+    return {name: mean_of_views(value, flip) for name, value in logits.items()}
 
 
 def _score(

@@ -99,6 +99,24 @@ def _activation_after(model: nn.Module, follows: dict[str, str], name: str) -> s
     return None
 
 
+def mirrored_views(batch: Tensor, flip: bool) -> Tensor:
+    """(N, 3, H, W) crops as networks are asked about them, channels last in memory: with ``flip``
+    followed by their mirror images, (2N, 3, H, W).
+    """
+    views = torch.cat([batch, batch.flip(3)]) if flip else batch
+    return views.contiguous(memory_format=torch.channels_last)
+
+
+def mean_of_views(values: Tensor, flip: bool) -> Tensor:
+    """(N, ...) What a network gives for ``mirrored_views`` of N crops, the mean of both views where
+    there are two.
+    """
+    if not flip:
+        return values
+    count = len(values) // 2
+    return (values[:count] + values[count:]) / 2
+
+
 @torch.inference_mode()
 def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
     """(N, 3, H, W) normalised crops to logits by head. ``flip``: average with the logits of the
@@ -106,12 +124,11 @@ def run_network(model: nn.Module, batch: Tensor, flip: bool) -> ModelOutput:
 
     Masks, where the network has them, are those of the crops as they are.
     """
-    batch = batch.contiguous(memory_format=torch.channels_last)
+    both = model(mirrored_views(batch, flip))
     if not flip:
-        return model(batch)
-    both = model(torch.cat([batch, batch.flip(3)]))
+        return both
     count = len(batch)
-    logits = {name: (value[:count] + value[count:]) / 2 for name, value in both.logits.items()}
+    logits = {name: mean_of_views(value, flip) for name, value in both.logits.items()}
     blocks = (
         AttentionBlock(
             block.name, block.mask[:count], block.gate, block.features[:count], block.output[:count]

@@ -22,6 +22,7 @@ from agegender_core.errors import (
     WeightsMissingError,
 )
 from agegender_core.inference.decoding import DecodingSpec, decoding_dict
+from agegender_core.output.files import write_text
 from agegender_core.settings import weights_dir
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
@@ -113,7 +114,7 @@ def _model_info(name: str, table: Any, folder: Path) -> ModelInfo:
     own = {"name": name, "folder": folder}
     info = read_table(ModelInfo, table | own if isinstance(table, dict) else table, name)
     if outside := next((file for file in info.files if Path(file).name != file), None):
-        raise ConfigError(f"{name}: files: {outside!r} is no name of a file in this folder")
+        raise ConfigError(f"{name}: files: {outside!r} is not the name of a file in this folder")
     return info
 
 
@@ -259,12 +260,10 @@ def write_manifest(entries: list[ModelInfo], folder: Path) -> None:
 
     tables = {info.name: _table(info) for info in entries}
     head = (
-        "# Written by «python -m agegender_core weights publish». measured: our numbers; claimed:"
+        "# Written by «agegender weights publish». measured: our numbers; claimed:"
         " the paper's, on its own data.\n\n"
     )
-    partial = folder / "manifest.toml.tmp"
-    partial.write_text(head + tomli_w.dumps({"weights": tables}), encoding="utf-8")
-    partial.replace(folder / "manifest.toml")
+    write_text(folder / "manifest.toml", head + tomli_w.dumps({"weights": tables}))
 
 
 def _table(info: ModelInfo) -> dict[str, Any]:

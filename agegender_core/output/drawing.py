@@ -1,4 +1,4 @@
-"""The one painter of face boxes and their labels."""
+"""The one painter of face boxes and their labels: on images to keep, previews and live frames."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#C
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels; the right and bottom pixels belong to it."""
 
+Corners = tuple[float, float, float, float]
+"""Left, top, right, bottom in fractions of pixels too."""
+
 _MIN_FONT = 11
 """Smallest letters still legible, in pixels."""
 
@@ -23,6 +26,43 @@ _MIN_FONT = 11
 def colour_of(number: int) -> str:
     """Colour of face ``number``, counted from 1."""
     return PALETTE[(number - 1) % len(PALETTE)]
+
+
+def visible_box(box: Corners, size: tuple[int, int], line: int) -> Corners | None:
+    """The part of a face's box whose outline of ``line`` pixels is inside an image of ``size``;
+    None where it lies outside.
+    """
+    x0, y0 = max(box[0], line), max(box[1], line)
+    x1, y1 = min(box[2], size[0] - line - 1), min(box[3], size[1] - line - 1)
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def draw_box(
+    draw: ImageDraw.ImageDraw, box: Corners, number: int, line: int, halo: str = "black"
+) -> None:
+    """The outline of face ``number``, ``line`` pixels wide, in a thin ``halo``: visible on any
+    background.
+    """
+    x0, y0, x1, y1 = box
+    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=halo, width=line + 2)
+    draw.rectangle(box, outline=colour_of(number), width=line)
+
+
+def draw_tag(
+    draw: ImageDraw.ImageDraw,
+    place: Corners,
+    text: str,
+    number: int,
+    font: ImageFont.FreeTypeFont,
+    at: tuple[float, float],
+    anchor: str,
+) -> None:
+    """A rectangle in the colour of face ``number`` with words at ``at``; ``anchor``: which point of
+    the words that is, as Pillow names it.
+    """
+    colour = colour_of(number)
+    draw.rectangle(place, fill=colour)
+    draw.text(at, text, font=font, fill=text_colour(colour), anchor=anchor)
 
 
 def annotate(analysis: Analysis) -> Image.Image:
@@ -44,10 +84,7 @@ def annotate(analysis: Analysis) -> Image.Image:
     font = label_font(_font_size(annotated.size, boxes))
     line = max(1, round((annotated.width * annotated.height) ** 0.5 / 300))
     for number, box in enumerate(boxes, 1):
-        draw.rectangle(
-            [box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline="black", width=line + 2
-        )
-        draw.rectangle(box, outline=colour_of(number), width=line)
+        draw_box(draw, box, number, line)
     taken: list[Box] = []
     for number, prediction in enumerate(analysis.predictions, 1):
         text = _fitting(label_texts(number, prediction), draw, font, annotated.width)
@@ -121,13 +158,8 @@ def _draw_label(
     ascent, descent = font.getmetrics()
     size = (int(draw.textlength(text, font=font)) + 1 + 2 * padding, ascent + descent + padding)
     position = _label_position(size, draw.im.size, boxes[number - 1], boxes, taken)
-    draw.rectangle(position, fill=colour_of(number))
-    draw.text(
-        (position[0] + padding, position[1] + padding // 2),
-        text,
-        font=font,
-        fill=text_colour(colour_of(number)),
-    )
+    corner = (position[0] + padding, position[1] + padding // 2)
+    draw_tag(draw, position, text, number, font, corner, "la")
     return position
 
 

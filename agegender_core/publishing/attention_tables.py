@@ -14,7 +14,7 @@ from agegender_core.output.markdown import markdown_head, markdown_row
 BETTER = "better than random"
 TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 FAITHFUL = (
-    "Faithful: a map beats random maps of its resolution at both, taking away the pixels it calls"
+    "Faithful: a map beats random maps of its resolution at both, removing the pixels it calls"
     " most important and putting them back first, with 95 % intervals of the paired difference on"
     " its side of zero. Grad-CAM and occlusion are asked from outside."
 )
@@ -27,7 +27,7 @@ def faithful_rows(attentions: Sequence[AttentionReport]) -> list[dict[str, str]]
     return [
         {
             "weights": report.weights,
-            "set, split": f"{DATASET_TITLES[report.set]}, {report.split}",
+            "dataset, split": f"{DATASET_TITLES[report.set]}, {report.split}",
             f"mask values within {EDGE:g} of 0 or 1": _saturated(report),
             "error of age with flat masks": cost_words(report),
             "faithful for age": faithful(report, "age"),

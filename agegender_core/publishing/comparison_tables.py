@@ -192,7 +192,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
     """Markdown of ``comparison_rows``."""
     head = (
         "system, weights",
-        "set, split, n",
+        "dataset, split, n",
         "claimed by the paper",
         "measured here",
         "parameters",
@@ -344,7 +344,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
     """Markdown of ``ablation_rows``, with the paper's claims about gates below."""
     head = (
         "mask, gate",
-        "set, split, n",
+        "dataset, split, n",
         "measured here",
         "learned gates, block 1 to 3",
         f"mask values within {EDGE:g} of 0 or 1, block 1 to 3",

@@ -5,7 +5,7 @@ reports alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agegender_core.benchmarks.batch import batch_bench_table, batch_steps_table
@@ -13,7 +13,13 @@ from agegender_core.benchmarks.batch_memory import batch_memory_table
 from agegender_core.benchmarks.cold_start import start_bench_table
 from agegender_core.benchmarks.detection import DetectionReport, stored
 from agegender_core.benchmarks.turned_photos import TurnedPhotosReport
-from agegender_core.evaluation.report_store import read_bench, read_live_path
+from agegender_core.evaluation.report_store import (
+    read_bench,
+    read_live_path,
+    read_load,
+    read_pages,
+)
+from agegender_core.evaluation.report_types import PagesReport, PageTiming
 from agegender_core.output.files import write_text
 from agegender_core.output.json_records import from_json
 from agegender_core.output.markdown import markdown_head, markdown_row
@@ -167,15 +173,85 @@ def live_section(reports: Path) -> str:
 
 def start_section(reports: Path) -> str:
     """The tables of docs/start-and-memory.md."""
-    bench = read_bench(reports)
-    if bench is None or bench.start is None:
+    bench, pages = read_bench(reports), read_pages(reports)
+    parts = []
+    if bench is not None and bench.start is not None:
+        parts += [start_bench_table(bench.start), f"Machine: {bench.start.machine}."]
+    if pages is not None:
+        parts += [
+            "## Pages",
+            pages_opened_table(pages),
+            "Median of the time until the page shows what it is for; in brackets the processor time"
+            " of the server until it rests. Headless Chromium and the app on one machine:"
+            f" {pages.machine}.",
+        ]
+    return "\n\n".join(parts)
+
+
+OPENED = {
+    "opened for the first time": "new visitor, by address",
+    "opened": "browser that was here before",
+    "turned to": "by its link",
+}
+"""Ways to a page as ``pages.json`` names them, with their titles."""
+
+
+def pages_opened_table(pages: PagesReport) -> str:
+    """Markdown: a row for each page, a column for each way to it."""
+    found: dict[str, dict[str, PageTiming]] = {}
+    for row in pages.rows:
+        page, _, way = row.what.partition(": ")
+        if way in OPENED:
+            found.setdefault(page, {})[way] = row
+    lines = markdown_head(["page", *OPENED.values()])
+    for page, ways in found.items():
+        lines.append(markdown_row([page, *(_opened_cell(ways.get(way)) for way in OPENED)]))
+    return "\n".join(lines)
+
+
+def _opened_cell(row: PageTiming | None) -> str:
+    """«1,209 ms (350)»."""
+    if row is None:
+        return "–"
+    server = "" if row.server_ms is None else f" ({row.server_ms:,})"
+    return f"{row.median_ms:,} ms{server}"
+
+
+def load_section(reports: Path) -> str:
+    """The table of docs/hosting.md."""
+    report = read_load(reports)
+    if report is None:
         return ""
-    return f"{start_bench_table(bench.start)}\n\nMachine: {bench.start.machine}."
+    api, browsers = report.api, report.browsers
+    rows = {
+        "images from API clients": f"{api.pictures:,} from {api.clients}, at the same time",
+        "answered": f"{api.answered:,}; {_count(api.errors, 'error')};"
+        f" {_count(api.mixed_up, 'answer')} to another client",
+        "images a second": f"{api.pictures_a_second:g}",
+        "time of an answer": f"{api.median_s:g} s, {api.longest_s:g} s at most",
+        "server's memory": f"{api.memory_mb_first:,} MB at the first image,"
+        f" {api.memory_mb_halfway:,} halfway, {api.memory_mb_last:,} at the last,"
+        f" {api.memory_mb_most:,} at most",
+    }
+    if browsers is not None:
+        rows["then browser sessions at once"] = (
+            f"{browsers.sessions}; {browsers.right} saw their own answer; {browsers.seconds:g} s in"
+            f" all; {browsers.memory_mb_last:,} MB afterwards"
+        )
+    lines = markdown_head(["what", "measured"])
+    lines += [markdown_row(cells) for cells in rows.items()]
+    return "\n".join([*lines, "", f"Machine: {report.machine}."])
+
+
+def _count(items: Sequence[object], word: str) -> str:
+    """«no error», «1 error», «2 errors»."""
+    return f"{len(items) or 'no'} {word}{'' if len(items) in (0, 1) else 's'}"
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "batch.md": batch_section,
     "detection-speed.md": detection_section,
+    "hosting.md": load_section,
     "live.md": live_section,
     "start-and-memory.md": start_section,
     "turned-photos.md": turned_section,

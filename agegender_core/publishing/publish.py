@@ -277,8 +277,8 @@ def _read_run(run: Path) -> dict[str, Any]:
         return json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{run} contains no finished run ({error}): train first, «python -m agegender_core"
-            " train configs/….toml»"
+            f"{run} contains no finished run ({error}): train first, «agegender train"
+            " configs/….toml»"
         ) from error
 
 

@@ -75,7 +75,7 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
     """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap
     interval.
     """
-    head = ["weights", "set, split, n", *(title for _, title in COLUMNS)]
+    head = ["weights", "dataset, split, n", *(title for _, title in COLUMNS)]
     lines = markdown_head(head)
     for info in entries:
         for report in (item for item in reports if item.weights == info.name):
@@ -96,7 +96,7 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
 def claims_table(info: ModelInfo) -> str:
     """Markdown: what the paper of ``info`` claims, and on what."""
     lines = [
-        *markdown_head(["claimed on", "metric", "claimed", "where", "the same set here"]),
+        *markdown_head(["claimed on", "metric", "claimed", "where", "the same dataset here"]),
     ]
     for claim in claims_of(info.architecture):
         here = (
@@ -384,7 +384,7 @@ def coverage_table(reports: list[EvaluationReport]) -> str:
             if shown:
                 lines.append(markdown_row([TERMS[report.set].title, title, "<br>".join(shown)]))
     head = [
-        *markdown_head(["set", "by", "80 % interval holds, %; mean width; n"]),
+        *markdown_head(["dataset", "by", "80 % interval holds, %; mean width; n"]),
     ]
     return "\n".join([*head, *lines]) if lines else ""
 

@@ -141,8 +141,8 @@ measured here: see ``rivals``.
 
 
 def rival_rows() -> list[dict[str, Any]]:
-    """A row for each method and measure: «paper», «set», «measure», «method», «claimed» (years or
-    per cent), «where».
+    """A row for each method and measure: «paper», «dataset», «measure», «method», «claimed»
+    (years or per cent), «where».
     """
     rows = []
     for table in RIVAL_TABLES:
@@ -151,7 +151,7 @@ def rival_rows() -> list[dict[str, Any]]:
             rows.append(
                 {
                     "paper": SYSTEMS[table.system].title,
-                    "set": DATASET_TITLES[table.set],
+                    "dataset": DATASET_TITLES[table.set],
                     "measure": HEADLINES[table.metric] + unit,
                     "method": method,
                     "claimed": round(factor * value, 2),
@@ -164,7 +164,7 @@ def rival_rows() -> list[dict[str, Any]]:
 def rival_claims_table() -> str:
     """Markdown: a row for each column of a paper's comparison."""
     lines = [
-        *markdown_head(("paper, table", "set", "measure", "what it says of others")),
+        *markdown_head(("paper, table", "dataset", "measure", "what it says of others")),
     ]
     for table in RIVAL_TABLES:
         values = "; ".join(

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import channels_last
 from agegender_core.models import count_parameters, create_model
+from agegender_core.output.files import atomic_file, write_json
 from agegender_core.training.augmentation import augment
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import OptimizerConfig, Recipe, recipe_from_dict
@@ -54,20 +55,17 @@ class TrainState:
 
     def save(self, path: Path, recipe: Recipe) -> None:
         """Write atomically: a process killed meanwhile leaves the previous checkpoint intact."""
-        partial = path.with_suffix(".tmp")
-        torch.save(
-            {
-                "recipe": recipe.as_dict(),
-                "model": self.model.state_dict(),
-                "ema": None if self.ema is None else self.ema.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
-                "counters": (self.step, self.elapsed),
-                "started_from": self.started_from,
-            },
-            partial,
-        )
-        partial.replace(path)
+        saved = {
+            "recipe": recipe.as_dict(),
+            "model": self.model.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "counters": (self.step, self.elapsed),
+            "started_from": self.started_from,
+        }
+        with atomic_file(path) as file:
+            torch.save(saved, file)
 
     def load(self, path: Path, recipe: Recipe) -> None:
         """Continue from a checkpoint; the schedule may have become longer, so progress is computed
@@ -352,7 +350,8 @@ def _finish(
         name: value.detach().cpu().contiguous()
         for name, value in (state.ema or state.model).state_dict().items()
     }
-    save_file(tensors, out / "model.safetensors")
+    with atomic_file(out / "model.safetensors") as file:
+        file.write(safetensors.torch.save(tensors))
     device = crops.wide.device
     run = {
         "recipe": recipe.as_dict(),
@@ -369,7 +368,7 @@ def _finish(
         "torch": torch.__version__,
         "val": {key: round(value, 4) for key, value in metrics.items()},
     }
-    (out / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    write_json(out / "run.json", run)
     return run
 
 

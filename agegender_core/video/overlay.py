@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw, ImageOps
 
-from agegender_core.output.drawing import colour_of, label_font, text_colour
+from agegender_core.output.drawing import draw_box, draw_tag, label_font, visible_box
 from agegender_core.types import Face
 from agegender_core.video.types import LiveFrame, LiveTrack
 
@@ -65,25 +65,16 @@ def words(track: LiveTrack) -> str:
 
 
 def _mark(pen: ImageDraw.ImageDraw, track: LiveTrack, size: tuple[int, int]) -> None:
-    box = track.box_xyxy
     line = max(2, round(max(size) / 240))
-    x0, y0, x1, y1 = (
-        max(box[0], line),
-        max(box[1], line),
-        min(box[2], size[0] - line - 1),
-        min(box[3], size[1] - line - 1),
-    )
-    if x1 <= x0 or y1 <= y0:
+    box = visible_box(track.box_xyxy, size, line)
+    if box is None:
         return
-    colour = colour_of(track.number)
-    pen.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="#000000", width=line + 2)
-    pen.rectangle((x0, y0, x1, y1), outline=colour, width=line)
+    x0, y0, _, y1 = box
+    draw_box(pen, box, track.number, line)
     text, font = words(track), label_font(max(12, round(max(size) / 36)))
     width, height = pen.textlength(text, font=font) + 4 * line, font.size + 3 * line
     left = max(0.0, min(x0 - 1, size[0] - width))
     above = y0 - height - 1 >= 0
     top = y0 - height - 1 if above else min(y1 + 1, size[1] - height)
-    pen.rectangle((left, top, left + width, top + height), fill=colour)
-    pen.text(
-        (left + 2 * line, top + height / 2), text, font=font, fill=text_colour(colour), anchor="lm"
-    )
+    place = (left, top, left + width, top + height)
+    draw_tag(pen, place, text, track.number, font, (left + 2 * line, top + height / 2), "lm")

@@ -314,8 +314,8 @@ def _close_up(
 
 def _nearest(face: Face, again: list[Face]) -> Face:
     """The face that lies where ``face`` does; itself where none does."""
-    best = max(again, key=lambda other: _iou(face, other), default=face)
-    return best if _iou(face, best) > 0.3 else face
+    best = max(again, key=lambda other: iou(face, other), default=face)
+    return best if iou(face, best) > 0.3 else face
 
 
 def _load_mtcnn() -> Detect:
@@ -403,7 +403,8 @@ def _at_border(face: Face, size: tuple[int, int]) -> bool:
     return left < room or top < room or right > size[0] - room or bottom > size[1] - room
 
 
-def _iou(one: Face, other: Face) -> float:
+def iou(one: Face, other: Face) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
     a, b = np.array(one.box_xyxy), np.array(other.box_xyxy)
     overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
     return float(overlap / max(one.width * one.height + other.width * other.height - overlap, 1e-9))
@@ -413,7 +414,7 @@ def _distinct(faces: list[Face]) -> list[Face]:
     """Close-ups may find the same face twice: keep the one with the higher score."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda item: -item.score):
-        if all(_iou(face, other) < 0.5 for other in kept):
+        if all(iou(face, other) < 0.5 for other in kept):
             kept.append(face)
     return kept
 

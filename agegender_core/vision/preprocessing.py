@@ -11,9 +11,15 @@ from PIL import Image
 from agegender_core.types import InputSpec
 
 
-def to_uint8(crops: Sequence[Image.Image]) -> torch.Tensor:
-    """Equal-sized RGB crops to an (N, 3, H, W) uint8 tensor, channels last in memory."""
-    stacked = np.stack([np.asarray(crop) for crop in crops])  # (N, H, W, 3)
+def to_uint8(crops: Sequence[Image.Image] | np.ndarray) -> torch.Tensor:
+    """Equal-sized RGB crops, or an (N, H, W, 3) uint8 array of them, copied to an (N, 3, H, W)
+    uint8 tensor, channels last in memory.
+    """
+    stacked = (
+        np.array(crops)
+        if isinstance(crops, np.ndarray)
+        else np.stack([np.asarray(crop) for crop in crops])
+    )  # (N, H, W, 3)
     return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
 

@@ -72,7 +72,10 @@ def front_ends() -> Any:
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_gradio_is_imported_whatever_proxy_the_environment_names(name: str) -> None:
-    code = "import json, os, gradio_app; print(json.dumps(dict(os.environ)))"
+    code = (
+        "import json, os\nfrom ui.gradio.preparation import prepare\nprepare()\nfrom ui.gradio"
+        " import front_end\nprint(json.dumps(dict(os.environ)))"
+    )
     environment = {
         key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
     }

@@ -20,7 +20,7 @@ from agegender_core.types import Timing
 from tests.support.fakes import FAKE_WEIGHTS, fake_prediction
 from ui.attention.setup import pick_face
 from ui.common.pager import pager
-from ui.predict.session_results import Answer, InputImage
+from ui.common.session_results import Answer, InputImage
 st.set_page_config(layout="wide")
 for pages in (2, 4, 7):
     with st.container(horizontal=True, horizontal_alignment="distribute", key=f"pages-{pages}"):

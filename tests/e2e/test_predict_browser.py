@@ -26,7 +26,7 @@ from tests.e2e.harness import (
     visiting,
 )
 from tests.support.networks import write_networks
-from ui.predict.image_input import privacy_sentence
+from ui.common.image_input import privacy_sentence
 
 pytestmark = pytest.mark.e2e
 

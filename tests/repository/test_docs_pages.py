@@ -9,18 +9,27 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, is_typeddict
 
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 from agegender_core.cli.application import app
+from agegender_core.datasets.registry import TERMS, TEST_SPLITS
+from agegender_core.inference.model_zoo import list_weights
+from agegender_core.serving import api_schema
 from agegender_core.settings import Settings
+from agegender_core.video import template_matching, tracker
 from agegender_core.vision.image_io import MAX_BYTES, MAX_PIXELS
 from tests.support import ROOT
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+ENTRIES = list_weights(ROOT / "weights")
+MODULE_CALLED = ("batch.md", "runs.md")
+"""Pages that name commands by the module."""
 FOLDERS = (
     "agegender_core",
     "ui",
@@ -169,13 +178,110 @@ def test_readme_is_short_and_leads_to_every_page() -> None:
 
 
 def test_architecture_names_every_folder_of_code() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
     folders = {
         path.parent.relative_to(ROOT).as_posix()
         for top in ("agegender_core", "ui")
         for path in (ROOT / top).rglob("*.py")
     }
-    assert {folder for folder in folders if f"| `{folder}/`" not in text} == set()
+    assert {folder for folder in folders if f"| `{folder}/`" not in ARCHITECTURE} == set()
+
+
+def test_modules_that_architecture_names_lie_in_that_folder() -> None:
+    rows = re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", ARCHITECTURE, re.M)
+    named = {
+        (folder, name)
+        for folder, text in rows
+        for name in re.findall(r"`(\w+(?:\.py)?)`", text)
+        if folder.startswith(("agegender_core", "ui"))
+    }
+    assert len(named) > 40, "the table names hardly any module"
+    assert {
+        f"{folder}/{name}"
+        for folder, name in named
+        if not (ROOT / folder / f"{name.removesuffix('.py')}.py").is_file()
+    } == set()
+
+
+def test_api_page_names_every_field_of_the_answers() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    kinds = {
+        name: kind
+        for name, kind in vars(api_schema).items()
+        if is_typeddict(kind) and kind is not TypedDict
+    }
+    assert len(kinds) >= 10
+    fields = {f"{name}.{field}" for name, kind in kinds.items() for field in kind.__annotations__}
+    assert {field for field in fields if f"`{field.partition('.')[2]}`" not in page} == set()
+
+
+def test_the_command_is_called_by_its_name() -> None:
+    """``python -m agegender_core`` stands where a checkout without installation is meant, and
+    nowhere with a command behind it.
+    """
+    code = [path for top in ("ui", "pages") for path in (ROOT / top).rglob("*.py")]
+    others = [page for page in PAGES if page.name not in MODULE_CALLED]
+    for path in [*others, *code, *(ROOT / "configs").rglob("*.toml")]:
+        found = re.search(r"python\W+-m\W+agegender_core\s+[a-z]", path.read_text())
+        assert found is None, f"{path.name}: «{found}»"
+
+
+def test_datasets_and_their_terms_are_the_registrys() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    rows = re.findall(
+        r"^\| ([^|]+?) (?:\(([^|)]+)\) )?\| ([^|]+) \| (training, test|test alone) \|$", page, re.M
+    )
+    own = {TERMS[name].title: TERMS[name] for name in TEST_SPLITS}
+    assert {title for title, *_ in rows} == set(own)
+    trained = {name for info in ENTRIES for name in info.training["sets"]}
+    for title, source, terms, use in rows:
+        assert terms == own[title].terms, title
+        authors, _, year = source.rpartition(", ")
+        assert own[title].source.startswith(authors) and own[title].source.endswith(year), title
+        assert use == ("training, test" if _key(title) in trained else "test alone"), title
+
+
+def _key(title: str) -> str:
+    return next(name for name, terms in TERMS.items() if terms.title == title)
+
+
+def test_results_name_every_architecture_with_its_size_and_the_default() -> None:
+    page = (ROOT / "docs" / "results.md").read_text().partition("## The systems")[2]
+    rows = re.findall(r"^\| `(\w+)`, (.+?) \| .+ \| (.+) \|$", page, re.M)
+    assert {name for name, *_ in rows} == {info.architecture for info in ENTRIES}
+    recipes = {name: set(re.findall(r"`(\w+)`", cell)) for name, _, cell in rows}
+    for info in ENTRIES:
+        if not info.for_comparison:
+            assert info.name in recipes[info.architecture], info.name
+    (default,) = [info.name for info in ENTRIES if info.default]
+    assert re.findall(r"`(\w+)` \([^()]*the app's default\)", page) == [default]
+    for name, title, _ in rows:
+        counts = [info.parameters / 1e6 for info in ENTRIES if info.architecture == name]
+        if (said := re.match(r"[\d.]+M", title)) and "at full width" not in title:
+            assert {said[0]} & {f"{count:.{n}f}M" for count in counts for n in (0, 1)}, title
+
+
+def test_about_says_what_live_remembers_of_a_face() -> None:
+    text = " ".join((ROOT / "pages" / "about.py").read_text().split())
+    side = max(template_matching.SIDE, template_matching.APPEARANCE.size)
+    assert f"thumbnail of at most {side} × {side} pixels" in text
+    assert "gone for about two seconds" in text and 1 < tracker.FORGET <= 2
+
+
+def test_terms_name_both_portraits() -> None:
+    for name in ("Eileen Collins by NASA", "Grace Hopper by the US Navy"):
+        assert name in README.read_text()
+
+
+def test_the_share_images_python_runs(
+    portrait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/guess.md's snippet, word for word, on the sample portrait."""
+    portrait.save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = blocks((ROOT / "docs" / "guess.md").read_text(), "python")
+    exec(compile(snippet, "guess.md", "exec"), {})
+    with Image.open(tmp_path / "share.png") as image:
+        assert image.size == (1200, 630)
 
 
 def test_the_readmes_python_and_command_run(

@@ -227,7 +227,7 @@ def test_the_command_line_writes_reports_where_the_setting_says(
 def test_recipes_are_found_by_name_and_a_wrong_one_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from agegender_core.cli.research import recipe_path
+    from agegender_core.cli.recipe_options import recipe_path
 
     monkeypatch.chdir(tmp_path)
     ours = ROOT / "configs" / "multitask_cnn_dist.toml"

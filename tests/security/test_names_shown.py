@@ -12,8 +12,8 @@ import pytest
 
 from tests.e2e.harness import PATIENCE, QUIET, running_app
 from tests.support import ROOT
+from ui.common.downloads import _button
 from ui.common.messages import JOINER, plain
-from ui.predict.downloads import _button
 
 NAMES = (
     "![x](http://evil.example/a.png).jpg",

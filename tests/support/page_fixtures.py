@@ -50,7 +50,7 @@ def photo() -> bytes:
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend) -> Path:
     """Drawn reports, no images."""
     folder = write_reports(tmp_path / "reports")
-    monkeypatch.setattr("ui.models.tables.REPORTS", folder)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(folder))
     (tmp_path / "nothing").mkdir()
     monkeypatch.setenv("AGEGENDER_DATA", str(tmp_path / "nothing"))
     titles.clear()

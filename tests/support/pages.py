@@ -14,8 +14,8 @@ from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.types import Analysis
 from tests.support import ROOT
 from tests.support.fakes import FAKE_WEIGHTS, FakePredictor
-from ui.predict import examples
-from ui.predict.state import SOURCE
+from ui.common import examples
+from ui.common.state import SOURCE
 
 APP = ROOT / "app.py"
 

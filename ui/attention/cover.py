@@ -4,7 +4,6 @@ patch that moves it most.
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from ui.attention.mask_changes import changes_of
 from ui.attention.session import Estimate, Subject, cached
 from ui.common import gated
 from ui.common.charts import CONFIG, with_en_dash
+from ui.common.images import data_url
 from ui.common.state import count_up
 
 SEARCHES = (
@@ -47,7 +47,7 @@ def show(subject: Subject) -> None:
         st.caption("This link saves your settings, not your photo.")
     with left:
         version = f"{subject.key[1][:12]}-{size}-{state.PAD_VERSION.get()}"
-        face = f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
+        face = data_url(subject.sharp(), "image/jpeg")
         alt = (
             f"Face {subject.index + 1} of {subject.answer.image.name}, as the model crops it, in"
             " grey"

@@ -16,7 +16,7 @@ from ui.attention.covers import Cover
 from ui.attention.interventions import moved_words
 from ui.attention.session import Estimate, Subject
 from ui.common.charts import with_en_dash
-from ui.predict.share import PROJECT, measured_words, typefaces
+from ui.common.share_parts import PROJECT, measured_words, typefaces
 
 
 def button(subject: Subject, cover: Cover, before: Estimate, after: Estimate, what: str) -> None:

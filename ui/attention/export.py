@@ -14,6 +14,7 @@ from ui.attention import query_params as link
 from ui.attention.figures import coloured, limits, table
 from ui.attention.layers import SALIENCY, Layer, around, range_words, resolution_words, span_words
 from ui.attention.session import Subject
+from ui.common.images import encoded
 
 SIDE, SMALL, EDGE = 512, 170, 24
 PLAIN = str.maketrans({"×": "x", "–": "-", "«": '"', "»": '"', "’": "'"})
@@ -119,9 +120,7 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
         for part in _wrapped(line, draw, canvas.width - 2 * EDGE, _font(20 if number == 0 else 15)):
             draw.text((EDGE, top), part, fill=INK, font=_font(20 if number == 0 else 15))
             top += 28 if number == 0 else 20
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(canvas, "PNG")
 
 
 def answer_words(age: AgeEstimate, gender: Categorical | None) -> str:

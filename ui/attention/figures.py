@@ -7,8 +7,6 @@ never the default.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
@@ -20,6 +18,7 @@ from plotly.colors import sequential
 
 from agegender_core.types import AgeEstimate
 from ui.common.charts import with_en_dash
+from ui.common.images import image_url
 
 FLAT = 0.01
 """A mask that varies by less than this over the face is called flat, and never stretched until it
@@ -69,14 +68,7 @@ def coloured(values: np.ndarray, name: str, low: float, high: float) -> Image.Im
 
 def small_png(values: np.ndarray, name: str, low: float, high: float) -> str:
     """(h, w) as a data address of an image with one pixel a cell: some hundred bytes."""
-    return data_address(coloured(values, name, low, high))
-
-
-def data_address(image: Image.Image, kind: str = "PNG") -> str:
-    """An image inside an address."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return image_url(coloured(values, name, low, high), "PNG")
 
 
 def overlay(
@@ -241,7 +233,7 @@ def curves(
         )
     _lay_out(figure, 320)
     figure.update_xaxes(
-        title_text="Pixels taken away" if kind == "deletion" else "Pixels put back",
+        title_text="Pixels removed" if kind == "deletion" else "Pixels put back",
         ticksuffix=" %",
         range=[0, 100],
     )

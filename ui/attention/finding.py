@@ -14,13 +14,13 @@ import streamlit as st
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import read_attentions
 from agegender_core.evaluation.report_types import AttentionReport
+from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import all_changed, changes_of, set_all
 from ui.attention.session import Subject
 from ui.attention.state import FLATTEN
 from ui.common.messages import plain
-from ui.models import tables
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -102,7 +102,7 @@ def measured(name: str, sha256: str) -> MaskEffect | None:
     order = list(TEST_SPLITS)
     found = [
         report
-        for report in read_attentions(tables.REPORTS)
+        for report in read_attentions(reports_dir())
         if report.weights == name and report.set in order
     ]
     effects = [

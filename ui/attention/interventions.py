@@ -15,8 +15,8 @@ from ui.attention.layers import blocks, title
 from ui.attention.mask_changes import all_changed, set_all
 from ui.attention.session import Estimate, Subject
 from ui.common.charts import CONFIG, with_en_dash
+from ui.common.result_card import choice, interval_words, range_words
 from ui.common.state import count_up
-from ui.predict.result_card import choice, interval_words, range_words
 
 WORDS = {"own": "Its own", "off": "Off", "mean": "Mean", "shuffled": "Shuffled"}
 """Short names of ``CHANGES``."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.common.image_input import SAMPLE
 from ui.common.query_state import LONGEST, Address, Setting, bring_up_to_date, choice, number, text
-from ui.predict.image_input import SAMPLE
-from ui.predict.state import SOURCE
+from ui.common.state import SOURCE
 
 TABS = {
     "cover": "Cover the face",

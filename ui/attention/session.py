@@ -9,7 +9,6 @@ and lives in the session's own state.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from agegender_core.types import AgeEstimate, Categorical, Prediction
 from ui.attention import state
 from ui.attention.covers import Cover
 from ui.common import gated, services
-from ui.predict.session_results import Answer
+from ui.common.images import encoded
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -171,9 +171,7 @@ class Subject:
             self.prediction.face,
             InputSpec(SHARP_SIDE, self.info.input.margin),
         )
-        buffer = io.BytesIO()
-        face.convert("L").save(buffer, "JPEG", quality=90)
-        return buffer.getvalue()
+        return encoded(face.convert("L"), quality=90)
 
 
 def subject(info: ModelInfo, answer: Answer, index: int, race: bool) -> Subject:

@@ -17,12 +17,11 @@ from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
-from ui.common import gated, model_card
+from ui.common import gated, model_card, selectors
 from ui.common.messages import plain
 from ui.common.query_state import address_params
-from ui.predict import selectors
-from ui.predict.session_results import Answer, DetectedFaces, InputImage
-from ui.predict.state import ANSWERS, FACES
+from ui.common.session_results import Answer, DetectedFaces, InputImage
+from ui.common.state import ANSWERS, FACES
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -112,9 +111,9 @@ def no_masks() -> None:
     st.info(
         "The models here have no masks of their own. They are shown with Grad-CAM and occlusion:"
         " **saliency**, computed from outside. For masks, train GRA_Net and publish the run; a"
-        " first one takes an hour or two on two processor cores:\n\n    python"
-        " -m agegender_core train configs/gra_net_dist.toml --minutes 120\n    python -m"
-        " agegender_core weights publish runs/gra_net_dist",
+        " first one takes an hour or two on two processor cores:\n\n"
+        "    agegender train gra_net_dist --minutes 120\n"
+        "    agegender weights publish runs/gra_net_dist",
         title="No model with attention masks is installed",
         icon=":material/visibility_off:",
     )

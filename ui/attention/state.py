@@ -9,7 +9,7 @@ from ui.common.state import Slot
 if TYPE_CHECKING:
     from agegender_core.datasets.records import FaceRecord
     from ui.attention.jobs import Job
-    from ui.predict.session_results import InputImage
+    from ui.common.session_results import InputImage
 
 
 TAB = Slot[str]("attention-tabs")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from agegender_core.types import Prediction
 from ui.attention.export import over_face
-from ui.attention.figures import data_address, images_row, limits
+from ui.attention.figures import images_row, limits
 from ui.attention.layers import title
 from ui.attention.session import Subject, cached, networks
 from ui.common import gated, services
-from ui.predict.session_results import Answer
+from ui.common.images import image_url
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -50,7 +51,7 @@ def _made(info: ModelInfo, answer: Answer, index: int) -> str:
         face = over_face(
             subject, values, COLOURS, limits(values, "own"), "sharp", False, OPACITY, SIDE
         )
-        items.append((data_address(face, "JPEG"), title(block.name), ""))
+        items.append((image_url(face), title(block.name), ""))
     words = "The model's attention masks"
     if info.name != answer.weights:
         words = f"Attention masks of another model, {escape(info.title)}"

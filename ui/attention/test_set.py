@@ -23,16 +23,17 @@ from agegender_core.evaluation.report_types import (
     MaskActivity,
 )
 from agegender_core.output.metric_formats import METRIC_FORMATS
+from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
 from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
-from ui.attention.figures import FLAT, bar, data_address, images_row, limits, small_png
+from ui.attention.figures import FLAT, bar, images_row, limits, small_png
 from ui.attention.finding import mask_effect
 from ui.attention.layers import SALIENCY, title
 from ui.attention.query_params import TARGETS, key
 from ui.attention.session import Subject
 from ui.common.charts import with_en_dash
+from ui.common.images import image_url
 from ui.common.messages import plain
-from ui.models import tables
 
 SLICINGS = {
     "all": "All faces",
@@ -55,7 +56,7 @@ def show(subject: Subject) -> None:
     found = {
         name: saved
         for name in TEST_SPLITS
-        if (saved := read_attention(tables.REPORTS, weights, name)) is not None
+        if (saved := read_attention(reports_dir(), weights, name)) is not None
     }
     if not found:
         empty(weights)
@@ -91,8 +92,8 @@ def empty(weights: str) -> None:
     st.info(
         "Mean masks by age band and gender, and for right against wrong answers, are worked out"
         " once over a test set and stored in the reports folder. For these weights there are none"
-        " yet. Where the datasets are installed:\n\n    python -m agegender_core attention-report"
-        f" {weights} --set utkface",
+        " yet. Where the datasets are installed:\n\n"
+        f"    agegender attention-report {weights} --set utkface",
         title="No averages over a test set are here",
         icon=":material/dataset:",
     )
@@ -113,7 +114,7 @@ def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
     )
     groups = report.groups[slicing]
     faces = [
-        (data_address(Image.fromarray(arrays[path])), _group(group), "")
+        (image_url(Image.fromarray(arrays[path]), "PNG"), _group(group), "")
         for group in groups
         if (path := f"{slicing}/{group}/face") in arrays
     ]

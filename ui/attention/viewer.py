@@ -7,7 +7,6 @@ timer, for a few rounds.
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ from ui.attention.figures import (
     FLAT,
     STOPS,
     bar,
-    data_address,
     images_row,
     limits,
     overlay,
@@ -44,6 +42,7 @@ from ui.attention.layers import (
 from ui.attention.query_params import CELLS, COLOURS, FACES, SCALES, TARGETS, VIEWS, key
 from ui.attention.session import Subject
 from ui.common.charts import CONFIG
+from ui.common.images import data_url, image_url
 from ui.common.pager import pager
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _side_by_side(subject: Subject) -> None:
             link.get("opacity"),
             OVERVIEW,
         )
-        rows.setdefault(of, []).append((data_address(face, "JPEG"), title(name), words))
+        rows.setdefault(of, []).append((image_url(face), title(name), words))
     for items in rows.values():
         st.html(images_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
     each = "each on its own scale" if link.get("scale") == "own" else "all from 0 to 1"
@@ -265,9 +264,9 @@ def _image(subject: Subject, shown: Layer) -> None:
     """The map over the face, with how it is drawn below it."""
     crop = subject.prediction.crop
     face = (
-        f"data:image/jpeg;base64,{base64.b64encode(subject.sharp()).decode()}"
+        data_url(subject.sharp(), "image/jpeg")
         if link.get("under") == "sharp"
-        else data_address(_big(crop))
+        else image_url(_big(crop), "PNG")
     )
     figure = overlay(
         shown.values,
@@ -287,6 +286,11 @@ def _image(subject: Subject, shown: Layer) -> None:
     )
     if link.get("cells") == "smooth":
         st.caption(f"Drawn smoothly: between its {shown.values.size} cells the map knows nothing.")
+    _drawing_controls()
+
+
+def _drawing_controls() -> None:
+    """How the map is drawn: opacity and cells at hand, the rest folded away."""
     st.slider(
         "Opacity of the map",
         0,

@@ -13,6 +13,8 @@ import plotly.graph_objects as go
 
 from agegender_core.types import AgeEstimate, Categorical
 
+AIM = 0.8
+"""What share of true ages the intervals are made to contain."""
 CONFIG = {
     "displayModeBar": False,
     "scrollZoom": False,

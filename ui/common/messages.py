@@ -60,7 +60,7 @@ def no_weights() -> None:
     """No trained network is installed at all."""
     st.error(
         "The app runs, but no trained model is installed, and it never answers with an untrained"
-        " one.\n\nIf this is your installation: `python -m agegender_core weights list` lists the"
+        " one.\n\nIf this is your installation: `agegender weights list` lists the"
         " models it knows. Put one of their files into the weights folder and reload this page.",
         title="No trained weights are installed",
         icon=":material/inventory_2:",
@@ -85,8 +85,8 @@ def cannot_start(error: AgeGenderError) -> None:
             "Reload this page in a minute. If that does not help, check the model's files.",
         )
     hint = (
-        "If this is your installation: the app's log says what is missing, and `python -m"
-        " agegender_core weights list` lists what is there."
+        "If this is your installation: the app's log says what is missing, and"
+        " `agegender weights list` lists what is there."
     )
     st.error(f"{body}\n\n{hint}", title=title, icon=":material/build:")
 

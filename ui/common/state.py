@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    from ui.common.session_results import Answer, Failure, InputImage, Key, Known
 
 T = TypeVar("T")
 
@@ -69,9 +72,38 @@ PAGE_BEFORE = Slot[str | None]("page-before")
 """Title of the page that ran before this run: the same while one stays there."""
 UPLOADS_IN_USE = Slot[set[str]]("uploads-seen", set)
 """Ids of files that uploaders of this run show."""
+SOURCE = Slot[str | None]("source")
+"""Where images come from: ``image_input``'s ``UPLOAD``, ``CAMERA`` or ``SAMPLE``."""
+EXAMPLE = Slot[str | None]("example")
+"""Key of the example that was clicked."""
+UPLOADER: Slot[list | None] = Slot("uploads")
+"""The uploader's files."""
+SAVED_UPLOADS: Slot[dict[str, list[InputImage]]] = Slot("kept-uploads", dict)
+"""By page, images that outlive a visit to another page."""
+CAMERA_OPEN = Slot[bool]("camera_open", bool)
+ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
+FACES: Slot[Known] = Slot("faces", dict)
+"""Where the faces of images are, by the image's digest."""
 
 
 def enter_page(title: str) -> None:
     """A run of the page called ``title`` begins."""
     PAGE_BEFORE.set(PAGE.get() or None)
     PAGE.set(title)
+
+
+def saved_uploads() -> list[InputImage]:
+    """Those of the page that is open."""
+    return SAVED_UPLOADS.stored().get(PAGE.get(), [])
+
+
+def save_uploads(page: str, images: list[InputImage]) -> None:
+    """Have ``page`` open with these."""
+    SAVED_UPLOADS.stored()[page] = images
+
+
+def drop_saved_uploads(page: str | None = None) -> list[InputImage]:
+    """Those of ``page``, of the one that is open where none is named; they are not saved any
+    more.
+    """
+    return SAVED_UPLOADS.get().pop(PAGE.get() if page is None else page, [])

@@ -54,8 +54,8 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     """The whole comparison of the model and the one beside it."""
     if scope.other is None:
         st.info(
-            f"Only one model has predictions on {plain(scope.title)} here. Run «python -m"
-            " agegender_core evaluate» for a second one.",
+            f"Only one model has predictions on {plain(scope.title)} here. Run «agegender"
+            " evaluate» for a second one.",
             title="There is no second model to compare with",
             icon=":material/compare_arrows:",
         )

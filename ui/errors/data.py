@@ -21,10 +21,10 @@ from agegender_core.analysis.prediction_table import ErrorTable
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.inference.model_zoo import list_weights
+from agegender_core.settings import reports_dir
 from ui.common import services
 from ui.errors import query_params as link
 from ui.errors import state
-from ui.models import tables as measured
 
 MAX_TABLES, MAX_RESULTS = 4, 64
 WHOLE = ("space", "disputes")
@@ -92,7 +92,7 @@ def set_title(name: str) -> str:
 
 def sets() -> dict[str, list[str]]:
     """Dataset to the models with predictions on it; a visitor's own first where there is one."""
-    found = tables.available(measured.REPORTS)
+    found = tables.available(reports_dir())
     own = state.OWN_TABLE.get()
     return found if own is None else {link.OWN: list(own.weights), **found}
 
@@ -137,13 +137,12 @@ def read(set_name: str, weights: str, others: list[str]) -> tuple[ErrorTable, st
     if set_name == link.OWN:
         return state.OWN_TABLE.get(), state.OWN_VERSION.get(), ()
     names = (weights, *(name for name in others if name != weights))
-    stamp = tuple(
-        _stamp(measured.REPORTS / name / set_name / "predictions.parquet") for name in names
-    )
-    stamp += (_stamp(conditions_path(measured.REPORTS, set_name)),)
-    table, left_out = _read(str(measured.REPORTS), set_name, tuple(sorted(names)), weights, stamp)
+    folder = reports_dir()
+    stamp = tuple(_stamp(folder / name / set_name / "predictions.parquet") for name in names)
+    stamp += (_stamp(conditions_path(folder, set_name)),)
+    table, left_out = _read(str(folder), set_name, tuple(sorted(names)), weights, stamp)
     services.freeze_gc("tables")
-    return table, f"{measured.REPORTS}:{set_name}:{','.join(table.weights)}:{stamp}", left_out
+    return table, f"{folder}:{set_name}:{','.join(table.weights)}:{stamp}", left_out
 
 
 def _stamp(path: Path) -> int:

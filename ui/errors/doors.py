@@ -161,7 +161,7 @@ def _back_to_start() -> None:
 
 
 def worst_off(scope: Scope) -> Door | None:
-    """The age band, gender or race whose errors are surely larger than those of all others, by how
+    """The age band, gender or race whose errors are clearly larger than those of all others, by how
     much; by years where a dataset labels ages, else by the share in the right range.
     """
     values = scope.table.values[scope.weights]
@@ -287,7 +287,7 @@ def paper_guesses(scope: Scope) -> Door | None:
     size = f"{gap['within']:+.1f} years" if in_years else f"{100 * gap['within']:+.0f} points"
     sure_words = "" if gap["mark"] == "worse" else ", which may be chance"
     words = (
-        f"of the conditions the paper blames ({names}) surely make age errors larger at the same"
+        f"of the conditions the paper blames ({names}) clearly make age errors larger at the same"
         f" age. The strongest is «{condition(gap['condition'])}»: {size}{sure_words}."
     )
     return Door(

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from agegender_core.analysis.filters import TASKS, page
 from agegender_core.analysis.label_issues import duplicates_path, read_conflicting_duplicates
+from agegender_core.settings import reports_dir
 from ui.common.charts import with_en_dash
 from ui.common.messages import plain
 from ui.common.pager import pager
 from ui.errors import query_params as link
 from ui.errors.data import Scope
 from ui.errors.images import ImageSource, placeholder, thumbnails
-from ui.models import tables
 
 PAIRS = 12
 """On a page."""
@@ -42,13 +43,14 @@ HEADS = {
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _read(reports: str, set_name: str, stamp: int) -> pd.DataFrame | None:
-    return read_conflicting_duplicates(tables.REPORTS, set_name)
+    return read_conflicting_duplicates(Path(reports), set_name)
 
 
 def read(set_name: str) -> pd.DataFrame | None:
     """Pairs of a dataset with different labels; None where it was not searched."""
-    path = duplicates_path(tables.REPORTS, set_name)
-    return _read(str(tables.REPORTS), set_name, path.stat().st_mtime_ns if path.is_file() else 0)
+    folder = reports_dir()
+    path = duplicates_path(folder, set_name)
+    return _read(str(folder), set_name, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 def show(scope: Scope, image_source: ImageSource) -> None:
@@ -63,7 +65,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     if found is None:
         st.info(
             f"{plain(scope.title)} has not been searched for near-duplicates yet. Where its images"
-            f" are, run\n\n    python -m agegender_core conditions --twins {scope.table.dataset}",
+            f" are, run\n\n    agegender conditions --twins {scope.table.dataset}",
             icon=":material/content_copy:",
         )
         return

@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 from agegender_core.analysis.plot_data import Binned, Confusion, Density, Reliability
 from agegender_core.evaluation.statistics import Means
 from agegender_core.output.metric_formats import METRIC_FORMATS
-from ui.common.charts import with_en_dash
+from ui.common.charts import AIM, with_en_dash
 from ui.errors.selection import pick
 from ui.errors.text import slice_words
-from ui.models.tables import AIM
 
 FIRST, SECOND = "#3C8C94", "#C0691C"
 """Colours of the first and the second series; they can be seen on both themes, and no reference
@@ -326,8 +325,7 @@ def score(curves: dict[str, pd.DataFrame]) -> go.Figure:
 
 def slices(found: pd.DataFrame, metric: str, whole: float) -> go.Figure:
     """A slice table as dots with 95 % intervals, the first row on top, and ``whole``, the value of
-    all images, as a line. Dots that are surely different are filled; ``customdata`` holds the row's
-    index.
+    all images, as a line. Filled dots are clearly different; ``customdata`` holds the row's index.
     """
     factor, unit = METRIC_FORMATS[metric].factor, METRIC_FORMATS[metric].unit
     names = [f"{slice_words(row)} ({row['n']:,})" for _, row in found.iterrows()]

@@ -59,8 +59,8 @@ def show(scope: Scope, metric: str) -> pd.Series | None:
     st.subheader("Image conditions, and what the paper guessed", anchor=False)
     if not scope.table.measured:
         st.markdown(
-            "The image conditions of this dataset have not been measured: run «python -m"
-            " agegender_core conditions» where its images are."
+            "The image conditions of this dataset have not been measured: run «agegender"
+            " conditions» where its images are."
         )
         return None
     found = scope.result(

@@ -227,7 +227,7 @@ def _ask(set_name: str, where: str, typed: dict[str, str], problem: str) -> None
 
 
 def _typed(set_name: str) -> None:
-    """A source was typed, or taken away."""
+    """A source was typed, or removed."""
     sources, text = state.TYPED_SOURCES.stored(), state.source_input(set_name).get().strip()
     if text:
         sources[set_name] = text

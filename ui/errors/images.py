@@ -4,7 +4,6 @@ live in memory only.
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError
 from ui.common import gated
+from ui.common.images import data_url, image_url
 from ui.errors import state
 from ui.errors.data import Scope
 
@@ -176,28 +176,24 @@ def small(content: bytes) -> str | None:
     None for no image.
     """
     if len(content) <= LIGHT and (kind := _as_it_is(content)):
-        return _address(content, kind)
+        return data_url(content, f"image/{kind}")
     try:
         image = gated.image(content)
     except AgeGenderError:
         return None
     image.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return _address(buffer.getvalue(), "jpeg")
+    return image_url(image, quality=80)
 
 
 def _as_it_is(content: bytes) -> str | None:
     """Kind of a small upright image that every browser shows; None for others."""
     try:
         with Image.open(io.BytesIO(content), formats=list(SHOWABLE)) as opened:
-            upright = opened.getexif().get(0x0112, 1) == 1
+            # Before a pixel is decoded: a file of 40 bytes can claim a hundred megapixels.
+            if max(opened.size) > 4 * SIDE or opened.getexif().get(0x0112, 1) != 1:
+                return None
             opened.load()
-            return (
-                SHOWABLE[opened.format]
-                if upright and max(opened.size) <= 4 * SIDE and opened.format
-                else None
-            )
+            return SHOWABLE.get(opened.format or "")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return None
 
@@ -225,10 +221,4 @@ def placeholder() -> str:
         align="center",
         font_size=15,
     )
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return _address(buffer.getvalue(), "png")
-
-
-def _address(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return image_url(image, "PNG")

@@ -49,15 +49,46 @@ def tasks_of(scope: Scope) -> list[str]:
 
 
 def _agreement(scope: Scope, image_source: ImageSource) -> None:
+    """Labels that several models contradict alike: the choice of label and of how many models, the
+    images, and the table.
+    """
     tasks = tasks_of(scope)
     if not tasks:
         st.info(
             f"Label checks need predictions of two models or more on {plain(scope.title)}: run"
-            " «python -m agegender_core evaluate» for a second one.",
+            " «agegender evaluate» for a second one.",
             title="One model alone proves nothing",
             icon=":material/fact_check:",
         )
         return
+    task, agreeing, able = _choices(scope, tasks)
+    found = scope.result(
+        "suspects",
+        lambda: find_label_issues(scope.table, task, able, agreeing),
+        task,
+        agreeing,
+        *able,
+    )
+    found = found[scope.mask[found["row"].to_numpy(int)]]
+    st.subheader(f"{len(found):,} labels to check", anchor=False)
+    if not len(found):
+        st.markdown(
+            f"No {task} label of these images is contradicted by {agreeing} of {len(able)} models."
+        )
+        return
+    gallery.show(
+        scope,
+        image_source,
+        found["row"].to_numpy(int),
+        f"suspects-{task}",
+        _words(scope, task, able, found),
+        "the label → what the models answer, and how many of them contradict the label alike",
+    )
+    _table(scope, task, able, found)
+
+
+def _choices(scope: Scope, tasks: list[str]) -> tuple[str, int, list[str]]:
+    """The label that is checked, how many models must contradict it, and those that answer it."""
     task = link.coerce_to_options("task", tasks)
     right = "error" if task == "age" else f"{task}_right"
     able = [
@@ -89,28 +120,11 @@ def _agreement(scope: Scope, image_source: ImageSource) -> None:
             if most > 2
             else 2
         )
-    found = scope.result(
-        "suspects",
-        lambda: find_label_issues(scope.table, task, able, agreeing),
-        task,
-        agreeing,
-        *able,
-    )
-    found = found[scope.mask[found["row"].to_numpy(int)]]
-    st.subheader(f"{len(found):,} labels to check", anchor=False)
-    if not len(found):
-        st.markdown(
-            f"No {task} label of these images is contradicted by {agreeing} of {most} models."
-        )
-        return
-    gallery.show(
-        scope,
-        image_source,
-        found["row"].to_numpy(int),
-        f"suspects-{task}",
-        _words(scope, task, able, found),
-        "the label → what the models answer, and how many of them contradict the label alike",
-    )
+    return task, agreeing, able
+
+
+def _table(scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame) -> None:
+    """All labels to check with every model's answer, to read and to download."""
     with st.expander("As a table, with every model's answer", icon=":material/table:"):
         table = found.drop(columns="row")
         st.dataframe(

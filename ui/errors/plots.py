@@ -119,7 +119,7 @@ def _draw(scope: Scope, item: Drawn) -> None:
 
 
 def _picked(chart: Slot[Any]) -> None:
-    """A mark was made or taken away in a plot."""
+    """A mark was made or removed in a plot."""
     link.put("pick", from_selection(chart.get().selection))
     link.first_page()
     state.FRESH_MARK.set(link.get("pick") is not None)

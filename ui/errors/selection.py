@@ -63,8 +63,8 @@ def _parsed(text: str) -> tuple[Kind, list[object]]:
     kind = KINDS.get(name)
     if kind is None or len(bounds) != len(kind.reads):
         raise ConfigError(
-            f"pick={text!r} is no mark of a plot: marks are {', '.join(KINDS)}, each with its"
-            " bounds"
+            f"pick={text!r} is not a selection in a plot. Selections are"
+            f" {', '.join(KINDS)}, each followed by its bounds"
         )
     try:
         return kind, [read(bound) for read, bound in zip(kind.reads, bounds, strict=True)]
@@ -75,14 +75,14 @@ def _parsed(text: str) -> tuple[Kind, list[object]]:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number of years or share")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 
 def _one_of(*known: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
-            raise ValueError(f"{text!r} is none of {', '.join(known)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(known)}")
         return text
 
     return read
@@ -108,7 +108,7 @@ def _cell(table: ErrorTable, weights: str, grouping: str, true: str, answer: str
     names = group_names(GROUPINGS[grouping])
     if true not in names or answer not in names:
         raise ConfigError(
-            f"{true} and {answer} are no two groups of {grouping}: {', '.join(names)}"
+            f"{true} and {answer} are not both groups of {grouping}: {', '.join(names)}"
         )
     labels, answers, _ = group_codes(table, weights, grouping)
     return (labels == names.index(true)) & (answers == names.index(answer))

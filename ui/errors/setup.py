@@ -45,7 +45,7 @@ def no_reports() -> None:
     """No model has been measured at all."""
     st.info(
         "This page shows what «evaluate» wrote: `reports/<weights>/<set>/predictions.parquet`."
-        " Where the face datasets are, run\n\n    python -m agegender_core evaluate --weights NAME"
+        " Where the face datasets are, run\n\n    agegender evaluate --weights NAME"
         " --set utkface\n\nand reload this page.",
         title="No predictions are here",
         icon=":material/inventory_2:",

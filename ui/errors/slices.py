@@ -44,7 +44,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     options = metrics_of(scope)
     if not options or not scope.mask.any():
         st.info(
-            "No labelled image is left: take a filter away.",
+            "No labelled image is left: remove a filter.",
             title="Nothing to slice",
             icon=":material/filter_alt_off:",
         )
@@ -100,13 +100,13 @@ def _worst(scope: Scope, metric: str, least: int) -> None:
         return
     if not len(found):
         st.markdown(
-            f"Of {searched:,} slices of {least:,} images or more, none is surely worse than the"
+            f"Of {searched:,} slices of {least:,} images or more, none is clearly worse than the"
             " rest."
         )
         return
     st.caption(
         f"{searched:,} slices of {least:,} images or more, up to three labels at once, were"
-        " searched. Listed are those that are surely worse than their rest, corrected for the"
+        " searched. Listed are those that are clearly worse than the rest, corrected for the"
         " number searched."
     )
     for place, row in found.iterrows():
@@ -173,7 +173,7 @@ def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
         "" if len(shown) == len(found) else f" The {len(shown)} worst of {len(found):,} are drawn."
     )
     st.caption(
-        "Dots: the slice; whiskers: 95 % intervals; dashed: all images. Filled: surely worse or"
+        "Dots: the slice; whiskers: 95 % intervals; dashed: all images. Filled: clearly worse or"
         f" better than the rest; hollow: not sure.{fewer} Press a dot to see its images."
     )
     rows = [point["customdata"][0] for point in picked.selection.points if point.get("customdata")]

@@ -1,18 +1,12 @@
 """What the Gradio front end is made of: components that pass images on undecoded, and answers as
-HTML that needs no file.
+HTML that needs no file. Imports Gradio: ``preparation.prepare`` comes first.
 
 Components are derived by ``_kind``: the usual way, Gradio writes a ``.pyi`` beside this file.
 """
 
 from __future__ import annotations
 
-import atexit
-import base64
 import contextlib
-import io
-import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,34 +15,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ui.common import proxies
+import gradio as gr
+
+from agegender_core.errors import AgeGenderError, InvalidImageError
+from agegender_core.output.tables import describe_attributes
+from agegender_core.serving import runtime, service
+from agegender_core.serving.api_schema import json_schema
+from agegender_core.settings import ROOT
+from ui.common.images import data_url, image_url
+from ui.common.upload_limits import UploadLimits
 from ui.compat import gradio_private
-
-FOLDER = Path(tempfile.mkdtemp(prefix="agegender-"))
-"""Where Gradio may write, and finds the examples. Uploads are never here: they stay in memory."""
-# Gradio reads these when it is imported, which is why that comes so late.
-os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-
-
-def tidy() -> None:
-    """Take the folder away, at the end of the process."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-
-
-atexit.register(tidy)
-
-with proxies.hidden(), gradio_private.no_type_stubs():
-    import gradio as gr
-
-from agegender_core.errors import AgeGenderError, InvalidImageError  # noqa: E402
-from agegender_core.output.tables import describe_attributes  # noqa: E402
-from agegender_core.serving import runtime, service  # noqa: E402
-from agegender_core.serving.api_schema import json_schema  # noqa: E402
-from agegender_core.settings import ROOT  # noqa: E402
-from ui.common.upload_limits import UploadLimits  # noqa: E402
-from ui.gradio.figures import age_curve  # noqa: E402
-from ui.guard.uploads import UNKNOWN, Upload, UploadStore  # noqa: E402
+from ui.gradio import preparation
+from ui.gradio.figures import age_curve
+from ui.guard.uploads import UNKNOWN, Upload, UploadStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +109,7 @@ NAME_EXAMPLES = """() => {
 def uploads() -> UploadStore:
     """All uploads, in memory. Raises ``ConfigError``."""
     limits = UploadLimits.of(runtime.settings())
-    return UploadStore(str(FOLDER), limits.total, limits.client)
+    return UploadStore(str(preparation.folder()), limits.total, limits.client)
 
 
 @dataclass(frozen=True, eq=False)
@@ -445,7 +424,7 @@ def examples() -> list[list[str]]:
 
     from agegender_core.datasets.sample_image import sample_file
 
-    paths = [FOLDER / f"{name}.png" for name in EXAMPLES]
+    paths = [preparation.folder() / f"{name}.png" for name in EXAMPLES]
     for path, turn in zip(paths, (None, Image.Transpose.ROTATE_90), strict=True):
         path.write_bytes(sample_file(turn))
         uploads().fix(str(path), path.name, path.read_bytes())
@@ -480,9 +459,7 @@ def inline(image: Any, words: str, kind: str = "JPEG") -> str:
 
 def coded(image: Any, kind: str) -> str:
     """The image as a data: address."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return image_url(image, kind, **({"quality": 88} if kind == "JPEG" else {}))
 
 
 def marked(analysis: Analysis, name: str) -> str:
@@ -497,7 +474,7 @@ def marked(analysis: Analysis, name: str) -> str:
 
 def cards(analysis: Analysis) -> str:
     """A card for each face, with its own curve."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     if not analysis.predictions:
         return (
@@ -532,7 +509,7 @@ def cards(analysis: Analysis) -> str:
 
 def ranges(age: AgeEstimate) -> str:
     """A bar for each age range, where the model answers with ranges; else empty."""
-    from ui.predict import result_card
+    from ui.common import result_card
 
     return "" if age.ranges is None else result_card.choice(age.ranges)
 
@@ -569,9 +546,8 @@ def table_links(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
     ).encode()
     links = [("faces.csv", "text/csv", csv), ("faces.json", "application/json", documents)]
     return " · ".join(
-        f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">Download'
-        f" {name}</a>"
-        for name, kind, data in links
+        f'<a download="{name}" href="{data_url(data, mime)}">Download {name}</a>'
+        for name, mime, data in links
     )
 
 

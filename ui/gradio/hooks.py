@@ -22,6 +22,7 @@ from agegender_core.settings import Settings
 from ui.common import uploads
 from ui.common.upload_limits import UploadLimits
 from ui.compat import asgi_private, gradio_private
+from ui.gradio import preparation
 from ui.guard.connections import limit_connections
 from ui.guard.front_door import FrontDoor
 from ui.guard.gradio_side import API, GradioGuard, Rules
@@ -70,8 +71,6 @@ def guarded(side: GradioSide) -> list[Middleware]:
 
 def alone(app: FastAPI) -> ASGIApp:
     """``app`` with Gradio mounted at its root, guarded; open pages do not keep it from ending."""
-    from ui.gradio import components as parts
-
     limits = _begin()
     gradio = gradio_private.mounted_app(app)
     protect(gradio, limits)
@@ -82,7 +81,7 @@ def alone(app: FastAPI) -> ASGIApp:
         let_pages_go(gradio_private.stop_event(gradio))
         async with within(app) as state:
             yield state
-        parts.tidy()
+        preparation.tidy()
 
     asgi_private.replace_lifespan(app, lifespan)
     return FrontDoor(app, _store(), limits, 0, lambda path: f"{API}/" in path)

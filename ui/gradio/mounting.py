@@ -22,6 +22,7 @@ from agegender_core.errors import AgeGenderError
 from agegender_core.serving import runtime
 from ui.common import proxies
 from ui.compat import asgi_private
+from ui.gradio import preparation
 
 LOG = logging.getLogger(__name__)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -106,9 +107,7 @@ class GradioSide:
         clean up later.
         """
         if self.mounted is not None:
-            from ui.gradio import components
-
-            components.tidy()
+            preparation.tidy()
 
     def _fail(self, error: Exception) -> None:
         LOG.error(

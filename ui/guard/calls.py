@@ -93,7 +93,7 @@ class Reader:
                 choice[-1] if isinstance(choice, list | tuple) else choice
                 for choice in block.choices
             ]:
-                raise wrong(name, "is none of the choices")
+                raise wrong(name, "is not one of the choices")
         elif not (
             value is None
             or isinstance(value, bool | str)
@@ -237,7 +237,7 @@ def _number(value: Any, name: str) -> int | float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise wrong(name, "is no number, or one that is too large")
+        raise wrong(name, "is not a number, or is too large")
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import streamlit as st
 from agegender_core.errors import AgeGenderError
 from agegender_core.labels import MAX_AGE
 from ui.common import gated, messages
-from ui.common.images import data_url
+from ui.common.images import image_url
 from ui.common.messages import plain
 from ui.guess import faces, figures, game, session
 from ui.guess import query_params as link
@@ -189,9 +188,7 @@ def _thumbnail(pool: Pool, number: int) -> str | None:
     except AgeGenderError:
         return None
     image.thumbnail((THUMB, THUMB))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return data_url(buffer.getvalue(), "jpeg")
+    return image_url(image, quality=85)
 
 
 def about(pool: Pool, title: str) -> None:

@@ -6,8 +6,8 @@ from html import escape
 
 from agegender_core.labels import MAX_AGE
 from ui.common.charts import with_en_dash
+from ui.common.result_card import interval_words
 from ui.guess.game import Played, off_words
-from ui.predict.result_card import interval_words
 
 TICKS = (0, 20, 40, 60, 80, 100)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ui.common.state import Slot
 
 if TYPE_CHECKING:
-    from ui.predict.session_results import Answer
+    from ui.common.session_results import Answer
 
 Game = tuple[str | None, int]
 """Dataset and seed."""

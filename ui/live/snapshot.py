@@ -4,7 +4,6 @@ session until one resumes.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +12,11 @@ from PIL import Image
 
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.video.types import LiveFrame
+from ui.common import downloads, result_card
+from ui.common.images import encoded
+from ui.common.session_results import Answer, InputImage
 from ui.live import state
 from ui.live.stream import Stream
-from ui.predict import downloads, result_card
-from ui.predict.session_results import Answer, InputImage
 
 NAME = "frozen.png"
 
@@ -84,18 +84,12 @@ def frozen_answer(frame: LiveFrame, marked: Image.Image) -> Frozen:
         turned=0,
         document=document,
         rows=rows,
-        preview=_jpeg(marked),
+        preview=encoded(marked, quality=90),
         marked=marked,
         numbers=numbers,
         looks=looks,
         waiting=len(frame.tracks) - len(tracks),
     )
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def image(frozen: Frozen) -> None:

@@ -11,8 +11,8 @@ from agegender_core.output.tables import describe_attributes
 from agegender_core.video.types import LiveFrame, LiveTrack
 from ui.common import services
 from ui.common.charts import percent_words, with_en_dash
-from ui.predict.image_input import CAMERA
-from ui.predict.state import SOURCE
+from ui.common.image_input import CAMERA
+from ui.common.state import SOURCE
 
 CAMERA_HELP = (
     "The camera is off. After the start your browser asks whether this page may use it.\n\nCamera"

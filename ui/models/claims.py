@@ -19,7 +19,7 @@ from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.publishing.comparison_tables import ComparisonRow, comparison_rows
-from ui.models import tables
+from agegender_core.settings import reports_dir
 
 CLAIMED, MEASURED, LINE = "#C0691C", "#3C8C94", "rgba(128, 140, 140, 0.7)"
 """Colours that can be seen on both themes; the marker's form distinguishes them too."""
@@ -89,9 +89,8 @@ class Pair:
 
 def rows(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> list[ComparisonRow]:
     """``comparison_rows`` of what lies in the reports folder."""
-    return comparison_rows(
-        entries, found, read_protocols(tables.REPORTS), read_bench(tables.REPORTS)
-    )
+    folder = reports_dir()
+    return comparison_rows(entries, found, read_protocols(folder), read_bench(folder))
 
 
 def pairs(entries: Sequence[ModelInfo], compared: Sequence[ComparisonRow]) -> list[Pair]:
@@ -158,7 +157,7 @@ def headline(found: Sequence[Pair]) -> str:
 
 def chart(found: Sequence[Pair]) -> go.Figure:
     """Dumbbells of ``found``, all of one unit: a row each, the first on top."""
-    digits, places = METRIC_FORMATS[found[0].metric].digits, list(range(len(found), 0, -1))
+    places = list(range(len(found), 0, -1))
     figure = go.Figure()
     for pair, y in zip(found, places, strict=True):
         figure.add_scatter(
@@ -169,6 +168,15 @@ def chart(found: Sequence[Pair]) -> go.Figure:
             hoverinfo="skip",
             showlegend=False,
         )
+    _add_claimed(figure, found, places)
+    _add_measured(figure, found, places)
+    _lay_out(figure, found, places)
+    return figure
+
+
+def _add_claimed(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:
+    """The papers' claims, hollow, each with its number on the side away from the measurement."""
+    digits = METRIC_FORMATS[found[0].metric].digits
     figure.add_scatter(
         x=[pair.claimed for pair in found],
         y=places,
@@ -184,6 +192,11 @@ def chart(found: Sequence[Pair]) -> go.Figure:
         customdata=[pair.source for pair in found],
         hovertemplate="claimed %{x}<br>%{customdata}<extra></extra>",
     )
+
+
+def _add_measured(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:
+    """What was measured here, filled, with its interval and its number outside of it."""
+    digits = METRIC_FORMATS[found[0].metric].digits
     figure.add_scatter(
         x=[pair.measured for pair in found],
         y=places,
@@ -216,8 +229,6 @@ def chart(found: Sequence[Pair]) -> go.Figure:
             f"middle {'right' if pair.measured >= pair.claimed else 'left'}" for pair in found
         ],
     )
-    _lay_out(figure, found, places)
-    return figure
 
 
 def _lay_out(figure: go.Figure, found: Sequence[Pair], places: Sequence[int]) -> None:

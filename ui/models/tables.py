@@ -41,7 +41,7 @@ from agegender_core.publishing.rival_claims import NOTE as RIVAL_NOTE
 from agegender_core.publishing.rival_claims import rival_rows
 from agegender_core.settings import reports_dir
 from agegender_core.training.curves import LearningCurve
-from ui.common.charts import CONFIG
+from ui.common.charts import AIM, CONFIG
 
 __all__ = [
     "CONFIG",
@@ -62,8 +62,6 @@ __all__ = [
     "verdicts",
 ]
 
-REPORTS = reports_dir()
-
 MEASURES = (
     "mae",
     "gender_accuracy",
@@ -80,8 +78,6 @@ DIRECTIONS = {1: " (lower is better)", 0: "", -1: " (higher is better)"}
 """By ``Metric.worse``."""
 POINT = "#3C8C94"
 """One colour that can be seen on the light and the dark theme."""
-AIM = 0.8
-"""What share of true ages the intervals are made to contain."""
 COSTS = ("gender_accuracy", "fairface9_accuracy")
 """Shares whose loss by storing is shown."""
 Report = dict[str, Any]
@@ -89,7 +85,7 @@ Report = dict[str, Any]
 
 def reports() -> list[EvaluationReport]:
     """What ``evaluate`` wrote; an empty list where there is nothing."""
-    return read_reports(REPORTS)
+    return read_reports(reports_dir())
 
 
 def heading(measure: str) -> str:
@@ -202,9 +198,10 @@ def comparison(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) 
     """A row for each system, model, dataset and measure: what the paper claims and what was
     measured here, in columns of their own.
     """
-    rows = long_rows(comparison_rows(entries, found, read_protocols(REPORTS), read_bench(REPORTS)))
+    folder = reports_dir()
+    compared = comparison_rows(entries, found, read_protocols(folder), read_bench(folder))
     titles = {info.name: info.title for info in entries}
-    return pd.DataFrame([_compared(row, titles) for row in rows])
+    return pd.DataFrame([_compared(row, titles) for row in long_rows(compared)])
 
 
 def _compared(row: Report, titles: dict[str, str]) -> Report:
@@ -226,11 +223,6 @@ def _compared(row: Report, titles: dict[str, str]) -> Report:
     }
 
 
-def _between(low: float, high: float, digits: int) -> str:
-    """«4.90–5.20», «-1.2 to 0.3» below zero."""
-    return f"{low:.{digits}f}{' to ' if low < 0 else '–'}{high:.{digits}f}"
-
-
 def verdicts() -> list[tuple[str, str]]:
     """Title of each system, and why its claims are not reached or not comparable."""
     return [(system.title, system.verdict) for system in SYSTEMS.values()]
@@ -238,7 +230,7 @@ def verdicts() -> list[tuple[str, str]]:
 
 def curves() -> dict[str, LearningCurve]:
     """Learning curves by weights; empty where there are none."""
-    return read_curves(REPORTS)
+    return read_curves(reports_dir())
 
 
 def rival_claims() -> pd.DataFrame:
@@ -249,7 +241,7 @@ def rival_claims() -> pd.DataFrame:
 def leakage() -> pd.DataFrame:
     """What near-duplicates across a split do; empty where it was not measured."""
     rows = []
-    found = read_leakage(REPORTS)
+    found = read_leakage(reports_dir())
     for run in found.runs if found else ():
         duplicates = run.mae_with_twin
         rows.append(
@@ -272,7 +264,7 @@ def leakage() -> pd.DataFrame:
 
 def faithful() -> pd.DataFrame:
     """Whether masks matter, and which maps are faithful, a row for each attention report."""
-    return pd.DataFrame(faithful_rows(read_attentions(REPORTS)))
+    return pd.DataFrame(faithful_rows(read_attentions(reports_dir())))
 
 
 def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
@@ -280,7 +272,7 @@ def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) ->
     it.
     """
     rows = []
-    for row in ablation_rows(entries, found, read_attentions(REPORTS)):
+    for row in ablation_rows(entries, found, read_attentions(reports_dir())):
         shown = {
             METRIC_FORMATS[key].column: shown_estimate(row.measured.get(key), key)
             for key in ("mae", "gender_accuracy")
@@ -308,7 +300,7 @@ def rivals() -> tuple[pd.DataFrame, str]:
     """Table III of the multi-task CNN's paper, claimed and run here, and the machine; empty where
     it was not run.
     """
-    found = read_rivals(REPORTS)
+    found = read_rivals(reports_dir())
     if found is None:
         return pd.DataFrame(), ""
     rows = [

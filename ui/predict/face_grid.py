@@ -4,7 +4,6 @@ face below.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from statistics import median
 from urllib.parse import quote
@@ -15,9 +14,9 @@ from PIL import Image
 
 from agegender_core.output.drawing import colour_of
 from agegender_core.types import AgeEstimate, Prediction
-from ui.common.images import data_url
+from ui.common.images import image_url
+from ui.common.session_results import Answer
 from ui.predict import state
-from ui.predict.session_results import Answer
 
 CARDS = 6
 """Faces that get a card each; more are in a grid. Each card holds a chart, and browsers get slow
@@ -80,7 +79,7 @@ def face_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     rows = [
         {
             "": number,
-            "Face": data_url(_small(one.crop), "jpeg"),
+            "Face": _small(one.crop),
             "Age": one.age.years,
             "Interval": interval_bar(one.age, colour_of(number)),
             "Gender": _gender(one),
@@ -118,7 +117,5 @@ def _gender(one: Prediction) -> str:
     return one.gender.label if sure is None else f"{one.gender.label} {100 * sure:.0f} %"
 
 
-def _small(crop: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    crop.convert("RGB").resize((CROP_SIDE, CROP_SIDE)).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+def _small(crop: Image.Image) -> str:
+    return image_url(crop.convert("RGB").resize((CROP_SIDE, CROP_SIDE)), quality=85)

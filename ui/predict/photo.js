@@ -4,7 +4,7 @@ const PATIENCE = 15000, SETTLE = 1500; // milliseconds for the card to come, and
 
 function open(number) {
   const deadline = performance.now() + PATIENCE;
-  let shown = 0; // when the card was first there: Streamlit may draw it anew for a while, and the focus with it
+  let shown = 0; // when the card was first there: Streamlit may draw it again for a while, and the focus with it
   const look = () => {
     const card = document.querySelector(`.st-key-face-${number}`), now = performance.now();
     if (card && !shown) {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
+from ui.common.images import data_url
+from ui.common.preview import age_words
+from ui.common.session_results import Answer
 from ui.predict import state
-from ui.predict.preview import age_words
-from ui.predict.session_results import Answer
 
 HERE = Path(__file__).parent
 _PHOTO = st.components.v2.component(
@@ -42,7 +42,7 @@ def show(answer: Answer, alt: str, choose: Callable[[int], None] | None) -> None
             choose(face - 1)
 
     data = {
-        "src": f"data:image/jpeg;base64,{base64.b64encode(answer.preview).decode()}",
+        "src": data_url(answer.preview, "image/jpeg"),
         "alt": alt,
         "boxes": boxes,
         "choose": choose is not None,

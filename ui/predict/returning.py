@@ -1,6 +1,6 @@
 """A refresh, or the way back from another site, brings a tab's uploads and answers back. Streamlit
 begins a new session then; the browser's cookie and a number that only this tab knows say that it is
-the same visitor. Without the guard of ``serve.py`` there is no cookie, and a refresh begins anew.
+the same visitor. Without the guard of ``serve.py`` there is no cookie, and a refresh starts over.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import streamlit as st
 
 from ui.common import uploads
 from ui.common.kept_visits import Content, Visit
-from ui.common.state import PAGE
+from ui.common.session_results import Answer
+from ui.common.state import ANSWERS, FACES, PAGE, SAVED_UPLOADS
 from ui.compat import streamlit_private
 from ui.guard import visitor_cookie
 from ui.predict import state
-from ui.predict.session_results import Answer
 
 TAB = re.compile(r"[0-9a-f]{32}", re.ASCII)
-SLOTS = (state.SAVED_UPLOADS, state.ANSWERS, state.FACES)
+SLOTS = (SAVED_UPLOADS, ANSWERS, FACES)
 TAKE_IMAGES = ("Predict", "Attention")
 PATIENCE = 2.0
 """Seconds for the server to hear that the session before was closed."""
@@ -71,7 +71,7 @@ def ask() -> None:
     lost. Not in a fragment: one that answers while another page opens breaks the browser's side of
     Streamlit.
     """
-    uploaded = any(state.SAVED_UPLOADS.stored().values())
+    uploaded = any(SAVED_UPLOADS.stored().values())
     if PAGE.get() in TAKE_IMAGES and uploaded and state.TAB.get() is None and _here() is not None:
         _ask()
 
@@ -121,9 +121,9 @@ def _take_over(visit: Visit) -> None:
     """
     saved, answers, faces = (visit.content[slot.key] for slot in SLOTS)
     digests = {image.digest for images in saved.values() for image in images}
-    state.SAVED_UPLOADS.set(dict(saved))
-    state.ANSWERS.set({key: one for key, one in answers.items() if key[0] in digests})
-    state.FACES.set({digest: found for digest, found in faces.items() if digest in digests})
+    SAVED_UPLOADS.set(dict(saved))
+    ANSWERS.set({key: one for key, one in answers.items() if key[0] in digests})
+    FACES.set({digest: found for digest, found in faces.items() if digest in digests})
     for emptied in (saved, answers, faces):
         emptied.clear()
     if (store := streamlit_private.upload_store()) is not None:

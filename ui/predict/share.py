@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import streamlit as st
-from PIL import Image, ImageFont
+from PIL import Image
 
 from agegender_core.errors import BusyError
 from agegender_core.output.share_image import (
-    PILLOW_FONTS,
     SIZE,
-    Font,
     ShareText,
-    Typefaces,
     face_panel,
     share_png,
 )
 from agegender_core.types import Prediction
-from ui.common import gated, messages, model_card, services
+from ui.common import gated, messages, result_card, services
 from ui.common.charts import percent_words, with_en_dash
-from ui.predict import result_card, state
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
+from ui.common.share_parts import NOT_MEASURED, PROJECT, measured_words, typefaces
+from ui.predict import state
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
-PROJECT = "Age and gender from faces"
-NOT_MEASURED = "The error of this model has not been measured."
 UNDECIDED = "Gender: too close to call."
 """A caution of the card that the line on gender says already."""
 
@@ -139,49 +134,9 @@ def _gender(prediction: Prediction) -> str:
     return f"Gender: {gender.label}, {sure}"
 
 
-def measured_words(model: ModelInfo) -> str:
-    """«UTKFace test, n = 3,134: MAE 4.7 years», from the manifest."""
-    where = model_card.headline_dataset(model)
-    numbers = {} if where is None else model.measured[where]
-    words = model_card.age_words(numbers, model.decoding.kind)
-    if where is None or not words:
-        return NOT_MEASURED
-    share, _, ranges = words.partition(" in ")
-    error = f"age range correct for {share} ({ranges})" if ranges else f"MAE {words}"
-    return f"{model_card.dataset_words(where)}, n = {numbers['n']:,}: {error}"
-
-
 def description(prediction: Prediction, blurred: bool) -> str:
     """The image in words."""
     age = prediction.age
     headline = with_en_dash(age.ranges.label) if age.ranges is not None else f"{age.years:.0f}"
     face = "a blurred face" if blurred else "the face"
     return f"Image to share: {face}, estimated age {headline} years, how sure that is, the model"
-
-
-@cache
-def typefaces() -> Typefaces:
-    """The fonts of the pages, which ship inside Streamlit; Pillow's own where they are not."""
-    media = Path(st.__file__).parent / "static" / "static" / "media"
-    sans = next(media.glob("SourceSansVF-Upright.ttf.*.woff2"), None)
-    serif = next(media.glob("SourceSerifVariable-Roman.ttf.*.woff2"), None)
-    if sans is None or serif is None:
-        return PILLOW_FONTS
-    try:
-        fonts = Typefaces(_font(sans, 400), _font(sans, 600), _font(serif, 600, 60))
-        fonts.text(20), fonts.display(20)
-    except OSError:  # a FreeType without the decoder of web fonts
-        return PILLOW_FONTS
-    return fonts
-
-
-def _font(file: Path, *axes: float) -> Font:
-    """The variable font in ``file`` at these ``axes``, by size in pixels."""
-
-    @lru_cache(maxsize=24)
-    def sized(size: float) -> ImageFont.FreeTypeFont:
-        font = ImageFont.truetype(file, size)
-        font.set_variation_by_axes(list(axes))
-        return font
-
-    return sized

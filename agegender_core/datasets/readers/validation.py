@@ -5,7 +5,7 @@ or that the app would refuse.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,11 @@ import numpy as np
 
 from agegender_core.datasets.readers.base import LoadedDataset, Skip
 from agegender_core.errors import DatasetError, InvalidImageError
+from agegender_core.types import Progress
 from agegender_core.vision.image_io import load_image
 
 SAMPLE = 200
 """How many images are opened unless all are asked for."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,32 @@ class Prepared:
     inverted: bool = False
 
 
+PIXEL_BYTES = 7
+"""Bytes that decoding takes a pixel at its peak in most formats, or fewer; measured."""
+
+
 def check_size(width: int, height: int, limits: ImageLimits) -> None:
     """Raises ``InvalidImageError`` where the size in pixels is beyond the limits."""
-    if width * height > limits.max_pixels:
-        raise too_many_pixels(limits, (width, height))
+    check_pixels(width, height, limits)
     if min(width, height) < limits.min_side:
         need = f"both sides need {limits.min_side} at least. Give a larger image."
         raise InvalidImageError(f"The image is only {width} x {height} pixels; {need}", "too_small")
+
+
+def check_pixels(
+    width: int, height: int, limits: ImageLimits, pixel_bytes: int = PIXEL_BYTES
+) -> None:
+    """Raises ``InvalidImageError`` for too many pixels. A format that takes more than the usual
+    bytes a pixel may have fewer of them: a file of 40 bytes can claim any size.
+    """
+    if width * height > limits.max_pixels:
+        raise too_many_pixels(limits, (width, height))
+    most = limits.max_pixels * PIXEL_BYTES / pixel_bytes
+    if width * height > most:
+        raise too_costly(
+            f"In this format an image may have {most / 1e6:.0f} megapixels at most, and this one"
+            f" has {width} x {height}."
+        )
 
 
 def too_many_pixels(limits: ImageLimits, size: tuple[int, int] | None = None) -> InvalidImageError:

@@ -47,7 +47,7 @@ _PREPARE: dict[str, Callable[[bytes, ImageLimits], Prepared]] = {
     "JPEG": jpeg.prepare,
     "PNG": png.prepare,
     "WebP": plain.prepare_webp,
-    "AVIF": boxes.prepare,
+    "AVIF": boxes.prepare_avif,
     "HEIC": boxes.prepare,
     "BMP": plain.prepare_bmp,
     "TIFF": tiff.prepare,

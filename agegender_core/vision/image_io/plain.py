@@ -7,6 +7,7 @@ import struct
 from agegender_core.vision.image_io.limits import (
     ImageLimits,
     Prepared,
+    check_pixels,
     check_size,
     damaged,
     too_costly,
@@ -18,6 +19,8 @@ MOST_RLE = 2 * 2**20
 """Bytes of a run-length coded BMP, which Pillow decodes in Python."""
 _TABLE, _EXTENSION, _FRAME, _CONTROL = 0x80, 0x21, 0x2C, 0xF9
 _RLE = (1, 2)
+WEBP_PIXEL_BYTES = 15
+"""libwebp's reader of animations, which Pillow uses for every file, keeps the canvas four times."""
 
 
 def prepare_gif(data: bytes, limits: ImageLimits) -> Prepared:
@@ -76,6 +79,7 @@ def prepare_webp(data: bytes, limits: ImageLimits) -> Prepared:
     else:
         raise damaged("WebP")
     check_size(*size, limits)
+    check_pixels(*size, limits, WEBP_PIXEL_BYTES)
     return Prepared(data, stated(_chunk(data, b"EXIF"), _chunk(data, b"XMP ")))
 
 

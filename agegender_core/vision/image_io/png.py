@@ -10,8 +10,10 @@ import struct
 import zlib
 
 from agegender_core.vision.image_io.limits import (
+    PIXEL_BYTES,
     ImageLimits,
     Prepared,
+    check_pixels,
     check_size,
     damaged,
     too_costly,
@@ -21,6 +23,11 @@ from agegender_core.vision.image_io.orientation import from_exif
 HEAD = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS = 65_536
 NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
+_GREY_ALPHA, _ALPHA = 4, 6
+ALPHA_PIXEL_BYTES = {_GREY_ALPHA: 13, _ALPHA: 9}
+"""By colour type: what is transparent is laid over white, beside the image itself."""
+TRANSPARENT_PIXEL_BYTES = 10
+"""Of an image with a chunk of transparency."""
 
 
 def prepare(data: bytes, limits: ImageLimits) -> Prepared:
@@ -29,6 +36,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
         raise damaged("PNG")
     width, height = struct.unpack_from(">II", data, 16)
     check_size(width, height, limits)
+    check_pixels(width, height, limits, ALPHA_PIXEL_BYTES.get(data[25], PIXEL_BYTES))
     parts, orientation, at = [HEAD], 1, 8
     for _ in range(MOST_CHUNKS):
         if at + 12 > len(data):
@@ -36,6 +44,8 @@ def prepare(data: bytes, limits: ImageLimits) -> Prepared:
             break
         (length,) = struct.unpack_from(">I", data, at)
         name, end = data[at + 4 : at + 8], at + 12 + length
+        if name == b"tRNS":
+            check_pixels(width, height, limits, TRANSPARENT_PIXEL_BYTES)
         if name in NEEDED:
             parts.append(data[at:end])
         elif name == b"eXIf" and orientation == 1 and _sound(data, at, end):

@@ -216,7 +216,7 @@ def test_a_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     (tmp_path / "strange").mkdir()
     pq.write_table(pa.table({"a": [1]}), tmp_path / "strange" / "a.parquet")
     with (
-        pytest.raises(ConfigError, match="that are no batch job's"),
+        pytest.raises(ConfigError, match="that no batch job wrote"),
         opened_parts(tmp_path / "strange", job(), 1),
     ):
         pass

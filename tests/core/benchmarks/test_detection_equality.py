@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agegender_core.benchmarks import detection_equality
+from agegender_core.benchmarks import detection, detection_equality
 from agegender_core.benchmarks.detection import stored
 from agegender_core.benchmarks.detection_equality import (
     Kind,
@@ -79,6 +79,34 @@ def test_a_run_goes_on_and_keeps_the_other_numbers(
     assert len(searched) == 4 and again == first
     run(tmp_path, {"other": Kind(images, search)})
     assert set(stored(tmp_path).equality) == {"one", "other"}
+
+
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of reports; the one stood in is another."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path / "reports"))
+    return tmp_path / "reports"
+
+
+def test_the_comparison_is_written_into_the_folder_of_reports(
+    reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = Kind(lambda: iter([("one", GREY)]), lambda *_: [])
+    monkeypatch.setattr(detection_equality, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(detection_equality, "KINDS", {"grey": none})
+    detection_equality.main()
+    assert stored(reports).equality["grey"].images == 1 and not list(Path().iterdir())
+
+
+def test_the_timing_is_written_into_the_folder_of_reports(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "speed", lambda _: [])
+    monkeypatch.setattr(detection, "bytes_to_answer", lambda _: {})
+    detection.main()
+    assert stored(reports).machine and not list(Path().iterdir())
 
 
 def test_drawn_images_are_the_same_every_time() -> None:

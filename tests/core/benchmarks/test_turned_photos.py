@@ -3,10 +3,14 @@ searches."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from agegender_core.benchmarks import turned_photos
 from agegender_core.benchmarks.turned_photos import (
     measure,
     only_where_nothing_was_found,
@@ -58,6 +62,18 @@ def test_rough_attempts_are_no_part_of_the_rule_before() -> None:
     one = scores({0: 0.9999}, {}) | {"rough 90": {"90": 0.0, "180": 0.0, "270": 0.999}}
     assert measure({"a": one}, 0.995).recognised["90"] == 100
     assert report({"a": one}).before.recognised["90"] == 0
+
+
+def test_the_report_is_written_into_the_folder_of_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path / "reports"))
+    monkeypatch.setattr(turned_photos, "collect", lambda _: {"a": EASY})
+    turned_photos.main()
+    stored = json.loads((tmp_path / "reports" / "turned_photos.json").read_text())
+    assert stored["photographs"] == 1 and not list(Path().iterdir())
 
 
 def test_shares_are_counted() -> None:

@@ -156,7 +156,7 @@ ODD = {
     "[weights.mine]": "mine: missing key architecture, files",
     "TEXT\nheads = {}\nfiles = 'a'": "mine: files: expected a list, got 'a'",
     "TEXT\nheads = {}\nfiles = [3]": "mine: files: expected str, got 3",
-    "TEXT\nfiles = ['../../a']\nheads = {}": "'../../a' is no name of a file",
+    "TEXT\nfiles = ['../../a']\nheads = {}": "'../../a' is not the name of a file",
     "TEXT\nfiles = ['a']\nheads = 3": "mine: heads: expected a table, got 3",
     "TEXT\nfiles = ['a']\nheads = {age = 'x'}": "mine: heads: age: expected int, got 'x'",
     "TEXT\nfiles = ['a']\nheads = {age = true}": "mine: heads: age: expected int, got True",

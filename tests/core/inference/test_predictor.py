@@ -158,7 +158,7 @@ def test_analyze_is_the_one_liner(tmp_path, portrait: Image.Image) -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, agegender_core, agegender_core.types, agegender_core.inference.model_zoo,"
-        " agegender_core.cli\nheavy = {'torch', 'streamlit', 'gradio', 'torchvision',"
+        " agegender_core.cli.application\nheavy = {'torch', 'streamlit', 'gradio', 'torchvision',"
         " 'facenet_pytorch', 'pandas', 'skimage', 'plotly'} & set(sys.modules)\nassert not heavy,"
         " heavy"
     )
@@ -175,7 +175,7 @@ def test_training_path_needs_no_front_end_and_no_detector() -> None:
         " import load_recipe\nfrom agegender_core.training.trainer import start\nimport torch,"
         " pathlib\nrecipe = load_recipe(pathlib.Path(sys.argv[1]), {'schedule.epochs': 2})\nassert"
         " recipe.schedule.epochs == 2 and start(recipe, torch.device('cpu')).step == 0\nfrom"
-        " agegender_core.cli.research import train"
+        " agegender_core.cli.train import train"
     )
     recipe = CONFIGS / "multitask_cnn_dist.toml"
     answer = subprocess.run([sys.executable, "-c", code, recipe], capture_output=True, text=True)

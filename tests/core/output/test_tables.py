@@ -32,7 +32,7 @@ from agegender_core.output.tables import (
 )
 from agegender_core.types import AgeEstimate, Analysis, Face
 from tests.support.fakes import FakePredictor, fake_prediction
-from ui.predict.preview import preview
+from ui.common.preview import preview
 
 
 def analysis(width: int = 640, height: int = 480, faces: int = 1, **options) -> Analysis:

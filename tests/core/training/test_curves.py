@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agegender_core.cli.application import app, research
+from agegender_core.cli.application import app
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
 from agegender_core.inference.model_zoo import find_weights
@@ -34,7 +34,6 @@ SMALL = {
 def places(drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders of weights and reports of one's own."""
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(tmp_path / "weights"))
-    monkeypatch.setattr(research, "ROOT", tmp_path)
     monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path / "reports"))
     return tmp_path
 

@@ -272,7 +272,12 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     del saved["recipe"]["fresh"]  # as if made before there was such a setting
     torch.save(saved, run / "checkpoint.pt")
-    done = train(longer, run, device="cpu", report=messages.append)
+    result, details = run / "model.safetensors", run / "run.json"
+    with result.open("rb") as old_result, details.open() as old_details:
+        before = result.read_bytes(), details.read_text()
+        done = train(longer, run, device="cpu", report=messages.append)
+        # Replaced, not written over: whoever reads meanwhile has the old files, complete.
+        assert (old_result.read(), old_details.read()) == before
     assert (
         any("resumed" in line for line in messages)
         and done["pictures_seen"] > first["pictures_seen"]

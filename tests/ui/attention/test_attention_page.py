@@ -63,7 +63,7 @@ def installed(
     monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(networks["gated"].folder))
     monkeypatch.delenv("AGEGENDER_RACE", raising=False)
     monkeypatch.delenv("AGEGENDER_WEIGHTS", raising=False)
-    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path / "reports")
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path / "reports"))
     detect = MTCNNDetector.detect
 
     def detected(self: MTCNNDetector, image: Image.Image) -> list[Face]:
@@ -169,7 +169,7 @@ def address(app: AppTest) -> dict[str, str]:
 
 def subject(info: ModelInfo, portrait: Image.Image) -> Subject:
     """The portrait's face and a network, without a page around them."""
-    from ui.predict.session_results import Answer, InputImage
+    from ui.common.session_results import Answer, InputImage
 
     predictor: Any = services.predictor(info.name, False)
     buffer = io.BytesIO()

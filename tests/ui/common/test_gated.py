@@ -26,7 +26,7 @@ KNOWN = {
     "ui/attention/cover.py": 1,  # the same
     "ui/errors/detail.py": 1,
     "ui/guess/session.py": 1,
-    "ui/predict/session_results.py": 1,
+    "ui/common/session_results.py": 1,
 }
 """Uses of a network by pages. Each was looked at: it happens in a block of ``gated.slot`` or
 ``gated.steps``.

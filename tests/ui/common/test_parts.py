@@ -19,10 +19,9 @@ from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_age
-from ui.common import charts, messages
-from ui.predict import downloads, result_card
-from ui.predict.preview import PREVIEW_SIDE, preview
-from ui.predict.session_results import Answer, Failure, InputImage
+from ui.common import charts, downloads, messages, result_card
+from ui.common.preview import PREVIEW_SIDE, preview
+from ui.common.session_results import Answer, Failure, InputImage
 
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "ui").glob("*.py")])
 CROP = Image.new("RGB", (48, 48))

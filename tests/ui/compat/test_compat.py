@@ -512,9 +512,10 @@ def demo() -> tuple[Any, Any, Any]:
     """A small front end, the app it is mounted in, and Gradio's own app there."""
     from fastapi import FastAPI
 
-    from ui.gradio import components  # noqa: F401 - sets where Gradio writes, before its import
+    from ui.gradio.preparation import prepare
 
-    import gradio as gr  # isort: skip
+    prepare()
+    import gradio as gr
 
     with gr.Blocks() as blocks:
         box = gr.Textbox()

@@ -203,7 +203,7 @@ def test_own_set_from_upload_to_gallery(
 def test_own_set_without_any_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any
 ) -> None:
-    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     app = open_page()
     app.file_uploader(key="errors-own-upload-0").upload(
         "mine.zip", utkface_zip(FILES), "application/zip"

@@ -44,7 +44,7 @@ from ui.errors.slices import narrowed
 def test_first_visit_without_any_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend, open_page: Any
 ) -> None:
-    monkeypatch.setattr("ui.models.tables.REPORTS", tmp_path)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     app = open_page()
     assert "evaluate" in alerts(app)
     assert not tile_keys(app)

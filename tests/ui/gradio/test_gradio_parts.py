@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
 
-import gradio_app
 from agegender_core.types import AgeEstimate, Analysis, Timing
+from tests.support import ROOT
 from tests.support.fakes import FAKE_WEIGHTS, fake_prediction
-from ui.gradio import components, figures
+from ui.gradio import figures
 
 
 def analysis(faces: int) -> Analysis:
@@ -19,8 +24,8 @@ def analysis(faces: int) -> Analysis:
     return Analysis(image, found, FAKE_WEIGHTS, Timing(1, 1, 1), 0)
 
 
-def test_every_face_has_a_curve_of_its_own() -> None:
-    text = components.cards(analysis(3))
+def test_every_face_has_a_curve_of_its_own(gradio_parts: ModuleType) -> None:
+    text = gradio_parts.cards(analysis(3))
     assert text.count('<svg class="ag-curve"') == 3 and text.count("ag-number") == 3
     assert len({part.split("</svg>")[0] for part in text.split("<svg")[1:]}) == 3
 
@@ -34,16 +39,57 @@ def test_a_curve_shows_the_interval_and_needs_a_distribution() -> None:
     assert figures.age_curve(AgeEstimate(35.0)) == ""
 
 
-def test_snippets_name_files_of_the_caller_and_no_address() -> None:
-    for made in (components.photo("image"), components.files("files")):
+def test_snippets_name_files_of_the_caller_and_no_address(gradio_parts: ModuleType) -> None:
+    for made in (gradio_parts.photo("image"), gradio_parts.files("files")):
         example = json.dumps([made.example_payload(), made.example_value()])
         assert "http" not in example and "photo.jpg" in example
 
 
-def test_nothing_empty_is_shown_before_an_answer() -> None:
-    demo = gradio_app.build()
+def test_nothing_empty_is_shown_before_an_answer(gradio_parts: ModuleType) -> None:
+    from ui.gradio import front_end
+
+    demo = front_end.build()
     kinds = [
         (block.get_block_name(), getattr(block, "visible", True)) for block in demo.blocks.values()
     ]
     assert [visible for kind, visible in kinds if kind == "dataframe"] == [False, False]
     assert not any(kind == "plot" for kind, _ in kinds)
+
+
+IMPORT = """
+import os, sys, tempfile
+from pathlib import Path
+
+told = lambda: {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
+before = told()
+import gradio_app, ui.gradio.hooks, ui.gradio.mounting
+from ui.gradio import preparation
+
+folders = lambda: list(Path(tempfile.gettempdir()).iterdir())
+assert told() == before and folders() == [] and "gradio" not in sys.modules
+try:
+    preparation.folder()
+except RuntimeError as error:
+    assert "prepare()" in str(error)
+else:
+    raise AssertionError("a folder that nobody made")
+folder = preparation.prepare()
+assert preparation.prepare() == preparation.folder() == folder and folders() == [folder]
+assert folder.stat().st_mode & 0o777 == 0o700, "others of this machine must not look into it"
+assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
+import gradio
+
+assert gradio.Textbox().GRADIO_CACHE == str(folder), "Gradio writes elsewhere"
+"""
+
+
+def test_gradio_is_prepared_when_it_is_asked_for_and_not_by_an_import(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", IMPORT],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert list(tmp_path.iterdir()) == [], "the folder ends with the process"

@@ -25,13 +25,12 @@ from agegender_core.settings import Settings
 from agegender_core.video.analyzer import LiveAnalyser
 from tests.support.pages import Backend
 from tests.support.video_scenes import Cast, Network, person
-from ui.common import services
+from ui.common import downloads, services
 from ui.compat import webrtc_private
 from ui.live import camera as live_camera
 from ui.live import snapshot as live_frozen
 from ui.live import state, text
 from ui.live.stream import LONGEST_SIDE, Stream, StreamStatus
-from ui.predict import downloads
 
 av = pytest.importorskip("av", reason="streamlit-webrtc is not installed")
 PEOPLE = [(person(1), (80.0, 120.0)), (person(2), (240.0, 120.0))]

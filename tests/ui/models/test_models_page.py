@@ -63,7 +63,7 @@ def report(name: str, value: float, metric: str = "mae", **changes: Any) -> Eval
 def two(backend: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Backend:
     backend.installed = [net("alpha"), net("beta", architecture="gra_net")]
     monkeypatch.setattr(tables, "reports", lambda: [report("alpha", 5.0), report("beta", 6.0)])
-    monkeypatch.setattr(tables, "REPORTS", tmp_path)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     return backend
 
 
@@ -316,7 +316,7 @@ def claim_pairs() -> list[claims.Pair]:
 def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "REPORTS", tmp_path)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     found = {(pair.model, pair.metric): pair for pair in claim_pairs()}
     assert set(found) == {("Beta & sons", "mae"), ("Gamma", "mae"), ("Gamma", "gender_accuracy")}, (
         "no claim without a measurement"
@@ -343,7 +343,7 @@ def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
 def test_the_dumbbells_start_at_zero_and_tell_claim_from_measurement_by_form(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "REPORTS", tmp_path)
+    monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     part = [pair for pair in claim_pairs() if pair.in_years]
     figure = claims.chart(part)
     claimed = next(trace for trace in figure.data if trace.name == "claimed by the paper")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.pages import Backend, cards, own_answers, png, upload
-from ui.predict import examples
-from ui.predict.state import SAVED_UPLOADS
+from ui.common import examples
+from ui.common.state import SAVED_UPLOADS
 
 
 def away_and_back(app: Any) -> None:

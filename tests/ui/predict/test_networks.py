@@ -23,9 +23,8 @@ from agegender_core.vision.face_detector import MTCNNDetector
 from tests.support.fakes import FakePredictor
 from tests.support.networks import HEADS, RANGE_PROBS, write_networks
 from tests.support.pages import Backend, cards, html, model_info, open_tab, png, upload
-from ui.common import charts, model_card, services
-from ui.predict import result_card
-from ui.predict.image_input import SAMPLE
+from ui.common import charts, model_card, result_card, services
+from ui.common.image_input import SAMPLE
 
 NO_CURVE = "gives one number and no distribution"
 RANGES = Categorical(("0-2", "3-9", "10-19"), 1, (0.004, 0.9, 0.096))
@@ -196,7 +195,7 @@ def test_changing_the_network_keeps_the_image_and_the_grid(
 def test_faces_kept_are_bounded(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWERS", 2)
+    monkeypatch.setattr("ui.common.session_results.MAX_ANSWERS", 2)
     app = open_app()
     for number in range(4):
         upload(app, png("a.png", photo + bytes(number)))

@@ -30,10 +30,10 @@ from tests.support.pages import (
     png,
     upload,
 )
-from ui.common import services
-from ui.predict import examples, face_grid
-from ui.predict.image_input import CAMERA, SAMPLE, UPLOAD, privacy_sentence
-from ui.predict.state import SAVED_UPLOADS, SOURCE
+from ui.common import examples, services
+from ui.common.image_input import CAMERA, SAMPLE, UPLOAD, privacy_sentence
+from ui.common.state import SAVED_UPLOADS, SOURCE
+from ui.predict import face_grid
 
 
 def test_the_samples_answer_stands_there_on_the_first_load(backend: Backend, open_app: Any) -> None:
@@ -262,14 +262,14 @@ def test_a_rerun_recomputes_nothing_and_keeps_no_pixels(
 def test_memory_for_answers_is_bounded(
     backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWERS", 3)
+    monkeypatch.setattr("ui.common.session_results.MAX_ANSWERS", 3)
     app = open_app()
     for number in range(5):
         upload(app, png(f"{number}.png", photo))
     assert len(app.session_state["answers"]) == 3
     upload(app, *[png(f"{number}.png", photo) for number in range(6)])
     assert len(app.session_state["answers"]) == 6  # what is at hand stays
-    monkeypatch.setattr("ui.predict.session_results.MAX_ANSWER_BYTES", 0)
+    monkeypatch.setattr("ui.common.session_results.MAX_ANSWER_BYTES", 0)
     upload(app, png("last.png", photo))
     assert [key[1] for key in app.session_state["answers"]] == ["last.png"]
 
@@ -307,7 +307,7 @@ def test_without_weights_the_page_says_what_to_do(backend: Backend, open_app: An
     backend.installed = []
     app = open_app()
     assert not app.exception and "No trained weights are installed" in alerts(app)
-    assert "python -m agegender_core weights" in alerts(app) and not app.file_uploader
+    assert "agegender weights list" in alerts(app) and not app.file_uploader
 
 
 @pytest.mark.parametrize(

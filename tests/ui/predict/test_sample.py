@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -11,23 +12,22 @@ from agegender_core import load_predictor
 from agegender_core.datasets.sample_image import sample_file, sample_portrait
 from agegender_core.output.drawing import label_texts
 from agegender_core.serving import service
-from ui.gradio import components
-from ui.predict import examples, result_card
+from ui.common import examples, result_card
 
 
-def test_every_front_end_shows_the_same_file() -> None:
-    upright, on_its_side = (Path(path).read_bytes() for (path,) in components.examples())
+def test_every_front_end_shows_the_same_file(gradio_parts: ModuleType) -> None:
+    upright, on_its_side = (Path(path).read_bytes() for (path,) in gradio_parts.examples())
     assert examples.image(examples.FIRST).data == upright == sample_file()
     assert on_its_side == sample_file(Image.Transpose.ROTATE_90)
 
 
-def test_one_picture_has_one_answer(tmp_path: Path) -> None:
+def test_one_picture_has_one_answer(tmp_path: Path, gradio_parts: ModuleType) -> None:
     (tmp_path / "sample.png").write_bytes(sample_file())
     answers = [
         load_predictor().run(str(tmp_path / "sample.png")),  # the command line
         load_predictor().run(sample_portrait()),  # Python
         service.predict(examples.image(examples.FIRST).data),  # Streamlit and the API
-        service.predict(Path(components.examples()[0][0]).read_bytes()),  # Gradio
+        service.predict(Path(gradio_parts.examples()[0][0]).read_bytes()),  # Gradio
     ]
     told = [answer.as_dict() | {"timing": None} for answer in answers]
     assert all(one == told[0] for one in told)
@@ -39,9 +39,9 @@ def test_one_picture_has_one_answer(tmp_path: Path) -> None:
     assert f"{low}–{high}" in result_card.interval_words(age)
 
 
-def test_the_sample_on_its_side_is_answered_nearly_the_same() -> None:
+def test_the_sample_on_its_side_is_answered_nearly_the_same(gradio_parts: ModuleType) -> None:
     upright, on_its_side = (
-        service.predict(Path(path).read_bytes()) for (path,) in components.examples()
+        service.predict(Path(path).read_bytes()) for (path,) in gradio_parts.examples()
     )
     assert on_its_side.turned == 270 and upright.turned == 0
     assert on_its_side.predictions[0].age.years == pytest.approx(

@@ -20,7 +20,8 @@ from agegender_core.types import AgeEstimate, Categorical, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_prediction
 from tests.support.pages import Backend, model_info, own_answers
-from ui.predict import examples, session_results, share, state
+from ui.common import examples, session_results, share_parts
+from ui.predict import share, state
 
 MEASURED = {"utkface test": {"n": 3134, "mae": 4.68}, "fairface test": {"n": 9, "mae": 9.0}}
 
@@ -91,7 +92,7 @@ def test_a_network_of_ranges(prediction: Prediction) -> None:
 
 @pytest.mark.parametrize("model", list_weights(ROOT / "weights"), ids=lambda model: model.name)
 def test_every_shipped_model_states_its_error(model: Any) -> None:
-    words = share.measured_words(model)
+    words = share_parts.measured_words(model)
     numbers = model.measured[f"{model.training['sets'][0]} test"]
     shown = numbers.get("mae") if model.decoding.kind != "groups" else None
     assert f"n = {numbers['n']:,}" in words
@@ -99,7 +100,7 @@ def test_every_shipped_model_states_its_error(model: Any) -> None:
 
 
 def test_the_pages_own_fonts_are_there() -> None:
-    fonts = share.typefaces()
+    fonts = share_parts.typefaces()
     assert fonts is not PILLOW_FONTS, "Streamlit's fonts have other names now"
     assert fonts.text(20).getname()[0].startswith("SourceSans3")
     assert fonts.display(20).getname()[0].startswith("Source Serif")

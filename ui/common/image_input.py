@@ -9,11 +9,10 @@ import streamlit as st
 
 from agegender_core.output.tables import describe_attributes
 from agegender_core.vision.image_io import IMAGE_SUFFIXES
-from ui.common import services, uploads
+from ui.common import examples, services, state, uploads
 from ui.common.messages import plain
+from ui.common.session_results import InputImage
 from ui.common.state import PAGE
-from ui.predict import examples, state
-from ui.predict.session_results import InputImage
 
 UPLOAD, CAMERA, SAMPLE = (
     ":material/upload: Upload",
@@ -116,20 +115,6 @@ def tabbed_images(race: bool) -> list[InputImage]:
             st.caption(f"Portrait of {examples.COLLINS}.")
             return [examples.image(examples.FIRST)]
     return uploaded
-
-
-def offer_sample() -> None:
-    """A button that brings the sample tab to the front."""
-    st.button(
-        "Try it with the sample portrait",
-        icon=":material/portrait:",
-        key="try_sample",
-        on_click=_open_sample,
-    )
-
-
-def _open_sample() -> None:
-    state.SOURCE.set(SAMPLE)
 
 
 def hand_over(page: str, image: InputImage) -> None:

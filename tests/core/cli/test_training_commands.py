@@ -1,4 +1,4 @@
-"""The researcher's commands, on drawn faces."""
+"""The commands that train, publish and measure, on drawn faces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
-from agegender_core.cli.research import parse_override
+from agegender_core.cli.recipe_options import parse_override
 from agegender_core.errors import ConfigError
 from tests.support import ROOT
 

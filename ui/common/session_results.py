@@ -21,10 +21,9 @@ from agegender_core.errors import AgeGenderError, BusyError
 from agegender_core.output.drawing import annotate
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.types import Analysis, Face, Prediction, Timing
-from ui.common import gated, services
+from ui.common import gated, services, state
 from ui.common.messages import plain
-from ui.predict import state
-from ui.predict.preview import Place, places, preview
+from ui.common.preview import Place, places, preview
 
 LOG = logging.getLogger(__name__)
 Key = tuple[str, ...]

@@ -4,13 +4,12 @@ other words are on the cards.
 
 from __future__ import annotations
 
-import io
+from PIL import Image, ImageDraw
 
-from PIL import Image, ImageDraw, ImageFont
-
-from agegender_core.output.drawing import colour_of, text_colour
+from agegender_core.output.drawing import Corners, draw_box, draw_tag, label_font, visible_box
 from agegender_core.types import AgeEstimate, Analysis, Face
 from ui.common.charts import with_en_dash
+from ui.common.images import encoded
 
 PREVIEW_SIDE = 1280
 Size = tuple[int, int]
@@ -38,11 +37,9 @@ def preview(analysis: Analysis) -> bytes:
     for number, prediction in enumerate(analysis.predictions, start=1):
         box = _box(prediction.face, scale, canvas.size)
         if box is not None:
-            _draw_box(draw, box, number, canvas.size)
+            draw_box(draw, box, number, _line(canvas.size), halo="white")
             _draw_tags(draw, box, number, age_words(prediction.age), many, canvas.size)
-    buffer = io.BytesIO()
-    canvas.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+    return encoded(canvas, quality=88)
 
 
 def places(analysis: Analysis) -> tuple[Place | None, ...]:
@@ -68,34 +65,17 @@ def _line(size: Size) -> int:
     return max(2, round(max(size) / 200))
 
 
-def _box(face: Face, scale: float, size: Size) -> tuple[float, float, float, float] | None:
+def _box(face: Face, scale: float, size: Size) -> Corners | None:
     """The part of a face's box that can be drawn, in pixels of the canvas; None where it lies
     outside.
     """
-    line = _line(size)
     x0, y0, x1, y1 = (value * scale for value in face.box_xyxy)
-    x0, y0, x1, y1 = (
-        max(x0, line),
-        max(y0, line),
-        min(x1, size[0] - line - 1),
-        min(y1, size[1] - line - 1),
-    )
-    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-
-
-def _draw_box(
-    draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int, size: Size
-) -> None:
-    x0, y0, x1, y1 = box
-    line = _line(size)
-    # A halo: visible on any background.
-    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="#FFFFFF", width=line + 2)
-    draw.rectangle(box, outline=colour_of(number), width=line)
+    return visible_box((x0, y0, x1, y1), size, _line(size))
 
 
 def _draw_tags(
     draw: ImageDraw.ImageDraw,
-    box: tuple[float, float, float, float],
+    box: Corners,
     number: int,
     age: str,
     many: bool,
@@ -117,7 +97,7 @@ def _draw_tags(
 def _tag_size(
     draw: ImageDraw.ImageDraw, text: str, letters: int, size: Size
 ) -> tuple[float, float]:
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=ImageFont.load_default(letters))
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=label_font(letters))
     pad = 2 * _line(size)
     return max(right - left, bottom - top) + 2 * pad, bottom - top + 2 * pad
 
@@ -131,9 +111,5 @@ def _draw_tag(
     size: Size,
 ) -> None:
     (x, y), (width, height) = corner, _tag_size(draw, text, letters, size)
-    colour = colour_of(number)
-    draw.rectangle((x, y, x + width, y + height), fill=colour)
-    font = ImageFont.load_default(letters)
-    draw.text(
-        (x + width / 2, y + height / 2), text, font=font, fill=text_colour(colour), anchor="mm"
-    )
+    place, middle = (x, y, x + width, y + height), (x + width / 2, y + height / 2)
+    draw_tag(draw, place, text, number, label_font(letters), middle, "mm")

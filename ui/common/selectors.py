@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.common import model_card
 from ui.common.messages import plain
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo

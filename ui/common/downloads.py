@@ -13,8 +13,9 @@ from pathlib import PurePath
 import streamlit as st
 
 from agegender_core.output.tables import error_json, error_row, table_csv
+from ui.common.images import encoded
 from ui.common.messages import plain
-from ui.predict.session_results import Answer, Failure
+from ui.common.session_results import Answer, Failure
 
 
 def buttons(answers: Sequence[Answer | Failure]) -> None:
@@ -80,9 +81,7 @@ def csv_text(answers: Sequence[Answer | Failure]) -> str:
 
 def png(answer: Answer) -> bytes:
     """The annotated image in its own size."""
-    buffer = io.BytesIO()
-    answer.annotated().save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
+    return encoded(answer.annotated(), "PNG", compress_level=3)
 
 
 def images_zip(answers: Sequence[Answer]) -> bytes:
@@ -92,10 +91,9 @@ def images_zip(answers: Sequence[Answer]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for number, answer in enumerate(answers, start=1):
-            image = io.BytesIO()
-            answer.annotated().save(image, "JPEG", quality=92)
             archive.writestr(
-                f"{number:03d}-{PurePath(answer.image.name).stem}.jpg", image.getvalue()
+                f"{number:03d}-{PurePath(answer.image.name).stem}.jpg",
+                encoded(answer.annotated(), quality=92),
             )
     return buffer.getvalue()
 

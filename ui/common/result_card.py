@@ -21,7 +21,7 @@ from ui.common.charts import (
     range_chart_words,
     with_en_dash,
 )
-from ui.predict.session_results import Answer
+from ui.common.session_results import Answer
 
 LOW_SCORE = 0.95
 SMALL_FACE = 40

@@ -19,14 +19,16 @@ from agegender_core.datasets.sample_image import (
     sample_file,
     sample_portrait,
 )
-from ui.common.images import data_url
-from ui.predict.session_results import InputImage
+from ui.common.images import encoded, image_url
+from ui.common.session_results import InputImage
 
 COLLINS = "Eileen Collins, astronaut, by NASA (public domain)"
 HOPPER = "Grace Hopper at 77, computer pioneer, by the US Navy (public domain)"
 BACKGROUND = (38, 48, 52)
 THUMB = 112
 """Side of a thumbnail in pixels: twice its size on the page."""
+QUALITY = 90
+"""Of the JPEG files made here."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,17 @@ def _portrait(name: str) -> Image.Image:
         return opened.convert("RGB").crop((80, 0, 440, 360)).resize((320, 320))
 
 
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
 def _both() -> tuple[str, bytes]:
     canvas = Image.new("RGB", (640, 320))
     canvas.paste(_portrait(HOPPER_NAME), (0, 0))
     canvas.paste(_portrait(SAMPLE_NAME), (320, 0))
-    return "two_portraits.jpg", _jpeg(canvas)
+    return "two_portraits.jpg", encoded(canvas, quality=QUALITY)
 
 
 def _blurred() -> tuple[str, bytes]:
-    return "blurred.jpg", _jpeg(sample_portrait().filter(ImageFilter.GaussianBlur(5)))
+    return "blurred.jpg", encoded(
+        sample_portrait().filter(ImageFilter.GaussianBlur(5)), quality=QUALITY
+    )
 
 
 def _crowd() -> tuple[str, bytes]:
@@ -80,7 +78,7 @@ def _crowd() -> tuple[str, bytes]:
         tile = _portrait((SAMPLE_NAME, HOPPER_NAME)[number % 2]).resize((200, 200))
         tile = changes[number // 2](ImageOps.mirror(tile) if number % 4 > 1 else tile)
         canvas.paste(tile, (20 + number % 4 * 220, 20 + number // 4 * 220))
-    return "twelve_in_one.jpg", _jpeg(canvas)
+    return "twelve_in_one.jpg", encoded(canvas, quality=QUALITY)
 
 
 EXAMPLES = {
@@ -113,7 +111,7 @@ def thumbnail(key: str) -> str:
     """A square of ``THUMB`` pixels as a data: address."""
     with Image.open(io.BytesIO(image(key).data)) as opened:
         square = ImageOps.fit(opened.convert("RGB"), (THUMB, THUMB), centering=(0.5, 0.1))
-    return data_url(_jpeg(square), "jpeg")
+    return image_url(square, quality=QUALITY)
 
 
 @cache

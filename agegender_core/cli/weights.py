@@ -1,0 +1,99 @@
+"""``weights``: list, verify, publish, calibrate. Heavy imports wait for the call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agegender_core.cli.errors import fail
+from agegender_core.errors import AgeGenderError
+from agegender_core.settings import reports_dir
+
+weights_app = typer.Typer(
+    help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
+)
+
+
+@weights_app.command("list")
+def list_command() -> None:
+    """What the manifest names and what is installed."""
+    from agegender_core.inference.model_zoo import list_weights
+
+    try:
+        entries = list_weights()
+    except AgeGenderError as error:
+        raise fail(error) from error
+    if not entries:
+        typer.echo("no weights: the manifest is empty or missing")
+    for info in entries:
+        state = "installed" if info.installed else "not installed"
+        typer.echo(
+            f"{info.name}  {state}{', default' if info.default else ''}  {info.parameters:,}"
+            f" parameters  {info.title}"
+        )
+
+
+@weights_app.command("verify")
+def verify_command() -> None:
+    """Check every file against the manifest and load it; exit code 1 where any fails."""
+    from agegender_core.inference.model_zoo import list_weights, load_network
+
+    failed = False
+    try:
+        entries = list_weights()
+    except AgeGenderError as error:
+        raise fail(error) from error
+    for info in entries:
+        try:
+            load_network(info)
+            typer.echo(f"{info.name}  ok  {info.size / 1e6:.1f} MB")
+        except AgeGenderError as error:
+            failed = True
+            typer.secho(f"{info.name}  {error}", fg=typer.colors.RED, err=True)
+    if failed or not entries:
+        raise typer.Exit(1)
+
+
+@weights_app.command("publish")
+def publish_command(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run, such as runs/multitask_cnn_dist.")
+    ],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Replace better weights too, and take a run with uncommitted changes."
+        ),
+    ] = False,
+) -> None:
+    """Calibrate a finished run on the validation split and put it into weights/."""
+    from agegender_core.publishing.publish import publish
+    from agegender_core.training.curves import save_curve
+
+    try:
+        info = publish(run, force=force, clean=True)
+        save_curve(info, run, reports_dir())
+    except AgeGenderError as error:
+        raise fail(error) from error
+    typer.echo(f"{', '.join(info.files)}: val loss {info.training['val_loss']}, {info.decoding}")
+
+
+@weights_app.command("calibrate")
+def calibrate_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which weights; default: all installed.")
+    ] = None,
+) -> None:
+    """Fit again on the validation splits how answers are read (temperatures, interval); the weights
+    stay. Run «evaluate» afterwards.
+    """
+    from agegender_core.inference.model_zoo import list_weights
+    from agegender_core.publishing.publish import recalibrate
+
+    try:
+        for name in names or [info.name for info in list_weights() if info.installed]:
+            typer.echo(f"{name}  {recalibrate(name).decoding}")
+    except AgeGenderError as error:
+        raise fail(error) from error
