@@ -17,7 +17,6 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from agegender_core.inference.model_zoo import list_weights
 from tests.security.servers import Server, Watch, serving
-from tests.security.test_streamlit import session
 from ui.guard import web_sockets
 
 sync = pytest.importorskip("websockets.sync.client")
@@ -149,7 +148,7 @@ def test_visitors_cannot_clear_what_others_need(streamlit: Server) -> None:
     """Streamlit's developer menu clears the caches of all sessions; a heartbeat after it is
     answered, so the message was dropped and the socket stays.
     """
-    with session(streamlit), line(streamlit) as opened:
+    with line(streamlit) as opened:
         for kind in ("clear_cache", "load_git_info", "set_run_on_save"):
             message = BackMsg()
             setattr(message, kind, True)
