@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,12 @@ from agegender_core.serving.fair_queue import FairLine, Ticket
 
 BUSY = "Many people are asking right now. Nothing of yours was lost: try again in a minute."
 
+SHARE_TAKEN = (
+    "Many questions from your address are waiting already. Nothing of yours was lost: try again"
+    " when one has been answered."
+)
+LEAST_SHARE = 2
+"""Places one caller may have, however short the queue is; of a longer one it may have half."""
 NOTIFY = 0.5
 """Seconds after which someone in the queue is notified again of their position."""
 
@@ -30,7 +37,10 @@ class AdmissionQueue:
         well, and once each: their work happens within ``covered``. Called with the lock held, from
         any thread: it may not block.
         """
+        self.elsewhere_of: Callable[[Hashable], int] = lambda caller: 0
+        """How many of those are one caller's."""
         self._mine = 0
+        self._of: Counter[Hashable] = Counter()
         self._covered = threading.local()
         self._busy = 0
         self._queue = FairLine()
@@ -46,9 +56,10 @@ class AdmissionQueue:
         """Do the work of the block when it is this caller's turn.
 
         ``on_position``: called with the number of callers ahead, again and again until then; what
-        it raises ends the wait. ``caller``: who asks; callers take turns. None: somebody new.
-        Raises ``BusyError`` where the queue is full, unless ``already_admitted``: a long job that
-        is admitted once for each of its steps is not broken off halfway.
+        it raises ends the wait. ``caller``: who asks; callers take turns, and none has more than
+        its ``share`` of the places. None: somebody new. Raises ``BusyError`` where the queue is
+        full, or the caller's share of it, unless ``already_admitted``: a long job that is admitted
+        once for each of its steps is not broken off halfway; it waits for room in its share.
         """
         self._enter(on_position, already_admitted, caller)
         try:
@@ -56,8 +67,18 @@ class AdmissionQueue:
         finally:
             with self._changed:
                 self._busy -= 1
-                self._mine -= not getattr(self._covered, "now", False)
+                self._uncount(not getattr(self._covered, "now", False), caller)
                 self._changed.notify_all()
+
+    @property
+    def share(self) -> int:
+        """Places that one caller may have."""
+        return max(LEAST_SHARE, (self.inside + self.waiting + 1) // 2)
+
+    def taken_by(self, caller: Hashable) -> int:
+        """Places that one caller has, here and elsewhere."""
+        with self._changed:
+            return self._of[caller] + self.elsewhere_of(caller)
 
     @contextmanager
     def asked(self) -> Iterator[bool]:
@@ -83,11 +104,9 @@ class AdmissionQueue:
         caller: Hashable | None,
     ) -> None:
         counted = not getattr(self._covered, "now", False)
-        with self.asked() as room:
-            if counted and not already_admitted and not room:
-                raise BusyError(BUSY)
-            me = self._queue.join(caller)
-            self._mine += counted
+        while (me := self._join(counted, already_admitted, caller)) is None:
+            if on_position is not None:
+                on_position(self.share)
         try:
             while (before := self._before(me)) is not None:
                 if on_position is not None:
@@ -98,9 +117,35 @@ class AdmissionQueue:
                     self._queue.leave(me)
                 else:
                     self._busy -= 1
-                self._mine -= counted
+                self._uncount(counted, caller)
                 self._changed.notify_all()
             raise
+
+    def _join(
+        self, counted: bool, already_admitted: bool, caller: Hashable | None
+    ) -> Ticket | None:
+        """A place in the queue. None after a while in which a caller who may not be refused had
+        no room in its share.
+        """
+        with self.asked() as room:
+            if counted and not already_admitted and not room:
+                raise BusyError(BUSY)
+            if counted and caller is not None and self.taken_by(caller) >= self.share:
+                if not already_admitted:
+                    raise BusyError(SHARE_TAKEN)
+                self._changed.wait(NOTIFY)
+                return None
+            if counted:
+                self._mine += 1
+                self._of[caller] += 1
+            return self._queue.join(caller)
+
+    def _uncount(self, counted: bool, caller: Hashable | None) -> None:
+        if counted:
+            self._mine -= 1
+            self._of[caller] -= 1
+            if not self._of[caller]:
+                del self._of[caller]
 
     def _before(self, me: Ticket) -> int | None:
         """Come in where it is one's turn, and return None; otherwise wait a little and return how

@@ -10,11 +10,12 @@ import pytest
 
 from agegender_core.errors import BusyError
 from agegender_core.serving.admission import AdmissionQueue
+from ui.common.client_address import household
 from ui.compat.gradio_private import GradioQueue
 from ui.guard import calls
 from ui.guard.admission import Admission
 from ui.guard.bodies import Refused
-from ui.guard.limits import Crowded, Limits, client_of, household
+from ui.guard.limits import Crowded, Limits, client_of
 from ui.guard.uploads import FILES, LIFETIME, TooMuch, UploadStore, clean_name
 
 MB = 2**20

@@ -20,6 +20,7 @@ from ui.attention.interventions import moved_words
 from ui.attention.layers import blocks
 from ui.attention.mask_changes import changes_of
 from ui.attention.session import Estimate, Subject, cached
+from ui.common import gated
 from ui.common.charts import CONFIG, with_en_dash
 from ui.common.images import data_url
 from ui.common.state import count_up
@@ -158,15 +159,21 @@ def _strongest(subject: Subject, side: int, older: bool) -> tuple[int, int, floa
                 done / total, f"{done} of {total} places tried, about {max(1, round(left))} s left"
             )
 
-        found = patch_effects(
-            subject.predictor.network,
-            subject.info,
-            subject.prediction.crop,
-            side,
-            changes,
-            seed,
-            report,
-        )
+        with gated.steps() as between:
+
+            def step(done: int, total: int) -> None:
+                between()
+                report(done, total)
+
+            found = patch_effects(
+                subject.predictor.network,
+                subject.info,
+                subject.prediction.crop,
+                side,
+                changes,
+                seed,
+                step,
+            )
         bar.empty()
         return found
 

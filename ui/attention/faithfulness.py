@@ -19,6 +19,7 @@ from ui.attention.jobs import Job, duration_words
 from ui.attention.layers import SALIENCY, blocks, title
 from ui.attention.query_params import TARGETS, key
 from ui.attention.session import MOST, Subject
+from ui.common import gated
 from ui.common.charts import CONFIG
 from ui.common.messages import plain
 
@@ -105,7 +106,18 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     _cancel()
     masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
     network, info, crop = subject.predictor.network, subject.info, subject.prediction.crop
-    job = Job(lambda report: run_test(network, info, crop, masks, target, report))
+    caller = gated.client()
+
+    def work(report: Callable[[int, int], None]) -> dict[str, Row]:
+        with gated.steps(caller) as between:
+
+            def step(done: int, total: int) -> None:
+                between()
+                report(done, total)
+
+            return run_test(network, info, crop, masks, target, step)
+
+    job = Job(work)
     state.TEST.set((wish, job))
 
 

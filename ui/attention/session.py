@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ import streamlit as st
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from ui.attention import state
 from ui.attention.covers import Cover
-from ui.common import services
+from ui.common import gated, services
 from ui.common.images import encoded
 from ui.common.session_results import Answer
 
@@ -43,6 +44,8 @@ MOST = {
 """Entries of each kind a session caches; the oldest make room. The masks of one face take about a
 megabyte.
 """
+OWN_TURNS = {"faces", "strips", "searches"}
+"""Kinds that need no network, or take slots for their own steps."""
 SHARP_SIDE = 256
 """Side of the face drawn under a mask, in pixels."""
 
@@ -162,10 +165,9 @@ class Subject:
     def _sharp(self) -> bytes:
         from agegender_core.types import InputSpec
         from agegender_core.vision.alignment import align
-        from agegender_core.vision.image_io import load_image
 
         face = align(
-            load_image(self.answer.image.data, limits=services.settings().image_limits),
+            gated.image(self.answer.image.data, services.settings().image_limits),
             self.prediction.face,
             InputSpec(SHARP_SIDE, self.info.input.margin),
         )
@@ -188,10 +190,15 @@ def networks(installed: Sequence[ModelInfo]) -> tuple[list[ModelInfo], list[Mode
 
 
 def cached(kind: str, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """What ``make`` returned for ``key`` before, or returns now. ``kind``: key of ``MOST``."""
+    """What ``make`` returned for ``key`` before, or returns now, with a slot in the queue where it
+    needs a network. ``kind``: key of ``MOST``.
+    """
     store: dict[tuple[Any, ...], T] = state.results(kind).stored()
     if key not in store:
-        store[key] = make()
+        # The face was let in before, so a control of it is never refused: it waits its turn.
+        turn = nullcontext() if kind in OWN_TURNS else gated.slot(already_admitted=True)
+        with turn:
+            store[key] = make()
         for old in list(store)[: -MOST[kind]]:
             del store[old]
     return store[key]

@@ -13,12 +13,11 @@ from agegender_core.datasets.crop_cache import chip_face
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.errors import AgeGenderError, DatasetError
 from agegender_core.labels import FAIRFACE_GROUPS
-from agegender_core.vision.image_io import load_image
 from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
-from ui.common import model_card, selectors
+from ui.common import gated, model_card, selectors
 from ui.common.messages import plain
 from ui.common.query_state import address_params
 from ui.common.session_results import Answer, DetectedFaces, InputImage
@@ -97,7 +96,7 @@ def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
     if name != "fgnet":  # photographs, in which faces are detected as in any other
         known = FACES.stored()
         if image.digest not in known:
-            known[image.digest] = DetectedFaces((chip_face(load_image(image.data), record),))
+            known[image.digest] = DetectedFaces((chip_face(gated.image(image.data), record),))
     return record, image
 
 

@@ -12,7 +12,7 @@ from ui.attention.export import over_face
 from ui.attention.figures import images_row, limits
 from ui.attention.layers import title
 from ui.attention.session import Subject, cached, networks
-from ui.common import services
+from ui.common import gated, services
 from ui.common.images import image_url
 from ui.common.session_results import Answer
 
@@ -65,10 +65,9 @@ def _subject(info: ModelInfo, answer: Answer, index: int) -> Subject:
     if info.name == answer.weights:
         return Subject(info, predictor, answer, index)
     from agegender_core.vision.alignment import align
-    from agegender_core.vision.image_io import load_image
 
     known = answer.predictions[index]
-    image = load_image(answer.image.data, limits=services.settings().image_limits)
+    image = gated.image(answer.image.data, services.settings().image_limits)
     crop = align(image, known.face, info.input)
     prediction: Prediction = dataclasses.replace(known, crop=crop)
     return Subject(info, predictor, dataclasses.replace(answer, predictions=(prediction,)), 0)

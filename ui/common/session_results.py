@@ -21,8 +21,7 @@ from agegender_core.errors import AgeGenderError, BusyError
 from agegender_core.output.drawing import annotate
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.types import Analysis, Face, Prediction, Timing
-from agegender_core.vision.image_io import load_image
-from ui.common import services, state
+from ui.common import gated, services, state
 from ui.common.messages import plain
 from ui.common.preview import Place, places, preview
 
@@ -93,7 +92,7 @@ class Answer:
         """
         return annotate(
             Analysis(
-                load_image(self.image.data, limits=services.settings().image_limits),
+                gated.image(self.image.data, services.settings().image_limits),
                 self.predictions,
                 self.weights,
                 self.timing,
@@ -204,7 +203,7 @@ def _answer(
     detected = known.get(image.digest)
     try:
         line = st.empty()
-        with services.admission().admit(lambda before: line.caption(queue_words(before))):
+        with gated.slot(lambda before: line.caption(queue_words(before))):
             line.empty()
             analysis = predictor.run(image.data, None if detected is None else detected.faces)
         analysis = left_to_right(analysis)

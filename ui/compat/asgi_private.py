@@ -8,12 +8,16 @@ Why each is needed:
 * ``lifespan_of``, ``replace_lifespan``: a mounted app's start and end are not run by the outer one.
 * ``watch_connections``: uvicorn limits neither the connections of one client nor the time for a
   request's head, and has no hook for either, so its protocols' methods are wrapped.
+* ``limit_messages``: Streamlit starts uvicorn with one limit for the messages of browsers and for
+  those to them. The server refuses larger ones by their first bytes; what stands behind it would
+  have them in memory first. A text that is none is logged with a traceback.
 * ``trusted_proxies``: who may name clients, read as the server itself reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Container
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
@@ -24,6 +28,8 @@ from starlette.formparsers import MultiPartParser
 from starlette.types import Scope
 
 CHECKED_WITH = {"starlette": "1.10.0", "uvicorn": "0.54.0"}
+NOT_UTF_8 = "Invalid UTF-8 sequence received from client."
+"""uvicorn's words for a text that is none."""
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
@@ -70,6 +76,23 @@ def watch_connections(watcher: ConnectionWatcher) -> None:
         if not hasattr(kind, "connection_watcher"):
             _wrap(kind)
         kind.connection_watcher = watcher
+
+
+def limit_messages(size: int) -> None:
+    """Web sockets opened from now on take messages of at most ``size`` bytes, and a text that is
+    not UTF-8 is logged in one line. For connections that are watched.
+    """
+    for kind in protocol_classes():
+        kind.largest_message = size
+    logger = logging.getLogger("uvicorn.error")
+    if _without_traceback not in logger.filters:
+        logger.addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.msg == NOT_UTF_8:
+        record.exc_info = None
+    return True
 
 
 def protocol_classes() -> list[Any]:
@@ -129,6 +152,8 @@ def _wrap(kind: Any) -> None:
     @wraps(upgrade)
     def handle_websocket_upgrade(self: Any, *arguments: Any) -> None:
         self.connection_watcher.closing(self)
+        if (largest := getattr(self, "largest_message", None)) is not None:
+            self.config.ws_max_size = largest
         upgrade(self, *arguments)
 
     kind.connection_made, kind.connection_lost = connection_made, connection_lost

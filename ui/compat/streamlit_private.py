@@ -8,6 +8,7 @@ Why each is needed:
 * the store of uploads: Streamlit bounds one file (``server.maxUploadSize``), neither a session nor
   all sessions together, and has no public way to count what is stored.
 * ``session_id``: which session's uploads the running page shows.
+* ``in_page``: a download is made in a thread without a page, and may not ask for its visitor.
 * ``session_is_open``: a refresh is told from a second tab by whether the first session is still
   connected.
 """
@@ -48,6 +49,11 @@ def session_id() -> str | None:
     """The session whose page is running in this thread; None outside of one."""
     context = get_script_run_ctx()
     return None if context is None else context.session_id
+
+
+def in_page() -> bool:
+    """Whether a page is running in this thread; Streamlit's own question is logged where not."""
+    return get_script_run_ctx(suppress_warning=True) is not None
 
 
 def session_is_open(session_id: str) -> bool:

@@ -18,8 +18,7 @@ from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import AgeGenderError
 from agegender_core.labels import FAIRFACE_GROUPS
 from agegender_core.types import AgeEstimate
-from agegender_core.vision.image_io import load_image
-from ui.common import charts, messages, services
+from ui.common import charts, gated, messages, services
 from ui.common.charts import CONFIG
 from ui.common.messages import plain
 from ui.errors import data, state
@@ -109,7 +108,7 @@ def _image(scope: Scope, image_source: ImageSource, row: int, content: bytes | N
     if content is not None:
         try:
             st.image(
-                load_image(content),
+                gated.image(content),
                 width="stretch",
                 alt=f"{file}, {label_words(scope.table.labels.iloc[row])}",
             )
@@ -310,8 +309,10 @@ def _ask(scope: Scope, content: bytes, place: int | None) -> AgeEstimate | None:
     # FG-NET's are photographs, in which faces are detected.
     if place is not None and scope.table.dataset != "fgnet":
         record, _ = read_row(scope.table.dataset, place)
-        faces = (chip_face(load_image(content), record),)
-    found = services.predictor(scope.weights, False).run(content, faces).predictions
+        faces = (chip_face(gated.image(content), record),)
+    predictor = services.predictor(scope.weights, False)
+    with gated.slot():
+        found = predictor.run(content, faces).predictions
     return found[0].age if found else None
 
 

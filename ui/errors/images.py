@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from agegender_core.datasets import iter_images
 from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TEST_SPLITS
-from agegender_core.errors import AgeGenderError, DatasetError, InvalidImageError
-from agegender_core.vision.image_io import load_image
+from agegender_core.errors import AgeGenderError, DatasetError
+from ui.common import gated
 from ui.common.images import data_url, image_url
 from ui.errors import state
 from ui.errors.data import Scope
@@ -178,8 +178,8 @@ def small(content: bytes) -> str | None:
     if len(content) <= LIGHT and (kind := _as_it_is(content)):
         return data_url(content, f"image/{kind}")
     try:
-        image = load_image(content)
-    except InvalidImageError:
+        image = gated.image(content)
+    except AgeGenderError:
         return None
     image.thumbnail((SIDE, SIDE))
     return image_url(image, quality=80)

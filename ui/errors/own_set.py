@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +14,7 @@ import streamlit as st
 from agegender_core.analysis.user_set import Job, UserDataset
 from agegender_core.analysis.user_upload import HOW, MAX_IMAGES, read_user_dataset
 from agegender_core.errors import AgeGenderError, DatasetError
-from ui.common import messages, services, uploads
+from ui.common import gated, messages, services, uploads
 from ui.common.messages import plain
 from ui.common.state import count_up
 from ui.errors import images, state
@@ -217,6 +218,10 @@ def _leave() -> None:
         link.other_set()
 
 
+def _show_progress(bar: Any, job: Job) -> None:
+    bar.progress(job.done / job.total, text=f"{job.done:,} of {job.total:,} images")
+
+
 def _run() -> None:
     """Go through the images. A click on the button ends it between two steps, and an interrupted
     run resumes.
@@ -228,8 +233,9 @@ def _run() -> None:
     try:
         predictor = services.predictor(job.weights, False)
         while job.left:
-            bar.progress(job.done / job.total, text=f"{job.done:,} of {job.total:,} images")
-            with services.admission().admit(already_admitted=True):
+            _show_progress(bar, job)
+            # A click on Cancel ends a wait, too.
+            with gated.slot(lambda before: _show_progress(bar, job), already_admitted=True):
                 job.step(predictor)
     except AgeGenderError as error:
         state.OWN_JOB.clear()

@@ -44,10 +44,14 @@ def guarded(side: GradioSide) -> list[Middleware]:
     """Middleware for Streamlit's app with Gradio's ``side`` of it, which is guarded as well; what
     cannot be guarded is not served.
     """
+    from ui.guard.web_sockets import FRAME  # made of Streamlit's own messages
+
     limits = _begin()
     side.guard(lambda gradio: protect(gradio, limits))
     largest = (_streamlit_mb() + 1) * 2**20
     asgi_private.keep_forms_in_memory(largest)
+    asgi_private.limit_messages(FRAME)
+    path = side.path.rpartition("/")[0]
     layers = [
         Middleware(
             FrontDoor,
@@ -55,9 +59,9 @@ def guarded(side: GradioSide) -> list[Middleware]:
             limits,
             largest,
             lambda path: f"{side.path}{API}/" in path and side.error is None,
+            path,
         )
     ]
-    path = side.path.rpartition("/")[0]
     layers.append(Middleware(StaticFiles, f"{path}/static/"))
     if uploads.keep_minutes():
         layers.append(Middleware(VisitorCookie, path, _same_site(), f"{side.path}/"))

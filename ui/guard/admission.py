@@ -5,7 +5,7 @@ no more of one client than its share.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from agegender_core.serving.admission import AdmissionQueue
 from ui.compat.gradio_private import GradioQueue, QueuedEvent
@@ -18,9 +18,6 @@ SHARE = (
     "The queue is full for you: {} calls of yours wait for their answers. Try again when one has"
     " come."
 )
-LEAST_SHARE = 2
-"""Calls one client may have in the queue, however short that is; of a longer one it may have half.
-"""
 QUICK = 100
 """Events that wait in a queue that is not for the networks."""
 
@@ -30,12 +27,18 @@ class Admission:
 
     def __init__(self, queue: GradioQueue, gate: Callable[[], AdmissionQueue]) -> None:
         self.queue, self.gate = queue, gate
-        self._joining: Counter[str] = Counter()
-        self.gate().elsewhere = self.count
+        self._joining: Counter[Hashable] = Counter()
+        gate = self.gate()
+        gate.elsewhere, gate.elsewhere_of = self.count, self.count_of
 
     def count(self) -> int:
         """Calls that are joining, wait or are worked on. Thread-safe."""
         return self._joining.total() + self.queue.length(NETWORK)
+
+    def count_of(self, client: Hashable) -> int:
+        """Those of one client that join or wait. Thread-safe."""
+        waiting = sum(_client(event) == client for event in self.queue.waiting(NETWORK))
+        return self._joining.get(client, 0) + waiting
 
     def enter(self, client: str, concurrency: str) -> Callable[[], None]:
         """Let a call join the queue; to be called once it has. Raises ``Refused`` where there is no
@@ -61,11 +64,10 @@ class Admission:
                 self._refuse(client, gate, room)
 
     def _refuse(self, client: str, gate: AdmissionQueue, room: bool) -> None:
-        share = max(LEAST_SHARE, (gate.inside + gate.waiting + 1) // 2)
         if not room:
             raise Refused(503, FULL)
-        if self._joining[client] + self._waiting()[client] >= share:
-            raise Refused(503, SHARE.format(share))
+        if gate.taken_by(client) >= gate.share:
+            raise Refused(503, SHARE.format(gate.share))
 
     def _leave_once(self, client: str) -> Callable[[], None]:
         done = False
@@ -80,9 +82,6 @@ class Admission:
                 self._be_fair()
 
         return leave
-
-    def _waiting(self) -> Counter[str]:
-        return Counter(_client(event) for event in self.queue.waiting(NETWORK))
 
     def _be_fair(self) -> None:
         """Order the queue so that each client's first call comes before anybody's second, those

@@ -10,8 +10,9 @@ from collections.abc import Container
 from functools import cache
 from typing import Any
 
+from ui.common.client_address import UNKNOWN, household
 from ui.compat import asgi_private
-from ui.guard.limits import UNKNOWN, Crowded, Limits, household
+from ui.guard.limits import Crowded, Limits
 
 PATIENCE = 20.0
 """Seconds for the head of a request."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.guard.answers import careful
+from ui.guard.answers import careful, send_json
 from ui.guard.bodies import Refused, chunks
 from ui.guard.limits import Crowded, Limits, client_of
 from ui.guard.uploads import TooMuch, UploadStore
@@ -22,13 +22,23 @@ ENVELOPE = 64 * 1024
 """Bytes a multipart body may have beside its one file."""
 UPLOAD_ROUTE = "/_stcore/upload_file/"
 """Of Streamlit's uploads: below it the session's id and the file's."""
+SOCKET_ROUTE = "/_stcore/stream"
+"""Of Streamlit's web sockets, below its base path."""
+CORE = "/_stcore/"
+CORE_ROUTES = ("health", "host-config", "stream", "upload_file/", "bidi-components/")
+"""What pages need of what Streamlit has below ``CORE``; its metrics, its routes for agents and the
+like are for nobody.
+"""
+LOGIN_ROUTES = ("/auth/login", "/auth/logout", "/oauth2callback")
+"""Of Streamlit's accounts, which the app does not have."""
 TOO_LONG = "The request is longer than anything here takes."
 
 
 class FrontDoor:
     """ASGI middleware around a whole app. ``store`` and ``limits``: those of the Gradio side, so
     that both count together. ``bodies``: for which paths the body is limited further inside
-    (Gradio's); ``largest``: bytes of one of Streamlit's uploads.
+    (Gradio's); ``largest``: bytes of one of Streamlit's uploads; ``base``: Streamlit's base path,
+    None where there is no Streamlit.
     """
 
     def __init__(
@@ -38,6 +48,7 @@ class FrontDoor:
         limits: Limits,
         largest: int,
         bodies: Callable[[str], bool] = lambda path: False,
+        base: str | None = None,
     ) -> None:
         self.app, self.store, self.limits, self.largest, self.bodies = (
             app,
@@ -46,6 +57,7 @@ class FrontDoor:
             largest,
             bodies,
         )
+        self.base = base
         store.others = _streamlit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +70,17 @@ class FrontDoor:
             await self.app(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = client_of(scope)
+        if self.base is None or scope["path"] != self.base + SOCKET_ROUTE:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        from ui.guard.web_sockets import PageSocket  # made of Streamlit's own messages
+
         try:
-            with self.limits.one("socket", client_of(scope)):
-                await self.app(scope, receive, send)
+            with self.limits.one("socket", client):
+                line = PageSocket(receive, send, client)
+                await self.app(scope, line.receive, line.send)
         except Crowded:
             await receive()
             await send({"type": "websocket.close", "code": 1013})
@@ -69,6 +89,9 @@ class FrontDoor:
         path, client = scope["path"], client_of(scope)
         if len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS:
             raise Refused(414, TOO_LONG)
+        if self.base is not None and _unneeded(path):
+            await send_json(send, {"detail": "Not Found"}, 404)
+            return
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.limits.one("request", client))
             if self.bodies(path):
@@ -98,6 +121,17 @@ class FrontDoor:
             return {"type": "http.request", "body": piece, "more_body": not ended}
 
         return limited
+
+
+def _unneeded(path: str) -> bool:
+    """Whether it is one of Streamlit's routes that no page needs."""
+    _, core, route = path.partition(CORE)
+    if core:
+        return not any(
+            route == known or (known.endswith("/") and route.startswith(known))
+            for known in CORE_ROUTES
+        )
+    return path.rstrip("/").endswith(LOGIN_ROUTES)
 
 
 def _within_session(path: str, take: Callable[[int], None]) -> Callable[[int], None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from ui.common.client_address import UNKNOWN, household
 
 KINDS = {
     "connection": (160, 2048),
@@ -18,7 +19,6 @@ KINDS = {
 """At the same moment, of one client and of all: TCP connections; requests; bodies of files; event
 streams; Streamlit's web sockets.
 """
-UNKNOWN = "unknown"
 
 
 class Crowded(Exception):  # noqa: N818
@@ -70,15 +70,3 @@ def client_of(scope: Mapping[str, Any]) -> str:
     IPv6 that one household has counts as one.
     """
     return household((scope.get("client") or (UNKNOWN,))[0])
-
-
-def household(host: str) -> str:
-    """An address by which limits count: IPv6 by its first 64 bits."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return UNKNOWN
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

@@ -10,8 +10,7 @@ import streamlit as st
 
 from agegender_core.errors import AgeGenderError
 from agegender_core.labels import MAX_AGE
-from agegender_core.vision.image_io import load_image
-from ui.common import messages
+from ui.common import gated, messages
 from ui.common.images import image_url
 from ui.common.messages import plain
 from ui.guess import faces, figures, game, session
@@ -62,7 +61,7 @@ def _face(pool: Pool, number: int) -> bool:
     """The face to guess; whether it could be shown."""
     record = pool.at(link.get("seed"), number)
     try:
-        image = load_image(faces.image(pool, record))
+        image = gated.image(faces.image(pool, record))
     except AgeGenderError as error:
         messages.failed([(f"face {number}", error)])
         return False
@@ -185,7 +184,7 @@ def _table(pool: Pool, played: dict[int, Played]) -> None:
 
 def _thumbnail(pool: Pool, number: int) -> str | None:
     try:
-        image = load_image(faces.image(pool, pool.at(link.get("seed"), number)))
+        image = gated.image(faces.image(pool, pool.at(link.get("seed"), number)))
     except AgeGenderError:
         return None
     image.thumbnail((THUMB, THUMB))

@@ -23,7 +23,7 @@ from agegender_core.datasets.sample_image import HOPPER_NAME, hopper_file
 from agegender_core.errors import DatasetError
 from agegender_core.labels import MAX_AGE
 from agegender_core.types import Face
-from agegender_core.vision.image_io import load_image
+from ui.common import gated
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -126,7 +126,7 @@ def marked(source: Pool, record: FaceRecord, encoded: bytes) -> Sequence[Face] |
     """The face that the label is about, as it was aligned when the models were measured; None for
     whole photographs: their largest face is detected.
     """
-    return None if source.name in WHOLE_PHOTOS else (chip_face(load_image(encoded), record),)
+    return None if source.name in WHOLE_PHOTOS else (chip_face(gated.image(encoded), record),)
 
 
 def unseen(model: ModelInfo, name: str, models: Mapping[str, ModelInfo]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agegender_core.datasets import FaceRecord
 from agegender_core.errors import AgeGenderError
 from agegender_core.types import AgeEstimate
-from ui.common import services
+from ui.common import gated, services
 from ui.guess import faces, state
 from ui.guess import query_params as link
 from ui.guess.faces import Pool
@@ -66,7 +66,7 @@ def answer(pool: Pool, record: FaceRecord, model: str) -> Answer:
         encoded = faces.image(pool, record)
         marked = faces.marked(pool, record, encoded)
         predictor = services.predictor(model, False)
-        with services.admission().admit():
+        with gated.slot():
             found = predictor.run(encoded, marked).predictions
         while len(kept) >= MOST:
             del kept[next(iter(kept))]

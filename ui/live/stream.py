@@ -28,6 +28,8 @@ LONGEST_SIDE = 640
 """Larger frames are shrunk to it, in pixels: it bounds what a frame costs to receive, draw and
 send.
 """
+MOST_PIXELS = 2560 * 1600
+"""Of a frame; the page asks browsers for far smaller ones. Larger ones are not converted."""
 
 ALIVE = 1.5
 """Seconds since the last frame for which a video counts as running."""
@@ -80,11 +82,15 @@ class Stream:
             )
         if frozen is not None:
             return VideoFrame.from_ndarray(np.asarray(frozen), format="rgb24")
-        image = _image(frame)
+        if frame.width * frame.height > MOST_PIXELS:
+            with self._lock:
+                self._failed = True
+            return VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="rgb24")
         if self._slots is not None and not self._slots.take(self):
             with self._lock:
                 self._busy, self._frame = True, None
-            return VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+            return _shrunk(frame)
+        image = Image.fromarray(_shrunk(frame).to_ndarray(format="rgb24"))
         try:
             estimate = analyser.analyse(image, seconds)
             marked = draw(estimate, mirror)
@@ -154,12 +160,12 @@ class Stream:
             return StreamStatus(self._frame, self._count, silent, self._failed, self._busy)
 
 
-def _image(frame: VideoFrame) -> Image.Image:
-    """RGB image of a frame, at most ``LONGEST_SIDE`` pixels long."""
+def _shrunk(frame: VideoFrame) -> VideoFrame:
+    """A frame of at most ``LONGEST_SIDE`` pixels, in its own colour format."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     if scale < 1:
         frame = frame.reformat(
             width=max(2, round(frame.width * scale / 2) * 2),
             height=max(2, round(frame.height * scale / 2) * 2),
         )
-    return Image.fromarray(frame.to_ndarray(format="rgb24"))
+    return frame

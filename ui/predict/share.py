@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
+from agegender_core.errors import BusyError
 from agegender_core.output.share_image import (
     SIZE,
     ShareText,
@@ -15,8 +16,7 @@ from agegender_core.output.share_image import (
     share_png,
 )
 from agegender_core.types import Prediction
-from agegender_core.vision.image_io import load_image
-from ui.common import result_card, services
+from ui.common import gated, messages, result_card, services
 from ui.common.charts import percent_words, with_en_dash
 from ui.common.session_results import Answer
 from ui.common.share_parts import NOT_MEASURED, PROJECT, measured_words, typefaces
@@ -49,7 +49,11 @@ def dialog(answer: Answer, number: int) -> None:
     blurred = state.SHARE_BLUR.get()
     prediction = answer.predictions[number - 1]
     with st.container(key="share-image"):
-        image = png(answer, prediction, blurred)
+        try:
+            image = png(answer, prediction, blurred)
+        except BusyError as error:
+            messages.failed([(answer.image.name, error)])
+            return
         st.image(image, width="stretch", alt=description(prediction, blurred))
     with st.container(horizontal=True, vertical_alignment="center", key="share-buttons"):
         st.download_button(
@@ -69,7 +73,7 @@ def dialog(answer: Answer, number: int) -> None:
 
 def png(answer: Answer, prediction: Prediction, blurred: bool = False) -> bytes:
     """The image of one of the faces of ``answer``, as a PNG file."""
-    image = load_image(answer.image.data, limits=services.settings().image_limits)
+    image = gated.image(answer.image.data, services.settings().image_limits)
     return prediction_png(image, prediction, model_named(answer.weights), blurred)
 
 

@@ -108,3 +108,90 @@ def test_places_are_given_back_or_lost() -> None:
     places.leave("a")
     places.leave("nobody")
     assert places.take("b", 12)
+
+
+def sessions_of(gate: AdmissionQueue, caller: str, count: int, leave: threading.Event) -> list[str]:
+    """What becomes of ``count`` sessions of one address, each with one question: «in» or
+    «refused» once it is known, nothing while it waits.
+    """
+    outcomes: list[str] = []
+
+    def session() -> None:
+        try:
+            with gate.admit(caller=caller):
+                outcomes.append("in")
+                leave.wait(SOON)
+        except BusyError:
+            outcomes.append("refused")
+
+    for _ in range(count):
+        threading.Thread(target=session, daemon=True).start()
+    return outcomes
+
+
+def test_sessions_of_one_address_leave_room_for_others() -> None:
+    """Ten pages of one client where five can be in or wait: it has three of the places, and another
+    visitor is the next to be served.
+    """
+    gate, leave, served = AdmissionQueue(1, 4), threading.Event(), threading.Event()
+    outcomes = sessions_of(gate, "10.0.0.1", 10, leave)
+    until(lambda: outcomes.count("refused") == 7)
+    assert gate.share == 3 == gate.taken_by("10.0.0.1")
+    before: list[int] = []
+
+    def other() -> None:
+        with gate.admit(before.append, caller="10.0.0.2"):
+            served.set()
+
+    threading.Thread(target=other, daemon=True).start()
+    until(lambda: before)
+    assert before[0] <= 2
+    leave.set()
+    assert served.wait(SOON)
+    until(lambda: gate.taken_by("10.0.0.1") == 0)
+    assert outcomes.count("in") == 3
+
+
+def test_steps_of_long_jobs_count_and_wait_for_their_share() -> None:
+    """Own datasets are never refused, but a client's tenth one takes no place of others'."""
+    gate, leave, finished = AdmissionQueue(1, 4), threading.Event(), []
+
+    def job() -> None:
+        with gate.admit(already_admitted=True, caller="10.0.0.1"):
+            leave.wait(SOON)
+        finished.append(1)
+
+    for _ in range(10):
+        threading.Thread(target=job, daemon=True).start()
+    until(lambda: gate.taken_by("10.0.0.1") == gate.share)
+    time.sleep(0.05)
+    assert gate.taken_by("10.0.0.1") == gate.share
+    with gate.asked() as room:
+        assert room
+    leave.set()
+    until(lambda: len(finished) == 10)
+
+
+def test_calls_of_the_api_count_in_a_clients_share() -> None:
+    gate = AdmissionQueue(1, 3)
+    gate.elsewhere, gate.elsewhere_of = lambda: 2, lambda caller: 2 * (caller == "10.0.0.1")
+    with pytest.raises(BusyError, match="your address"), gate.admit(caller="10.0.0.1"):
+        pass
+    with gate.admit(caller="10.0.0.2"):
+        assert gate.taken_by("10.0.0.2") == 1
+    with gate.covered(), gate.admit(caller="10.0.0.1"):
+        assert gate.taken_by("10.0.0.1") == 2
+
+
+def test_a_wait_for_ones_share_can_be_ended() -> None:
+    gate = AdmissionQueue(1, 0)
+    gate.elsewhere_of = lambda caller: gate.share
+
+    def leave(before: int) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError), gate.admit(leave, already_admitted=True, caller="a"):
+        pass
+    assert gate.taken_by("b") == gate.share
+    with gate.asked() as room:
+        assert room

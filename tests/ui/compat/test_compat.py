@@ -489,6 +489,15 @@ def test_a_web_socket_leaves_the_http_protocol(protocols: list[Any]) -> None:
         assert "handle_websocket_upgrade" in inspect.getsource(kind)
 
 
+def test_uvicorn_reads_the_size_of_messages_when_a_socket_is_opened() -> None:
+    """And logs what is not UTF-8 in the words whose traceback is left out."""
+    from uvicorn.protocols.websockets import websockets_sansio_impl as sockets
+
+    source = inspect.getsource(sockets.WebSocketsSansIOProtocol)
+    assert "max_size=self.config.ws_max_size" in source
+    assert f'"{asgi_private.NOT_UTF_8}"' in source
+
+
 def test_proxies_are_trusted_as_the_server_trusts_them() -> None:
     trusted = asgi_private.trusted_proxies("10.0.0.0/8, 192.168.1.1")
     assert "10.9.8.7" in trusted and "192.168.1.1" in trusted and "192.168.1.2" not in trusted

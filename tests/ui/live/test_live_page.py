@@ -419,3 +419,31 @@ def test_a_film_without_a_place_is_sent_back_unmarked_and_waits() -> None:
         and second.status().frame is not None
         and attempt.trouble(second.status()) is None
     )
+
+
+def test_frames_are_not_converted_before_there_is_a_slot_nor_where_they_are_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A visitor's frames cost what their size says: bounded first, admitted second."""
+    slots, converted = SlotLeases(1), []
+
+    class Frame:
+        def __init__(self, side: int) -> None:
+            self.width = self.height = side
+
+        def reformat(self, **size: int) -> Frame:
+            return Frame(size["width"])
+
+        def to_ndarray(self, format: str) -> np.ndarray:
+            converted.append(self.width)
+            return np.full((self.height, self.width, 3), 90, np.uint8)
+
+    stream = Stream(LiveAnalyser(Network(), find_faces=lambda _: []), slots=slots)
+    assert slots.take("somebody else")
+    back = stream.receive(Frame(1280))  # type: ignore[arg-type]  # stands for a frame of a browser
+    assert stream.status().busy and max(back.width, back.height) <= 640 and converted == []
+    slots.leave("somebody else")
+    back = stream.receive(Frame(4000))  # type: ignore[arg-type]
+    assert stream.status().failed and back.width == 2 and converted == []
+    stream.receive(Frame(1280))  # type: ignore[arg-type]
+    assert converted == [640] and not stream.status().failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from typing import Any
@@ -393,6 +394,22 @@ def test_a_full_queue_refuses_politely_and_answers_later(
         )
     app.run()
     assert cards(app) == 1 and backend.runs == 1 and "Many people" not in alerts(app)
+
+
+def test_sessions_of_one_address_do_not_shut_another_visitor_out(
+    backend: Backend, open_app: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = AdmissionQueue(5, 0)
+    monkeypatch.setattr("ui.common.services.admission", lambda: gate)
+    with contextlib.ExitStack() as others:
+        for _ in range(gate.share):
+            others.enter_context(gate.admit(caller="10.0.0.1"))
+        monkeypatch.setattr("ui.common.gated.client", lambda: "10.0.0.1")
+        app = upload(open_app(), png("good.png", photo))
+        assert "from your address" in alerts(app) and cards(app) == 0 and backend.runs == 0
+        monkeypatch.setattr("ui.common.gated.client", lambda: "10.0.0.2")
+        app = upload(open_app(), png("good.png", photo))
+        assert cards(app) == 1 and not app.error
 
 
 def test_who_waits_is_told_and_then_answered(
