@@ -309,7 +309,15 @@ def test_masks_are_compared_with_none_over_seeds(
     runs += [run("no_masks", seed, mae) for seed, mae in enumerate(without)]
     variants = {"masks": "with", "no_masks": "without"}
     report = AblationReport(
-        "controls", "Masks", "net", "utkface", "test", {}, "masks", variants, tuple(runs)
+        name="controls",
+        title="Masks",
+        recipe="net",
+        set="utkface",
+        split="test",
+        settings={},
+        baseline="masks",
+        variants=variants,
+        runs=tuple(runs),
     )
     monkeypatch.setenv("AGEGENDER_REPORTS", str(tmp_path))
     assert trained_without("net") == ""
