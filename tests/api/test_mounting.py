@@ -4,7 +4,6 @@ Gradio that works.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -27,6 +26,7 @@ from starlette.testclient import TestClient
 from agegender_core.errors import ConfigError
 from agegender_core.serving import runtime
 from tests.e2e.harness import ROOT, running_app
+from tests.support.loops import run_coroutine
 from ui.common import proxies
 from ui.gradio import mounting
 
@@ -249,7 +249,7 @@ def test_a_start_that_works_ends_with_the_server() -> None:
         async with gradio_side.lifespan():
             assert gradio_side.state() == {"path": "/gradio/", "ready": True}
 
-    asyncio.run(run())
+    run_coroutine(run())
     assert runtime.mounted_apps["gradio"] == "/gradio/" and "gradio" not in runtime.missing
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
@@ -17,6 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from agegender_core.inference.model_zoo import list_weights
 from tests.security.servers import Server, Watch, serving
+from tests.support.loops import run_coroutine
 from ui.guard import web_sockets
 
 sync = pytest.importorskip("websockets.sync.client")
@@ -235,7 +235,7 @@ def test_a_client_beyond_its_pace_waits(monkeypatch: pytest.MonkeyPatch) -> None
         await pace.take("a", 1)
         return others, time.monotonic() - began
 
-    others, own = asyncio.run(three())
+    others, own = run_coroutine(three())
     assert others < 0.9 <= own
 
 

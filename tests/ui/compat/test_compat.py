@@ -30,6 +30,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from tests.support import ROOT
+from tests.support.loops import run_coroutine
 from ui.compat import asgi_private, gradio_private, streamlit_private, webrtc_private
 
 MODULES = [asgi_private, gradio_private, streamlit_private, webrtc_private]
@@ -279,7 +280,7 @@ def test_the_relay_stores_frames_unless_it_is_told_not_to() -> None:
         webrtc_private.newest_only(newest)
         return await lag(usual), await lag(newest)
 
-    usual, newest = _in_a_loop_of_its_own(both())
+    usual, newest = run_coroutine(both())
     assert newest <= 2 < usual
 
 
@@ -303,7 +304,7 @@ def test_a_browser_is_told_the_rate_to_start_at(monkeypatch: pytest.MonkeyPatch)
         assert "start-bitrate" not in offer
         return answer
 
-    lines = _in_a_loop_of_its_own(answer()).splitlines()
+    lines = run_coroutine(answer()).splitlines()
     vp8 = next(line.split(":")[1].split()[0] for line in lines if "VP8/90000" in line)
     rate = f"x-google-start-bitrate={webrtc_private.START_KBPS}"
     assert f"a=fmtp:{vp8} {rate}" in lines
@@ -318,17 +319,6 @@ def test_the_cameras_buttons_are_in_capitals_and_take_no_style() -> None:
     assert any(re.search("textTransform:.uppercase", script.read_text()) for script in scripts)
     options = inspect.signature(streamlit_webrtc.webrtc_streamer).parameters
     assert not [name for name in options if any(word in name for word in ("style", "css", "theme"))]
-
-
-def _in_a_loop_of_its_own(work: Any) -> Any:
-    """Browser tests' driver keeps a loop running in this thread."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
-
-
-# Starlette and uvicorn
 
 
 def test_a_mounted_app_sees_the_mounts_path_too() -> None:
@@ -474,7 +464,7 @@ def test_connections_are_heard_of(number: int, protocols: list[Any]) -> None:
         for task in protocol.tasks:
             task.cancel()
 
-    _in_a_loop_of_its_own(connect())
+    run_coroutine(connect())
     assert heard == [
         ("opened", "10.1.2.3", transport),
         ("received", False),
@@ -557,7 +547,7 @@ def test_the_queue_is_read_ordered_and_emptied(demo: Any) -> None:
             numbers.append(number)
         return numbers
 
-    one, two, three = _in_a_loop_of_its_own(joined())
+    one, two, three = run_coroutine(joined())
     queue = gradio_private.queue_of(app)
     waiting = queue.waiting("network")
     assert [event.session_hash for event in waiting] == ["one", "two", "two"]
@@ -664,7 +654,7 @@ def test_gradio_copies_what_a_path_names_unless_it_is_stopped(
         else gradio_private.component_class(gr.Image, __name__, **gradio_private.files_unmoved())
     )
     component = kind(render=False)
-    moved = _in_a_loop_of_its_own(component.async_move_resource_to_block_cache(str(path)))
+    moved = run_coroutine(component.async_move_resource_to_block_cache(str(path)))
     assert (moved != str(path)) is usual
 
 
