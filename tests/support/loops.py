@@ -1,4 +1,4 @@
-"""Coroutines run from tests: the driver of browser tests keeps a loop running in the main thread."""
+"""Coroutines run from tests: the browser tests' driver keeps a loop running in the main thread."""
 
 from __future__ import annotations
 
