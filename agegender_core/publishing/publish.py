@@ -183,7 +183,7 @@ def _fitted(
     info = _new_info(recipe, fresh, folder, count_parameters(model))
     validation = _validation(optimize_for_inference(model), info, recipe)
     loss = _validation_loss(validation, recipe)
-    _refuse_worse(info.name, loss, folder, force)
+    _refuse_worse(recipe, loss, folder, force)
     spec = fit(info.decoding, validation)
     training: dict[str, Any] = {
         key: details[key]
@@ -324,11 +324,22 @@ def _validation_loss(validation: Validation, recipe: Recipe) -> float:
     return float(total_loss(validation.logits, TargetBatch.of(validation.targets), recipe.loss))
 
 
-def _refuse_worse(name: str, loss: float, folder: Path, force: bool) -> None:
-    for old in list_weights(folder):
-        before = old.training.get("val_loss")
-        if old.name == name and before is not None and loss > before and not force:
-            raise ConfigError(
-                f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {name!r} it"
-                " would replace; --force replaces them anyway"
-            )
+def _refuse_worse(recipe: Recipe, loss: float, folder: Path, force: bool) -> None:
+    """Raises ``ConfigError`` where the installed weights have a lower validation loss."""
+    old = next((info for info in list_weights(folder) if info.name == recipe.name), None)
+    before = None if old is None or force else _loss_before(old, recipe)
+    if before is not None and loss > before:
+        raise ConfigError(
+            f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {recipe.name!r}"
+            " it would replace; --force replaces them anyway"
+        )
+
+
+def _loss_before(old: ModelInfo, recipe: Recipe) -> float | None:
+    """The loss of installed weights, weighed as ``recipe`` weighs it: what was noted when they were
+    published may have been another sum. That where they have other heads.
+    """
+    if old.heads != recipe.heads:
+        noted = old.training.get("val_loss")
+        return None if noted is None else float(noted)
+    return _validation_loss(_validation(load_network(old), old, recipe), recipe)

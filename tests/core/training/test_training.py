@@ -304,6 +304,12 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
     )
     (run / "run.json").write_text(json.dumps(done))
     publish(run, folder=weights, force=True)
+    heavier = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"loss.gender": 3.0})
+    (run / "run.json").write_text(json.dumps(done | {"recipe": heavier.as_dict()}))
+    again = publish(run, folder=weights)  # the same network, its loss weighed otherwise: no worse
+    assert again.training["val_loss"] > info.training["val_loss"]
+    (run / "run.json").write_text(json.dumps(done))
+    publish(run, folder=weights)
 
     with monkeypatch.context() as patch:
         ruined = {"heads.age.weight": lambda value: value * float("nan")}
