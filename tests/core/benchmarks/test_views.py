@@ -141,8 +141,8 @@ def test_answers_are_read_as_publish_would_have_it(
 
 def test_ranges_of_a_network_without_years(folder: Path, drawn_sets: Path) -> None:
     infos = [
-        write_network(folder, kind, "multitask_cnn", HEADS[kind], training={"sets": ["fairface"]})
-        for kind in ("groups", "distribution")
+        write_network(folder, kind, "multitask_cnn", HEADS[kind], training={"sets": sets})
+        for kind, sets in (("groups", ["fairface"]), ("distribution", ["fairface", "utkface"]))
     ]
     write_manifest(infos, folder)
     true = [
@@ -150,11 +150,15 @@ def test_ranges_of_a_network_without_years(folder: Path, drawn_sets: Path) -> No
         for record in read_records("fairface", "val")
         if record.age_range
     ]
-    for row in views.run_views().rows:
+    rows = {row.weights: row for row in views.run_views().rows}
+    for row in rows.values():
         # These networks see 36 years in every face: the range 30-39, the fifth.
+        share = pytest.approx(np.mean(np.array(true) == 4), abs=1e-5)
         assert row.ranges is not None and row.ranges.gain.value == 0
-        assert row.ranges.one == row.ranges.two == pytest.approx(np.mean(np.array(true) == 4))
-        assert row.years is None and row.mae == {} and views.views_by_rule(row) is None
+        assert row.ranges.one == row.ranges.two == share and row.ranges.gain.n == len(true)
+    assert rows["groups"].mae == {} and views.views_by_rule(rows["groups"]) is None
+    assert set(rows["distribution"].mae) == {"utkface"}
+    assert views.views_by_rule(rows["distribution"]) == 1
 
 
 def test_only_what_is_missing_is_measured_and_saved(
@@ -172,7 +176,7 @@ def test_only_what_is_missing_is_measured_and_saved(
         if asked == ["a", "b"]:
             raise KeyboardInterrupt
         assert list(splits) == SETS
-        return made_row(info.name, info.sha256, gain=0.2)
+        return made_row(info.name, info.sha256, 0.2, manifest_views=2 if info.flip else 1)
 
     monkeypatch.setattr(views, "measure", measure)
     reports = tmp_path / "reports"
