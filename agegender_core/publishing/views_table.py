@@ -95,7 +95,7 @@ def _how(rows: Sequence[ViewsRow]) -> str:
     return (
         "Images of the validation splits, each network on those of its own training datasets:"
         f" {images}. Ages: mean absolute error in years; «gain»: by how much the second view lowers"
-        " it over both datasets. FairFace: per cent in the right one of its nine ranges. «Gender»:"
+        " it over these datasets. FairFace: per cent in the right one of its nine ranges. «Gender»:"
         " points of accuracy that the second view adds over all datasets. In brackets: 95 %"
         " bootstrap interval, of the difference image by image. How logits are read was fitted for"
         " one view and for two alike, on these same images, as `agegender weights publish` does."
