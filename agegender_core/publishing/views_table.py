@@ -20,6 +20,7 @@ EXCEPTIONS: dict[str, str] = {
         "its two views were chosen with earlier weights; with these the rule asks for one, and"
         " the change waits until it is calibrated and evaluated so"
     ),
+    "gra_net_paper": PAPERS_RECIPE,
     "multitask_cnn_paper": PAPERS_RECIPE,
 }
 """Networks whose number of views in the manifest is not what the rule asks for, and why."""
