@@ -21,6 +21,7 @@ from agegender_core.evaluation.report_store import (
     read_ablations,
     read_attentions,
     read_bench,
+    read_curves,
     read_leakage,
     read_pages,
     read_protocols,
@@ -56,6 +57,7 @@ from agegender_core.publishing.rival_claims import rival_claims_table
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import views_section
+from agegender_core.training.curves import LearningCurve, fits
 
 COLUMNS = (
     ("mae", METRIC_FORMATS["mae"].column),
@@ -411,6 +413,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
     _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
+    _refuse_stale_curves(entries, read_curves(reports_folder))
     entries = [_refreshed(info, reports) for info in entries]
     write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
     written = [weights_folder / "manifest.toml"]
@@ -519,4 +522,19 @@ def _refuse_stale(
         raise ConfigError(
             f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}»"
             " again"
+        )
+
+
+def _refuse_stale_curves(entries: list[ModelInfo], curves: dict[str, LearningCurve]) -> None:
+    """Curves of experiments belong to no weights."""
+    known = {info.name: info for info in entries}
+    stale = [
+        name
+        for name, curve in curves.items()
+        if curve.experiment is None and not (name in known and fits(curve, known[name]))
+    ]
+    if stale:
+        raise ConfigError(
+            f"learning curves of other weights than the manifest's: {', '.join(stale)}; publish"
+            " their run again with «weights publish», or remove their curve.json from the reports"
         )
