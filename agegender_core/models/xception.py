@@ -30,6 +30,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agegender_core.errors import WeightsMissingError
 from agegender_core.models.initialization import load_trunk, read_pretrained
 from agegender_core.models.registry import register
 from agegender_core.models.two_branch_cnn import JoinedHeads
@@ -180,7 +181,8 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
     except ImportError as error:
         missing = error.name or "torchvision"
         raise WeightsMissingError(
-            f"the ImageNet weights of xception cannot be had: {missing} is not installed: {OTHERWISE}"
+            f"the ImageNet weights of xception cannot be had, as {missing} is not installed:"
+            f" {OTHERWISE}"
         ) from error
     try:
         tensors = timm.create_model("legacy_xception", pretrained=True).state_dict()

@@ -41,6 +41,7 @@ from agegender_core.output.files import write_json, write_text
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
+from agegender_core.publishing.band_tables import coverage_misses, errors_by_band
 from agegender_core.publishing.comparison_tables import (
     ablation_rows,
     ablation_table,
@@ -226,6 +227,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     ]
     if apart := [_apart(report) for report in reports if report.decade_digit]:
         parts += ["### Decade and digit apart", "\n".join(apart)]
+    if bands := errors_by_band(entries, reports):
+        parts += ["### Errors by age band, networks for use", bands]
+    if misses := coverage_misses(entries, reports):
+        parts += ["### Where the 80 % interval does not hold", misses]
     parts += ["### What the papers say of other methods", rival_claims_table()]
     if leakage := read_leakage(reports_folder):
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]

@@ -105,9 +105,7 @@ def save_curve(
     earlier = _stages(path, replaced) if CONTINUED in start else ()
     if earlier[-1:] == (stage,):  # a run that is published twice
         earlier = earlier[:-1]
-    curve = LearningCurve(
-        weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage)
-    )
+    curve = LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage))
     if not fits(curve, info):  # such as earlier stages of which the manifest knows nothing
         curve = dataclasses.replace(curve, stages=(stage,))
     return _write(path, curve)

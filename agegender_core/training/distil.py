@@ -50,9 +50,9 @@ def find_teacher(recipe: Recipe) -> ModelInfo | None:
             continue
         if recipe.heads.get(head, 0) < 2 and info.heads.get(head) == recipe.heads.get(head):
             raise ConfigError(
-                f"{recipe.name}: it and its teacher {name} have {_head_size(info.heads, head)}, which"
-                f" is no distribution to learn from: write 0 under distil.{head}, or use heads of"
-                " two or more classes"
+                f"{recipe.name}: it and its teacher {name} both have"
+                f" {_head_size(info.heads, head)}, so that there is no distribution to learn: write"
+                f" 0 under distil.{head}, or use heads of two or more classes"
             )
         if info.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(

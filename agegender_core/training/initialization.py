@@ -75,7 +75,9 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
 
 def check_start(recipe: Recipe) -> None:
     """Check that what ``recipe`` starts from and learns from exists, can be read and fits, before
-    images are read for minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where it does not."""
+    images are read for minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where
+    it does not.
+    """
     find_teacher(recipe)
     source = recipe.start_from
     if source == "published":

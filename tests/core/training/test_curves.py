@@ -106,6 +106,7 @@ def test_stages_of_other_weights_are_not_gone_on_from(tmp_path: Path) -> None:
     save_curve(new, tmp_path, tmp_path, replaced="other")
     curve = read_curves(tmp_path)["net"]
     assert [stage.start for stage in curve.stages] == [GONE_ON] and curve.begins_late
+    assert "before were not recorded" in learning.figure(curve, "loss").layout.xaxis.title.text
     assert fits(curve, new)
 
     save_curve(published(tmp_path, "old", "from scratch"), tmp_path, tmp_path)
@@ -113,6 +114,7 @@ def test_stages_of_other_weights_are_not_gone_on_from(tmp_path: Path) -> None:
     curve = read_curves(tmp_path)["net"]
     assert [stage.start for stage in curve.stages] == ["from scratch", GONE_ON]
     assert fits(curve, new) and not curve.begins_late
+    assert "not recorded" not in learning.figure(curve, "loss").layout.xaxis.title.text
     save_curve(new, tmp_path, tmp_path, replaced="new")
     assert read_curves(tmp_path)["net"] == curve, "published twice, told once"
 
