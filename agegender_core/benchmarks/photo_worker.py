@@ -58,7 +58,7 @@ class NotThereError(Exception):
 def agegender(options: argparse.Namespace) -> tuple[Answer, dict[str, Any]]:
     """This package as it lies in ``options.root``: an earlier release has the same three calls."""
     package = _own_package(options.root)
-    _sleep_soon()
+    _sleep_soon(options.root)
     predictor = package.load_predictor(options.weights)
     _torch_threads(options.threads)
 
@@ -131,7 +131,7 @@ def mtcnn(options: argparse.Namespace) -> tuple[Answer, dict[str, Any]]:
 def agegender_maps(options: argparse.Namespace) -> tuple[Answer, dict[str, Any]]:
     """Attention masks of the largest face; ``options.weights``: of which network."""
     package = _own_package(options.root)
-    _sleep_soon()
+    _sleep_soon(options.root)
     try:
         attention_maps = package.attention_maps
     except AttributeError:
@@ -152,8 +152,8 @@ def agegender_live(options: argparse.Namespace) -> tuple[Work, dict[str, Any]]:
     video, not the clock's, so that both releases see the same video however fast they are.
     """
     package = _own_package(options.root)
-    _sleep_soon()
-    live = _first_module(LIVE)
+    _sleep_soon(options.root)
+    live = _first_module(options.root, LIVE)
     predictor = package.load_predictor(options.weights)
     _torch_threads(options.threads)
 
@@ -178,7 +178,7 @@ def agegender_errors(options: argparse.Namespace) -> tuple[Work, dict[str, Any]]
     predictions.
     """
     package = _own_package(options.root)
-    bench = _first_module(QUESTIONS)
+    bench = _first_module(options.root, QUESTIONS)
     folder = Path(options.folder)
     if hasattr(bench, "drawn_jobs"):
         jobs = bench.drawn_jobs(folder, options.rows)
@@ -216,21 +216,20 @@ MAKERS: dict[str, Maker] = dict(
 )
 
 
-def _first_module(names: Sequence[str]) -> Any:
-    """The first module of these that the release has. Raises ``NotThereError``."""
+def _first_module(root: str, names: Sequence[str]) -> Any:
+    """The first module of these that lies in ``root``: an installed copy of another release would
+    answer for one that is not there. Raises ``NotThereError``.
+    """
     for name in names:
-        try:
+        if Path(root, *name.split(".")).with_suffix(".py").is_file():
             return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise  # it is there, and something that it needs is not
     raise NotThereError
 
 
-def _sleep_soon() -> None:
+def _sleep_soon(root: str) -> None:
     """What a release's own programs do first; early ones had no such."""
-    with suppress(ImportError):
-        importlib.import_module("agegender_core.openmp").sleep_soon()
+    with suppress(NotThereError):
+        _first_module(root, ("agegender_core.openmp",)).sleep_soon()
 
 
 def _own_package(root: str) -> Any:
