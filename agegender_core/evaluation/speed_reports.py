@@ -1,12 +1,14 @@
-"""What ``peers.json``, ``previous.json`` and ``scaling.json`` in ``reports/`` contain, as types;
-``json_records`` reads and writes them.
+"""What ``peers.json``, ``previous.json``, ``scaling.json`` and ``views.json`` in ``reports/``
+contain, as types; ``json_records`` reads and writes them.
 
 Field names are the files' keys. Imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from agegender_core.evaluation.report_types import Estimate
 
 
 @dataclass(frozen=True)
@@ -178,3 +180,40 @@ class ScalingReport:
     megapixels: tuple[ScalingPoint, ...]
     threads: tuple[ScalingPoint, ...]
     batch: tuple[ScalingPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsCompared:
+    """A metric with one view and with two. ``gain``: by how much the second view betters it, from
+    the difference image by image.
+    """
+
+    one: float
+    two: float
+    gain: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsRow:
+    """A published network on the validation splits of its own training ``sets``.
+
+    ``manifest_views``: how many the manifest asked for. ``mae``: in years, by dataset with exact
+    ages; ``years``: over all of these, None where there is none. ``ranges``: share of FairFace's
+    images in the right one of its nine ranges. ``gender``: share that is right, over all sets.
+    """
+
+    weights: str
+    weights_sha256: str
+    sets: tuple[str, ...]
+    manifest_views: int
+    mae: dict[str, ViewsCompared] = field(default_factory=dict)
+    years: ViewsCompared | None = None
+    ranges: ViewsCompared | None = None
+    gender: ViewsCompared | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsReport:
+    """``views.json``: what the mirrored crop adds to every published network."""
+
+    rows: tuple[ViewsRow, ...] = ()

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agegender_core.forking import mind_forks
-from agegender_core.inference import fused_convolution
+from agegender_core.inference import fused_convolution, onnx_trunk
 from agegender_core.inference.fused_convolution import FusedActivation, FusedConv2d
+from agegender_core.inference.onnx_trunk import OnnxTrunk
+from agegender_core.models.efficientnet_lite import Lite0Trunk
 from agegender_core.types import AttentionBlock, ModelOutput
 
 mind_forks()
@@ -19,7 +21,8 @@ mind_forks()
 
 def optimize_for_inference(model: nn.Module) -> nn.Module:
     """Eval mode, no gradients, batch norm folded into the convolution before it, channels last, and
-    convolutions that apply the activation after them. Changes ``model`` and returns it.
+    convolutions that apply the activation after them; EfficientNet-Lite0's trunk through ONNX
+    Runtime where it is installed. Changes ``model`` and returns it.
     """
     model.eval().requires_grad_(False)
     for first, second in chain(_in_sequentials(model), _named(model)):
@@ -27,6 +30,10 @@ def optimize_for_inference(model: nn.Module) -> nn.Module:
     channels_last(model)
     if fused_convolution.available():
         _fuse(model)
+    if onnx_trunk.available():
+        for name, module in list(model.named_modules()):
+            if isinstance(module, Lite0Trunk):
+                model.set_submodule(name, OnnxTrunk(module))
     return model
 
 

@@ -35,8 +35,8 @@ def available() -> bool:
     )
 
 
-def _short_way(x: Tensor) -> bool:
-    """Whether the operator may be used for ``x``."""
+def short_way(x: Tensor) -> bool:
+    """Whether ``x`` is on a CPU, in single precision, and no gradient is wanted."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
@@ -69,7 +69,7 @@ class FusedConv2d(nn.Conv2d):
         """(N, C, H, W) to (N, K, H', W')."""
         if self.pads_input:
             x = pad_same(x, self)
-        if not _short_way(x):
+        if not short_way(x):
             return self._conv_forward(x, self.weight, self.bias)
         packed = self._packed
         if packed is None:
@@ -113,7 +113,7 @@ class FusedActivation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
-        return x if _short_way(x) else self.activation(x)
+        return x if short_way(x) else self.activation(x)
 
 
 def can_fuse(convolution: nn.Conv2d) -> bool:

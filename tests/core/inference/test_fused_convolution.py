@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agegender_core.inference import fused_convolution
+from agegender_core.inference import fused_convolution, onnx_trunk
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.inference.fused_convolution import FusedConv2d
 from agegender_core.models import create_model
@@ -31,6 +31,12 @@ CASES = {
 pytestmark = pytest.mark.skipif(
     not fused_convolution.available(), reason="this torch has no such operator"
 )
+
+
+@pytest.fixture(autouse=True)
+def without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed: torch computes the trunk of EfficientNet-Lite0, too."""
+    monkeypatch.setattr(onnx_trunk, "available", lambda: False)
 
 
 def convolutions(network: nn.Module) -> list[FusedConv2d]:
