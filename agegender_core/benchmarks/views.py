@@ -74,13 +74,14 @@ def run_views(reports: Path | None = None, say: Report = lambda text: None) -> V
     return _report(rows, entries)
 
 
-def views_by_rule(row: ViewsRow) -> int | None:
-    """How many views the rule asks for; None for a network without exact ages, of which it says
-    nothing.
+def views_by_rule(row: ViewsRow) -> int:
+    """How many views the rule asks for: two where the second gains ``LEAST_GAIN`` years; without
+    exact ages, where more ranges or genders are right, the whole interval above 0.
     """
-    if row.years is None:
-        return None
-    return 2 if row.years.gain.value >= LEAST_GAIN else 1
+    if row.years is not None:
+        return 2 if row.years.gain.value >= LEAST_GAIN else 1
+    others = [found for found in (row.ranges, row.gender) if found is not None]
+    return 2 if any(found.gain.low > 0 for found in others) else 1
 
 
 def measure(info: ModelInfo, splits: Mapping[str, Sequence[FaceRecord]]) -> ViewsRow:

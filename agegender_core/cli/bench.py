@@ -104,7 +104,7 @@ def chosen_parts(part: Sequence[str] | None, previous: Path | None) -> tuple[str
     nothing, ``DatasetError`` for absent datasets, before anything is measured.
     """
     from agegender_core.benchmarks.networks import PARTS
-    from agegender_core.benchmarks.previous import checked_release
+    from agegender_core.benchmarks.releases import checked_release
     from agegender_core.benchmarks.views import networks_to_measure
 
     known = (*PARTS, *SIDE_BY_SIDE)
@@ -155,7 +155,7 @@ def _side_by_side(
     name: str, repeats: int, previous: Path | None, peer_python: str, save: bool
 ) -> tuple[Any, str]:
     """Report and table of one part that has a report of its own."""
-    from agegender_core.benchmarks import peers, scaling, views
+    from agegender_core.benchmarks import peers, previous_tables, scaling, views
     from agegender_core.benchmarks import previous as releases
     from agegender_core.output.files import write_json
     from agegender_core.output.json_records import to_json
@@ -170,7 +170,8 @@ def _side_by_side(
             assert previous is not None
             rounds = min(repeats, releases.ROUNDS)
             report = releases.run_previous(previous, rounds, min(repeats, releases.STARTS), say)
-            table = f"{releases.previous_table(report)}\n\n{releases.profile_table(report)}"
+            table = previous_tables.previous_table(report)
+            table += f"\n\n{previous_tables.profile_table(report)}"
         elif name == "scaling":
             report = scaling.run_scaling(min(repeats, scaling.REPEATS), say)
             table = scaling.scaling_table(report)

@@ -99,9 +99,37 @@ class ProfileRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One number of the previous release and of this one, in ``unit``; None: not measured.
+    ``times_as_fast``: of times and rates; ``share``: of memory, this release's in the previous
+    one's.
+    """
+
+    name: str
+    unit: str
+    before: float | None
+    now: float | None
+    times_as_fast: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseJob:
+    """``what`` both releases did, in turns, and what it took. ``absent``: the release that could
+    not, and why.
+    """
+
+    what: str
+    quantities: tuple[Quantity, ...]
+    absent: tuple[Absent, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreviousReport:
     """``previous.json``: an earlier release beside this one. ``previous``: its commit, in words.
     ``profile``: of ``profiled`` on one thread, with the weights that both releases have.
+    ``folders``, ``app``, ``memory``, ``live``, ``maps`` and ``errors`` are of big folders, the
+    app's start and what it holds, live video, attention maps and the analysis of errors.
     """
 
     machine: str
@@ -115,6 +143,12 @@ class PreviousReport:
     profiled: str = ""
     profile: tuple[ProfileRow, ...] = ()
     absent: tuple[Absent, ...] = ()
+    folders: tuple[ReleaseJob, ...] = ()
+    app: tuple[ReleaseJob, ...] = ()
+    memory: tuple[ReleaseJob, ...] = ()
+    live: tuple[ReleaseJob, ...] = ()
+    maps: tuple[ReleaseJob, ...] = ()
+    errors: tuple[ReleaseJob, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

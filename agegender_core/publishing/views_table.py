@@ -16,10 +16,6 @@ from agegender_core.output.markdown import markdown_head, markdown_row
 
 PAPERS_RECIPE = "it follows its paper's recipe, which names no second view"
 EXCEPTIONS: dict[str, str] = {
-    "efficientnet_lite0": (
-        "its two views were chosen with earlier weights; with these the rule asks for one, and"
-        " the change waits until it is calibrated and evaluated so"
-    ),
     "gra_net_paper": PAPERS_RECIPE,
     "multitask_cnn_paper": PAPERS_RECIPE,
 }
@@ -68,7 +64,7 @@ def _cells(row: ViewsRow, manifest: int) -> list[str]:
     for name in YEARS:
         cells += _both(row.mae.get(name), 1)
     cells.append(_gain(row.years, 1, 2))
-    cells.append("–" if rule is None else WORDS[rule] + ("" if rule == manifest else " (*)"))
+    cells.append(WORDS[rule] + ("" if rule == manifest else " (*)"))
     return [*cells, *_both(row.ranges, 100), _gain(row.ranges, 100, 1), _gain(row.gender, 100, 1)]
 
 
@@ -111,9 +107,10 @@ def _exceptions(rows: Sequence[ViewsRow], manifest: dict[str, int]) -> list[str]
     """The rule, and why the manifest departs from it."""
     rule = (
         f"The rule: a second view is kept where it gains {LEAST_GAIN:g} years at least."
-        " It says nothing of a network without exact ages (–)."
+        " Without exact ages (–) it is kept where more ranges or genders are right, the whole"
+        " interval above 0."
     )
-    apart = [row.weights for row in rows if views_by_rule(row) not in (None, manifest[row.weights])]
+    apart = [row.weights for row in rows if views_by_rule(row) != manifest[row.weights]]
     lines = [f"* `{name}`: {EXCEPTIONS.get(name, 'no reason is given')}." for name in apart]
     if not lines:
         return [rule]

@@ -156,7 +156,7 @@ def test_ranges_of_a_network_without_years(folder: Path, drawn_sets: Path) -> No
         share = pytest.approx(np.mean(np.array(true) == 4), abs=1e-5)
         assert row.ranges is not None and row.ranges.gain.value == 0
         assert row.ranges.one == row.ranges.two == share and row.ranges.gain.n == len(true)
-    assert rows["groups"].mae == {} and views.views_by_rule(rows["groups"]) is None
+    assert rows["groups"].mae == {} and views.views_by_rule(rows["groups"]) == 1
     assert set(rows["distribution"].mae) == {"utkface"}
     assert views.views_by_rule(rows["distribution"]) == 1
 
@@ -256,9 +256,17 @@ def made_row(name: str, sha: str, gain: float | None, manifest_views: int = 2) -
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("gain", "expected"), [(0.05, 2), (0.0499, 1), (-0.2, 1), (None, None)])
-def test_the_rule(gain: float | None, expected: int | None) -> None:
+@pytest.mark.parametrize(("gain", "expected"), [(0.05, 2), (0.0499, 1), (-0.2, 1), (None, 1)])
+def test_the_rule(gain: float | None, expected: int) -> None:
     assert views.views_by_rule(made_row("net", "0", gain)) == expected
+
+
+def test_the_rule_without_exact_ages() -> None:
+    row = made_row("net", "0", None)
+    sure = ViewsCompared(one=0.5, two=0.53, gain=Estimate(0.03, 0.01, 0.05, 1577))
+    assert views.views_by_rule(dataclasses.replace(row, ranges=sure)) == 2
+    assert views.views_by_rule(dataclasses.replace(row, gender=sure)) == 2
+    assert views.views_by_rule(dataclasses.replace(row, ranges=None)) == 1
 
 
 def test_the_table_is_of_todays_weights_and_names_what_the_rule_would_change(
@@ -286,7 +294,7 @@ def test_the_table_is_of_todays_weights_and_names_what_the_rule_would_change(
     )
     assert "| two | 5.00 | 4.99 | – | – | +0.01 (-0.03 to +0.05) | one (*) |" in lines["spared"]
     assert "| one | 5.00 | 4.80 |" in lines["paper"] and "| two (*) |" in lines["paper"]
-    assert f"| two | – | – | – | – | – | – {both}" in lines["ranges"]
+    assert f"| two | – | – | – | – | – | one (*) {both}" in lines["ranges"]
     assert "* `paper`: its authors use one.\n" not in table.split("departs")[0]
     assert "* `spared`: no reason is given.\n* `paper`: its authors use one." in table
     assert "UTKFace 9, FairFace 1,577." in table, "All-Age-Faces was not measured"
