@@ -151,7 +151,7 @@ def error_jobs(
         if replies
     }
     asked = [
-        (title, *(by_kind(spent.get(name, {}), kind) for name in SIDES))
+        (title, by_kind(spent.get(BEFORE, {}), kind), by_kind(spent.get(NOW, {}), kind))
         for kind, title in QUESTIONS
     ]
     return tuple(
