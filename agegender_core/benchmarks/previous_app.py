@@ -48,8 +48,10 @@ class _AppSide:
 
     def start(self, number: int, last: bool, photos: int, start: Start) -> None:
         """Start it, take its times unless this is the first time, and end it."""
+        served = False
         try:
             with start(self.root, self.environment) as server:
+                served = True
                 tree = ProcessTree(server.process.pid)
                 page = _spent(server, tree)
                 if number == 0:  # its files come from the disk, and its API is looked for
@@ -66,9 +68,7 @@ class _AppSide:
                 if last:
                     self._feed(server, tree, photos)
         except (OSError, RuntimeError, ValueError) as error:
-            missing = PAGE if not self.times[PAGE] else ANSWER
-            names = (PAGE, ANSWER, "memory") if missing == PAGE else (ANSWER, "memory")
-            for name in names:
+            for name in (ANSWER, "memory") if served else (PAGE, ANSWER, "memory"):
                 if not self.times.get(name):
                     self.absent.setdefault(name, failure_words(error))
 

@@ -150,10 +150,14 @@ def error_jobs(
         for name, replies in found.items()
         if replies
     }
-    before, now = (spent.get(name, {}) for name in SIDES)
-    return tuple(
-        _question_row(title, by_kind(before, kind), by_kind(now, kind), pair.absent)
+    asked = [
+        (title, by_kind(spent.get(BEFORE, {}), kind), by_kind(spent.get(NOW, {}), kind))
         for kind, title in QUESTIONS
+    ]
+    return tuple(
+        _question_row(title, before, now, pair.absent)
+        for title, before, now in asked
+        if before or now
     )
 
 
