@@ -149,8 +149,8 @@ def commits_words(entries: Sequence[ModelInfo]) -> str:
     if not dirty:
         return f"All {len(entries)} published weights come from clean commits."
     return (
-        f"{len(dirty)} of {len(entries)} published weights had uncommitted changes beside the commit"
-        f" of their last stage, so their code cannot be had again exactly:"
+        f"{len(dirty)} of {len(entries)} published weights had uncommitted changes beside the"
+        " commit of their last stage, so their code cannot be had again exactly:"
         f" {', '.join(f'`{name}`' for name in dirty)}. `agegender weights publish` now refuses such"
         " runs."
     )
