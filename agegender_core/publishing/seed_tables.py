@@ -30,7 +30,11 @@ def paired_difference(
     None where fewer than two seeds have both.
     """
     values = {
-        key: {run.seed: getattr(run, metric).value for run in runs if run.variant == key}
+        key: {
+            run.seed: found.value
+            for run in runs
+            if run.variant == key and (found := getattr(run, metric)) is not None
+        }
         for key in (variant, baseline)
     }
     both = sorted(set(values[variant]) & set(values[baseline]))

@@ -210,7 +210,8 @@ def test_learning_curves_are_drawn_where_they_were_kept(
     (tmp_path / "alpha" / "curve.json").write_text(json.dumps(curve))
     app = open_models()
     assert not app.exception and app.selectbox(key="curve-network").options == ["Alpha"]
-    assert any("No learning curve of these weights: Beta." in item.value for item in app.caption)
+    captions = " ".join(item.value for item in app.caption).replace("\\", "")
+    assert "No learning curve of these weights: Beta." in captions
     assert app.selectbox(key="curve-measure").options == ["Age: mean absolute error, years", "Loss"]
     drawn = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
     (line,) = (
