@@ -34,6 +34,9 @@ def show_seeds() -> None:
             width="stretch",
             key=f"seeds-{report.name}",
             placeholder="–",
+            column_config={
+                "variant": st.column_config.TextColumn(width=150)
+            },  # else all of a phone
         )
     st.caption(messages.plain(SEEDS))
 

@@ -234,7 +234,14 @@ def show_experiment(name: str, table: DataFrame) -> None:
     if not len(table):
         st.info(experiments.NOT_RUN)
         return
-    st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}", placeholder="–")
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key=f"experiment-{name}",
+        placeholder="–",
+        column_config={"model": st.column_config.TextColumn(width=150)},
+    )
 
 
 def show_cards(entries: list) -> None:
