@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from PIL import Image, ImageEnhance
 
 from agegender_core.batch.ray_engine import BATCH
 from agegender_core.benchmarks.detection import timed
-from agegender_core.benchmarks.process_tree import ProcessTree, is_supported
+from agegender_core.benchmarks.process_tree import ProcessTree, end, is_supported
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import BatchBench, BatchRow, BatchStepRow
 from agegender_core.inference.predictor import load_predictor
@@ -62,6 +62,16 @@ class Pace(NamedTuple):
     images: int
 
 
+class JobRun(NamedTuple):
+    """``seconds``: of the whole command; ``rate``: images a second once started; ``processor``:
+    seconds of it an image meanwhile.
+    """
+
+    seconds: float
+    rate: float | None
+    processor: float | None
+
+
 def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
     """A row an engine, weights and kind of image: the whole command, its start included, and its
     pace once started. «ray» where it is installed; a fifth as many phone photographs. The engines
@@ -74,17 +84,18 @@ def run_batch_bench(images: int = IMAGES, workers: int = 2) -> BatchBench:
             (SIZE, images, (None, LIGHT)),
             (PHONE, images // 5, (LIGHT,)),
         ):
-            folder = Path(temporary) / _words(size)
+            folder = Path(temporary) / size_words(size)
             draw_images(folder, count, size)
             steps += _steps(next(folder.iterdir()), size)
             for weights in names:
                 for engine in engines():
                     output = Path(tempfile.mkdtemp(dir=temporary))
                     rows.append(_row(folder, output, engine, weights, count, workers, size))
-    return BatchBench(tuple(rows), f"{_words(SIZE)} JPEG with one face", steps=tuple(steps))
+    return BatchBench(tuple(rows), f"{size_words(SIZE)} JPEG with one face", steps=tuple(steps))
 
 
-def _words(size: tuple[int, int]) -> str:
+def size_words(size: tuple[int, int]) -> str:
+    """«640x480»."""
     return f"{size[0]}x{size[1]}"
 
 
@@ -201,10 +212,48 @@ def _row(
     # Whole tasks of Ray's, so that a part is written when a task has ended, not in the next one.
     command += ["--part-rows", str(max(1, images // PARTS // BATCH) * BATCH)]
     command += [] if weights is None else ["--weights", weights]
+    run = run_job(command, output)
+    return BatchRow(
+        engine,
+        images,
+        workers,
+        round(run.seconds, 1),
+        round(images / run.seconds, 1),
+        picture=size_words(size),
+        weights=weights or "default",
+        started_pictures_a_second=None if run.rate is None else round(run.rate, 1),
+        processor_seconds_per_1000=None
+        if run.processor is None
+        else round(1000 * run.processor, 1),
+    )
+
+
+def run_job(
+    command: Sequence[str],
+    output: Path,
+    root: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    patience: float | None = None,
+) -> JobRun:
+    """Run a command that writes parts into ``output``. ``root``: the folder it starts in;
+    ``patience``: seconds it may take.
+
+    Raises ``CalledProcessError`` and ``TimeoutExpired``.
+    """
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=None if environment is None else dict(environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         with ProcessTree(process.pid) if is_supported() else nullcontext() as tree:
-            code = process.wait()
+            try:
+                code = process.wait(patience)
+            except subprocess.TimeoutExpired:
+                end(process)
+                raise
         seconds = time.perf_counter() - started
     if code:
         raise subprocess.CalledProcessError(code, command)
@@ -212,17 +261,7 @@ def _row(
     processor = None
     if pace and tree:
         processor = (tree.seconds_until(pace.ended) - tree.seconds_until(pace.began)) / pace.images
-    return BatchRow(
-        engine,
-        images,
-        workers,
-        round(seconds, 1),
-        round(images / seconds, 1),
-        picture=_words(size),
-        weights=weights or "default",
-        started_pictures_a_second=None if pace is None else round(pace.rate, 1),
-        processor_seconds_per_1000=None if processor is None else round(1000 * processor, 1),
-    )
+    return JobRun(seconds, None if pace is None else pace.rate, processor)
 
 
 def _steps(file: Path, size: tuple[int, int]) -> list[BatchStepRow]:
@@ -251,5 +290,5 @@ def _steps(file: Path, size: tuple[int, int]) -> list[BatchStepRow]:
     finally:
         torch.set_num_threads(threads)
     return [
-        BatchStepRow(step, _words(size), one.processor_median_ms) for step, one in times.items()
+        BatchStepRow(step, size_words(size), one.processor_median_ms) for step, one in times.items()
     ]

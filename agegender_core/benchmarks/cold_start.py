@@ -17,14 +17,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from agegender_core.benchmarks.process_tree import read_process
+from agegender_core.benchmarks.process_tree import end, read_process
 from agegender_core.datasets.sample_image import sample_portrait
 from agegender_core.evaluation.report_types import MemoryRow, StartBench, StartRow
 from agegender_core.settings import ROOT
@@ -34,8 +34,22 @@ SIZES = ((640, 480), (480, 640), (1280, 960), (1024, 768), (4000, 3000))
 """Of the photos, in turn; every fiftieth has the last, a phone's 12 megapixels."""
 STARTS = 3
 API = "/gradio/gradio_api"
+ROUTES = (API, "/gradio_api", "/gradio")
+"""Where releases have had their API, or might."""
+ENTRIES = ("serve.py", "app.py")
+"""What starts the app, the first that a release has."""
 PATIENCE = 120
 """Seconds a server may take to start."""
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """How a release's API is asked for one photo: under which address, and what stands beside the
+    photo.
+    """
+
+    route: str = API
+    beside: tuple[Any, ...] = (None,)
 
 
 @dataclass(frozen=True)
@@ -58,13 +72,23 @@ class Server:
         )
         return now, most
 
-    def answer(self, photo: bytes) -> dict[str, Any]:
+    def api_call(self) -> ApiCall | None:
+        """How its API is asked, by what it says of itself; None where there is no API."""
+        for route in ROUTES:
+            with suppress(OSError, ValueError, KeyError, TypeError):  # a page, or nothing
+                told = json.loads(_get(f"{self.url}{route}/info"))
+                inputs = told["named_endpoints"]["/predict"]["parameters"]
+                return ApiCall(route, tuple(one.get("parameter_default") for one in inputs[1:]))
+        return None
+
+    def answer(self, photo: bytes, call: ApiCall = ApiCall()) -> dict[str, Any]:
         """The API's answer to one JPEG. Raises ``OSError``, or ``ValueError`` for a refusal."""
-        (path,) = json.loads(_post(f"{self.url}{API}/upload", *_form(photo)))
-        data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, None]}
-        posted = _post(f"{self.url}{API}/call/predict", json.dumps(data).encode())
+        api = f"{self.url}{call.route}"
+        (path,) = json.loads(_post(f"{api}/upload", *_form(photo)))
+        data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, *call.beside]}
+        posted = _post(f"{api}/call/predict", json.dumps(data).encode())
         event = json.loads(posted)["event_id"]
-        told = _get(f"{self.url}{API}/call/predict/{event}").decode()
+        told = _get(f"{api}/call/predict/{event}").decode()
         kind, _, rest = told.strip().partition("\n")
         if kind != "event: complete":
             raise ValueError(told[:300])
@@ -78,7 +102,7 @@ def run_start_bench(photos: int = PHOTOS, starts: int = STARTS) -> StartBench:
     python = [sys.executable, "-c"]
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
-        photo.write_bytes(_photo((640, 480), 0))
+        photo.write_bytes(photo_of((640, 480), 0))
         predict = [sys.executable, "-m", "agegender_core", "predict", str(photo)]
         rows = [
             _row("python alone", starts, lambda: ran([*python, "pass"])),
@@ -91,7 +115,7 @@ def run_start_bench(photos: int = PHOTOS, starts: int = STARTS) -> StartBench:
     for number in range(starts):
         with running_server() as server:
             pages.append(server.spent())
-            server.answer(_photo((640, 480), 0))
+            server.answer(photo_of((640, 480), 0))
             answers.append(server.spent())
             if number == starts - 1:
                 memory = tuple(_fed(server, photos))
@@ -126,19 +150,25 @@ def processor_seconds(process: int) -> float:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """The app, both front ends, once it answers. Raises ``RuntimeError`` where it does not
-    start.
+def running_server(
+    root: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The app in ``root``, all its front ends, once it answers. Raises ``RuntimeError`` where it
+    does not start.
     """
+    entry = next((name for name in ENTRIES if (root / name).is_file()), None)
+    if entry is None:
+        raise RuntimeError(f"there is no {' or '.join(ENTRIES)} in it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", "serve.py", *options]
+    command = [sys.executable, "-m", "streamlit", "run", entry, *options]
     started = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--server.port", str(port)],
-        cwd=ROOT,
+        cwd=root,
+        env=None if environment is None else dict(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -150,20 +180,23 @@ def running_server() -> Iterator[Server]:
             time.sleep(0.02)
         yield server
     finally:
-        process.terminate()
-        process.wait(30)
+        end(process)
 
 
 def _fed(server: Server, photos: int) -> Iterator[MemoryRow]:
     """Memory after the first photo and after every tenth of them all."""
     for number in range(1, photos + 1):
-        size = SIZES[-1] if number % 50 == 0 else SIZES[number % (len(SIZES) - 1)]
-        server.answer(_photo(size, number))
+        server.answer(numbered_photo(number))
         if number == 1 or number % max(1, photos // 10) == 0:
             yield MemoryRow(number, *server.memory())
 
 
-def _photo(size: tuple[int, int], number: int) -> bytes:
+def numbered_photo(number: int) -> bytes:
+    """The photo that is sent as the ``number``-th."""
+    return photo_of(SIZES[-1] if number % 50 == 0 else SIZES[number % (len(SIZES) - 1)], number)
+
+
+def photo_of(size: tuple[int, int], number: int) -> bytes:
     """A JPEG with one face; each ``number`` puts it elsewhere, so that no two are the same."""
     side = min(size) - 40
     canvas = Image.new("RGB", size, (96, 96 + number % 64, 96))

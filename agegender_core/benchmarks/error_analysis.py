@@ -179,18 +179,23 @@ def error_bench_words(bench: ErrorBench) -> str:
 def measure(rows: int, repeats: int) -> ErrorBench:
     """``run_error_bench`` in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        reports = Path(folder)
-        names = write_drawn(reports, rows)
-        table = read_table(reports, "drawn", names)
-        whole = np.ones(rows, bool)
-        jobs: dict[str, Callable[[], object]] = {
-            "three networks' tables read, first page of tiles": lambda: _tiles(
-                read_table(reports, "drawn", names), "error", whole
-            )
-        }
-        jobs |= _jobs(table)
-        timed = tuple(_timed(what, job, repeats) for what, job in jobs.items())
+        timed = tuple(
+            _timed(what, job, repeats) for what, job in drawn_jobs(Path(folder), rows).items()
+        )
     return ErrorBench(rows, timed, peak_memory_mb())
+
+
+def drawn_jobs(reports: Path, rows: int) -> dict[str, Callable[[], object]]:
+    """The questions, by name, of a synthetic dataset that is written into ``reports``."""
+    names = write_drawn(reports, rows)
+    table = read_table(reports, "drawn", names)
+    whole = np.ones(rows, bool)
+    jobs: dict[str, Callable[[], object]] = {
+        "three networks' tables read, first page of tiles": lambda: _tiles(
+            read_table(reports, "drawn", names), "error", whole
+        )
+    }
+    return jobs | _jobs(table)
 
 
 def write_drawn(reports: Path, rows: int, weights: int = 3) -> tuple[str, ...]:

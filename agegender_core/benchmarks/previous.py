@@ -1,5 +1,6 @@
-"""An earlier release beside this one: the same photos from bytes to answer, starts, and where the
-time of one photo goes, in turns in one run.
+"""An earlier release beside this one: the same photos from bytes to answer, starts, where the time
+of one photo goes, big folders, the app, live video, attention maps and the analysis of errors, in
+turns in one run.
 
 ``agegender bench --previous PATH``, where PATH is a checkout of that release with its weights.
 """
@@ -13,16 +14,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from agegender_core.benchmarks.batch import LIGHT
 from agegender_core.benchmarks.bench_photos import ONE_FACE, release_photos
 from agegender_core.benchmarks.cold_start import ran
 from agegender_core.benchmarks.networks import machine_name
-from agegender_core.benchmarks.peers import absent_words, faces_words, threads_words
+from agegender_core.benchmarks.previous_app import app_jobs
+from agegender_core.benchmarks.previous_folders import folder_jobs
+from agegender_core.benchmarks.previous_work import error_jobs, live_jobs, map_jobs
+from agegender_core.benchmarks.releases import (
+    SAME,
+    checked_release,
+    commit_words,
+    failure_words,
+    release_systems,
+)
 from agegender_core.benchmarks.workers import (
     Report,
     System,
@@ -32,22 +41,19 @@ from agegender_core.benchmarks.workers import (
     compare,
     started,
 )
-from agegender_core.errors import ConfigError
+from agegender_core.errors import AgeGenderError
 from agegender_core.evaluation.speed_reports import (
     Absent,
-    PhotoTime,
     PreviousReport,
     ProfileRow,
+    ReleaseJob,
     StartTime,
 )
-from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.settings import PACKAGE
 
 ROUNDS, STARTS, PROFILED = 5, 3, 5
 """Timed answers, starts, and photos in each of the two profiles that are averaged."""
 THREADS = (1, 2)
-DEFAULT, SAME = "each with its default network", f"both with `{LIGHT}`"
-BEFORE, NOW = "previous release", "this release"
 
 KINDS_OF_WORK = (
     ("decoding the file", r"ImagingDecoder|ImageFile\.py"),
@@ -69,38 +75,6 @@ KINDS_OF_WORK = (
 ELSE = "everything else, Python itself included"
 
 
-def checked_release(path: Path) -> Path:
-    """``path``, made absolute, if it is a checkout of an earlier release of this package with
-    weights. Raises ``ConfigError``.
-    """
-    folder = path.expanduser().resolve()
-    hint = "make one with: git worktree add PATH COMMIT"
-    if not folder.is_dir():
-        raise ConfigError(f"--previous {path}: there is no such folder; {hint}")
-    if not (folder / "agegender_core" / "__init__.py").is_file():
-        raise ConfigError(
-            f"--previous {path}: this is no checkout of this project, as it has no folder"
-            f" agegender_core; {hint}"
-        )
-    if folder == PACKAGE.parent:
-        raise ConfigError(f"--previous {path}: this is the release that is running; {hint}")
-    weights = folder / "weights"
-    if not (weights / "manifest.toml").is_file() or not any(weights.glob("*.safetensors")):
-        raise ConfigError(f"--previous {path}: this checkout has no weights in its folder weights/")
-    return folder
-
-
-def release_systems(previous: Path) -> tuple[System, ...]:
-    """Both releases with their defaults, and with the light network that both have."""
-    light = ("--weights", LIGHT)
-    return (
-        System(f"{BEFORE}, default", "agegender", DEFAULT, root=previous, own_settings=True),
-        System(f"{NOW}, default", "agegender", DEFAULT),
-        System(f"{BEFORE}, light", "agegender", SAME, light, root=previous, own_settings=True),
-        System(f"{NOW}, light", "agegender", SAME, light),
-    )
-
-
 def run_previous(
     path: Path, repeats: int = ROUNDS, starts: int = STARTS, report: Report = lambda text: None
 ) -> PreviousReport:
@@ -119,6 +93,7 @@ def run_previous(
     except subprocess.CalledProcessError as error:
         starts_found = ()
         absent.append(Absent("starts", f"a command failed with exit code {error.returncode}"))
+    jobs = release_jobs(previous, report, absent)
     return PreviousReport(
         machine=f"{machine_name()}, torch {torch.__version__}",
         load_at_start=round(load, 1),
@@ -131,17 +106,35 @@ def run_previous(
         profiled=f"{ONE_FACE}, {SAME}" if profile else "",
         profile=profile,
         absent=tuple(absent),
+        **jobs,
     )
 
 
-def commit_words(folder: Path) -> str:
-    """«f6d56ec of 2026-11-24», or the version where git knows nothing of ``folder``."""
-    command = ["git", "-C", str(folder), "log", "-1", "--format=%h of %cs"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return "commit unknown"
-    return done.stdout.strip() if done.returncode == 0 else "commit unknown"
+def release_jobs(
+    previous: Path, report: Report, absent: list[Absent]
+) -> dict[str, tuple[ReleaseJob, ...]]:
+    """What is measured beside photos and starts, by the report's fields. A part that fails as a
+    whole is added to ``absent``, and the others go on.
+    """
+    found: dict[str, tuple[ReleaseJob, ...]] = {}
+
+    def app() -> tuple[ReleaseJob, ...]:
+        times, found["memory"] = app_jobs(previous, report)
+        return times
+
+    parts: dict[str, Callable[[], tuple[ReleaseJob, ...]]] = {
+        "folders": lambda: folder_jobs(previous, report),
+        "app": app,
+        "live": lambda: live_jobs(previous, report),
+        "maps": lambda: map_jobs(previous, report),
+        "errors": lambda: error_jobs(previous, report),
+    }
+    for name, measure in parts.items():
+        try:
+            found[name] = measure()
+        except (AgeGenderError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            absent.append(Absent(name, failure_words(error)))
+    return found
 
 
 def start_times(previous: Path, photo: bytes, starts: int, report: Report) -> tuple[StartTime, ...]:
@@ -230,114 +223,3 @@ def _mean(found: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple
         )
         for kind in found[0]
     }
-
-
-def previous_table(report: PreviousReport) -> str:
-    """Markdown: photos, starts, profile."""
-    groups = dict.fromkeys(row.group for row in report.rows)
-    parts = [_photo_table([row for row in report.rows if row.group == group]) for group in groups]
-    if report.starts:
-        parts.append(_start_table(report.starts))
-    weights = [f"{system.name}: `{system.weights}`" for system in report.systems if system.weights]
-    parts.append(
-        f"Previous release: {report.previous}; this one: {report.now}. {'; '.join(weights)}."
-        f" Medians of {report.rounds} rounds, all in turns, each kept to as many cores as it has"
-        f" threads. Machine: {report.machine}, with a load of {report.load_at_start:g} at the"
-        " start."
-    )
-    if report.absent:
-        parts.append(absent_words(report.absent))
-    return "\n\n".join(parts)
-
-
-def _photo_table(rows: Sequence[PhotoTime]) -> str:
-    """Before and now on each photo: processor time with the fewest threads, and the clock with the
-    most.
-    """
-    least, most = (choose(row.threads for row in rows) for choose in (min, max))
-    head = ["photo", f"processor, {threads_words(least)}, before", "now", "times as fast"]
-    head += [f"clock, {threads_words(most)}, before", "now", "times as fast"]
-    head += ["found, before", "now"]
-    title = f"**{rows[0].group.capitalize()}**"
-    lines = [title, "", *markdown_head(head)]
-    for photo in dict.fromkeys(row.photo for row in rows):
-        by_release = {
-            (row.system.partition(",")[0], row.threads): row for row in rows if row.photo == photo
-        }
-        cells = []
-        for threads, key in ((least, "cpu_ms"), (most, "wall_ms")):
-            before, now = (by_release.get((release, threads)) for release in (BEFORE, NOW))
-            cells += [_ms(before, key), _ms(now, key), _times(before, now, key)]
-        for release in (BEFORE, NOW):
-            row = by_release.get((release, least))
-            cells.append("–" if row is None or row.failed else faces_words(len(row.faces)))
-        lines.append(markdown_row([photo, *cells]))
-    return "\n".join(lines)
-
-
-def _ms(row: PhotoTime | None, key: str) -> str:
-    value = None if row is None else getattr(row, key)
-    return "–" if value is None else f"{value:.0f} ms"
-
-
-def _times(before: PhotoTime | None, now: PhotoTime | None, key: str) -> str:
-    old, new = (None if row is None else getattr(row, key) for row in (before, now))
-    return "–" if old is None or not new else f"{old / new:.1f}"
-
-
-def _start_table(starts: Sequence[StartTime]) -> str:
-    lines = [
-        *markdown_head(
-            [
-                "from nothing to",
-                "processor, before",
-                "now",
-                "times as fast",
-                "clock, before",
-                "now",
-            ]
-        ),
-    ]
-    for row in starts:
-        lines.append(
-            markdown_row(
-                [
-                    row.what,
-                    f"{row.before_cpu_s:.2f} s",
-                    f"{row.now_cpu_s:.2f} s",
-                    f"{row.times_as_fast:.1f}",
-                    f"{row.before_wall_s:.2f} s",
-                    f"{row.now_wall_s:.2f} s",
-                ]
-            )
-        )
-    return "\n".join(lines)
-
-
-def profile_table(report: PreviousReport) -> str:
-    """Markdown: where one photo's time goes, before and now."""
-    totals = [sum(getattr(row, key) for row in report.profile) for key in ("before_ms", "now_ms")]
-    lines = [
-        *markdown_head(
-            [
-                report.profiled,
-                f"before, {totals[0]:.0f} ms",
-                "calls",
-                f"now, {totals[1]:.0f} ms",
-                "calls",
-            ]
-        ),
-    ]
-    for row in report.profile:
-        lines.append(
-            markdown_row(
-                [
-                    row.what,
-                    f"{row.before_ms:.1f} ms",
-                    f"{row.before_calls:.0f}" if row.before_calls else "",
-                    f"{row.now_ms:.1f} ms",
-                    f"{row.now_calls:.0f}" if row.now_calls else "",
-                ]
-            )
-        )
-    return "\n".join(lines)

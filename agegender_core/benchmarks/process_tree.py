@@ -7,6 +7,7 @@ waited for: what they take shows in no sum but this.
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,16 @@ class ProcessTree:
 def is_supported() -> bool:
     """Whether this system shows its processes."""
     return (PROC / "self" / "smaps_rollup").is_file()
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
+    """Ask a command to end, which lets it end its own processes, and kill it where it does not."""
+    process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def read_process(number: int) -> Process:

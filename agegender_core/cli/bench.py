@@ -16,8 +16,13 @@ from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.settings import reports_dir
 
-SIDE_BY_SIDE = ("peers", "previous", "scaling")
+SIDE_BY_SIDE = ("peers", "previous", "scaling", "views")
 """Parts with a report of their own, beside those of ``bench.json``."""
+ASKED_FOR = {
+    "previous": "give --previous PATH, a checkout of it",
+    "views": "give --part views, which needs the datasets",
+}
+"""Parts that need what not every copy has, and are measured only where they are asked for."""
 
 
 class BenchFormat(StrEnum):
@@ -37,9 +42,9 @@ def bench(
         typer.Option(
             "--part",
             help=(
-                "networks, errors, live, batch, batch-memory, turned, start, peers, previous or"
-                " scaling; may be repeated. Default: all; with --previous and no part, that"
-                " comparison alone."
+                "networks, errors, live, batch, batch-memory, turned, start, peers, previous,"
+                " scaling or views; may be repeated. Default: all but previous and views; with"
+                " --previous and no part, that comparison alone."
             ),
         ),
     ] = None,
@@ -68,7 +73,9 @@ def bench(
     ] = BenchFormat.TABLE,
 ) -> None:
     """Time the networks and a whole photo, the error galleries, live videos, big folders, turned
-    photos and starts; report peak memory. Side by side: other packages and an earlier release.
+    photos and starts; report peak memory. Side by side: other packages, an earlier release, and
+    what networks answer from one view and from two (with --save, only those whose row in
+    reports/views.json is missing or of other weights).
     """
     from agegender_core.output.json_records import to_json
 
@@ -88,25 +95,29 @@ def bench(
     else:
         typer.echo("\n\n".join(table for _, table in found.values()))
     if not part and previous is None:
-        typer.echo("previous: not measured; give --previous PATH, a checkout of it", err=True)
+        for name, how in ASKED_FOR.items():
+            typer.echo(f"{name}: not measured; {how}", err=True)
 
 
 def chosen_parts(part: Sequence[str] | None, previous: Path | None) -> tuple[str, ...]:
     """Which parts to measure. Raises ``ConfigError`` for unknown ones and for a comparison with
-    nothing, before anything is measured.
+    nothing, ``DatasetError`` for absent datasets, before anything is measured.
     """
     from agegender_core.benchmarks.networks import PARTS
-    from agegender_core.benchmarks.previous import checked_release
+    from agegender_core.benchmarks.releases import checked_release
+    from agegender_core.benchmarks.views import networks_to_measure
 
     known = (*PARTS, *SIDE_BY_SIDE)
     if unknown := sorted(set(part or ()) - set(known)):
         raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(known)}")
+    if part and "views" in part:
+        networks_to_measure()
     if previous is not None:
         checked_release(previous)
         return tuple(dict.fromkeys((*(part or ()), "previous")))
     if part and "previous" in part:
         raise ConfigError("part previous needs --previous PATH, a checkout of an earlier release")
-    return tuple(part) if part else tuple(name for name in known if name != "previous")
+    return tuple(part) if part else tuple(name for name in known if name not in ASKED_FOR)
 
 
 def _bench_parts(
@@ -144,10 +155,11 @@ def _side_by_side(
     name: str, repeats: int, previous: Path | None, peer_python: str, save: bool
 ) -> tuple[Any, str]:
     """Report and table of one part that has a report of its own."""
-    from agegender_core.benchmarks import peers, scaling
+    from agegender_core.benchmarks import peers, previous_tables, scaling, views
     from agegender_core.benchmarks import previous as releases
     from agegender_core.output.files import write_json
     from agegender_core.output.json_records import to_json
+    from agegender_core.publishing.views_table import views_table
 
     report: Any
     with _progress() as say:
@@ -158,10 +170,14 @@ def _side_by_side(
             assert previous is not None
             rounds = min(repeats, releases.ROUNDS)
             report = releases.run_previous(previous, rounds, min(repeats, releases.STARTS), say)
-            table = f"{releases.previous_table(report)}\n\n{releases.profile_table(report)}"
-        else:
+            table = previous_tables.previous_table(report)
+            table += f"\n\n{previous_tables.profile_table(report)}"
+        elif name == "scaling":
             report = scaling.run_scaling(min(repeats, scaling.REPEATS), say)
             table = scaling.scaling_table(report)
+        else:
+            report = views.run_views(reports_dir() if save else None, say)
+            table = views_table(report, views.networks_to_measure())
     if save:
         write_json(reports_dir() / f"{name}.json", to_json(report))
     return report, table

@@ -24,7 +24,12 @@ from agegender_core.evaluation.report_types import (
     ProtocolReport,
     RivalsReport,
 )
-from agegender_core.evaluation.speed_reports import PeersReport, PreviousReport, ScalingReport
+from agegender_core.evaluation.speed_reports import (
+    PeersReport,
+    PreviousReport,
+    ScalingReport,
+    ViewsReport,
+)
 from agegender_core.output.json_records import from_json
 from agegender_core.training.curves import LearningCurve
 
@@ -88,6 +93,11 @@ def read_previous(folder: Path) -> PreviousReport | None:
 def read_scaling(folder: Path) -> ScalingReport | None:
     """What ``bench --part scaling`` wrote, or None."""
     return _read(folder / "scaling.json", ScalingReport)
+
+
+def read_views(folder: Path) -> ViewsReport | None:
+    """What ``bench --part views`` wrote, or None."""
+    return _read(folder / "views.json", ViewsReport)
 
 
 def read_live_path(folder: Path) -> LivePathReport | None:

@@ -1,12 +1,14 @@
-"""What ``peers.json``, ``previous.json`` and ``scaling.json`` in ``reports/`` contain, as types;
-``json_records`` reads and writes them.
+"""What ``peers.json``, ``previous.json``, ``scaling.json`` and ``views.json`` in ``reports/``
+contain, as types; ``json_records`` reads and writes them.
 
 Field names are the files' keys. Imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from agegender_core.evaluation.report_types import Estimate
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,37 @@ class ProfileRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One number of the previous release and of this one, in ``unit``; None: not measured.
+    ``times_as_fast``: of times and rates; ``share``: of memory, this release's in the previous
+    one's.
+    """
+
+    name: str
+    unit: str
+    before: float | None
+    now: float | None
+    times_as_fast: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseJob:
+    """``what`` both releases did, in turns, and what it took. ``absent``: the release that could
+    not, and why.
+    """
+
+    what: str
+    quantities: tuple[Quantity, ...]
+    absent: tuple[Absent, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreviousReport:
     """``previous.json``: an earlier release beside this one. ``previous``: its commit, in words.
     ``profile``: of ``profiled`` on one thread, with the weights that both releases have.
+    ``folders``, ``app``, ``memory``, ``live``, ``maps`` and ``errors`` are of big folders, the
+    app's start and what it holds, live video, attention maps and the analysis of errors.
     """
 
     machine: str
@@ -113,6 +143,12 @@ class PreviousReport:
     profiled: str = ""
     profile: tuple[ProfileRow, ...] = ()
     absent: tuple[Absent, ...] = ()
+    folders: tuple[ReleaseJob, ...] = ()
+    app: tuple[ReleaseJob, ...] = ()
+    memory: tuple[ReleaseJob, ...] = ()
+    live: tuple[ReleaseJob, ...] = ()
+    maps: tuple[ReleaseJob, ...] = ()
+    errors: tuple[ReleaseJob, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,3 +180,40 @@ class ScalingReport:
     megapixels: tuple[ScalingPoint, ...]
     threads: tuple[ScalingPoint, ...]
     batch: tuple[ScalingPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsCompared:
+    """A metric with one view and with two. ``gain``: by how much the second view betters it, from
+    the difference image by image.
+    """
+
+    one: float
+    two: float
+    gain: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsRow:
+    """A published network on the validation splits of its own training ``sets``.
+
+    ``manifest_views``: how many the manifest asked for. ``mae``: in years, by dataset with exact
+    ages; ``years``: over all of these, None where there is none. ``ranges``: share of FairFace's
+    images in the right one of its nine ranges. ``gender``: share that is right, over all sets.
+    """
+
+    weights: str
+    weights_sha256: str
+    sets: tuple[str, ...]
+    manifest_views: int
+    mae: dict[str, ViewsCompared] = field(default_factory=dict)
+    years: ViewsCompared | None = None
+    ranges: ViewsCompared | None = None
+    gender: ViewsCompared | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsReport:
+    """``views.json``: what the mirrored crop adds to every published network."""
+
+    rows: tuple[ViewsRow, ...] = ()

@@ -15,6 +15,7 @@ import numpy as np
 
 from agegender_core.labels import (
     AGE_GROUP_SETS,
+    FAIRFACE_GROUPS,
     FAIRFACE_RACES,
     GENDERS,
     MAX_AGE,
@@ -159,6 +160,13 @@ def read_out(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> Answers:
     gender = softmax(two_class(logits["gender"]), spec.gender_temperature)
     race = softmax(logits["race"], spec.race_temperature) if "race" in logits else None
     return Answers(gender=gender.argmax(axis=1), gender_probs=gender, race_probs=race, **ages)
+
+
+def fairface_ranges(answers: Answers, spec: DecodingSpec) -> np.ndarray | None:
+    """(N,) index of FairFace's range, or None for a model without ranges."""
+    if answers.age_probs is not None:
+        return group_probs(answers.age_probs, FAIRFACE_GROUPS).argmax(axis=1)
+    return answers.group if spec.groups == "fairface9" else None
 
 
 def widened(

@@ -137,12 +137,13 @@ def graph_of(trunk: Lite0Trunk) -> onnx.ModelProto:
             values = _layer(graph, values, name, layer)
     values = graph.node("GlobalAveragePool", [values], "pooled")
     graph.node("Flatten", [values], "features")
+    shapes: dict[str, list[str | int | None]] = {
+        "x": ["images", 3, "height", "width"],
+        "features": ["images", FEATURES],
+    }
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (
-            ("x", ["images", 3, "height", "width"]),
-            ("features", ["images", FEATURES]),
-        )
+        for name, shape in shapes.items()
     ]
     made = helper.make_graph(graph.nodes, "trunk", ends[:1], ends[1:], graph.constants)
     return helper.make_model(

@@ -21,10 +21,9 @@ from agegender_core.evaluation.calibration import Validation, fit
 from agegender_core.evaluation.evaluate import chip_logits
 from agegender_core.evaluation.published_results import claims_of
 from agegender_core.inference.decoding import (
-    Answers,
     DecodingSpec,
+    fairface_ranges,
     first_spec,
-    group_probs,
     read_out,
 )
 from agegender_core.inference.forward import optimize_for_inference
@@ -43,7 +42,7 @@ from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
 from agegender_core.settings import weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
-from agegender_core.training.config import DataConfig, LossConfig, Recipe, recipe_from_dict
+from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
 from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, total_loss
 
@@ -119,16 +118,7 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
     """
     folder = folder or weights_dir()
     info = find_weights(name, folder)
-    loss = LossConfig(groups=info.decoding.groups)
-    recipe = Recipe(
-        name,
-        info.architecture,
-        dict(info.heads),
-        data=DataConfig(sets=tuple(info.training["sets"])),
-        input=info.input,
-        loss=loss,
-    )
-    spec = fit(info.decoding, _validation(load_network(info), info, recipe))
+    spec = fit(info.decoding, _validation(load_network(info), info, recipe_of(info)))
     changed = dataclasses.replace(info, decoding=spec)
     others = [other for other in list_weights(folder) if other.name != name]
     write_manifest(sorted([*others, changed], key=lambda item: item.name), folder)
@@ -224,7 +214,9 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
         cost["mae"] = float(errors[1] - errors[0])
     ranged = (targets.age_lo >= 0) & (targets.age_lo != targets.age_hi)
     chosen = [
-        ranges for answers in (before, after) if (ranges := _ranges(answers, spec)) is not None
+        ranges
+        for answers in (before, after)
+        if (ranges := fairface_ranges(answers, spec)) is not None
     ]
     if ranged.any() and chosen:
         true = np.array([group_index(age, FAIRFACE_GROUPS) for age in targets.age_lo[ranged]])
@@ -257,13 +249,6 @@ def _refuse_costly(
             f"storing {recipe.name} as {recipe.card.storage} costs {', '.join(beyond)} on the"
             " validation split: set a finer card.storage in its run.json, or publish with --force"
         )
-
-
-def _ranges(answers: Answers, spec: DecodingSpec) -> np.ndarray | None:
-    """(N,) index of FairFace's range, or None for a model without ranges."""
-    if answers.age_probs is not None:
-        return group_probs(answers.age_probs, FAIRFACE_GROUPS).argmax(axis=1)
-    return answers.group if spec.groups == "fairface9" else None
 
 
 def _network(recipe: Recipe, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:

@@ -58,6 +58,7 @@ from agegender_core.publishing.rival_claims import rival_claims_table
 from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
+from agegender_core.publishing.views_table import views_section
 
 COLUMNS = (
     ("mae", METRIC_FORMATS["mae"].column),
@@ -437,6 +438,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     documents = [
         *update_measured_docs(root / "docs", reports_folder),
         *_write_speed_page(root, reports_folder),
+        *_write_views_table(root, entries, reports_folder),
     ]
     if (runs := root / "docs" / "runs.md").is_file():
         write_text(runs, replace_section(runs.read_text(), runs_section(entries, reports_folder)))
@@ -455,6 +457,15 @@ def _write_speed_page(root: Path, reports_folder: Path) -> list[Path]:
         return [page]
     write_text(image, scaling_svg(scaling))
     return [page, image]
+
+
+def _write_views_table(root: Path, entries: list[ModelInfo], reports_folder: Path) -> list[Path]:
+    """The table of docs/network-speed.md, where the page is there."""
+    page = root / "docs" / "network-speed.md"
+    if not page.is_file():
+        return []
+    write_text(page, replace_section(page.read_text(), views_section(entries, reports_folder)))
+    return [page]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agegender_core.benchmarks.peers import peers_table
-from agegender_core.benchmarks.previous import previous_table, profile_table
+from agegender_core.benchmarks.previous_tables import previous_table, profile_table
 from agegender_core.benchmarks.scaling import scaling_table
 from agegender_core.evaluation.report_store import read_peers, read_previous, read_scaling
 from agegender_core.evaluation.speed_reports import ScalingPoint, ScalingReport

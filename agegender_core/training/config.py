@@ -8,13 +8,16 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
 from agegender_core.inference.quantization import Storage
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
+
+if TYPE_CHECKING:
+    from agegender_core.inference.model_zoo import ModelInfo
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,20 @@ def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
 def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """The reverse of ``Recipe.as_dict``. Raises ``ConfigError`` as ``load_recipe`` does."""
     return read_table(Recipe, raw, where)
+
+
+def recipe_of(info: ModelInfo) -> Recipe:
+    """As much of the recipe of published weights as the manifest says: what decides which images
+    have labels for them.
+    """
+    return Recipe(
+        info.name,
+        info.architecture,
+        dict(info.heads),
+        data=DataConfig(sets=tuple(info.training["sets"])),
+        input=info.input,
+        loss=LossConfig(groups=info.decoding.groups),
+    )
 
 
 def _check(recipe: Recipe, path: Path) -> None:

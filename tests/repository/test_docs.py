@@ -5,13 +5,13 @@ and limits from the code.
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from agegender_core.benchmarks.views import views_by_rule
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.datasets.sample_image import SAMPLE_NAME
 from agegender_core.evaluation.metrics import estimates, persons, value_columns
@@ -23,6 +23,7 @@ from agegender_core.evaluation.report_store import (
     read_curves,
     read_reports,
     read_scaling,
+    read_views,
 )
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights, stages_of
@@ -33,6 +34,7 @@ from agegender_core.publishing.readme import model_card, results_section
 from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import paired_difference
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
+from agegender_core.publishing.views_table import EXCEPTIONS, current_rows, views_section
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -137,12 +139,20 @@ def test_metrics_follow_from_the_prediction_tables(report) -> None:
     assert estimates(value_columns(table), who) | summaries(table, who) == report.metrics
 
 
-def test_views_were_measured_with_the_weights_that_are_published() -> None:
+def test_the_table_of_views_is_the_report() -> None:
     page = (ROOT / "docs" / "network-speed.md").read_text()
-    rows = dict(re.findall(r"^\| (\w+) \| `([0-9a-f]{8})` \|", page, re.M))
-    digests = {info.name: info.sha256[:8] for info in ENTRIES}
-    assert len(rows) >= 4
-    assert {name: digests[name] for name in rows} == rows
+    assert replace_section(page, views_section(ENTRIES, ROOT / "reports")) == page
+
+
+def test_networks_have_the_views_that_the_rule_asks_for() -> None:
+    report = read_views(ROOT / "reports")
+    assert report is not None
+    rows = current_rows(report, ENTRIES)
+    assert rows, "no network was measured with today's weights"
+    manifest = {info.name: 2 if info.flip else 1 for info in ENTRIES}
+    apart = {row.weights for row in rows if views_by_rule(row) != manifest[row.weights]}
+    assert apart == set(EXCEPTIONS) & {row.weights for row in rows}
+    assert set(EXCEPTIONS) <= set(manifest) and all(EXCEPTIONS.values())
 
 
 def test_front_matter_is_for_a_docker_space() -> None:

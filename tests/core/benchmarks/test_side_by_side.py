@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from agegender_core.benchmarks import peers, previous, scaling
+from agegender_core.benchmarks import peers, previous, previous_tables, releases, scaling
 from agegender_core.benchmarks.bench_photos import (
     FACES_IN,
     camera_photo,
@@ -75,11 +75,11 @@ PREVIOUS = PreviousReport(
     rounds=5,
     previous="abc1234 of 2026-11-24",
     now="def5678 of 2026-11-28",
-    systems=(SystemTimed(name=f"{previous.NOW}, light", group="g", version="1", weights="net"),),
+    systems=(SystemTimed(name=f"{releases.NOW}, light", group="g", version="1", weights="net"),),
     rows=(
-        timed(f"{previous.BEFORE}, light", 90, 2, "g"),
-        timed(f"{previous.NOW}, light", 30, 3, "g"),
-        timed(f"{previous.NOW}, light", 30, 3, "g", photo="two"),
+        timed(f"{releases.BEFORE}, light", 90, 2, "g"),
+        timed(f"{releases.NOW}, light", 30, 3, "g"),
+        timed(f"{releases.NOW}, light", 30, 3, "g", photo="two"),
     ),
     starts=(
         StartTime(
@@ -147,12 +147,12 @@ def test_mere_detectors_are_not_told_with_ages() -> None:
 
 
 def test_releases_are_told_as_before_and_now() -> None:
-    table = previous.previous_table(PREVIOUS)
+    table = previous_tables.previous_table(PREVIOUS)
     assert "| one | 90 ms | 30 ms | 3.0 | 180 ms | 60 ms | 3.0 | 2 faces | 3 faces |" in table
     assert "| two | – | 30 ms | – | – | 60 ms | – | – | 3 faces |" in table
     assert "| import | 1.00 s | 0.25 s | 4.0 | 2.00 s | 1.00 s |" in table
     assert "abc1234 of 2026-11-24; this one: def5678" in table
-    profile = previous.profile_table(PREVIOUS)
+    profile = previous_tables.profile_table(PREVIOUS)
     assert "| a photo | before, 50 ms | calls | now, 25 ms | calls |" in profile
     assert "| convolutions | 40.0 ms | 60 | 20.0 ms | 50 |" in profile
     assert "| rest | 10.0 ms |  | 5.0 ms |  |" in profile
@@ -208,9 +208,9 @@ def test_a_folder_that_is_no_release_is_refused_with_what_it_lacks(tmp_path: Pat
         (PACKAGE.parent, "the release that is running"),
     ):
         with pytest.raises(ConfigError, match=said):
-            previous.checked_release(path)
+            releases.checked_release(path)
     fine = release(tmp_path / "fine")
-    assert previous.checked_release(fine / ".." / "fine") == fine.resolve()
+    assert releases.checked_release(fine / ".." / "fine") == fine.resolve()
 
 
 def test_a_release_that_cannot_answer_leaves_a_report_with_sentences(
@@ -226,22 +226,25 @@ def test_a_release_that_cannot_answer_leaves_a_report_with_sentences(
         return Comparison((), (), (Absent(systems[0].name, "too old"),))
 
     monkeypatch.setattr(previous, "compare", compared)
+    monkeypatch.setattr(previous, "release_jobs", lambda *_: {})  # has tests of its own
     found = previous.run_previous(old, 1, 1)
     assert [threads for threads, _, _ in asked] == [1, 2]
     assert asked[0][1] == [old, PACKAGE.parent] * 2 and asked[0][2] == list(release_photos())
     reasons = {absent.system: absent.reason for absent in found.absent}
-    assert reasons[f"{previous.BEFORE}, default"] == "too old"
+    assert reasons[f"{releases.BEFORE}, default"] == "too old"
     assert "RuntimeError: too old" in reasons["profile"] and found.profile == ()
     assert reasons["starts"] == "a command failed with exit code 1" and found.starts == ()
     assert found.previous == "commit unknown"
-    assert "Not measured: previous release, default (too old)" in previous.previous_table(found)
+    assert "Not measured: previous release, default (too old)" in previous_tables.previous_table(
+        found
+    )
 
 
 def test_a_release_is_named_by_its_commit(tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    words = previous.commit_words(tmp_path).split()
+    words = releases.commit_words(tmp_path).split()
     assert len(words) == 3 and words[1] == "of" and words[2].startswith("20")
 
 
