@@ -9,7 +9,6 @@ import typer
 
 from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError
-from agegender_core.settings import reports_dir
 
 weights_app = typer.Typer(
     help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
@@ -69,12 +68,15 @@ def publish_command(
     ] = False,
 ) -> None:
     """Calibrate a finished run on the validation split and put it into weights/."""
+    from agegender_core.inference.model_zoo import list_weights
     from agegender_core.publishing.publish import publish
-    from agegender_core.training.curves import save_curve
+    from agegender_core.training.curves import curve_folder, save_curve
 
     try:
+        curves = curve_folder()
+        before = {info.name: info.sha256 for info in list_weights()}
         info = publish(run, force=force, clean=True)
-        save_curve(info, run, reports_dir())
+        save_curve(info, run, curves, before.get(info.name))
     except AgeGenderError as error:
         raise fail(error) from error
     typer.echo(f"{', '.join(info.files)}: val loss {info.training['val_loss']}, {info.decoding}")

@@ -30,6 +30,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agegender_core.errors import WeightsMissingError
 from agegender_core.models.initialization import load_trunk, read_pretrained
 from agegender_core.models.registry import register
 from agegender_core.models.two_branch_cnn import JoinedHeads
@@ -39,6 +40,10 @@ PAPER_PARAMETERS = 22_855_952
 """Chollet's Table 3, with the layer of 1000 classes; the report gives no count."""
 FEATURES = 2048
 REMEDY = "give the path of timm's legacy_xception file, or none at all"
+OTHERWISE = (
+    "pip install timm, name a file of its legacy_xception under start_from, or leave start_from"
+    " empty to train from scratch"
+)
 
 
 class SeparableConv2d(nn.Module):
@@ -161,9 +166,9 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
     in words what was done.
 
     ``path``: a .safetensors or .pth file with timm's names, its layer of classes is left out. None:
-    timm's own, downloaded by timm; where timm is not installed or cannot get them the trunk stays
-    as it is. Raises ``WeightsMissingError``, ``WeightsCorruptError`` or ``WeightsMismatchError``
-    for a file that is absent, unreadable or does not fit.
+    timm's own, downloaded by timm. Raises ``WeightsMissingError`` where timm is not installed or
+    cannot get them or the file is absent, ``WeightsCorruptError`` or ``WeightsMismatchError`` for a
+    file that is unreadable or does not fit.
     """
     if path is not None:
         _fill(model.trunk, read_pretrained(path, REMEDY), str(path))
@@ -175,11 +180,16 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
         import timm
     except ImportError as error:
         missing = error.name or "torchvision"
-        return f"from scratch: {missing} is not installed"
+        raise WeightsMissingError(
+            f"the ImageNet weights of xception cannot be had, as {missing} is not installed:"
+            f" {OTHERWISE}"
+        ) from error
     try:
         tensors = timm.create_model("legacy_xception", pretrained=True).state_dict()
     except Exception as error:  # whatever a download may raise: no network, no such model, no room
-        return f"from scratch: timm could not get its ImageNet weights ({error})"
+        raise WeightsMissingError(
+            f"timm could not get the ImageNet weights of xception ({error}): {OTHERWISE}"
+        ) from error
     _fill(model.trunk, tensors, "timm's legacy_xception")
     return "ImageNet weights from timm's legacy_xception"
 

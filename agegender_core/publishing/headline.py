@@ -1,4 +1,4 @@
-"""The README's five headline numbers, made only from ``reports/``."""
+"""The README's headline numbers, made only from ``reports/``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from agegender_core.output.metric_formats import shown_measured
 NUMBERS = (
     ("utkface", "mae", "age, mean absolute error"),
     ("utkface", "gender_accuracy", "gender, correct"),
+    ("utkface", "gender_gap", "gender, correct for women less correct for men; none would be 0"),
     ("utkface", "interval_coverage", "80 % age interval contains the true age"),
     (
         "fgnet",
         "mae",
         "age, mean absolute error; family photos, mostly of children, never trained on",
+    ),
+    (
+        "fgnet",
+        "interval_coverage",
+        "80 % age interval contains the true age; photos unlike those it was fitted for",
     ),
 )
 """Dataset, metric and title of each number from a test split."""
@@ -26,7 +32,7 @@ PHOTO = "whole photo"
 def headline_table(
     entries: list[ModelInfo], reports: list[EvaluationReport], bench: BenchReport | None
 ) -> str:
-    """Markdown: five numbers of the default model, the first of ``entries``, each with dataset,
+    """Markdown: the numbers of the default model, the first of ``entries``, each with dataset,
     split, n and 95 % interval.
 
     A number whose report or benchmark is missing is left out.

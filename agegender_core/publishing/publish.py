@@ -138,10 +138,10 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
         stage["teacher"] = recipe.distil.teacher
     if recipe.start_from != "published":
         return [stage]
-    return [
-        *(row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)),
-        stage,
+    earlier = [
+        row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)
     ]
+    return earlier if earlier[-1:] == [stage] else [*earlier, stage]  # a run published twice
 
 
 def _with_batchnorm_recomputed(

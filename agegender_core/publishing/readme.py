@@ -41,6 +41,7 @@ from agegender_core.output.files import write_json, write_text
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
 from agegender_core.publishing.attention_tables import faithful_table
+from agegender_core.publishing.band_tables import coverage_misses, errors_by_band
 from agegender_core.publishing.comparison_tables import (
     ablation_rows,
     ablation_table,
@@ -59,6 +60,7 @@ from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import views_section
+from agegender_core.training.curves import LearningCurve, fits
 
 COLUMNS = (
     ("mae", METRIC_FORMATS["mae"].column),
@@ -229,6 +231,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
         parts += ["### Decade and digit apart", "\n".join(apart)]
     if memorised := memorisation_section(list(read_curves(reports_folder).values())):
         parts.append(memorised)
+    if bands := errors_by_band(entries, reports):
+        parts += ["### Errors by age band, networks for use", bands]
+    if misses := coverage_misses(entries, reports):
+        parts += ["### Where the 80 % interval does not hold", misses]
     parts += ["### What the papers say of other methods", rival_claims_table()]
     if leakage := read_leakage(reports_folder):
         parts += ["### What near-duplicates across a split do", leakage_table(leakage)]
@@ -416,6 +422,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
     _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
+    _refuse_stale_curves(entries, read_curves(reports_folder))
     entries = [_refreshed(info, reports) for info in entries]
     write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
     written = [weights_folder / "manifest.toml"]
@@ -527,4 +534,19 @@ def _refuse_stale(
         raise ConfigError(
             f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}»"
             " again"
+        )
+
+
+def _refuse_stale_curves(entries: list[ModelInfo], curves: dict[str, LearningCurve]) -> None:
+    """Curves of experiments belong to no weights."""
+    known = {info.name: info for info in entries}
+    stale = [
+        name
+        for name, curve in curves.items()
+        if curve.experiment is None and not (name in known and fits(curve, known[name]))
+    ]
+    if stale:
+        raise ConfigError(
+            f"learning curves of other weights than the manifest's: {', '.join(stale)}; publish"
+            " their run again with «weights publish», or remove their curve.json from the reports"
         )

@@ -159,7 +159,7 @@ class Recipe:
     """One training run. ``model``: the architecture's own options.
 
     ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that
-    carries them; xception: by timm where they can be had, else from scratch); «published», the
+    carries them; xception: by timm); «published», the
     installed weights of the same name; or the path of a safetensors file (with timm's names for
     these two). ``fresh``: parts that start from random values all the same, by a piece of their
     tensors' names, such as «mask_branch».

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agegender_core.errors import ConfigError
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, stages_of
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
+from agegender_core.settings import path_setting, reports_dir, weights_dir
 
 Row = dict[str, float]
 DEALT = {
@@ -20,6 +22,9 @@ DEALT = {
     "stratified_age_bins": "split at random within age bins, 5,000 of them",
 }
 """``data.resplit`` of a recipe in words."""
+CONTINUED = "published weights"
+"""In the start of a stage that goes on from the weights that were published before it."""
+FROM_SCRATCH = "from scratch"
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class LearningCurve:
     weights_sha256: str | None = None
     stages: tuple[LearningStage, ...]
 
+    @property
+    def begins_late(self) -> bool:
+        """Whether stages before the first one here were not recorded."""
+        return bool(self.stages) and CONTINUED in self.stages[0].start
+
     def joined(self) -> list[Row]:
         """Rows of all stages one after the other, «epoch» and «minutes» running on, with «stage»
         from 1.
@@ -82,25 +92,61 @@ class LearningCurve:
         return rows
 
 
-def save_curve(info: ModelInfo, run: Path, reports: Path) -> Path | None:
-    """Write the curve of ``info``, just published from ``run``, into ``reports``; None where the
-    run has no log.
+def curve_folder() -> Path:
+    """Where the curves of published weights go. Raises ``ConfigError`` where that would be the
+    repository's own reports although the weights go elsewhere: a trial run would replace the curve
+    of the repository's weights.
+    """
+    if path_setting("weights_dir") and not path_setting("reports"):
+        raise ConfigError(
+            f"weights go to {weights_dir()} (AGEGENDER_WEIGHTS_DIR), but their learning curve would"
+            f" go to {reports_dir()}: name a folder for it too, under AGEGENDER_REPORTS"
+        )
+    return reports_dir()
 
-    A run that started from published weights continues their curve. Its rows are those of
+
+def save_curve(
+    info: ModelInfo, run: Path, reports: Path, replaced: str | None = None
+) -> Path | None:
+    """Write the curve of ``info``, just published from ``run``, into ``reports``; None where the
+    run has no log, and then a curve of the weights it replaced is removed.
+
+    A run that started from published weights continues their curve, if that is the curve of the
+    weights with the checksum ``replaced``; otherwise its own stage stands alone: see
+    ``LearningCurve.begins_late``. Its rows are those of
     ``log.jsonl``: «epoch» (passes of this stage), «minutes», «loss» (on training images as
     augmentation leaves them, running mean), «val_loss», and «set/metric» of the validation split,
     «train set/metric» of training images where the recipe has ``watch``. Raises ``ConfigError`` for
     a damaged log.
     """
-    if not (run / "log.jsonl").is_file():
-        return None
-    start = info.training.get("start", "from scratch")
-    stage = LearningStage(start, info.training.get("pictures"), tuple(read_log(run)))
     path = reports / info.name / "curve.json"
-    earlier = _stages(path) if "published weights" in start else ()
-    return _write(
-        path,
-        LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage)),
+    if not (run / "log.jsonl").is_file():
+        path.unlink(missing_ok=True)
+        return None
+    start = info.training.get("start", FROM_SCRATCH)
+    stage = LearningStage(start, info.training.get("pictures"), tuple(read_log(run)))
+    earlier = _stages(path, replaced) if CONTINUED in start else ()
+    if earlier[-1:] == (stage,):  # a run that is published twice
+        earlier = earlier[:-1]
+    curve = LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage))
+    if not fits(curve, info):  # such as earlier stages of which the manifest knows nothing
+        curve = dataclasses.replace(curve, stages=(stage,))
+    return _write(path, curve)
+
+
+def fits(curve: LearningCurve, info: ModelInfo) -> bool:
+    """Whether ``curve`` is of the weights of ``info`` and its stages are the last ones that the
+    manifest states.
+    """
+    stated = [
+        (stage.get("start", FROM_SCRATCH), stage.get("pictures")) for stage in stages_of(info)
+    ]
+    own = [(stage.start, stage.pictures) for stage in curve.stages]
+    return (
+        curve.weights == info.name
+        and curve.weights_sha256 == info.sha256
+        and bool(own)
+        and stated[-len(own) :] == own
     )
 
 
@@ -163,5 +209,10 @@ def _write(path: Path, curve: LearningCurve) -> Path:
     return path
 
 
-def _stages(path: Path) -> tuple[LearningStage, ...]:
-    return from_json(LearningCurve, json.loads(path.read_text())).stages if path.is_file() else ()
+def _stages(path: Path, sha256: str | None) -> tuple[LearningStage, ...]:
+    """Stages of the curve in ``path``; none where it is of other weights than those of
+    ``sha256``."""
+    if not path.is_file():
+        return ()
+    curve = from_json(LearningCurve, json.loads(path.read_text()))
+    return curve.stages if curve.weights_sha256 == sha256 else ()

@@ -30,7 +30,8 @@ def find_teacher(recipe: Recipe) -> ModelInfo | None:
     """The installed weights that ``recipe`` learns from, None where it has no teacher.
 
     Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for
-    age and gender have other sizes, or that uses another margin around faces.
+    age and gender have other sizes or are missing, or that uses another margin around faces; also
+    for a head of one number, which has no distribution to learn.
     """
     name = recipe.distil.teacher
     if not name:
@@ -45,7 +46,15 @@ def find_teacher(recipe: Recipe) -> ModelInfo | None:
             " another one under distil.teacher"
         )
     for head in TAUGHT:
-        if getattr(recipe.distil, head) and info.heads.get(head) != recipe.heads.get(head):
+        if not getattr(recipe.distil, head):
+            continue
+        if recipe.heads.get(head, 0) < 2 and info.heads.get(head) == recipe.heads.get(head):
+            raise ConfigError(
+                f"{recipe.name}: it and its teacher {name} both have"
+                f" {_head_size(info.heads, head)}, so that there is no distribution to learn: write"
+                f" 0 under distil.{head}, or use heads of two or more classes"
+            )
+        if info.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(
                 f"{recipe.name}: its teacher {name} has {_head_size(info.heads, head)}, the"
                 f" recipe has {_head_size(recipe.heads, head)}: name a teacher with the same heads"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from agegender_core.errors import ConfigError, WeightsMissingError
 from agegender_core.inference.model_zoo import find_weights, load_tensors, read_tensors, verify
 from agegender_core.inference.quantization import unpack
-from agegender_core.models import efficientnet_lite
+from agegender_core.models import create_model, efficientnet_lite
 from agegender_core.models.efficientnet_lite import EfficientNetLite0
 from agegender_core.models.xception import Xception, load_imagenet
 from agegender_core.training.config import Recipe
@@ -74,22 +74,21 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
 
 
 def check_start(recipe: Recipe) -> None:
-    """Check that what ``recipe`` starts from and learns from exists, before images are read for
-    minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where it does not."""
+    """Check that what ``recipe`` starts from and learns from exists, can be read and fits, before
+    images are read for minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where
+    it does not.
+    """
     find_teacher(recipe)
     source = recipe.start_from
-    if source == "imagenet":
-        if recipe.architecture not in IMAGENET:
-            raise _no_imagenet(recipe)
-        if recipe.architecture == "efficientnet_lite0":
-            efficientnet_lite.package_file()
-    elif source == "published":
+    if source == "published":
         verify(find_weights(recipe.name))
-    elif source and not Path(source).is_file():
+    elif source not in ("", "imagenet") and not Path(source).is_file():
         raise WeightsMissingError(
             f"{recipe.name} starts from {source}, which is missing: name a file that exists under"
             " start_from"
         )
+    if source:  # a network to throw away: only filling one shows that the file is sound and fits
+        load_initial(create_model(recipe.architecture, recipe.heads, **recipe.model), recipe)
 
 
 def _no_imagenet(recipe: Recipe) -> ConfigError:

@@ -68,8 +68,9 @@ def figure(curve: LearningCurve, measure: str) -> go.Figure:
         showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
+    late = "<br>(the stages before were not recorded)" if curve.begins_late else ""
     chart.update_xaxes(
-        title_text="passes over the training images", fixedrange=True, automargin=True
+        title_text=f"passes over the training images{late}", fixedrange=True, automargin=True
     )
     chart.update_yaxes(title_text=MEASURES[measure], fixedrange=True, automargin=True)
     return chart

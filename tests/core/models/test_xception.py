@@ -214,17 +214,19 @@ def test_without_a_file_timm_is_asked(
     )
 
 
-def test_from_scratch_says_why(fresh: Xception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_timm_cannot_give_are_one_sentence(
+    fresh: Xception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not silently from scratch: hours later only the card would say so."""
     before = fresh.trunk.conv1.weight.clone()
     monkeypatch.setitem(sys.modules, "timm", None)
-    assert load_imagenet(fresh) == "from scratch: timm is not installed"
+    with pytest.raises(WeightsMissingError, match=r"timm is not installed: .*train from scratch"):
+        load_imagenet(fresh)
 
     def offline(name: str, pretrained: bool) -> nn.Module:
         raise OSError("no route to host")
 
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=offline))
-    assert (
+    with pytest.raises(WeightsMissingError, match=r"no route to host\): pip install timm"):
         load_imagenet(fresh)
-        == "from scratch: timm could not get its ImageNet weights (no route to host)"
-    )
     assert torch.equal(fresh.trunk.conv1.weight, before)

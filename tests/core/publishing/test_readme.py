@@ -335,6 +335,21 @@ def test_reports_read_otherwise_than_the_manifest_are_refused(
         update_all(root, reports, weights)
 
 
+def test_curves_of_other_weights_are_refused(project: tuple[Path, Path, Path]) -> None:
+    root, reports, weights = project
+    path = reports / "net" / "curve.json"
+    stage = {"start": "from scratch", "pictures": 17252, "rows": [{"epoch": 1, "minutes": 2}]}
+    curve = {"weights": "net", "weights_sha256": "abc", "stages": [stage]}
+    path.write_text(json.dumps(curve))
+    update_all(root, reports, weights)
+    for changed in ({"weights_sha256": "def"}, {"stages": [stage | {"pictures": 174}]}):
+        path.write_text(json.dumps(curve | changed))
+        with pytest.raises(ConfigError, match=r"learning curves of other weights.*: net;"):
+            update_all(root, reports, weights)
+    path.write_text(json.dumps(curve | {"weights_sha256": None, "experiment": "A trial"}))
+    update_all(root, reports, weights)
+
+
 def test_cards_say_where_the_interval_holds(project: tuple[Path, Path, Path]) -> None:
     weights = project[2]
     held = {

@@ -4,6 +4,7 @@ of experiments.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +15,11 @@ from typer.testing import CliRunner
 from agegender_core.cli.application import app
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
-from agegender_core.inference.model_zoo import find_weights
+from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights
 from agegender_core.training.config import load_recipe
-from agegender_core.training.curves import read_log, save_curve
+from agegender_core.training.curves import fits, read_log, save_curve
 from agegender_core.training.trainer import train
-from tests.support import CONFIGS
+from tests.support import CONFIGS, ROOT
 from ui.models import learning
 
 SMALL = {
@@ -80,6 +81,76 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     assert learning.figure(curve, "gender_accuracy").data[0].y[0] == pytest.approx(
         100 * rows[0]["utkface/gender_accuracy"]
     )
+
+
+LOG = '{"epoch": 1.0, "minutes": 1.0, "loss": 2.0, "val_loss": 2.1}\n'
+GONE_ON = "from the published weights net, 400 images in"
+
+
+def published(folder: Path, sha256: str, *starts: str) -> ModelInfo:
+    """An entry whose stages began as ``starts`` say."""
+    stages = [{"start": start, "pictures": 100, "minutes": 1.0} for start in starts]
+    return dataclasses.replace(
+        find_weights("multitask_cnn_dist", CONFIGS.parent / "weights"),
+        name="net",
+        sha256=sha256,
+        folder=folder,
+        training={"start": starts[-1], "pictures": 100, "stages": stages},
+    )
+
+
+def test_stages_of_other_weights_are_not_gone_on_from(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(LOG)
+    save_curve(published(tmp_path, "trial", "from scratch"), tmp_path, tmp_path)
+    new = published(tmp_path, "new", "from scratch", GONE_ON)
+    save_curve(new, tmp_path, tmp_path, replaced="other")
+    curve = read_curves(tmp_path)["net"]
+    assert [stage.start for stage in curve.stages] == [GONE_ON] and curve.begins_late
+    assert "before were not recorded" in learning.figure(curve, "loss").layout.xaxis.title.text
+    assert fits(curve, new)
+
+    save_curve(published(tmp_path, "old", "from scratch"), tmp_path, tmp_path)
+    save_curve(new, tmp_path, tmp_path, replaced="old")
+    curve = read_curves(tmp_path)["net"]
+    assert [stage.start for stage in curve.stages] == ["from scratch", GONE_ON]
+    assert fits(curve, new) and not curve.begins_late
+    assert "not recorded" not in learning.figure(curve, "loss").layout.xaxis.title.text
+    save_curve(new, tmp_path, tmp_path, replaced="new")
+    assert read_curves(tmp_path)["net"] == curve, "published twice, told once"
+
+
+def test_a_curve_fits_its_own_weights_and_stages_alone(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(LOG)
+    info = published(tmp_path, "one", "from scratch")
+    save_curve(info, tmp_path, tmp_path)
+    curve = read_curves(tmp_path)["net"]
+    assert fits(curve, info)
+    assert not fits(curve, dataclasses.replace(info, sha256="another"))
+    assert not fits(curve, published(tmp_path, "one", "from ImageNet weights"))
+    fewer = {"start": "from scratch", "stages": [{"start": "from scratch", "pictures": 65520}]}
+    assert not fits(curve, dataclasses.replace(info, training=fewer))
+    (tmp_path / "log.jsonl").unlink()
+    assert save_curve(info, tmp_path, tmp_path, replaced="one") is None
+    assert read_curves(tmp_path) == {}, "the curve was of the weights that are gone"
+
+
+def test_every_curve_in_the_reports_is_of_the_weights_in_the_manifest() -> None:
+    known = {info.name: info for info in list_weights(ROOT / "weights")}
+    curves = read_curves(ROOT / "reports")
+    assert {"efficientnet_lite0", "gra_net_dist"} <= set(curves)
+    for name, curve in curves.items():
+        assert curve.stages and all(stage.rows for stage in curve.stages)
+        if curve.experiment is None:
+            assert fits(curve, known[name]), name
+
+
+def test_trial_weights_do_not_put_their_curve_into_the_repository(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AGEGENDER_REPORTS")
+    refused = CliRunner().invoke(app, ["weights", "publish", str(places / "run")])
+    assert refused.exit_code == 1
+    assert "under AGEGENDER_REPORTS" in " ".join(refused.output.split())
 
 
 def test_beginning_again_begins_the_log_again(places: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional
 from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
-from agegender_core.errors import ConfigError
+from agegender_core.errors import ConfigError, WeightsError
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import find_weights, load_network
 from agegender_core.training import distil, trainer
@@ -143,6 +144,40 @@ def test_a_teacher_whose_file_is_gone_or_that_sees_another_frame(recipe: Recipe)
     find_weights("distribution").paths[0].unlink()
     with pytest.raises(ConfigError, match="teacher distribution is not installed"):
         distil.find_teacher(recipe)
+
+
+@pytest.mark.parametrize(
+    ("heads", "complaint"),
+    [
+        ({"age": 1, "gender": 2}, "both have age = 1, so that there is no distribution to learn"),
+        ({"gender": 2}, "both have no head age, so that"),
+        ({"age": 101, "gender": 1}, "both have gender = 1, so that"),
+    ],
+)
+def test_heads_that_teach_nothing_are_refused(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, heads: dict[str, int], complaint: str
+) -> None:
+    """The divergence between two distributions over one value is 0, whatever the teacher says."""
+    teacher = dataclasses.replace(find_weights("distribution"), heads=heads)
+    monkeypatch.setattr(distil, "find_weights", lambda name: teacher)
+    with pytest.raises(ConfigError, match=complaint):
+        distil.find_teacher(dataclasses.replace(recipe, heads=heads))
+
+
+def test_an_unreadable_start_is_noticed_before_images_are_read(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        trainer, "load_split", lambda *_: pytest.fail("images were read before the start was")
+    )
+    begin = tmp_path / "begin.safetensors"
+    begin.write_bytes(b"not weights at all")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        train(dataclasses.replace(recipe, start_from=str(begin)), tmp_path / "run")
+    save_file({"other": torch.zeros(1)}, begin)
+    with pytest.raises(ConfigError, match="do not fit gra_net"):
+        train(dataclasses.replace(recipe, start_from=str(begin)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
