@@ -31,9 +31,9 @@ if found:
         models,
         found,
     )
-fold_out("Learning curves", "models-curves", ":material/show_chart:", sections.show_curves)
+fold_out("Learning curves", "models-curves", ":material/show_chart:", sections.show_curves, models)
 fold_out(
-    "Experiments: near-duplicates, gates and masks, speed, storage",
+    "Experiments: near-duplicates, gates and masks, seeds, speed, storage",
     "models-experiments",
     ":material/science:",
     sections.show_experiments,

@@ -65,4 +65,6 @@ def train(
     for name, run in runs.items():
         numbers = "  ".join(f"{key} {value}" for key, value in run["val"].items())
         typer.echo(f"{name}  {run['minutes']} minutes  {numbers}")
-        typer.echo(f"next: agegender weights publish {out / name}")
+        # What was trained on a split of its own, for a measurement, is never published.
+        follows = "curve" if run["recipe"]["data"]["resplit"] else "weights publish"
+        typer.echo(f"next: agegender {follows} {out / name}")

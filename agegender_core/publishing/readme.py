@@ -54,7 +54,9 @@ from agegender_core.publishing.comparison_tables import (
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import update_measured_docs
+from agegender_core.publishing.memorisation import memorisation_section
 from agegender_core.publishing.rival_claims import rival_claims_table
+from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import views_section
@@ -227,6 +229,8 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     ]
     if apart := [_apart(report) for report in reports if report.decade_digit]:
         parts += ["### Decade and digit apart", "\n".join(apart)]
+    if memorised := memorisation_section(list(read_curves(reports_folder).values())):
+        parts.append(memorised)
     if bands := errors_by_band(entries, reports):
         parts += ["### Errors by age band, networks for use", bands]
     if misses := coverage_misses(entries, reports):
@@ -443,6 +447,9 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
         *_write_speed_page(root, reports_folder),
         *_write_views_table(root, entries, reports_folder),
     ]
+    if (runs := root / "docs" / "runs.md").is_file():
+        write_text(runs, replace_section(runs.read_text(), runs_section(entries, reports_folder)))
+        documents.append(runs)
     return [*written, readme, results, comparison, *documents]
 
 

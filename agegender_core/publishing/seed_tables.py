@@ -30,7 +30,11 @@ def paired_difference(
     None where fewer than two seeds have both.
     """
     values = {
-        key: {run.seed: getattr(run, metric).value for run in runs if run.variant == key}
+        key: {
+            run.seed: found.value
+            for run in runs
+            if run.variant == key and (found := getattr(run, metric)) is not None
+        }
         for key in (variant, baseline)
     }
     both = sorted(set(values[variant]) & set(values[baseline]))
@@ -42,42 +46,47 @@ def paired_difference(
     return Estimate(mean, mean - float(half), mean + float(half), len(each))
 
 
-def seeds_section(report: AblationReport) -> str:
-    """Markdown: a heading, a row for each variant that was run, and what was held equal."""
-    head = (
-        "variant",
-        "age, MAE, years",
-        "less the first",
-        "gender, %",
-        "less the first",
-        f"mask values within {EDGE:g} of 0 or 1, by block",
-        "error of age with flat masks",
-    )
-    lines = markdown_head(head)
+def seed_rows(report: AblationReport) -> list[dict[str, str]]:
+    """A row as text for each variant that was run, the one compared with first."""
     order = sorted(report.variants, key=lambda key: key != report.baseline)
-    for key in order:
-        runs = [run for run in report.runs if run.variant == key]
-        if runs:
-            lines.append(
-                markdown_row(
-                    (
-                        report.variants[key],
-                        _over_seeds(runs, "mae"),
-                        _difference(report, key, "mae"),
-                        _over_seeds(runs, "gender_accuracy"),
-                        _difference(report, key, "gender_accuracy"),
-                        _saturated(runs),
-                        _flat(runs),
-                    )
-                )
-            )
-    sizes = {(run.pictures_seen, run.mae.n) for run in report.runs if run.mae}
-    seen, n = min(sizes) if sizes else (0, 0)
-    budget = (
-        f"`{report.recipe}`, trained on {DATASET_TITLES[report.set]} alone, from scratch,"
-        f" {seen:,} images a run; measured on its {report.split} split, n {n:,}."
+    found = {key: [run for run in report.runs if run.variant == key] for key in order}
+    return [
+        {
+            "variant": report.variants[key],
+            "seeds": f"{len({run.seed for run in runs})}",
+            "age, MAE, years": _over_seeds(runs, "mae"),
+            "age, less the first": _difference(report, key, "mae"),
+            "gender, %": _over_seeds(runs, "gender_accuracy"),
+            "gender, less the first": _difference(report, key, "gender_accuracy"),
+            f"mask values within {EDGE:g} of 0 or 1, by block": _saturated(runs),
+            "error of age with flat masks": _flat(runs),
+        }
+        for key, runs in found.items()
+        if runs
+    ]
+
+
+def compared_words(report: AblationReport) -> str:
+    """What was held equal: recipe, images, passes, split."""
+    sizes = {(run.pictures_seen, run.pictures, run.mae.n) for run in report.runs if run.mae}
+    seen, pictures, n = min(sizes) if sizes else (0, 1, 0)
+    run_variants = {run.variant for run in report.runs}
+    variants = [words for key, words in report.variants.items() if key in run_variants]
+    return (
+        f"Compared: {'; '.join(variants)}. `{report.recipe}`, trained on"
+        f" {DATASET_TITLES[report.set]} alone, from scratch, {seen:,} images a run"
+        f" ({seen / pictures:.0f} passes); measured on its {report.split} split, n {n:,}."
     )
-    return "\n\n".join([f"### {report.title}, over seeds", budget, "\n".join(lines), SEEDS])
+
+
+def seeds_section(report: AblationReport) -> str:
+    """Markdown: a heading, what was held equal, and a row for each variant."""
+    rows = seed_rows(report)
+    lines = markdown_head(tuple(rows[0])) if rows else []
+    lines += [markdown_row(tuple(row.values())) for row in rows]
+    return "\n\n".join(
+        [f"### {report.title}, over seeds", compared_words(report), "\n".join(lines), SEEDS]
+    )
 
 
 def _over_seeds(runs: Sequence[AblationRun], metric: Measured) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.model_zoo import ModelInfo, stages_of
@@ -16,6 +17,11 @@ from agegender_core.output.json_records import from_json, to_json
 from agegender_core.settings import path_setting, reports_dir, weights_dir
 
 Row = dict[str, float]
+DEALT = {
+    "random": "split at random, near-duplicates on both sides",
+    "stratified_age_bins": "split at random within age bins, 5,000 of them",
+}
+"""``data.resplit`` of a recipe in words."""
 CONTINUED = "published weights"
 """In the start of a stage that goes on from the weights that were published before it."""
 FROM_SCRATCH = "from scratch"
@@ -33,12 +39,29 @@ class LearningStage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasuredOn:
+    """What the rows of an experiment's curve were measured on. ``split``: the one held out;
+    ``resplit``: how the images were dealt anew, as in a recipe's ``data``, or empty; ``pictures``:
+    images of ``split``. ``watched``: training images behind «train …». ``augmented``: whether
+    «loss» is of images as augmentation leaves them.
+    """
+
+    split: str
+    resplit: str
+    pictures: int
+    watched: int
+    augmented: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearningCurve:
     """``curve.json``: the stages behind ``weights``, first to last. ``experiment``: title of a run
-    that was not for publishing, which has no ``weights_sha256``.
+    that was not for publishing, which has no ``weights_sha256``. ``measured_on``: of an experiment;
+    weights are measured on validation splits.
     """
 
     experiment: str | None = None
+    measured_on: MeasuredOn | None = None
     weights: str
     weights_sha256: str | None = None
     stages: tuple[LearningStage, ...]
@@ -131,7 +154,8 @@ def save_experiment(run: Path, reports: Path) -> Path:
     """Write the curve of a run that is not to be published, such as one on a split of its own, into
     ``reports``.
 
-    Raises ``ConfigError`` where ``run`` contains no finished run or no log.
+    Raises ``ConfigError`` where ``run`` contains no finished run or no log, ``DatasetError`` where
+    the images it was measured on, which are counted, are not here.
     """
     try:
         details = json.loads((run / "run.json").read_text())
@@ -141,10 +165,30 @@ def save_experiment(run: Path, reports: Path) -> Path:
     stage = LearningStage(details["start"], details["pictures"], tuple(read_log(run)))
     curve = LearningCurve(
         experiment=recipe["card"]["title"] or recipe["name"],
+        measured_on=_measured_on(details, str(run / "run.json")),
         weights=recipe["name"],
         stages=(stage,),
     )
     return _write(reports / recipe["name"] / "curve.json", curve)
+
+
+def _measured_on(details: dict[str, Any], source: str) -> MeasuredOn:
+    """What the run of ``details``, the contents of run.json, was measured on."""
+    from agegender_core.training.config import AugmentConfig, recipe_from_dict
+    from agegender_core.training.crop_dataset import split_records, usable_rows
+
+    recipe = recipe_from_dict(details["recipe"], source)
+    split = recipe.data.val_split
+    return MeasuredOn(
+        split=split,
+        resplit=recipe.data.resplit,
+        pictures=sum(
+            int(usable_rows(split_records(recipe.data, name, split), recipe).sum())
+            for name in recipe.data.sets
+        ),
+        watched=min(recipe.schedule.watch, details["pictures"]),
+        augmented=recipe.augment != AugmentConfig(flip_p=0.0, affine_p=0.0),
+    )
 
 
 def read_log(run: Path) -> list[Row]:

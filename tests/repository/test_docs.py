@@ -15,18 +15,24 @@ from agegender_core.benchmarks.views import views_by_rule
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.datasets.sample_image import SAMPLE_NAME
 from agegender_core.evaluation.metrics import estimates, persons, value_columns
+from agegender_core.evaluation.published_results import SYSTEMS
 from agegender_core.evaluation.report_store import (
+    read_ablation,
+    read_attentions,
     read_bench,
+    read_curves,
     read_reports,
     read_scaling,
     read_views,
 )
 from agegender_core.evaluation.summaries import summaries
-from agegender_core.inference.model_zoo import list_weights
+from agegender_core.inference.model_zoo import list_weights, stages_of
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import SECTIONS
 from agegender_core.publishing.readme import model_card, results_section
+from agegender_core.publishing.runs_page import runs_section
+from agegender_core.publishing.seed_tables import paired_difference
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import EXCEPTIONS, current_rows, views_section
 from tests.support import ROOT
@@ -48,6 +54,58 @@ def test_tables_are_the_reports() -> None:
     assert replace_section(results, results_section(ENTRIES, ROOT / "reports")) == results
     headline = headline_table(ENTRIES, REPORTS, read_bench(ROOT / "reports"))
     assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 7
+
+
+def test_aims_and_commits_are_the_reports_and_the_manifest() -> None:
+    runs = (ROOT / "docs" / "runs.md").read_text()
+    assert replace_section(runs, runs_section(ENTRIES, ROOT / "reports")) == runs
+
+
+def test_curves_are_of_the_shipped_weights_or_of_experiments() -> None:
+    digests = {info.name: info.sha256 for info in ENTRIES}
+    curves = read_curves(ROOT / "reports")
+    assert any(curve.experiment for curve in curves.values())
+    for name, curve in curves.items():
+        if not curve.experiment:
+            assert curve.weights_sha256 == digests.get(name), f"{name}: a curve of other weights"
+
+
+def test_passes_in_the_documents_are_those_of_the_manifest() -> None:
+    (info,) = (info for info in ENTRIES if info.name == "efficientnet_lite0")
+    first = stages_of(info)[0]
+    passes = f"{first['pictures_seen'] / first['pictures']:.1f}"
+    for page in ("docs/runs.md", "configs/QUEUE.md"):
+        (row,) = (
+            line
+            for line in (ROOT / page).read_text().splitlines()
+            if line.startswith("| `efficientnet_lite0`") and "| ImageNet |" in line
+        )
+        assert f"| {passes} |" in row, page
+
+
+def test_the_verdict_on_gates_is_what_was_measured_over_seeds() -> None:
+    assert "differ by less than a tenth of a year" in SYSTEMS["gra_net"].verdict
+    report = read_ablation(ROOT / "reports", "controls")
+    assert report is not None and len({run.seed for run in report.runs}) == 3
+    means = [
+        np.mean([run.mae.value for run in report.runs if run.variant == key and run.mae])
+        for key in ("masks", "no_masks", "no_gates")
+    ]
+    assert max(means) - min(means) < 0.1
+    for key in ("no_masks", "no_gates"):
+        found = paired_difference(report.runs, key, "masks", "mae")
+        assert found is not None and found.low < 0 < found.high
+
+
+def test_cells_of_masks_in_the_documents_are_those_of_the_shipped_network() -> None:
+    report = next(one for one in read_attentions(ROOT / "reports") if one.weights == "gra_net_dist")
+    (info,) = (info for info in ENTRIES if info.name == "gra_net_dist")
+    sides = [report.sides[name] for name in report.activity]
+    assert report.weights_sha256 == info.sha256 and sides[0] * 2 == info.input.size
+    page = " ".join((ROOT / "docs" / "attention.md").read_text().split())
+    first, second, third = (f"{side} × {side}" for side in sides)
+    assert f"({first}, {second} and {third} in `gra_net_dist`)" in page
+    assert f"# (channels, {sides[0]}, {sides[0]}) in [0, 1]" in page
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -13,7 +13,7 @@ from pandas import DataFrame
 from agegender_core.output.csv_tables import frame_csv
 from ui.common import messages, model_card
 from ui.common.fold_out import fold_out
-from ui.models import claims, learning, tables
+from ui.models import claims, experiments, learning, tables
 
 NOTES = {
     "Near-duplicates": (
@@ -23,11 +23,21 @@ NOTES = {
     ),
     "Gates and masks": (
         "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the"
-        " mask branch as the annex has it (ours normalises it: otherwise its masks soon saturate at"
-        " 0 or 1 and no longer depend on the face). A quarter of the paper's width, the same data"
-        " and minutes for all. A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat"
-        " masks: every channel's mask replaced by its mean over the face, so that it no longer says"
-        " where."
+        " mask branch as the annex has it. The others here have their mask branch normalised, which"
+        " did not keep every mask from saturating at 0 or 1: see the column. The GRA_Net of this"
+        " app normalises the masks' logits instead, and its masks stay between. A quarter of the"
+        " paper's width, the same data and minutes for all, one seed each: for several, see «Over"
+        " seeds». A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every"
+        " channel's mask replaced by its mean over the face, so that it no longer says where."
+    ),
+    "Over seeds": (
+        "Networks trained only to be compared, several times each from different random starts:"
+        " what differs by less than the seeds do is not a difference."
+    ),
+    "Decade and digit": (
+        "GRA_Net as published puts an age together as 10 × decade + last digit, from two networks."
+        " With perfect decades: the true decade with the answered digit. With perfect digits: the"
+        " answered decade with the true digit. In brackets: 95 % bootstrap interval."
     ),
     "Do masks matter?": tables.FAITHFUL,
     "Claims about others": f"What the papers' own tables say of other methods. {tables.RIVAL_NOTE}",
@@ -158,16 +168,16 @@ def show_measured(entries: list, reports: list) -> None:
     )
 
 
-def show_curves() -> None:
-    """Learning curves of the models that have one."""
-    curves = tables.curves()
+def show_curves(entries: list) -> None:
+    """Learning curves of the models and experiments that have one, and which models have none."""
+    curves = tables.curves(entries)
     if not curves:
         st.info(
             "No learning curves were kept: they are kept from the next model that is published."
         )
         return
     left, right = st.columns(2)
-    chosen = left.selectbox("Model", list(curves), key="curve-network")
+    chosen = left.selectbox("Model or experiment", list(curves), key="curve-network")
     offered = learning.offered(curves[chosen])
     measure = right.selectbox(
         "Measure by pass", offered, format_func=learning.MEASURES.get, key="curve-measure"
@@ -180,12 +190,18 @@ def show_curves() -> None:
             key="curve",
         )
     st.caption(
-        "Validation images after each pass, one view, at the size the pass was at: a step in"
-        " the curve may be a change of size. GRA_Net's paper shows such curves in its Figures"
+        f"{learning.caption(curves[chosen])} GRA_Net's paper shows such curves in its Figures"
         " 12 to 16 (which we have as captions and words only): there the error falls with every"
         " pass in training and validation, never levels off, and the training error never gets"
         " below that of validation."
     )
+    if without := [info.title for info in entries if info.title not in curves]:
+        st.caption(
+            messages.plain(
+                f"No learning curve of these weights: {'; '.join(without)}. They were trained"
+                " before curves were kept, and the next training of each keeps its own."
+            )
+        )
 
 
 def show_experiments(entries: list, reports: list) -> None:
@@ -193,6 +209,8 @@ def show_experiments(entries: list, reports: list) -> None:
     made: dict[str, Callable[[], DataFrame]] = {
         "Near-duplicates": tables.leakage,
         "Gates and masks": partial(tables.ablation, entries, reports),
+        "Over seeds": DataFrame,  # tables of its own, one for each comparison
+        "Decade and digit": partial(experiments.decade_digit, entries, reports),
         "Do masks matter?": tables.faithful,
         "Claims about others": tables.rival_claims,
         "Speed against rivals": lambda: tables.rivals()[0],
@@ -210,10 +228,20 @@ def show_experiment(name: str, table: DataFrame) -> None:
     """What it is, and its numbers."""
     machine = f" {tables.rivals()[1]}" if name == "Speed against rivals" else ""
     st.caption(messages.plain(NOTES[name] + machine))
-    if not len(table):
-        st.info("Not run yet.")
+    if name == "Over seeds":
+        experiments.show_seeds()
         return
-    st.dataframe(table, hide_index=True, width="stretch", key=f"experiment-{name}", placeholder="–")
+    if not len(table):
+        st.info(experiments.NOT_RUN)
+        return
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key=f"experiment-{name}",
+        placeholder="–",
+        column_config={"model": st.column_config.TextColumn(width=150)},
+    )
 
 
 def show_cards(entries: list) -> None:

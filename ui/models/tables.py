@@ -228,9 +228,15 @@ def verdicts() -> list[tuple[str, str]]:
     return [(system.title, system.verdict) for system in SYSTEMS.values()]
 
 
-def curves() -> dict[str, LearningCurve]:
-    """Learning curves by weights; empty where there are none."""
-    return read_curves(reports_dir())
+def curves(entries: Sequence[ModelInfo]) -> dict[str, LearningCurve]:
+    """Learning curves by title: of these very weights first, then of experiments."""
+    found = read_curves(reports_dir())
+    own = {
+        info.title: found[info.name]
+        for info in entries
+        if info.name in found and found[info.name].weights_sha256 == info.sha256
+    }
+    return own | {curve.experiment: curve for curve in found.values() if curve.experiment}
 
 
 def rival_claims() -> pd.DataFrame:

@@ -113,9 +113,9 @@ def test_seeds_are_compared_pair_by_pair() -> None:
     )  # fmt: skip
     text = seeds_section(report)
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]
-    assert rows[0].startswith("| masks | 7.00 (7.00, 8.00, 6.00) | – |")
-    assert rows[1].startswith("| no masks | 7.50 (7.50, 8.70, 6.30) | +0.50 (+0.00 to +1.00) |")
-    assert "| 9.00 (9.00) | one seed |" in rows[2]
+    assert rows[0].startswith("| masks | 3 | 7.00 (7.00, 8.00, 6.00) | – |")
+    assert rows[1].startswith("| no masks | 3 | 7.50 (7.50, 8.70, 6.30) | +0.50 (+0.00 to +1.00) |")
+    assert "| 1 | 9.00 (9.00) | one seed |" in rows[2]
     assert "90 images a run" in text and "n 3,134" in text
     assert "n 0" in seeds_section(AblationReport(**{**vars(report), "runs": ()}))
 

@@ -71,8 +71,8 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     assert learning.offered(curve) == ["mae", "gender_accuracy", "loss"]
     lines = learning.figure(curve, "mae").data
     assert [(line.name, line.line.dash) for line in lines] == [
-        ("UTKFace, validation", "solid"),
-        ("UTKFace, training", "dash"),
+        ("UTKFace, validation images", "solid"),
+        ("UTKFace, training images", "dash"),
     ]
     assert (
         lines[0].y[0] == rows[0]["utkface/mae"]
@@ -190,6 +190,18 @@ def test_an_experiment_has_a_curve_and_is_not_published(places: Path) -> None:
     assert (
         curve.experiment == "Memorisation experiment" and "train utkface/mae" in curve.joined()[0]
     )
+    found, pictures = curve.measured_on, curve.stages[0].pictures
+    assert found is not None and (found.split, found.resplit) == ("test", "random")
+    assert not found.augmented and found.watched == pictures and 0 < found.pictures < pictures
+
+
+def test_after_an_experiment_training_points_to_its_curve(places: Path) -> None:
+    small = {"model.width": 0.125, "schedule.cpu_bf16": "false", "schedule.epochs": 1}
+    small["schedule.batch_size"] = 16
+    changes = [f"--set={key}={value}" for key, value in small.items()]
+    recipe, runs = str(CONFIGS / "memorise.toml"), places / "runs"
+    words = run("train", recipe, "--out", str(runs), "--device", "cpu", *changes)
+    assert f"next: agegender curve {runs / 'memorise'}" in words and "publish" not in words
 
 
 def test_missing_and_damaged_logs_are_one_sentence(places: Path) -> None:

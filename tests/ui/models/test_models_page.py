@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agegender_core.evaluation.report_types import Estimate, EvaluationReport
+from agegender_core.evaluation.report_types import DecadeDigit, Estimate, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from tests.support.pages import Backend
@@ -71,6 +71,8 @@ FOLDED = ("comparison", "measured", "curves", "experiments", "cards-used", "card
 EXPERIMENTS = (
     "Near-duplicates",
     "Gates and masks",
+    "Over seeds",
+    "Decade and digit",
     "Do masks matter?",
     "Claims about others",
     "Speed against rivals",
@@ -159,7 +161,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
         for name in EXPERIMENTS
         if any(item.value == "Not run yet." for item in experiment(app, name).info)
     ]
-    assert empty == [*EXPERIMENTS[:3], "Speed against rivals"]
+    assert empty == [*EXPERIMENTS[:5], "Speed against rivals"]
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
     run = {
         "recipe": "r",
@@ -202,26 +204,143 @@ def test_learning_curves_are_drawn_where_they_were_kept(
     (tmp_path / "alpha").mkdir()
     curve = {
         "weights": "alpha",
-        "weights_sha256": "a",
+        "weights_sha256": "y",
         "stages": [{"start": "from scratch", "pictures": 9, "rows": rows}],
     }
     (tmp_path / "alpha" / "curve.json").write_text(json.dumps(curve))
     app = open_models()
-    assert not app.exception and app.selectbox(key="curve-network").options == ["alpha"]
+    assert not app.exception and app.selectbox(key="curve-network").options == ["Alpha"]
+    captions = " ".join(item.value for item in app.caption).replace("\\", "")
+    assert "No learning curve of these weights: Beta." in captions
     assert app.selectbox(key="curve-measure").options == ["Age: mean absolute error, years", "Loss"]
     drawn = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
     (line,) = (
         figure["data"][0]
         for figure in drawn
-        if figure["data"] and figure["data"][0].get("name") == "UTKFace, validation"
+        if figure["data"] and figure["data"][0].get("name") == "UTKFace, validation images"
     )
     assert line["type"] == "scatter" and not any(
         "curves were kept" in item.value for item in app.info
     )
     app.selectbox(key="curve-measure").select("loss").run()
     assert not app.exception and any(
-        "training, with augmentation" in item.proto.spec for item in app.get("plotly_chart")
+        "training images, with augmentation" in item.proto.spec for item in app.get("plotly_chart")
     )
+
+
+def test_a_curve_of_other_weights_is_not_shown(
+    two: Backend, open_models: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "alpha").mkdir()
+    rows = [{"epoch": 1.0, "minutes": 5.0, "loss": 3.0, "utkface/mae": 10.0}]
+    stages = [{"start": "from scratch", "pictures": 9, "rows": rows}]
+    curve = {"weights": "alpha", "weights_sha256": "older", "stages": stages}
+    (tmp_path / "alpha" / "curve.json").write_text(json.dumps(curve))
+    app = open_models("curves")
+    assert not app.exception and "curve-network" not in {box.key for box in app.selectbox}
+
+
+def test_an_experiments_curve_says_what_it_was_measured_on(
+    two: Backend, open_models: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "memorise").mkdir()
+    row = {"epoch": 1.0, "minutes": 5.0, "loss": 3.0, "val_loss": 4.0, "train loss": 2.0}
+    row |= {"utkface/mae": 9.0, "train utkface/mae": 8.0}
+    curve = {
+        "weights": "memorise",
+        "experiment": "Memorisation experiment",
+        "measured_on": {
+            "split": "test",
+            "resplit": "random",
+            "pictures": 3134,
+            "watched": 3000,
+            "augmented": False,
+        },
+        "stages": [{"start": "from scratch", "pictures": 17252, "rows": [row]}],
+    }
+    (tmp_path / "memorise" / "curve.json").write_text(json.dumps(curve))
+    app = open_models("curves")
+    assert app.selectbox(key="curve-network").options == ["Memorisation experiment"]
+    drawn = [line["name"] for item in app.get("plotly_chart")[-1:] for line in data_of(item)]
+    assert drawn == ["UTKFace, test images", "UTKFace, training images"]
+    words = " ".join(item.value for item in app.caption)
+    assert "3,134 test images and 3,000 of the 17,252 training images" in words
+    assert "near-duplicates on both sides. Trained without augmentation." in words
+    assert "Validation images after each pass" not in words
+    app.selectbox(key="curve-measure").select("loss").run()
+    drawn = [line["name"] for item in app.get("plotly_chart")[-1:] for line in data_of(item)]
+    assert drawn == [
+        "test images",
+        "training images, after the pass",
+        "training images, while they are learned",
+    ]
+
+
+def data_of(item: Any) -> list[dict[str, Any]]:
+    """Lines of a chart."""
+    lines: list[dict[str, Any]] = json.loads(item.proto.spec)["data"]
+    return lines
+
+
+def test_comparisons_over_seeds_are_shown_with_their_difference(
+    two: Backend, open_models: Any, tmp_path: Path
+) -> None:
+    runs = [
+        {
+            "variant": variant,
+            "seed": seed,
+            "commit": "c",
+            "minutes": 9.0,
+            "pictures": 100,
+            "pictures_seen": 1200,
+            "mae": {"value": 6 + less + seed / 10, "low": 5, "high": 9, "n": 3134},
+            "gender_accuracy": None,
+        }
+        for variant, less in (("with", 0.0), ("without", 0.5))
+        for seed in (0, 1, 2)
+    ]
+    report = {
+        "name": "controls",
+        "title": "Masks and gates",
+        "recipe": "gra_net_dist",
+        "set": "utkface",
+        "split": "test",
+        "settings": {},
+        "baseline": "with",
+        "variants": {"with": "mixed masks", "without": "no masks"},
+        "runs": runs,
+    }
+    (tmp_path / "ablations").mkdir()
+    (tmp_path / "ablations" / "controls.json").write_text(json.dumps(report))
+    app = experiment(open_models("experiments"), "Over seeds")
+    (table,) = (item.value for item in app.dataframe if "variant" in item.value.columns)
+    assert table["variant"].tolist() == ["mixed masks", "no masks"]
+    assert table["seeds"].tolist() == ["3", "3"]
+    assert table["age, less the first"].tolist() == ["–", "+0.50 (+0.50 to +0.50)"]
+    words = " ".join(item.value for item in app.markdown).replace("\\", "")
+    assert "Compared: mixed masks; no masks." in words and "(12 passes)" in words
+    assert "n 3,134" in words
+
+
+def test_decade_and_digit_are_shown_apart(
+    two: Backend, open_models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = DecadeDigit(
+        decade_accuracy=Estimate(0.5, 0.4, 0.6, 9),
+        digit_mae=Estimate(2.5, 2.4, 2.6, 9),
+        perfect_decades=Estimate(2.25, 2.0, 2.5, 9),
+        perfect_digits=Estimate(6.25, 6.0, 6.5, 9),
+        digits_answered=(0.1,) * 10,
+        digits_true=(0.1,) * 10,
+    )
+    found = [report("alpha", 5.0), report("beta", 7.0, decade_digit=parts)]
+    monkeypatch.setattr(tables, "reports", lambda: found)
+    app = experiment(open_models("experiments"), "Decade and digit")
+    (table,) = (item.value for item in app.dataframe if "last digit off by" in item.value.columns)
+    (row,) = table.to_dict("records")
+    assert row["model"] == "Beta" and row["decade right, %"] == "50.0 (40.0–60.0)"
+    assert row["MAE with perfect decades"] == "2.25 (2.00–2.50)"
+    assert row["MAE with perfect digits"] == "6.25 (6.00–6.50)"
 
 
 def test_every_network_has_its_card(two: Backend, open_models: Any) -> None:
