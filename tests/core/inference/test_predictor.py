@@ -88,7 +88,8 @@ def test_all_faces_of_an_image_go_through_at_once(
 
     counted = Predictor(predictor.info, Counting(), predictor.find_faces)
     found = counted.predict(sheet)
-    assert len(found) == 5 and calls == [10], "five faces, two views, one call"
+    views = 2 if predictor.info.flip else 1
+    assert len(found) == 5 and calls == [5 * views], "five faces, one call"
     years = [item.age.years for item in found]
     # The same face, but found a pixel further here and there, which may move an answer.
     assert max(years) - min(years) < 6 and {item.gender.label for item in found} == {"Female"}
@@ -111,7 +112,8 @@ def test_the_answer_to_a_turned_image_shows_it_upright(
     face, (upright,) = shown.predictions[0].face, predictor.predict(portrait)
     assert np.abs(np.array(face.box_xyxy) - upright.face.box_xyxy).max() < 0.1
     assert np.abs(face.landmarks - upright.face.landmarks).max() < 0.1
-    assert answer.predictions[0].age.years == pytest.approx(upright.age.years, abs=0.5)
+    # A pixel further here and there.
+    assert answer.predictions[0].age.years == pytest.approx(upright.age.years, abs=1)
     crop = np.asarray(align(shown.image, face, predictor.info.input), float)
     assert np.abs(crop - np.asarray(answer.predictions[0].crop, float)).mean() < 2
 
