@@ -92,7 +92,7 @@ def test_all_faces_of_an_image_go_through_at_once(
     assert len(found) == 5 and calls == [5 * views], "five faces, one call"
     years = [item.age.years for item in found]
     # The same face, but found a pixel further here and there, which may move an answer.
-    assert max(years) - min(years) < 6 and {item.gender.label for item in found} == {"Female"}
+    assert max(years) - min(years) < 10 and {item.gender.label for item in found} == {"Female"}
 
 
 def test_turned_and_upright_answers_are_close(predictor: Predictor, portrait: Image.Image) -> None:
