@@ -246,4 +246,6 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
 
 if __name__ == "__main__":
     places = [word for word in sys.argv[1:] if not word.startswith("--")]
+    if not places:
+        sys.exit(f"name a folder: {(__doc__ or '').split('``')[1]}")
     main(Path(places[0]), [*places, ""][1], "--docs" in sys.argv)
