@@ -138,6 +138,11 @@ def find_weights(name: str | None = None, folder: Path | None = None) -> ModelIn
     )
 
 
+def from_clean_commit(training: Mapping[str, Any]) -> bool:
+    """Whether ``training``, of a run or an entry, names a commit without uncommitted changes."""
+    return not str(training.get("commit", "unknown")).endswith(("-dirty", "unknown"))
+
+
 def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
     """Stages of training behind ``info``, first to last: «start», «minutes», «pictures»,
     «pictures_seen», «commit» and «teacher», as far as they are known. Entries written before stages

@@ -30,6 +30,7 @@ from agegender_core.inference.forward import optimize_for_inference
 from agegender_core.inference.model_zoo import (
     ModelInfo,
     find_weights,
+    from_clean_commit,
     list_weights,
     load_network,
     save_parts,
@@ -69,11 +70,7 @@ def publish(
     """
     folder = folder or weights_dir()
     details = _read_run(run)
-    if (
-        clean
-        and not force
-        and str(details.get("commit", "unknown")).endswith(("-dirty", "unknown"))
-    ):
+    if clean and not force and not from_clean_commit(details):
         raise ConfigError(
             f"{run} was trained with uncommitted changes or outside a repository (commit"
             f" {details.get('commit', 'unknown')}): commit first and train from that, or publish"

@@ -11,7 +11,7 @@ from pathlib import Path
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE, read_attentions, read_reports
 from agegender_core.evaluation.report_types import AttentionReport, EvaluationReport
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, from_clean_commit
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_measured
 from agegender_core.publishing.attention_tables import BETTER
@@ -141,11 +141,7 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
 
 def commits_words(entries: Sequence[ModelInfo]) -> str:
     """Which published weights come from a commit with uncommitted changes."""
-    dirty = [
-        info.name
-        for info in entries
-        if str(info.training.get("commit", "unknown")).endswith(("-dirty", "unknown"))
-    ]
+    dirty = [info.name for info in entries if not from_clean_commit(info.training)]
     if not dirty:
         return f"All {len(entries)} published weights come from clean commits."
     return (
