@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +12,20 @@ from torch import Tensor, nn
 from agegender_core.errors import ConfigError, WeightsMissingError
 from agegender_core.inference.model_zoo import find_weights, load_tensors, read_tensors, verify
 from agegender_core.inference.quantization import unpack
-from agegender_core.models import create_model, efficientnet_lite
-from agegender_core.models.efficientnet_lite import EfficientNetLite0
-from agegender_core.models.xception import Xception, load_imagenet
+from agegender_core.models import create_model, dlib_resnet, efficientnet_lite, xception
 from agegender_core.training.config import Recipe
 from agegender_core.training.distil import find_teacher
 
-IMAGENET = ("xception", "efficientnet_lite0")
-"""Architectures whose ImageNet weights can be had."""
+Load = Callable[[Any, Path | None], str]
+PRETRAINED: Mapping[str, tuple[str, Load]] = {
+    "xception": ("imagenet", xception.load_imagenet),
+    "efficientnet_lite0": ("imagenet", efficientnet_lite.load_imagenet),
+    "dlib_resnet": ("face_recognition", dlib_resnet.load_face_recognition),
+}
+"""By architecture whose weights of other people can be had: what ``start_from`` calls them, and
+what puts those of a package, or of a file, into the trunk.
+"""
+KINDS = {"imagenet": "ImageNet weights", "face_recognition": "weights for face recognition"}
 
 
 def load_initial(model: nn.Module, recipe: Recipe) -> str:
@@ -30,13 +38,11 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
     source = recipe.start_from
     if not source:
         return "from scratch"
-    path = None if source == "imagenet" else Path(source)
-    if isinstance(model, EfficientNetLite0) and source != "published":
-        return efficientnet_lite.load_imagenet(model, path)
-    if isinstance(model, Xception) and source != "published":
-        return load_imagenet(model, path)
-    if path is None:
-        raise _no_imagenet(recipe)
+    kind, load = PRETRAINED.get(recipe.architecture, ("", None))
+    if source in KINDS and source != kind:
+        raise _not_to_be_had(recipe)
+    if load is not None and source != "published":
+        return load(model, None if source == kind else Path(source))
     return _load_own(model, recipe)
 
 
@@ -82,7 +88,7 @@ def check_start(recipe: Recipe) -> None:
     source = recipe.start_from
     if source == "published":
         verify(find_weights(recipe.name))
-    elif source not in ("", "imagenet") and not Path(source).is_file():
+    elif source not in ("", *KINDS) and not Path(source).is_file():
         raise WeightsMissingError(
             f"{recipe.name} starts from {source}, which is missing: name a file that exists under"
             " start_from"
@@ -91,10 +97,13 @@ def check_start(recipe: Recipe) -> None:
         load_initial(create_model(recipe.architecture, recipe.heads, **recipe.model), recipe)
 
 
-def _no_imagenet(recipe: Recipe) -> ConfigError:
-    known = " and ".join(IMAGENET)
+def _not_to_be_had(recipe: Recipe) -> ConfigError:
+    fitting = " and ".join(
+        name for name, (kind, _) in PRETRAINED.items() if kind == recipe.start_from
+    )
     return ConfigError(
-        f"{recipe.name}: ImageNet weights are for {known}, not for {recipe.architecture}"
+        f"{recipe.name}: {KINDS[recipe.start_from]} are for {fitting}, not for"
+        f" {recipe.architecture}"
     )
 
 
