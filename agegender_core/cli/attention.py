@@ -14,10 +14,13 @@ import typer
 from agegender_core.cli.errors import fail
 from agegender_core.cli.predict import make_folder
 from agegender_core.errors import AgeGenderError
+from agegender_core.evaluation.report_types import EFFECT
 from agegender_core.explain.attention_images import block_image
 from agegender_core.settings import reports_dir
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from agegender_core.evaluation.report_types import AttentionReport
     from agegender_core.explain.attention import AttentionMaps
 
@@ -64,8 +67,9 @@ def attention(
     try:
         written = []
         for block in maps.blocks:
-            written.append(output / f"{block.name}.png")
-            block_image(maps.crop, block).save(written[-1])
+            for suffix, effect in (("", False), (EFFECT, True)):
+                written.append(output / f"{block.name}{suffix}.png")
+                block_image(maps.crop, block, effect).save(written[-1])
         written.append(output / "attention.json")
         write_json(written[-1], described(maps, photo.name), ascii_only=False)
         if npz:
@@ -80,8 +84,8 @@ def attention(
 
 
 def described(maps: AttentionMaps, file: str) -> dict[str, Any]:
-    """JSON-ready mapping: the answer, and for each block its shape (C, h, w), gate and the range of
-    its mean mask.
+    """JSON-ready mapping: the answer, and for each block its shape (C, h, w), gate, the range of
+    its mean mask and of what the mask changes.
     """
     blocks = [
         {
@@ -89,10 +93,8 @@ def described(maps: AttentionMaps, file: str) -> dict[str, Any]:
             "shape": list(block.mask.shape),
             "gate": None if block.gate is None else round(block.gate, 4),
             "gate_words": block.gate_words(),
-            "mean_mask": {
-                "lowest": round(float(block.mean().min()), 4),
-                "highest": round(float(block.mean().max()), 4),
-            },
+            "mean_mask": _range(block.mean()),
+            "effect": _range(block.effect()),
         }
         for block in maps.blocks
     ]
@@ -104,6 +106,13 @@ def described(maps: AttentionMaps, file: str) -> dict[str, Any]:
         "gender": None if maps.gender is None else maps.gender.as_dict(),
         "crop": maps.crop.width,
         "blocks": blocks,
+    }
+
+
+def _range(values: np.ndarray) -> dict[str, float]:
+    return {
+        "lowest": round(float(values.min()), 4),
+        "highest": round(float(values.max()), 4),
     }
 
 

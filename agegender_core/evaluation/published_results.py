@@ -108,9 +108,9 @@ SYSTEMS: dict[str, System] = {
         ),
         System(
             "efficientnet_lite",
-            "EfficientNet-Lite0, pre-trained",
-            ("efficientnet_lite0",),
-            "Tan and Le, EfficientNet, ICML 2019; its Lite0 as timm defines it",
+            "EfficientNet-Lite, pre-trained",
+            ("efficientnet_lite0", "efficientnet_lite2"),
+            "Tan and Le, EfficientNet, ICML 2019; its Lite0 and Lite2 as timm defines them",
             "Not in any of the four papers, and without a claim about faces: it is here to show"
             " what starting from ImageNet weights does.",
         ),

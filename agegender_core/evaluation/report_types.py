@@ -63,6 +63,12 @@ class FoldedEstimate(Estimate):
     fold_sd: float | None
 
 
+EFFECT = ".effect"
+"""Behind a block's name in an attention report: the map of what its mask changes, not the mask's
+own values.
+"""
+CENTRE = "centre"
+"""Name there of the map that knows where crops have their faces, and nothing of the face."""
 ALL_BLOCKS = "all"
 """Name in attention reports for all blocks of a network at once."""
 Estimates = dict[str, Estimate]
@@ -147,12 +153,15 @@ class MapCurve:
 
     ``area``: under it. ``curve``: (steps + 1,). ``difference``: of the areas, paired, from a random
     map of the same resolution, and ``verdict``, what follows; None for the random maps themselves.
+    ``from_centre``: of the areas, paired, from the map that knows only the middle of the crop; None
+    for that map, for random ones and in reports made before it.
     """
 
     area: Estimate
     curve: tuple[float, ...]
     difference: Estimate | None = None
     verdict: str | None = None
+    from_centre: Estimate | None = None
 
 
 MapCurves = dict[str, MapCurve]

@@ -72,6 +72,10 @@ class BlockMaps:
         """(h, w): maximum over the channels."""
         return self.mask.max(axis=0)
 
+    def effect(self) -> np.ndarray:
+        """(h, w): what the mask changes, see ``mask_effect``."""
+        return mask_effect(self.factor(), self.features, self.output)
+
     def by_activity(self) -> np.ndarray:
         """(C,) channels from the one whose mask varies most over the face to the flattest."""
         return np.argsort(-self.mask.std(axis=(1, 2)), kind="stable")
@@ -88,6 +92,23 @@ class BlockMaps:
             f"Gate {self.gate:.2f}: the mask can suppress features by up to"
             f" {100 * (1 - self.gate):.0f} %."
         )
+
+
+def mask_effect(factor: np.ndarray, features: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """(..., h, w), at least 0: how far a block's output lies from what it would be with a flat
+    mask, place by place.
+
+    The mean over the channels of |(factor - its mean over the places) x features|, as a share of
+    the output's mean size: 0.1 where the mask moves what passes by a tenth of what passes on
+    average. All (..., C, h, w); ``factor``: what the features are multiplied by, (g + (1 - g) K) or
+    1 + K.
+
+    A mask's mean over its channels does not tell that: channels that prefer different places
+    cancel, and what a channel lets through counts as much where it carries nothing.
+    """
+    moved = np.abs((factor - factor.mean(axis=(-2, -1), keepdims=True)) * features).mean(axis=-3)
+    passing = np.abs(output).mean(axis=(-3, -2, -1), keepdims=True)[..., 0]
+    return moved / np.maximum(passing, 1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +135,7 @@ class AttentionMaps:
 
     def arrays(self) -> dict[str, Any]:
         """Raw arrays by name, as ``save_npz`` writes them: «attention1.mask» (C, h, w),
-        «attention1.gate» () and so on.
+        «attention1.effect» (h, w), «attention1.gate» () and so on.
         """
         found: dict[str, Any] = {"crop": np.asarray(self.crop)}
         for block in self.blocks:
@@ -122,6 +143,7 @@ class AttentionMaps:
                 f"{block.name}.mask": block.mask,
                 f"{block.name}.features": block.features,
                 f"{block.name}.output": block.output,
+                f"{block.name}.effect": block.effect(),
             }
             if block.gate is not None:
                 found[f"{block.name}.gate"] = np.float32(block.gate)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agegender_core.evaluation.report_types import EFFECT
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -35,16 +37,16 @@ LINE = 18
 OPACITY = 0.6
 
 
-def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
+def block_image(crop: Image.Image, block: BlockMaps, effect: bool = False) -> Image.Image:
     """RGB: the block's mean mask over the enlarged crop in cells as coarse as it is, its name
-    above and its scale below.
+    above and its scale below. ``effect``: what the mask changes instead.
 
-    Colours run from the lowest to the highest value of this mask, which the scale names.
+    Colours run from the lowest to the highest value of this map, which the scale names.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    mask = block.mean()  # (h, w)
+    mask = block.effect() if effect else block.mean()  # (h, w)
     side = crop.width * max(1, SIDE // crop.width)
     low, high = float(mask.min()), float(mask.max())
     colours = viridis((mask - low) / ((high - low) or 1))  # (h, w, 3)
@@ -62,7 +64,7 @@ def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
     draw.text(
         (2, 1),
         f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]},"
-        f" mean of {len(block.mask)} channels, {gate}",
+        f" {'effect' if effect else 'mean'} of {len(block.mask)} channels, {gate}",
         "black",
         font,
     )
@@ -73,11 +75,12 @@ def block_image(crop: Image.Image, block: BlockMaps) -> Image.Image:
 
 def block_title(name: str) -> str:
     """A block's name for people: «Block 1» for «attention1», «Decade, block 1» for
-    «decade.attention1».
+    «decade.attention1», «Block 1, effect» for «attention1.effect».
     """
-    model, _, block = name.rpartition(".")
+    model, _, block = name.removesuffix(EFFECT).rpartition(".")
     words = block.replace("attention", "block ")
-    return f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]
+    title = f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]
+    return title + (", effect" if name.endswith(EFFECT) else "")
 
 
 def viridis(values: np.ndarray) -> np.ndarray:

@@ -5,9 +5,13 @@ The files are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``;
 ``report_store.read_attention`` reads both. They contain no image of a person: mean faces are of at
 least ``PEOPLE`` people and at most ``FACE_SIDE`` px.
 
+Of each block two maps are judged: «attention1», the mask's mean over channels, and
+«attention1.effect», what the mask changes (``attention.mask_effect``). Beside random maps stands
+«centre», which knows where crops have their faces and nothing of the face.
+
 Arrays of the NPZ are named «slicing/group/what»: slicing and group as in «groups» of the JSON, what
-is a block's name with (h, w) float32, the mask's mean over channels and images; «n» with the number
-of images; and, for large groups, «face» with (H, W, 3) uint8.
+is a block's name, or one with «.effect», with (h, w) float32, the map's mean over images; «n» with
+the number of images; and, for large groups, «face» with (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.evaluate import largest_faces
 from agegender_core.evaluation.metrics import band_name, bootstrap_mean
 from agegender_core.evaluation.report_types import (
+    CENTRE,
+    EFFECT,
     AttentionReport,
     ChangeEffect,
     Estimate,
@@ -36,7 +42,17 @@ from agegender_core.evaluation.report_types import (
     MapCurves,
     MaskActivity,
 )
-from agegender_core.explain.faithfulness import KINDS, STEPS, YEARS, Kind, area, curves, random_map
+from agegender_core.explain.attention import mask_effect
+from agegender_core.explain.faithfulness import (
+    KINDS,
+    STEPS,
+    YEARS,
+    Kind,
+    area,
+    centre_map,
+    curves,
+    random_map,
+)
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.explain.saliency import METHODS, Target, saliency_map
 from agegender_core.inference.decoding import Answers, read_out
@@ -45,7 +61,7 @@ from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
-from agegender_core.types import StageProgress
+from agegender_core.types import AttentionBlock, StageProgress
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
 from agegender_core.vision.preprocessing import normalise, to_uint8
@@ -66,7 +82,7 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 @dataclass(frozen=True, eq=False)
 class CropExplanations:
     """A network's answers and masks for N images. ``masks``: by block, (N, h, w) float32, the mean
-    over channels. ``activity``: by block.
+    over channels, and by block and «.effect», what the mask changes. ``activity``: by block.
     """
 
     answers: Answers
@@ -137,7 +153,8 @@ def attention_report(
         steps=steps,
         how=(
             f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the"
-            " answer; masks: mean over channels"
+            " answer; masks: mean over channels; effect: what a mask changes against a flat one;"
+            " centre: nearer to the middle of the crop"
         ),
         sides=dict(found[0].sides),
         groups={
@@ -216,13 +233,27 @@ def explain_crops(
             logits.setdefault(name, []).append(value)
         activity.add(output.attention)
         for block in output.attention:
-            masks.setdefault(block.name, []).append(block.mask.float().mean(dim=1).cpu().numpy())
+            for name, found in block_maps(block).items():
+                masks.setdefault(name, []).append(found)
         if progress:
             progress("masks", min(start + BATCH, len(crops)), len(crops))
     answers = read_out({name: torch.cat(parts) for name, parts in logits.items()}, info.decoding)
     return CropExplanations(
         answers, {name: np.concatenate(parts) for name, parts in masks.items()}, activity.found()
     )
+
+
+def block_maps(block: AttentionBlock) -> dict[str, np.ndarray]:
+    """The two maps of a block for N images, (N, h, w) float32 each, by name."""
+    mask, features, output = (
+        tensor.float().cpu().numpy() for tensor in (block.mask, block.features, block.output)
+    )
+    gate = None if block.gate is None else float(block.gate)
+    factor = 1 + mask if gate is None else gate + (1 - gate) * mask
+    return {
+        block.name: mask.mean(axis=1),
+        f"{block.name}{EFFECT}": mask_effect(factor, features, output),
+    }
 
 
 def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[str, np.ndarray]]:
@@ -355,11 +386,13 @@ def face_curves(
         for target in targets
     }
     sides = {name: int(found.shape[-1]) for name, found in {**masks, **saliency["age"]}.items()}
+    sides[CENTRE] = max(sides.values())
     random = {
         random_name(side): random_map(side, row, side)
         for side in sorted(set(sides.values()), reverse=True)
     }
     shared = {name: mask for name, mask in masks.items() if _about(name) is None}
+    shared[CENTRE] = centre_map(sides[CENTRE])
     found = curves(network, info, crop, shared | random, targets, steps)
     for target in targets:
         own = {name: mask for name, mask in masks.items() if _about(name) == target}
@@ -401,6 +434,11 @@ def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, MapCurve
                     measured,
                     difference=difference.rounded(),
                     verdict=verdict(difference, kind),
+                    from_centre=(
+                        None
+                        if name == CENTRE
+                        else _estimate(areas - _areas(faces, target, CENTRE, kind)).rounded()
+                    ),
                 )
             result[name][kind] = measured
     return result

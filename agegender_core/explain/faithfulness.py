@@ -197,3 +197,12 @@ def random_map(side: int, *seed: int) -> np.ndarray:
     the same whole numbers ``seed``.
     """
     return np.random.default_rng(seed).random((side, side), dtype=np.float32)
+
+
+def centre_map(side: int) -> np.ndarray:
+    """(side, side) float32, higher towards the middle: the map that knows where a crop has its face
+    and nothing of the face itself. Its highest value is near 1, its corners' is 0.
+    """
+    away = np.abs(np.arange(side, dtype=np.float32) - (side - 1) / 2)
+    distance = np.hypot(away[:, None], away[None])
+    return 1 - distance / max(float(distance.max()), 1e-12)

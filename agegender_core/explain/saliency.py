@@ -48,8 +48,8 @@ LAYERS: Mapping[str, Mapping[Target, tuple[str, ...]]] = {
         "gender": ("gender_features.3.2",),
     },
     "xception": {"age": ("trunk.block11",), "gender": ("trunk.block11",)},
-    "dlib_resnet": {"age": ("trunk.blocks.9",), "gender": ("trunk.blocks.9",)},
     "efficientnet_lite0": {"age": ("trunk.blocks.4",), "gender": ("trunk.blocks.4",)},
+    "efficientnet_lite2": {"age": ("trunk.blocks.4",), "gender": ("trunk.blocks.4",)},
 }
 """By architecture: the layers whose maps Grad-CAM weighs, the last ones with at least 4x4 cells at
 the size of our recipes. Several where an answer comes from several branches: their maps add up. An

@@ -13,7 +13,7 @@ from agegender_core.forking import mind_forks
 from agegender_core.inference import fused_convolution, onnx_trunk
 from agegender_core.inference.fused_convolution import FusedActivation, FusedConv2d
 from agegender_core.inference.onnx_trunk import OnnxTrunk
-from agegender_core.models.efficientnet_lite import Lite0Trunk
+from agegender_core.models.efficientnet_lite import LiteTrunk
 from agegender_core.types import AttentionBlock, ModelOutput
 
 mind_forks()
@@ -32,7 +32,7 @@ def optimize_for_inference(model: nn.Module) -> nn.Module:
         _fuse(model)
     if onnx_trunk.available():
         for name, module in list(model.named_modules()):
-            if isinstance(module, Lite0Trunk):
+            if isinstance(module, LiteTrunk):
                 model.set_submodule(name, OnnxTrunk(module))
     return model
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from agegender_core.forking import renewed_after_fork
 from agegender_core.inference.fused_convolution import FusedActivation, short_way
-from agegender_core.models.efficientnet_lite import FEATURES, Block, Lite0Trunk
+from agegender_core.models.efficientnet_lite import FEATURES, Block, LiteTrunk
 from agegender_core.vision.helper_threads import MOST, Helpers
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def available() -> bool:
     return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
-class OnnxTrunk(Lite0Trunk):
+class OnnxTrunk(LiteTrunk):
     """``trunk``, whose layers it shares, through ONNX Runtime where no gradient is wanted.
     Thread-safe.
 
     ``trunk``: its batch norms folded into its convolutions.
     """
 
-    def __init__(self, trunk: Lite0Trunk) -> None:
-        super(Lite0Trunk, self).__init__()
+    def __init__(self, trunk: LiteTrunk) -> None:
+        super(LiteTrunk, self).__init__()
         for name, layer in trunk.named_children():
             self.add_module(name, layer)
         self.train(trunk.training)
@@ -121,7 +121,7 @@ def start_session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
-def graph_of(trunk: Lite0Trunk) -> onnx.ModelProto:
+def graph_of(trunk: LiteTrunk) -> onnx.ModelProto:
     """The graph of ``trunk``: «x», (N, 3, H, W), to «features», (N, 1280). Raises ``TypeError`` for
     a layer that is none of the trunk's, such as a batch norm that was not folded.
     """

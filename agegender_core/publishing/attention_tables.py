@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
-from agegender_core.evaluation.report_types import AttentionReport
+from agegender_core.evaluation.report_types import CENTRE, AttentionReport, MapCurves
 from agegender_core.output.markdown import markdown_head, markdown_row
 
 BETTER = "better than random"
@@ -16,7 +16,10 @@ TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 FAITHFUL = (
     "Faithful: a map beats random maps of its resolution at both, removing the pixels it calls"
     " most important and putting them back first, with 95 % intervals of the paired difference on"
-    " its side of zero. Grad-CAM and occlusion are asked from outside."
+    " its side of zero. Of each block two maps are judged: the mean of its mask over the channels,"
+    " and its effect, what the mask changes against a flat one. Grad-CAM and occlusion are asked"
+    " from outside. Better than the middle: beats, at both, a map that knows where crops have their"
+    " faces and nothing of the face."
 )
 
 
@@ -32,6 +35,7 @@ def faithful_rows(attentions: Sequence[AttentionReport]) -> list[dict[str, str]]
             "error of age with flat masks": cost_words(report),
             "faithful for age": faithful(report, "age"),
             "faithful for gender": faithful(report, "gender"),
+            "better than the middle, for age": over_centre(report, "age"),
         }
         for report in attentions
     ]
@@ -67,7 +71,7 @@ def faithful(report: AttentionReport, target: str) -> str:
     maps = {
         name: kinds
         for name, kinds in report.targets[target].items()
-        if kinds["deletion"].verdict is not None
+        if kinds["deletion"].verdict is not None and name != CENTRE
     }
     good = [
         name
@@ -75,6 +79,21 @@ def faithful(report: AttentionReport, target: str) -> str:
         if all(kind.verdict == BETTER for kind in kinds.values())
     ]
     return f"{', '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report.curves_n:,})"
+
+
+def over_centre(report: AttentionReport, target: str) -> str:
+    """«occlusion»: the maps that beat the one of the middle; a dash where that was not measured."""
+    maps = report.targets[target]
+    if CENTRE not in maps:
+        return "–"
+    good = [name for name, kinds in maps.items() if beats_centre(kinds)]
+    return f"{', '.join(map(_title, good)) or 'none'}"
+
+
+def beats_centre(kinds: MapCurves) -> bool:
+    """Whether a map is better than that of the middle at both, with its whole intervals."""
+    deletion, insertion = kinds["deletion"].from_centre, kinds["insertion"].from_centre
+    return bool(deletion and insertion and deletion.high < 0 < insertion.low)
 
 
 def _saturated(report: AttentionReport) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE, read_attentions, read_reports
-from agegender_core.evaluation.report_types import AttentionReport, EvaluationReport
+from agegender_core.evaluation.report_types import EFFECT, AttentionReport, EvaluationReport
+from agegender_core.explain.attention_images import block_title
 from agegender_core.inference.model_zoo import ModelInfo, from_clean_commit
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_measured
@@ -102,7 +103,8 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
         f"{where}: under {100 * SATURATED:g} % of mask values within {EDGE:g} of 0 or 1 in each"
         " block",
         f"{where}: flat masks cost {FLATTENED:g} years or more, interval above 0",
-        f"{where}: the mask of a block beats random maps at deletion and at insertion, for age",
+        f"{where}: the mask of a block, its mean or its effect, beats random maps at deletion and"
+        " at insertion, for age",
     )
     report = next((one for one in found if (one.weights, one.set) == (MASKED, MASK_SET)), None)
     if report is None:
@@ -110,15 +112,18 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
     shares = [block.saturated for block in report.activity.values()]
     saturated = ", ".join(f"{100 * share:.1f} %" for share in shares)
     flat = report.flat_masks.mae if report.flat_masks else None
-    curves = {name: report.targets["age"][name] for name in report.activity}
+    curves = {
+        name: kinds
+        for name, kinds in report.targets["age"].items()
+        if name.removesuffix(EFFECT) in report.activity
+    }
     both = [
         name for name, kinds in curves.items() if all(c.verdict == BETTER for c in kinds.values())
     ]
     one = [
-        f"{name.replace('attention', 'block ')} at {kind}"
+        f"{block_title(name).lower()} at {' and '.join(better)}"
         for name, kinds in curves.items()
-        for kind, curve in kinds.items()
-        if curve.verdict == BETTER
+        if (better := [kind for kind, curve in kinds.items() if curve.verdict == BETTER])
     ]
     return [
         (MASKED, aims[0], saturated or "–", max(shares) < SATURATED if shares else None),

@@ -93,7 +93,8 @@ class FailureJson(TypedDict):
 
 class BlockJson(TypedDict):
     """One attention block: ``shape`` (channels, rows, columns) of its mask; ``gate`` 0 to 1 or
-    null; ``mean`` and ``maximum`` over the channels, each rows of columns in 0 to 1.
+    null; ``mean`` and ``maximum`` over the channels, each rows of columns in 0 to 1; ``effect``:
+    what the mask changes, at least 0, as a share of what passes on average.
     """
 
     name: str
@@ -102,6 +103,7 @@ class BlockJson(TypedDict):
     gate_words: str
     mean: list[list[float]]
     maximum: list[list[float]]
+    effect: list[list[float]]
 
 
 class AttentionJson(TypedDict):

@@ -148,6 +148,7 @@ def attention_json(file: str, maps: AttentionMaps) -> AttentionJson:
                 "gate_words": block.gate_words(),
                 "mean": block.mean().round(4).astype(float).tolist(),
                 "maximum": block.maximum().round(4).astype(float).tolist(),
+                "effect": block.effect().round(4).astype(float).tolist(),
             }
             for block in maps.blocks
         ],

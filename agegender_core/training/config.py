@@ -158,11 +158,11 @@ class CardConfig:
 class Recipe:
     """One training run. ``model``: the architecture's own options.
 
-    ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0: of the package that
-    carries them; xception: by timm); «face_recognition» (dlib_resnet: of a package);
-    «published», the installed weights of the same name; or the path of a safetensors file (with
-    timm's names for the first two, as dlib writes it for the third). ``fresh``: parts that start
-    from random values all the same, by a piece of their tensors' names, such as «mask_branch».
+    ``start_from``: nothing for random values; «imagenet» (efficientnet_lite0, efficientnet_lite2:
+    of the packages that carry them; xception: by timm); «published», the installed weights of the
+    same name; or the path of a safetensors file (with timm's names for these three). ``fresh``:
+    parts that start from random values all the same, by a piece of their tensors' names, such as
+    «mask_branch».
 
     ``heads``: output size by name; name and size determine what is learned: age 101 (distribution),
     9 (FairFace's ranges) or 1 (years), decade (classes) and digit 1, gender 2 or 1, race 7, or

@@ -12,20 +12,18 @@ from torch import Tensor, nn
 from agegender_core.errors import ConfigError, WeightsMissingError
 from agegender_core.inference.model_zoo import find_weights, load_tensors, read_tensors, verify
 from agegender_core.inference.quantization import unpack
-from agegender_core.models import create_model, dlib_resnet, efficientnet_lite, xception
+from agegender_core.models import create_model, efficientnet_lite, xception
 from agegender_core.training.config import Recipe
 from agegender_core.training.distil import find_teacher
 
-Load = Callable[[Any, Path | None], str]
-PRETRAINED: Mapping[str, tuple[str, Load]] = {
-    "xception": ("imagenet", xception.load_imagenet),
-    "efficientnet_lite0": ("imagenet", efficientnet_lite.load_imagenet),
-    "dlib_resnet": ("face_recognition", dlib_resnet.load_face_recognition),
+IMAGENET: Mapping[str, Callable[[Any, Path | None], str]] = {
+    "xception": xception.load_imagenet,
+    "efficientnet_lite0": efficientnet_lite.load_imagenet,
+    "efficientnet_lite2": efficientnet_lite.load_imagenet,
 }
-"""By architecture whose weights of other people can be had: what ``start_from`` calls them, and
-what puts those of a package, or of a file, into the trunk.
+"""What puts ImageNet weights, those of a package or of a file, into the trunk, by architecture for
+which they can be had.
 """
-KINDS = {"imagenet": "ImageNet weights", "face_recognition": "weights for face recognition"}
 
 
 def load_initial(model: nn.Module, recipe: Recipe) -> str:
@@ -38,11 +36,11 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
     source = recipe.start_from
     if not source:
         return "from scratch"
-    kind, load = PRETRAINED.get(recipe.architecture, ("", None))
-    if source in KINDS and source != kind:
-        raise _not_to_be_had(recipe)
+    load = IMAGENET.get(recipe.architecture)
     if load is not None and source != "published":
-        return load(model, None if source == kind else Path(source))
+        return load(model, None if source == "imagenet" else Path(source))
+    if source == "imagenet":
+        raise _no_imagenet(recipe)
     return _load_own(model, recipe)
 
 
@@ -88,7 +86,7 @@ def check_start(recipe: Recipe) -> None:
     source = recipe.start_from
     if source == "published":
         verify(find_weights(recipe.name))
-    elif source not in ("", *KINDS) and not Path(source).is_file():
+    elif source not in ("", "imagenet") and not Path(source).is_file():
         raise WeightsMissingError(
             f"{recipe.name} starts from {source}, which is missing: name a file that exists under"
             " start_from"
@@ -97,12 +95,10 @@ def check_start(recipe: Recipe) -> None:
         load_initial(create_model(recipe.architecture, recipe.heads, **recipe.model), recipe)
 
 
-def _not_to_be_had(recipe: Recipe) -> ConfigError:
-    fitting = " and ".join(
-        name for name, (kind, _) in PRETRAINED.items() if kind == recipe.start_from
-    )
+def _no_imagenet(recipe: Recipe) -> ConfigError:
+    *some, last = IMAGENET
     return ConfigError(
-        f"{recipe.name}: {KINDS[recipe.start_from]} are for {fitting}, not for"
+        f"{recipe.name}: ImageNet weights are for {', '.join(some)} and {last}, not for"
         f" {recipe.architecture}"
     )
 

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from agegender_core.evaluation.report_types import CENTRE, EFFECT
 from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.figures import FLAT, curves
 from ui.attention.jobs import Job, duration_words
-from ui.attention.layers import SALIENCY, blocks, title
+from ui.attention.layers import CENTRE_TITLE, SALIENCY, blocks, title
 from ui.attention.query_params import TARGETS, key
 from ui.attention.session import MOST, Subject
 from ui.common import gated
@@ -104,7 +105,10 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
 def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     """Begin in the background; a test that runs for another face is cancelled."""
     _cancel()
-    masks = {name: subject.maps().block(name).mean() for name in blocks(subject)}
+    masks = {}
+    for name in blocks(subject):
+        block = subject.maps().block(name)
+        masks |= {name: block.mean(), name + EFFECT: block.effect()}
     network, info, crop = subject.predictor.network, subject.info, subject.prediction.crop
     caller = gated.client()
 
@@ -155,8 +159,8 @@ def _collect(store: dict[Any, dict[str, Row]]) -> None:
 
 
 def maps_wanted(subject: Subject) -> list[str]:
-    """Names of the maps to be judged: masks of all blocks, then saliency."""
-    return [*blocks(subject), *SALIENCY]
+    """Names of the maps to be judged: two of each block's mask, then saliency."""
+    return [*(name + part for name in blocks(subject) for part in ("", EFFECT)), *SALIENCY]
 
 
 def run_test(
@@ -167,21 +171,25 @@ def run_test(
     target: Any,
     report: Callable[[int, int], None],
 ) -> dict[str, Row]:
-    """A row of curves and areas for each of ``masks`` (h, w) and each saliency map, and what
+    """A row of curves and areas for each of ``masks`` (h, w), each saliency map and the map that
+    only knows the middle, and what
     follows on each curve as «verdicts»; «random» has the means of all random maps. ``report``:
     called before each map with the crops answered so far and in the end; what it raises ends the
     test. Touches nothing of the session: it runs in a thread.
     """
-    from agegender_core.explain.faithfulness import compare, random_map
+    from agegender_core.explain.faithfulness import centre_map, compare, random_map
     from agegender_core.explain.saliency import normalised, saliency_map
 
     start, maps, done = monotonic(), dict(masks), 0
     # Until the resolutions are known.
-    total = sum(COSTS.values()) + COST * (len(masks) + len(SALIENCY) + RANDOM * (len(masks) + 2))
+    total = sum(COSTS.values()) + COST * (
+        len(masks) + len(SALIENCY) + 1 + RANDOM * (len(masks) // 2 + 2)
+    )
     for name in SALIENCY:
         report(done, total)
         maps[name] = normalised(saliency_map(network, info, crop, name, target))
         done += COSTS[name]
+    maps[CENTRE] = centre_map(max(values.shape[-1] for values in maps.values()))
     sides = sorted({values.shape[-1] for values in maps.values()}, reverse=True)
     guesses = {
         (side, index): random_map(side, index, side) for side in sides for index in range(RANDOM)
@@ -196,7 +204,7 @@ def run_test(
     found = {name: rows[name] for name in maps}
     for name in maps:
         peers = [rows[maps[name].shape[-1], index] for index in range(RANDOM)]
-        found[name]["flat"] = name not in SALIENCY and float(np.ptp(maps[name])) < FLAT
+        found[name]["flat"] = name in masks and float(np.ptp(maps[name])) < FLAT
         found[name]["verdicts"] = [verdict(found[name], peers, kind) for kind in KINDS]
     _SECONDS[info.name] = monotonic() - start
     known = [rows[name] for name in guesses]
@@ -222,10 +230,12 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
 
 def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -> None:
     """One plain sentence on a map, and ``more``: good only where both curves are."""
+    base = title(name.removesuffix(EFFECT))
     what = (
-        f"{title(name)} (saliency)"
+        f"{base} (saliency)"
         if name in SALIENCY
-        else f"The mask of {title(name)[0].lower()}{title(name)[1:]}"
+        else f"{'What the mask changes' if name.endswith(EFFECT) else 'The mean of the mask'} in"
+        f" {base[0].lower()}{base[1:]}"
     )
     agreed = verdicts[0] == verdicts[1]
     words = (
@@ -235,6 +245,15 @@ def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -
     )
     icon = "check_circle" if agreed and verdicts[0] == BETTER else "do_not_disturb_on"
     st.markdown(f":material/{icon}: {plain(f'{what} {words} {where}. {more}')}")
+
+
+def map_title(name: str) -> str:
+    """A map's name in tables: «Block 1, mean of its mask», «Block 1, effect», «Occlusion
+    (saliency)».
+    """
+    if name in SALIENCY:
+        return f"{title(name)} (saliency)"
+    return title(name) + ("" if name == CENTRE or name.endswith(EFFECT) else ", mean of its mask")
 
 
 def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str) -> None:
@@ -256,7 +275,7 @@ def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str
 
 
 def _result(found: Mapping[str, Row]) -> None:
-    masks = [name for name in found if name not in (*SALIENCY, "random")]
+    masks = [name for name in found if name not in (*SALIENCY, CENTRE, "random")]
     for name in masks or list(SALIENCY):
         render_verdict(
             name, found[name]["verdicts"], "on this face", FLATNESS if found[name]["flat"] else ""
@@ -267,7 +286,7 @@ def _result(found: Mapping[str, Row]) -> None:
             "map": (
                 f"Random (mean of {RANDOM} at each resolution)"
                 if name == "random"
-                else title(name) + (", its mask" if name in masks else " (saliency)")
+                else map_title(name)
             ),
             "deletion, area": row["deletion_area"],
             "deletion": "the map to beat" if name == "random" else row["verdicts"][0],
@@ -287,6 +306,7 @@ def _result(found: Mapping[str, Row]) -> None:
     )
     st.caption(
         f"Areas under the curves. Better means: beyond all {RANDOM} random maps of the same cells,"
-        f" by more than {MARGIN:g}. One face proves little; averages over a test set, where there"
+        f" by more than {MARGIN:g}. «{CENTRE_TITLE}» knows where faces are, and nothing of this"
+        " one. One face proves little; averages over a test set, where there"
         " are any, are on the next tab."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agegender_core.evaluation.report_types import CENTRE
 from agegender_core.explain.attention_images import block_title
 from ui.attention import query_params as link
 from ui.attention.figures import FLAT, limits
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from agegender_core.explain.attention import BlockMaps
 
 SALIENCY = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
+CENTRE_TITLE = "Centre of the crop"
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A map to show: ``values`` (h, w), for a mask those of the chosen ``view`` of its
-    ``block``. ``channel``: where one is chosen.
+    ``block``. ``channel``: where one is chosen. ``effect``: what the mask changes, not its values.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Layer:
     view: str
     block: BlockMaps | None = None
     channel: int | None = None
+    effect: bool = False
 
     @property
     def is_flat(self) -> bool:
@@ -59,10 +62,21 @@ def blocks(subject: Subject) -> list[str]:
 
 
 def title(name: str) -> str:
-    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Grad-CAM» for
-    «grad_cam».
+    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Block 1, effect» for
+    «attention1.effect», «Grad-CAM» for «grad_cam».
     """
+    if name == CENTRE:
+        return CENTRE_TITLE
     return SALIENCY.get(name) or block_title(name)
+
+
+def values_of(block: BlockMaps, view: str) -> np.ndarray:
+    """(h, w) of the whole block: what the mask changes, or its mean or maximum over the
+    channels.
+    """
+    if view == "mean":
+        return block.mean()
+    return block.maximum() if view == "max" else block.effect()
 
 
 def layer(subject: Subject, name: str) -> Layer:
@@ -83,7 +97,11 @@ def layer(subject: Subject, name: str) -> Layer:
         return Layer(
             name, title(name), block.mask[channel], f"channel {channel} of {count}", block, channel
         )
-    values, words = (block.maximum(), "maximum") if view == "max" else (block.mean(), "mean")
+    values = values_of(block, view)
+    if view == "effect":
+        words = f"what it changes, over {count} channels"
+        return Layer(name, title(name), values, words, block, effect=True)
+    words = "maximum" if view == "max" else "mean"
     return Layer(name, title(name), values, f"{words} over {count} channels", block)
 
 
@@ -100,7 +118,11 @@ def around(shown: Layer) -> list[tuple[str, np.ndarray, tuple[float, float]]]:
     top = (0.0, float(max(trunk.max(), output.max(), 1e-12)))
     return [
         ("Trunk", trunk, top),
-        ("Mask", shown.values, limits(shown.values, link.get("scale"))),
+        (
+            "Effect" if shown.effect else "Mask",
+            shown.values,
+            limits(shown.values, link.get("scale")),
+        ),
         ("Output", output, top),
     ]
 
@@ -122,6 +144,16 @@ def range_words(shown: Layer) -> str:
             "Values are relative: 1 is the highest on this face."
             if high > 0
             else "It is empty: nothing on this face speaks for more."
+        )
+    if shown.effect and shown.is_flat:
+        return (
+            "Flat: made the same everywhere, the mask would let through what it does now, to within"
+            f" {max(100 * high, 0.1):.1f} % of what passes on average."
+        )
+    if shown.effect:
+        return (
+            "Places where it changes most are bright: against the same mask made flat, what passes"
+            f" differs by {100 * low:.0f} to {100 * high:.0f} % of what passes on average."
         )
     if shown.is_flat:
         return (

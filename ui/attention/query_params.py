@@ -21,8 +21,8 @@ TABS = {
     "set": "Over a test set",
 }
 """The explorer's parts, by their word in the address."""
-VIEWS = {"mean": "Mean", "max": "Maximum", "channel": "One channel"}
-"""What of a mask's channels is shown."""
+VIEWS = {"effect": "Effect", "mean": "Mean", "max": "Maximum", "channel": "One channel"}
+"""What of a mask is shown: what it changes, or its values over all channels or one."""
 COLOURS = {"viridis": "Viridis", "magma": "Magma", "cividis": "Cividis"}
 CELLS = {"blocks": "Honest blocks", "smooth": "Smooth"}
 SCALES = {"own": "From its lowest to its highest", "full": "From 0 to 1"}
@@ -39,7 +39,7 @@ ADDRESS = Address(
         "cover": Setting(None, text),
         "details": Setting(0, number(0, 1)),
         "block": Setting(None, text),
-        "view": Setting("mean", choice(*VIEWS)),
+        "view": Setting("effect", choice(*VIEWS)),
         "channel": Setting(None, number(0, 99999)),
         "colours": Setting("viridis", choice(*COLOURS)),
         "cells": Setting("blocks", choice(*CELLS)),

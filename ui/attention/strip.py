@@ -36,8 +36,8 @@ def model(installed: Sequence[ModelInfo], weights: str) -> ModelInfo | None:
 
 
 def html(info: ModelInfo, answer: Answer, index: int) -> str:
-    """Face ``index`` (from 0) of ``answer`` under the mean mask of each block of ``info``, each on
-    its own scale; made once for the session. Raises ``AgeGenderError``.
+    """Face ``index`` (from 0) of ``answer`` under what the mask of each block of ``info`` changes,
+    each on its own scale; made once for the session. Raises ``AgeGenderError``.
     """
     key = (info.name, answer.weights, answer.image.digest, index)
     return cached("strips", key, lambda: _made(info, answer, index))
@@ -47,7 +47,7 @@ def _made(info: ModelInfo, answer: Answer, index: int) -> str:
     subject = _subject(info, answer, index)
     items = []
     for block in subject.maps().blocks[:BLOCKS]:
-        values = block.mean()
+        values = block.effect()
         face = over_face(
             subject, values, COLOURS, limits(values, "own"), "sharp", False, OPACITY, SIDE
         )
@@ -56,7 +56,7 @@ def _made(info: ModelInfo, answer: Answer, index: int) -> str:
     if info.name != answer.weights:
         words = f"Attention masks of another model, {escape(info.title)}"
     row = images_row(items).replace('class="ag-maps', 'class="ag-maps ag-strip', 1)
-    return f'{row}<p class="ag-quiet ag-small">{words}: bright parts are let through.</p>'
+    return f'{row}<p class="ag-quiet ag-small">{words}: they change most where it is bright.</p>'
 
 
 def _subject(info: ModelInfo, answer: Answer, index: int) -> Subject:

@@ -15,6 +15,7 @@ from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import EDGE, read_attention
 from agegender_core.evaluation.report_types import (
     ALL_BLOCKS,
+    CENTRE,
     AttentionReport,
     ChangeEffect,
     Estimate,
@@ -23,9 +24,17 @@ from agegender_core.evaluation.report_types import (
     MaskActivity,
 )
 from agegender_core.output.metric_formats import METRIC_FORMATS
+from agegender_core.publishing.attention_tables import beats_centre
 from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
-from ui.attention.faithfulness import EQUAL, KINDS, MARGIN, curves_side_by_side, render_verdict
+from ui.attention.faithfulness import (
+    EQUAL,
+    KINDS,
+    MARGIN,
+    curves_side_by_side,
+    map_title,
+    render_verdict,
+)
 from ui.attention.figures import FLAT, bar, images_row, limits, small_png
 from ui.attention.finding import mask_effect
 from ui.attention.layers import SALIENCY, title
@@ -137,8 +146,9 @@ def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
         for place, row in zip(st.columns(together), rows[start : start + together], strict=False):
             place.html(row)
     st.caption(
-        "Masks are means over channels and faces; all images of a row share one scale. Small groups"
-        " differ by chance alone: mind their n."
+        "Masks are means over channels and faces, effects what the masks change, as shares of what"
+        " passes on average; all images of a row share one scale. Small groups differ by chance"
+        " alone: mind their n."
     )
 
 
@@ -218,9 +228,11 @@ def _faithfulness(report: AttentionReport, where: str) -> None:
     )
     maps = report.targets[target]
     for name in [
-        name for name in maps if name not in SALIENCY and not name.startswith("random")
+        name for name in maps if name not in (*SALIENCY, CENTRE) and not name.startswith("random")
     ] or [name for name in SALIENCY if name in maps]:
         render_verdict(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
+    if words := centre_words(maps):
+        st.markdown(f":material/center_focus_strong: {words}")
     curves_side_by_side(
         {name: {kind: np.array(row[kind].curve) for kind in row} for name, row in maps.items()},
         "attention-mean",
@@ -232,6 +244,22 @@ def _faithfulness(report: AttentionReport, where: str) -> None:
         "95 % bootstrap intervals in brackets. Differences are taken face by face from a random"
         f" map of the same cells; in the sentences above, less than {MARGIN:g} counts as none. How:"
         f" {plain(report.how)}."
+    )
+
+
+def centre_words(maps: Mapping[str, MapCurves]) -> str:
+    """Which maps beat one that knows where faces are and nothing of the face; empty where that was
+    not measured.
+    """
+    if CENTRE not in maps:
+        return ""
+    named = [map_title(name) for name, kinds in maps.items() if beats_centre(kinds)]
+    at = {kind: maps[CENTRE][kind].area.value for kind in KINDS}
+    return (
+        f"A map that knows only the middle of the crop reaches {at['deletion']:.3f} at deletion and"
+        f" {at['insertion']:.3f} at insertion. Better at both:"
+        f" {plain(', '.join(named) or 'none of these maps')}. Much of what a map gets right is that"
+        " faces are in the middle."
     )
 
 
@@ -264,7 +292,7 @@ def _group(name: str) -> str:
 def _called(name: str) -> str:
     if name.startswith("random"):
         return name.replace("random", "Random,").replace("x", " × ")
-    return f"{title(name)} (saliency)" if name in SALIENCY else f"{title(name)}, its mask"
+    return map_title(name)
 
 
 def _estimate(found: Estimate, sign: str = "") -> str:

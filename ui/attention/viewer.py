@@ -38,6 +38,7 @@ from ui.attention.layers import (
     resolution_words,
     span_words,
     title,
+    values_of,
 )
 from ui.attention.query_params import CELLS, COLOURS, FACES, SCALES, TARGETS, VIEWS, key
 from ui.attention.session import Subject
@@ -52,6 +53,12 @@ PERIOD, ROUNDS = 1.6, 3
 """Seconds a block is shown while playing, and how often it goes round."""
 OVERVIEW = 256
 """Pixels of a face in the row of all blocks."""
+OVERALL = {
+    "effect": "What each mask changes, in per cent of what passes on average",
+    "mean": "Means over the channels",
+    "max": "Maxima over the channels",
+}
+"""Views of a whole block, in words; the row of all blocks has no single channels."""
 A_PAGE = 16
 """Channels shown at a time."""
 
@@ -78,19 +85,21 @@ def show(subject: Subject) -> None:
 
 
 def _side_by_side(subject: Subject) -> None:
-    """A row of faces, one for each block with its mean mask over it; for a model without masks, its
-    saliency maps.
+    """A row of faces, one for each block with what its mask changes, or another view of it; for a
+    model without masks, its saliency maps.
     """
     colours, found = link.get("colours"), blocks(subject) or list(SALIENCY)
     target, rows = link.get("target"), {}
+    view = link.get("view") if link.get("view") in OVERALL else "effect"
     for name in found:
         of, _, _ = name.rpartition(".")
         if subject.own_masks:
             block = subject.maps().block(name)
-            values = block.mean()
+            values = values_of(block, view)
             flat = float(np.ptp(values)) < FLAT
+            found = f"{span_words(100 * values)} %" if view == "effect" else span_words(values)
             words = f"{block.side} × {block.side} cells" + (
-                ", flat: it prefers no place" if flat else f", {span_words(values)}"
+                ", flat: it prefers no place" if flat else f", {found}"
             )
         else:
             values, words = (
@@ -114,7 +123,7 @@ def _side_by_side(subject: Subject) -> None:
     st.html(
         '<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to'
         f' right,{",".join(STOPS[colours])})"></i><span>high</span></div><p class="ag-quiet'
-        f' ag-small">Means over the channels, {each}.</p>'
+        f' ag-small">{OVERALL[view] if subject.own_masks else "Relative values"}, {each}.</p>'
     )
 
 

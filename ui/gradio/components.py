@@ -92,7 +92,7 @@ API = {
     ),
     "attention": (
         "The masks of a gated residual attention network over one face (0 for the largest): mean"
-        " and maximum over the channels of each block, with its gate."
+        " and maximum over the channels of each block, what the mask changes, and its gate."
     ),
 }
 CSS = Path(__file__).with_name("style.css").read_text()
@@ -567,12 +567,13 @@ def masks(maps: AttentionMaps) -> str:
     figures = ""
     for block in maps.blocks:
         title = block_title(block.name)
-        overlay = block_image(maps.crop, block)
+        overlay = block_image(maps.crop, block, effect=True)
         figures += (
-            f"<figure>{inline(overlay, f'Mean mask of {title} over the face', 'PNG')}"
+            f"<figure>{inline(overlay, f'What the mask of {title} changes over the face', 'PNG')}"
             f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"
         )
-    return f'<p>Estimated age: {maps.age.years:.0f} years.</p><div class="ag-masks">{figures}</div>'
+    head = f"<p>Estimated age: {maps.age.years:.0f} years. Bright: where the mask changes most.</p>"
+    return f'{head}<div class="ag-masks">{figures}</div>'
 
 
 def frame_limits() -> ImageLimits:

@@ -65,6 +65,32 @@ def test_masks_have_their_shapes_and_ranges(mask: str) -> None:
         maps.block("attention4")
 
 
+def test_the_effect_is_how_far_flattening_moves_the_output() -> None:
+    for network in (small(), small(gated=False)):
+        crop = crop_of(32)
+        own = network.explain(crop)
+        output = network.own(crop)
+        flat = network.network(
+            network._views(crop), intervention(output, {"attention1": "mean"})
+        ).attention[0]
+        block = own.block("attention1")
+        moved = np.abs(block.output - flat.output[0].detach().numpy()).mean(axis=0)
+        assert block.effect().shape == (16, 16) and block.effect().min() >= 0
+        assert np.allclose(block.effect(), moved / np.abs(block.output).mean(), atol=1e-5)
+
+
+def test_channels_that_prefer_other_places_cancel_in_the_mean_and_not_in_the_effect() -> None:
+    mask = np.full((2, 4, 4), 0.5, dtype=np.float32)
+    mask[0, :2, :2], mask[1, :2, :2] = 0.9, 0.1
+    features = np.ones((2, 4, 4), dtype=np.float32)
+    block = BlockMaps("attention1", mask, 0.0, features, mask * features)
+    assert np.ptp(block.mean()) < 1e-6
+    assert (block.effect()[:2, :2] > 2 * block.effect()[2:, 2:].max()).all()
+    features[:, :2, :2] = 0  # where nothing passes, a mask has nothing to change
+    nothing = BlockMaps("attention1", mask, 0.0, features, mask * features)
+    assert (nothing.effect()[:2, :2] == 0).all() and nothing.effect()[2:, 2:].min() > 0
+
+
 def test_ungated_blocks_multiply_by_one_plus_the_mask() -> None:
     block = small(gated=False).explain(crop_of(32)).block("attention2")
     assert block.gate is None and np.allclose(
@@ -224,7 +250,7 @@ def test_npz_round_trip(gated: AttentionNetwork, tmp_path: Path) -> None:
             names = [
                 f"{block}.{what}"
                 for block in BLOCKS
-                for what in ("mask", "gate", "features", "output")
+                for what in ("mask", "gate", "features", "output", "effect")
             ]
             assert sorted(found) == sorted(["crop", *names])
             assert all(np.array_equal(found[name], array) for name, array in maps.arrays().items())
@@ -363,7 +389,12 @@ def test_an_image_calls_its_block_what_the_pages_call_it(monkeypatch: pytest.Mon
     )
     mask = np.full((1, 4, 4), 0.5)
     block_image(crop_of(32), BlockMaps("decade.attention2", mask, None, mask, mask))
-    assert written[0].startswith("Decade, block 2: 4x4") and block_title("attention1") == "Block 1"
+    assert written[0].startswith("Decade, block 2: 4x4, mean of 1 channels")
+    assert block_title("attention1") == "Block 1"
+    assert block_title("decade.attention1.effect") == "Decade, block 1, effect"
+    written.clear()
+    block_image(crop_of(32), BlockMaps("attention2", mask, None, mask, mask), effect=True)
+    assert written[0].startswith("Block 2: 4x4, effect of 1 channels")
 
 
 def run(*arguments: str):
@@ -375,7 +406,8 @@ def test_attention_by_command(weights: Path, tmp_path: Path) -> None:
     sample_portrait().save(photo)
     result = run(str(photo), "-o", str(out), "--npz")
     assert result.exit_code == 0, result.output
-    files = [*(f"{name}.png" for name in BLOCKS), "attention.json", "masks.npz"]
+    images = [f"{name}{part}.png" for name in BLOCKS for part in ("", ".effect")]
+    files = [*images, "attention.json", "masks.npz"]
     assert result.output.splitlines() == [f"wrote {out / name}" for name in files]
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
     reported = json.loads((out / "attention.json").read_text())

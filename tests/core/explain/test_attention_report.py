@@ -16,6 +16,7 @@ from agegender_core.datasets import FaceRecord, read_records
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.metrics import Estimate
 from agegender_core.evaluation.report_store import read_attention
+from agegender_core.evaluation.report_types import MapCurve
 from agegender_core.explain import attention_report as module
 from agegender_core.explain.attention_report import (
     PEOPLE,
@@ -33,11 +34,15 @@ from agegender_core.explain.attention_report import (
 from agegender_core.explain.mask_ablation import variants
 from agegender_core.inference.decoding import Answers
 from agegender_core.inference.model_zoo import ModelInfo, load_network, write_manifest
+from agegender_core.publishing.attention_tables import beats_centre, over_centre
 from agegender_core.types import InputSpec
+from tests.support.attention_reports import attention_report_of, map_curves
 from tests.support.networks import write_network
 
 BLOCKS = ("attention1", "attention2", "attention3")
-MAPS = [*BLOCKS, "grad_cam", "occlusion", "random 16x16", "random 8x8", "random 4x4"]
+EFFECTS = tuple(f"{block}.effect" for block in BLOCKS)
+OWN = tuple(name for pair in zip(BLOCKS, EFFECTS, strict=True) for name in pair)
+MAPS = [*OWN, "grad_cam", "occlusion", "centre", "random 16x16", "random 8x8", "random 4x4"]
 TRIO = {"decade": 10, "digit": 1, "gender": 2}
 
 
@@ -79,10 +84,14 @@ def test_report_of_a_drawn_split(
     )
     assert report.sides == {
         "attention1": 16,
+        "attention1.effect": 16,
         "attention2": 8,
+        "attention2.effect": 8,
         "attention3": 4,
+        "attention3.effect": 4,
         "grad_cam": 4,
         "occlusion": 8,
+        "centre": 16,
     }
     assert stages == [
         ("masks", 19, 19),
@@ -105,7 +114,9 @@ def test_report_of_a_drawn_split(
                 assert len(found.curve) == 5 and found.area.n == 3
                 if name.startswith("random"):
                     assert found.difference is None and found.verdict is None
+                    assert found.from_centre is None
                 else:
+                    assert (found.from_centre is None) == (name == "centre")
                     assert (
                         found.verdict == "no better than random"
                         and abs(found.difference.value) < 1e-5
@@ -122,11 +133,12 @@ def test_report_of_a_drawn_split(
     for slicing, parts in report.groups.items():
         for name, count in parts.items():
             assert arrays[f"{slicing}/{name}/n"] == count
-            assert [arrays[f"{slicing}/{name}/{block}"].shape for block in BLOCKS] == [
-                (16, 16),
-                (8, 8),
-                (4, 4),
-            ]
+            for maps in (BLOCKS, EFFECTS):
+                assert [arrays[f"{slicing}/{name}/{one}"].shape for one in maps] == [
+                    (16, 16),
+                    (8, 8),
+                    (4, 4),
+                ]
     network, (_, crops) = load_network(info), read_crops(info, "utkface")
     with torch.inference_mode():
         batch = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 255
@@ -158,11 +170,9 @@ def test_blocks_of_a_trio_are_judged_by_their_own_answer(
     report = attention_report(entries["trio"], "utkface", tmp_path, limit=1, steps=3)
     age, gender = report.targets["age"], report.targets["gender"]
     assert [name for name in age if "attention" in name] == [
-        f"{head}.{block}" for head in ("decade", "digit") for block in BLOCKS
+        f"{head}.{name}" for head in ("decade", "digit") for name in OWN
     ]
-    assert [name for name in gender if "attention" in name] == [
-        f"gender.{block}" for block in BLOCKS
-    ]
+    assert [name for name in gender if "attention" in name] == [f"gender.{name}" for name in OWN]
     assert (
         "age/20-29/digit.attention3" in read_attention(tmp_path, "trio", "utkface")[1]
         or "20-29" not in report.groups["age"]
@@ -173,7 +183,9 @@ def test_networks_without_masks_have_saliency_curves(
     drawn_sets: Path, entries: dict[str, ModelInfo], tmp_path: Path
 ) -> None:
     report = attention_report(entries["plain"], "fairface", tmp_path, limit=1, steps=3)
-    assert list(report.targets["age"]) == ["grad_cam", "occlusion", "random 8x8", "random 4x4"]
+    assert list(report.targets["age"]) == [
+        *("grad_cam", "occlusion", "centre", "random 8x8", "random 4x4")
+    ]
     assert "age_answer" in report.groups and not report.groups["age_answer"], (
         "FairFace has no exact ages"
     )
@@ -286,6 +298,23 @@ def test_verdicts_need_the_whole_interval() -> None:
         )
 
 
+def test_what_beats_the_middle_does_so_at_both_ends_of_the_interval() -> None:
+    def kinds(deletion: Estimate, insertion: Estimate) -> dict[str, MapCurve]:
+        area = Estimate(0.5, 0.4, 0.6, 9)
+        return {
+            kind: MapCurve(area, (1.0, 0.0), area, "better than random", difference)
+            for kind, difference in (("deletion", deletion), ("insertion", insertion))
+        }
+
+    low, high = Estimate(-0.1, -0.2, -0.01, 9), Estimate(0.1, 0.01, 0.2, 9)
+    both, one = kinds(low, high), kinds(low, Estimate(0.1, -0.01, 0.2, 9))
+    assert beats_centre(both) and not beats_centre(one) and not beats_centre(kinds(high, low))
+    maps = {"attention2.effect": both, "attention1": one, "centre": map_curves("a", "b")}
+    report = attention_report_of(targets={"age": maps, "gender": {"occlusion": both}})
+    assert over_centre(report, "age") == "block 2, effect"
+    assert over_centre(report, "gender") == "–", "not measured in this report"
+
+
 def test_differences_are_paired_by_face_and_resolution() -> None:
     faces = []
     for level in (0.2, 0.5, 0.8):  # faces differ far more than maps do
@@ -294,6 +323,7 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
             for name, shift in (
                 ("attention1", -0.1),
                 ("occlusion", 0.1),
+                ("centre", -0.2),
                 ("random 16x16", 0),
                 ("random 8x8", 0.3),
             )
@@ -306,7 +336,7 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
                         for name, values in flat.items()
                     }
                 },
-                {"attention1": 16, "occlusion": 8},
+                {"attention1": 16, "occlusion": 8, "centre": 16},
             )
         )
     found = summarise(faces, "age")
@@ -315,6 +345,11 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
         found["attention1"]["deletion"].verdict == "better than random"
         and found["attention1"]["insertion"].verdict == "worse than random"
     )
+    assert found["attention1"]["deletion"].from_centre == Estimate(0.1, 0.1, 0.1, 3)
+    assert found["occlusion"]["insertion"].from_centre == Estimate(0.3, 0.3, 0.3, 3)
+    assert found["centre"]["deletion"].from_centre is None
+    assert not beats_centre(found["attention1"]), "worse at deletion"
+    assert not beats_centre(found["occlusion"])
     assert found["occlusion"]["insertion"].difference.value == pytest.approx(-0.2), (
         "its own resolution's random map"
     )

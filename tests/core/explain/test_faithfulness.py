@@ -15,6 +15,7 @@ from agegender_core.explain.faithfulness import (
     KINDS,
     area,
     blurred,
+    centre_map,
     compare,
     curve,
     curves,
@@ -156,6 +157,17 @@ def test_curves_together_are_curves_apart(flip: bool) -> None:
     near = age.probs[np.abs(np.arange(101) - age.years) <= 4.5].sum()
     assert together["gender"]["mask"]["deletion"][0] == pytest.approx(gender.confidence, abs=1e-5)
     assert near - 1e-5 <= together["age"]["mask"]["deletion"][0] <= 1
+
+
+def test_the_centre_map_falls_off_evenly_from_the_middle() -> None:
+    for side in (1, 4, 5, 40):
+        found = centre_map(side)
+        assert found.shape == (side, side) and found.dtype == np.float32
+        for other in (found.T, found[::-1], found[:, ::-1]):
+            assert np.array_equal(found, other)
+        assert found.min() >= 0 and found.max() <= 1
+    assert np.unravel_index(centre_map(5).argmax(), (5, 5)) == (2, 2) and centre_map(5)[0, 0] == 0
+    assert (np.diff(centre_map(40)[20, 20:]) < 0).all()
 
 
 def test_pixels_go_in_the_order_of_the_map() -> None:

@@ -36,6 +36,7 @@ CASES = {
     "two_branch_cnn": ({"age": 1, "gender": 1}, 48, {"side": 48}, 4),
     "xception": ({"age": 1, "gender": 1}, 64, {}, 4),
     "efficientnet_lite0": ({"age": 101, "gender": 2, "race": 7}, 64, {}, 4),
+    "efficientnet_lite2": ({"age": 101, "gender": 2, "race": 7}, 64, {}, 4),
 }
 """Heads, crop size, options and side of Grad-CAM's map, by architecture."""
 

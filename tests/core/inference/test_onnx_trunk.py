@@ -18,7 +18,7 @@ from agegender_core.inference.forward import optimize_for_inference
 from agegender_core.inference.model_zoo import find_weights, load_network
 from agegender_core.inference.onnx_trunk import CHUNK, OnnxTrunk, graph_of
 from agegender_core.models import create_model
-from agegender_core.models.efficientnet_lite import Lite0Trunk
+from agegender_core.models.efficientnet_lite import LiteTrunk
 from tests.support.networks import trained_like
 
 HEADS = {"age": 101, "gender": 2}
@@ -151,4 +151,4 @@ def test_a_forked_child_answers(network: nn.Module) -> None:
 
 def test_batch_norm_that_was_not_folded_is_refused() -> None:
     with pytest.raises(TypeError, match="bn1 is BatchNorm2d"):
-        graph_of(Lite0Trunk().eval())
+        graph_of(LiteTrunk().eval())

@@ -265,7 +265,7 @@ def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
     assert (
         first
         == "| `net` | UTKFace, test | 13 %, 100 % | -0.40 (-0.50 to +0.05) years, n 1,200 | decade,"
-        " block 2 (of 2, n 40) | none (of 1, n 40) |"
+        " block 2 (of 2, n 40) | none (of 1, n 40) | – |"
     )
     assert "| – | – |" in second
 

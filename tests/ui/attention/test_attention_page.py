@@ -302,7 +302,7 @@ def test_every_block_says_what_it_is(installed: dict[str, ModelInfo]) -> None:
         pick(app, "attention_block", f"attention{number}")
         text = html(app)
         assert (
-            f"<b>Block {number}</b>, mean over" in text
+            f"<b>Block {number}</b>, what it changes, over" in text
             and f"{side} × {side} cells: each covers {pixels} × {pixels} pixels" in text
         )
         assert (
@@ -417,6 +417,10 @@ def test_channels_are_chosen_from_small_pictures(installed: dict[str, ModelInfo]
 
 def test_flat_masks_are_called_flat(installed: dict[str, ModelInfo]) -> None:
     app = sample(weights="flat")
+    assert "Flat: made the same everywhere, the mask would let through what it does now" in html(
+        app
+    )
+    pick(app, "attention_view", "mean")
     assert "Flat: 0.500 everywhere" in html(
         app
     ) and "None of its 16 channels varies over the face" in html(app)
@@ -695,15 +699,17 @@ def test_faithfulness_of_one_face(
     )
     finished(press(app, "attention-curves-button"))
     for number in (1, 2, 3):
-        assert f"The mask of block {number} does no better than random on this face." in markdown(
-            app
-        )
+        for what in ("The mean of the mask", "What the mask changes"):
+            assert f"{what} in block {number} does no better than random on this face." in markdown(
+                app
+            )
     table = app.dataframe[0].value
     assert (
-        table["map"].tolist()[:2] == ["Block 1, its mask", "Block 2, its mask"]
+        table["map"].tolist()[:2] == ["Block 1, mean of its mask", "Block 1, effect"]
+        and table["map"].tolist()[-2] == "Centre of the crop"
         and table["deletion"].iloc[-1] == "the map to beat"
     )
-    assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [6, 6]
+    assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [10, 10]
     monkeypatch.setattr(faithfulness, "run_test", lambda *_: pytest.fail("run again"))
     checked(app.run())
     assert len(app.dataframe) == 1
@@ -974,11 +980,17 @@ def test_verdicts_need_both_a_lead_and_a_margin() -> None:
 
 def test_titles_of_layers() -> None:
     assert [
-        layers.title(name) for name in ("attention1", "decade.attention3", "grad_cam", "random")
+        layers.title(name)
+        for name in (
+            *("attention1", "decade.attention3", "attention2.effect", "grad_cam", "centre"),
+            "random",
+        )
     ] == [
         "Block 1",
         "Decade, block 3",
+        "Block 2, effect",
         "Grad-CAM",
+        "Centre of the crop",
         "Random",
     ]
     assert areas({}).empty
@@ -987,9 +999,9 @@ def test_titles_of_layers() -> None:
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        ("gated", "The model's attention masks: bright"),
-        ("plain", "Attention masks of another model, Network gated: bright"),
-        ("trio", "The model's attention masks: bright"),
+        ("gated", "The model's attention masks: they change most where it is bright"),
+        ("plain", "Attention masks of another model, Network gated: they change most"),
+        ("trio", "The model's attention masks: they change most where it is bright"),
     ],
 )
 def test_cards_of_predict_have_a_strip_of_masks(
