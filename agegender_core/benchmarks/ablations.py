@@ -17,7 +17,7 @@ import numpy as np
 from agegender_core.benchmarks.finished_run import FinishedRun, load_run
 from agegender_core.datasets import labelled_targets
 from agegender_core.errors import ConfigError
-from agegender_core.evaluation.metrics import stored_mean
+from agegender_core.evaluation.metrics import band_name, stored_mean
 from agegender_core.evaluation.report_store import read_ablation
 from agegender_core.evaluation.report_types import (
     ALL_BLOCKS,
@@ -29,6 +29,8 @@ from agegender_core.explain.attention import Change
 from agegender_core.explain.attention_report import exact_ages
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.inference.decoding import Answers
+from agegender_core.labels import AGE_BANDS
+from agegender_core.models.gra_net import GatedAttention
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.toml_tables import read_table
@@ -149,6 +151,9 @@ def _measure(
     crops, answers = run.answers(test)
     ages, genders = exact_ages(test), labelled_targets(test).gender
     known = genders >= 0
+    errors = np.abs(answers.years - ages)
+    names = np.array([None if np.isnan(age) else band_name(age) for age in ages], dtype=object)
+    bands = {band.name: stored_mean(errors[names == band.name]) for band in AGE_BANDS}
     saturated, flat = _masks(run, crops, ages, genders)
     return AblationRun(
         variant=key,
@@ -157,10 +162,11 @@ def _measure(
         minutes=trained["minutes"],
         pictures=trained["pictures"],
         pictures_seen=trained["pictures_seen"],
-        mae=stored_mean(np.abs(answers.years - ages)),
+        mae=stored_mean(errors),
         gender_accuracy=stored_mean((answers.gender == genders)[known].astype(float)),
         saturated=saturated,
         flat_masks=flat,
+        bands={name: found for name, found in bands.items() if found is not None},
     )
 
 
@@ -170,6 +176,8 @@ def _masks(
     """By block, the share of mask values that are saturated, and what flat masks cost in years;
     nothing for a network without masks.
     """
+    if not any(isinstance(module, GatedAttention) for module in run.network.modules()):
+        return {}, None
     chosen = np.sort(np.random.default_rng(1).permutation(len(crops))[:MASKED])
     activity = Activity()
     own, changed = changed_answers(run.network, run, crops[chosen], activity=activity)

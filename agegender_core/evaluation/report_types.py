@@ -271,7 +271,8 @@ class AblationRun:
 
     ``saturated``: by block, share of mask values nearer than ``report_store.EDGE`` to 0 or 1, and
     ``flat_masks``: paired rise of the error in years with every channel's mask replaced by its
-    mean; nothing for a network without masks that vary.
+    mean; nothing for a network without masks that vary. ``bands``: the error in years by band of
+    the true age.
     """
 
     variant: str
@@ -284,6 +285,7 @@ class AblationRun:
     gender_accuracy: Estimate | None
     saturated: dict[str, float] = field(default_factory=dict)
     flat_masks: Estimate | None = None
+    bands: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

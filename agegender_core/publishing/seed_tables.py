@@ -22,6 +22,11 @@ SEEDS = (
     " compared with each other, never with the published ones."
 )
 
+BANDS = (
+    "The same by band of the true age: MAE in years, mean over the seeds, in brackets less the"
+    " first."
+)
+
 
 def paired_difference(
     runs: Sequence[AblationRun], variant: str, baseline: str, metric: Measured
@@ -66,6 +71,33 @@ def seed_rows(report: AblationReport) -> list[dict[str, str]]:
     ]
 
 
+def band_rows(report: AblationReport) -> list[dict[str, str]]:
+    """A row as text for each variant that was run: its error by band of the true age, mean over the
+    seeds, and how far it lies from the baseline's; empty where that was not measured.
+    """
+
+    def means(key: str) -> dict[str, float]:
+        runs = [run.bands for run in report.runs if run.variant == key and run.bands]
+        return {
+            band: float(np.mean([bands[band].value for bands in runs if band in bands]))
+            for band in (runs[0] if runs else ())
+        }
+
+    baseline = means(report.baseline)
+    counts = {band: found.n for run in report.runs[:1] for band, found in run.bands.items()}
+    rows = []
+    for key in sorted(report.variants, key=lambda key: key != report.baseline):
+        if not (own := means(key)):
+            continue
+        row = {"variant": report.variants[key]}
+        for band, value in own.items():
+            less = "" if key == report.baseline else f" ({value - baseline[band]:+.2f})"
+            row[f"{band}, n {counts[band]:,}"] = f"{value:.2f}{less}"
+        row["all bands alike"] = f"{np.mean(list(own.values())):.2f}"
+        rows.append(row)
+    return rows
+
+
 def compared_words(report: AblationReport) -> str:
     """What was held equal: recipe, images, passes, split."""
     sizes = {(run.pictures_seen, run.pictures, run.mae.n) for run in report.runs if run.mae}
@@ -84,9 +116,12 @@ def seeds_section(report: AblationReport) -> str:
     rows = seed_rows(report)
     lines = markdown_head(tuple(rows[0])) if rows else []
     lines += [markdown_row(tuple(row.values())) for row in rows]
-    return "\n\n".join(
-        [f"### {report.title}, over seeds", compared_words(report), "\n".join(lines), SEEDS]
-    )
+    parts = [f"### {report.title}, over seeds", compared_words(report), "\n".join(lines), SEEDS]
+    if by_band := band_rows(report):
+        table = markdown_head(tuple(by_band[0]))
+        table += [markdown_row(tuple(row.values())) for row in by_band]
+        parts += [BANDS, "\n".join(table)]
+    return "\n\n".join(parts)
 
 
 def _over_seeds(runs: Sequence[AblationRun], metric: Measured) -> str:

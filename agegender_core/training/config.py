@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
 from agegender_core.inference.quantization import Storage
+from agegender_core.labels import AGE_BANDS
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
 
@@ -108,6 +109,9 @@ class LossConfig:
     ``sigma``: width in years of the Gaussian an exact age is smeared to. ``mean_l1``: weight of the
     error of the distribution's mean. ``age``, ``gender``, ``race``: weights of the heads.
     ``gender_smoothing``: label smoothing. ``groups``: age groups of ``two_values``.
+    ``age_bands``: weights of the images in each band of ``AGE_BANDS`` in the loss of a distribution
+    of ages, > 0; empty: all alike. A range of ages counts to the band of its middle. For training
+    alone: validation weighs all images alike.
     """
 
     sigma: float = 2.5
@@ -117,6 +121,7 @@ class LossConfig:
     race: float = 0.3
     gender_smoothing: float = 0.03
     groups: str = "adience8"
+    age_bands: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,12 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise ConfigError(f"{path}: {error}") from error
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
         raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
+    bands = recipe.loss.age_bands
+    if bands and (len(bands) != len(AGE_BANDS) or min(bands) <= 0):
+        raise ConfigError(
+            f"{path}: loss.age_bands needs a weight above 0 for each of the {len(AGE_BANDS)} bands"
+            f" of ages, from {AGE_BANDS[0].name} to {AGE_BANDS[-1].name}, got {list(bands)}"
+        )
 
 
 def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agegender_core.datasets.records import Targets
-from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, MAX_AGE, AgeGroup
+from agegender_core.labels import AGE_BANDS, AGE_GROUP_SETS, FAIRFACE_GROUPS, MAX_AGE, AgeGroup
 from agegender_core.training.config import LossConfig
 
 
@@ -126,9 +126,10 @@ def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConf
 
     Exact ages: divergence from the Gaussian label plus ``mean_l1`` times the mean's error in years.
     Ranges: an age known only to lie in [lo, hi] is an interval-censored label, whose likelihood is
-    the probability inside the range.
+    the probability inside the range. ``age_bands``: the mean is weighted.
     """
     known, exact = targets.age_lo >= 0, targets.exact
+    weights = band_weights(targets, config.age_bands)
     ranged = known & ~exact
     log_probs = functional.log_softmax(logits, dim=1)  # (N, 101)
     years = torch.arange(MAX_AGE + 1, device=logits.device)
@@ -138,9 +139,21 @@ def age_distribution_loss(logits: Tensor, targets: TargetBatch, config: LossConf
     divergence = functional.kl_div(log_probs[exact], label, reduction="none").sum(dim=1)
     mean = (log_probs[exact].exp() * years).sum(dim=1)
     distance = (mean - targets.age_lo[exact]).abs()
-    return ((divergence + config.mean_l1 * distance).sum() + censored.sum()) / known.sum().clamp(
-        min=1
-    )
+    total = (weights[exact] * (divergence + config.mean_l1 * distance)).sum()
+    total = total + (weights[ranged] * censored).sum()
+    return total / weights[known].sum().clamp(min=1e-6)
+
+
+def band_weights(targets: TargetBatch, bands: Sequence[float]) -> Tensor:
+    """(N,) weight of each image by the band of its age, or of its range's middle; 1 without
+    ``bands``.
+    """
+    if not bands:
+        return torch.ones(len(targets.age_lo), device=targets.age_lo.device)
+    starts = targets.age_lo.new_tensor([band.lo for band in AGE_BANDS])
+    middle = (targets.age_lo + targets.age_hi.clamp(max=MAX_AGE)) // 2
+    index = torch.searchsorted(starts, middle.clamp(min=0), right=True) - 1
+    return torch.tensor(bands, device=targets.age_lo.device)[index]
 
 
 def race_loss(logits: Tensor, race: Tensor) -> Tensor:

@@ -12,7 +12,13 @@ from agegender_core.evaluation.report_store import read_ablations
 from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import shown_estimate
-from agegender_core.publishing.seed_tables import SEEDS, compared_words, seed_rows
+from agegender_core.publishing.seed_tables import (
+    BANDS,
+    SEEDS,
+    band_rows,
+    compared_words,
+    seed_rows,
+)
 from agegender_core.settings import reports_dir
 from ui.common import messages
 
@@ -38,6 +44,14 @@ def show_seeds() -> None:
                 "variant": st.column_config.TextColumn(width=150)
             },  # else all of a phone
         )
+        if by_band := band_rows(report):
+            st.markdown(messages.plain(BANDS))
+            st.dataframe(
+                pd.DataFrame(by_band),
+                hide_index=True,
+                width="stretch",
+                key=f"seeds-bands-{report.name}",
+            )
     st.caption(messages.plain(SEEDS))
 
 

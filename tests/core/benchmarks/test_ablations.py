@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_ablation, read_ablations
 from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
 from agegender_core.output.json_records import to_json
-from agegender_core.publishing.seed_tables import paired_difference, seeds_section
+from agegender_core.publishing.seed_tables import band_rows, paired_difference, seeds_section
 from agegender_core.training.config import load_recipe
 from tests.support import ROOT
 
@@ -78,6 +79,9 @@ def test_every_variant_is_run_with_every_seed_once(
     assert read_ablations(tmp_path / "reports") == [report]
     for run in report.runs:
         assert run.mae.n > 0 and 0 <= run.gender_accuracy.value <= 1
+        assert sum(found.n for found in run.bands.values()) == run.mae.n
+        whole = sum(found.value * found.n for found in run.bands.values()) / run.mae.n
+        assert whole == pytest.approx(run.mae.value, abs=1e-3)
         if run.variant == "no_masks":
             assert run.saturated == {} and run.flat_masks is None
         else:
@@ -118,6 +122,37 @@ def test_seeds_are_compared_pair_by_pair() -> None:
     assert "| 1 | 9.00 (9.00) | one seed |" in rows[2]
     assert "90 images a run" in text and "n 3,134" in text
     assert "n 0" in seeds_section(AblationReport(**{**vars(report), "runs": ()}))
+
+
+def test_errors_by_band_stand_beside_the_baselines() -> None:
+    def run(variant: str, seed: int, young: float, old: float) -> AblationRun:
+        bands = {"0-9": Estimate(young, 0, 9, 385), "70+": Estimate(old, 0, 9, 196)}
+        return AblationRun(
+            variant=variant, seed=seed, commit="c", minutes=1, pictures=9, pictures_seen=90,
+            mae=Estimate(5, 4, 6, 581), gender_accuracy=None, bands=bands,
+        )  # fmt: skip
+
+    report = AblationReport(
+        name="x", title="Bands", recipe="gra_net_dist", set="utkface", split="test", settings={},
+        baseline="alike", variants={"rare": "rare ones more", "alike": "alike"},
+        runs=(run("rare", 0, 3.0, 8.0), run("alike", 0, 2.0, 10.0), run("alike", 1, 3.0, 11.0)),
+    )  # fmt: skip
+    assert band_rows(report) == [
+        {
+            "variant": "alike",
+            "0-9, n 385": "2.50",
+            "70+, n 196": "10.50",
+            "all bands alike": "6.50",
+        },
+        {
+            "variant": "rare ones more",
+            "0-9, n 385": "3.00 (+0.50)",
+            "70+, n 196": "8.00 (-2.50)",
+            "all bands alike": "5.50",
+        },
+    ]
+    assert "| rare ones more | 3.00 (+0.50) | 8.00 (-2.50) | 5.50 |" in seeds_section(report)
+    assert band_rows(dataclasses.replace(report, runs=())) == []
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ from agegender_core.training.initialization import centre_years, load_initial
 from agegender_core.training.losses import (
     TargetBatch,
     age_distribution_loss,
+    band_weights,
     class_loss,
     gaussian_labels,
     head_loss,
@@ -59,7 +60,7 @@ from agegender_core.training.losses import (
     two_value_targets,
 )
 from agegender_core.training.trainer import crop_size, learning_rate, start, step, train, update_ema
-from agegender_core.training.validation import mixed_precision
+from agegender_core.training.validation import mixed_precision, quick_metrics
 from agegender_core.vision.preprocessing import normalise
 from tests.support import CONFIGS
 
@@ -190,6 +191,48 @@ def test_age_loss_is_least_at_the_label_and_ignores_the_unlabelled() -> None:
     logits = torch.zeros(3, 101, requires_grad=True)
     age_distribution_loss(logits, targets([-1, 5, 60], [-1, 5, 100]), LossConfig()).backward()
     assert torch.isfinite(logits.grad).all() and logits.grad[0].abs().sum() == 0
+
+
+def test_ages_weigh_by_their_band_in_training_alone(
+    drawn_sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bands = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+    rows = targets([5, 9, 10, 70, 100, 3, 20, 70], [5, 9, 10, 70, 100, 9, 29, 200])
+    assert band_weights(rows, bands).tolist() == [1, 1, 2, 8, 8, 1, 3, 8]
+    assert band_weights(rows, ()).tolist() == [1] * 8
+    torch.manual_seed(0)
+    logits = torch.randn(8, 101)
+    plain = age_distribution_loss(logits, rows, LossConfig())
+    alike = age_distribution_loss(logits, rows, LossConfig(age_bands=(2.0,) * 8))
+    assert torch.allclose(plain, alike), "the same weight for all changes nothing"
+    each = torch.stack(
+        [
+            age_distribution_loss(
+                logits[index : index + 1],
+                rows.each(lambda x, at=index: x[at : at + 1]),
+                LossConfig(),
+            )
+            for index in range(8)
+        ]
+    )
+    expected = (each * band_weights(rows, bands)).sum() / band_weights(rows, bands).sum()
+    found = age_distribution_loss(logits, rows, LossConfig(age_bands=bands))
+    assert torch.allclose(found, expected, atol=1e-5)
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", {"loss.age_bands": list(bands)})
+    seen: list[LossConfig] = []
+    monkeypatch.setattr(
+        "agegender_core.training.validation.total_loss",
+        lambda logits, targets, config: seen.append(config) or torch.tensor(0.0),
+    )
+    val = load_split(recipe, "val")
+    quick_metrics(create_model(recipe.architecture, recipe.heads), val, recipe, 64)
+    assert seen == [dataclasses.replace(recipe.loss, age_bands=())]
+
+
+@pytest.mark.parametrize("weights", [[1.0] * 7, [1.0] * 7 + [0.0]])
+def test_wrong_weights_of_bands_are_one_sentence(weights: list[float]) -> None:
+    with pytest.raises(ConfigError, match="a weight above 0 for each of the 8 bands of ages"):
+        load_recipe(CONFIGS / "multitask_cnn_dist.toml", {"loss.age_bands": weights})
 
 
 def test_race_loss_counts_the_whole_set_a_label_may_mean() -> None:
