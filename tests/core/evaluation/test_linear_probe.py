@@ -66,6 +66,7 @@ WIDTHS = {
     "two_branch_cnn": ({"age": 1, "gender": 1}, 48, 2 * 128),
     "xception": ({"age": 1, "gender": 1}, 64, 2 * 128),
     "efficientnet_lite0": (HEADS | {"race": 7}, 64, 1280),
+    "efficientnet_lite2": (HEADS | {"race": 7}, 64, 1280),
     "gra_net": (HEADS, 32, 1024),
     "gra_net_trio": ({"decade": 10, "digit": 1, "gender": 2}, 16, 3 * 1024),
 }

@@ -21,6 +21,7 @@ from tests.support.networks import trained_like
 
 CASES = {
     "efficientnet_lite0": ({"age": 101, "gender": 2}, 64, {}, 49),
+    "efficientnet_lite2": ({"age": 101, "gender": 2}, 64, {}, 64),
     "gra_net": ({"age": 101, "gender": 2}, 32, {"width": 0.125}, 113),
     "multitask_cnn": ({"age": 101, "gender": 2}, 64, {}, 11),
     "residual_cnn": ({"age": 9, "gender": 2}, 32, {"side": 32, "hidden": 16}, 15),

