@@ -248,9 +248,11 @@ def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -
 
 
 def map_title(name: str) -> str:
-    """A map's name in tables: «Block 1, mean of its mask», «Block 1, effect», «Occlusion
-    (saliency)».
+    """A map's name in tables and legends: «Block 1, mean of its mask», «Block 1, effect»,
+    «Occlusion (saliency)», «Random, 8 × 8».
     """
+    if name.startswith("random"):
+        return name.replace("random ", "random, ").replace("x", " × ").capitalize()
     if name in SALIENCY:
         return f"{title(name)} (saliency)"
     return title(name) + ("" if name == CENTRE or name.endswith(EFFECT) else ", mean of its mask")
@@ -258,7 +260,7 @@ def map_title(name: str) -> str:
 
 def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str) -> None:
     """Deletion and insertion. ``name``: of the charts' keys."""
-    called = {one: title(one).replace("Random ", "Random, ") for one in found}
+    called = {one: map_title(one) for one in found}
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
             st.markdown(

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from PIL import Image, ImageColor
 from plotly.colors import sequential
 
+from agegender_core.evaluation.report_types import CENTRE, EFFECT
 from agegender_core.types import AgeEstimate
 from ui.common.charts import with_en_dash
 from ui.common.images import image_url
@@ -217,18 +218,21 @@ def before_after(before: AgeEstimate, after: AgeEstimate) -> go.Figure | None:
 def curves(
     found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Mapping[str, str]
 ) -> go.Figure:
-    """Score against the share of pixels changed, a line a map; the random one dashed."""
+    """Score against the share of pixels changed, a line a map; the random ones dotted, that of the
+    middle dashed. A mask's mean waits in the legend where its effect is drawn.
+    """
     figure = go.Figure()
     for name, row in found.items():
         values = np.asarray(row[kind])
         share = np.linspace(0, 100, len(values))
-        line = {"dash": "dot", "width": 2} if name.startswith("random") else {"width": 2}
+        dash = "dot" if name.startswith("random") else "dash" if name == CENTRE else "solid"
         figure.add_scatter(
             x=share,
             y=values,
             name=titles.get(name, name),
             mode="lines",
-            line=line,
+            line={"dash": dash, "width": 2},
+            visible="legendonly" if name + EFFECT in found else True,
             hovertemplate="%{x:.0f} % of pixels: %{y:.2f}",
         )
     _lay_out(figure, 320)

@@ -152,8 +152,8 @@ def range_words(shown: Layer) -> str:
         )
     if shown.effect:
         return (
-            "Places where it changes most are bright: against the same mask made flat, what passes"
-            f" differs by {100 * low:.0f} to {100 * high:.0f} % of what passes on average."
+            "Bright where the mask changes most: against the same mask made flat, what passes"
+            f" differs by {share_words(shown.values)} of what passes on average."
         )
     if shown.is_flat:
         return (
@@ -168,6 +168,11 @@ def span_words(values: np.ndarray) -> str:
     digits = 2 if values.max() < 10 else 1 if values.max() < 100 else 0
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low}–{high}"
+
+
+def share_words(values: np.ndarray) -> str:
+    """«1–131 %», of shares."""
+    return f"{100 * values.min():.0f}–{100 * values.max():.0f} %"
 
 
 def channel_words(block: BlockMaps) -> str:

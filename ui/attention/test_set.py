@@ -273,7 +273,7 @@ def areas(maps: Mapping[str, MapCurves]) -> pd.DataFrame:
     """A row a map: area and difference from random for both curves, and what follows."""
     rows = []
     for name, kinds in maps.items():
-        row = {"map": _called(name)}
+        row = {"map": map_title(name)}
         for kind, found in kinds.items():
             row[f"{kind}, area"] = _estimate(found.area)
             row[f"{kind}, against random"] = (
@@ -287,12 +287,6 @@ def areas(maps: Mapping[str, MapCurves]) -> pd.DataFrame:
 def _group(name: str) -> str:
     """«0–9», «Right», «All»."""
     return with_en_dash(name[0].upper() + name[1:])
-
-
-def _called(name: str) -> str:
-    if name.startswith("random"):
-        return name.replace("random", "Random,").replace("x", " × ")
-    return map_title(name)
 
 
 def _estimate(found: Estimate, sign: str = "") -> str:

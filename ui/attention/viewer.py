@@ -36,6 +36,7 @@ from ui.attention.layers import (
     names,
     range_words,
     resolution_words,
+    share_words,
     span_words,
     title,
     values_of,
@@ -97,9 +98,9 @@ def _side_by_side(subject: Subject) -> None:
             block = subject.maps().block(name)
             values = values_of(block, view)
             flat = float(np.ptp(values)) < FLAT
-            found = f"{span_words(100 * values)} %" if view == "effect" else span_words(values)
+            span = share_words(values) if view == "effect" else span_words(values)
             words = f"{block.side} × {block.side} cells" + (
-                ", flat: it prefers no place" if flat else f", {found}"
+                ", flat: it prefers no place" if flat else f", {span}"
             )
         else:
             values, words = (
