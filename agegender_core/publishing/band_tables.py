@@ -5,7 +5,7 @@ Made only from ``reports/``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.evaluation.report_types import Estimate, EvaluationReport
@@ -19,6 +19,8 @@ MIN_IMAGES = 100
 MAX_GAP = 0.03
 """Distance from the nominal coverage up to which a cell counts as holding."""
 NOMINAL = 0.8
+VALIDATION = {"utkface": 1090, "all_age_faces": 555}
+"""Validation images with exact ages, on which the intervals' margins are fitted, all together."""
 CELLS = {"age_answered": "answered age", "gender": "gender"}
 
 
@@ -80,7 +82,7 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
     """
     fitted: list[list[str]] = []
     others: list[str] = []
-    judged = 0
+    judged: list[tuple[int, float]] = []
     for info, report in _measured(entries, reports):
         whole = report.metrics.get("interval_coverage")
         if whole is None:
@@ -91,8 +93,9 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
                 f" {shown_estimate(whole, 'interval_coverage')} %, n {whole.n:,}"
             )
             continue
+        share = sum(VALIDATION.get(name, 0) for name in info.training["sets"]) / whole.n
         for by, name, found in _cells(report, whole):
-            judged += 1
+            judged.append((found.n, share))
             if abs(found.value - NOMINAL) > MAX_GAP:
                 fitted.append(
                     [
@@ -110,9 +113,15 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
     head = ["weights", "dataset", "by", "cell", "n", "80 % interval holds, %", "chance alone"]
     return "\n\n".join(
         [
-            f"{len(fitted)} of {judged} cells with n >= {MIN_IMAGES} of the datasets that the"
+            f"{len(fitted)} of {len(judged)} cells with n >= {MIN_IMAGES} of the datasets that the"
             f" intervals were fitted for are more than {100 * MAX_GAP:.0f} points from"
-            f" {100 * NOMINAL:.0f} %. In brackets: 95 % bootstrap interval. Chance alone: where"
+            f" {100 * NOMINAL:.0f} %. Of a method without any fault, chance would put about"
+            f" {expected_misses(judged, fitted=False):.0f} there through the test images alone, and"
+            f" about {expected_misses(judged):.0f} because its margins, too, come from few images:"
+            " the validation splits have"
+            f" {' and '.join(f'{count:,}' for count in VALIDATION.values())} with exact ages. With"
+            " so few, no method could bring it to none. In brackets: 95 % bootstrap interval."
+            " Chance alone: where"
             " 95 % of samples of that size would lie if the interval held exactly 80 % of true"
             " ages. One interval serves all datasets, whose errors at the same answered age differ:"
             " margins smoothed over the age, or of fewer bands, came no closer dataset by dataset"
@@ -143,6 +152,20 @@ def _cells(report: EvaluationReport, whole: Estimate) -> Iterator[tuple[str, str
             if "interval_coverage" in part
         ]
     return (cell for cell in cells if cell[2].n >= MIN_IMAGES)
+
+
+def expected_misses(cells: Sequence[tuple[int, float]], fitted: bool = True) -> float:
+    """How many of ``cells`` an interval that is right on average would leave by more than
+    ``MAX_GAP``: (test images, validation images for each of them) of each.
+
+    Both counts of hits are binomial and taken as normal. ``fitted``: whether the margins are
+    quantiles of the validation images, or known.
+    """
+    gaps = [
+        MAX_GAP / math.sqrt(NOMINAL * (1 - NOMINAL) / n * (1 + (1 / share if fitted else 0)))
+        for n, share in cells
+    ]
+    return sum(math.erfc(gap / math.sqrt(2)) for gap in gaps)
 
 
 def _chance(n: int) -> str:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from agegender_core.evaluation.report_types import Estimate, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.publishing.band_tables import coverage_misses, errors_by_band
+from agegender_core.publishing.band_tables import (
+    coverage_misses,
+    errors_by_band,
+    expected_misses,
+)
 from agegender_core.publishing.headline import NUMBERS, headline_table
 
 
@@ -79,7 +86,24 @@ def test_every_cell_that_is_off_is_listed_with_its_chance() -> None:
     assert "| 76.1–83.9 |" in rows[0] and "| 30-39 | 100 | 90.0" in rows[1]
     assert "| gender | Female | 500 | 76.0" in rows[2]
     assert "* `net`, FG-NET: 50.1 (45.1–55.1) %, n 1,000" in text and "trial" not in text
+    assert "about 1 there through the test images alone, and about 2 because its margins" in text
     assert coverage_misses([], []) == ""
+
+
+def test_expected_misses_are_those_of_drawn_samples() -> None:
+    generator = np.random.default_rng(0)
+    cells = [(400, 0.5), (1000, 0.25), (120, 1.0)]
+    for fitted in (False, True):
+        drawn = 0.0
+        for n, share in cells:
+            right = np.full(200_000, 0.8)
+            if fitted:  # the share that a quantile of so many images leaves below it
+                count = round(share * n)
+                right = generator.beta(round(0.8 * (count + 1)), round(0.2 * (count + 1)), 200_000)
+            held = generator.binomial(n, right) / n
+            drawn += float((np.abs(held - 0.8) > 0.03).mean())
+        assert expected_misses(cells, fitted) == pytest.approx(drawn, rel=0.1)
+    assert expected_misses([]) == 0
 
 
 def test_errors_by_band_name_the_weak_ends() -> None:
