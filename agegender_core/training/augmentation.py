@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from agegender_core.training.config import AugmentConfig
+from agegender_core.training.config import BEST_QUALITY, AugmentConfig
 
 
 def augment(
@@ -22,6 +25,10 @@ def augment(
     images = _colour(images, config, generator)
     if config.lowres_p:
         images = _lower_resolution(images, config.lowres_p, generator)
+    if config.noise_p:
+        images = _noise(images, config, generator)
+    if config.jpeg_p:
+        images = _compress(images.clamp_(0, 255), config, generator)
     if config.erase_p:
         images = _erase(images, config.erase_p, generator)
     return images.clamp_(0, 255)
@@ -100,6 +107,43 @@ def _lower_resolution(images: Tensor, p: float, generator: torch.Generator) -> T
             images[chosen], size=(side, side), mode="bilinear", antialias=True
         )
         images[chosen] = functional.interpolate(small, size=images.shape[-2:], mode="bicubic")
+    return images
+
+
+def _noise(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Some faces with the noise of a dark room or the grain of a film: grey or coloured, as fine as
+    the pixels or twice as coarse.
+    """
+    chosen = _chosen(len(images), config.noise_p, images, generator).nonzero().flatten()
+    if not len(chosen):
+        return images
+    _, channels, height, width = images.shape
+    shape = (len(chosen), channels, height, width)
+    fine = torch.randn(shape, generator=generator, device=images.device)
+    coarse = functional.interpolate(
+        fine[..., : (height + 1) // 2, : (width + 1) // 2], size=(height, width), mode="nearest"
+    )
+    coins = torch.rand(2, len(chosen), 1, 1, 1, generator=generator, device=images.device) < 0.5
+    noise = torch.where(coins[0], fine, coarse)
+    noise = torch.where(coins[1], noise, noise[:, :1].expand_as(noise))
+    deviation = torch.rand(len(chosen), generator=generator, device=images.device) * config.noise
+    images[chosen] += deviation.view(-1, 1, 1, 1) * noise
+    return images
+
+
+def _compress(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Some faces as JPEG leaves them, of a quality from ``jpeg_quality`` to ``BEST_QUALITY``.
+    (N, 3, H, W) in [0, 255].
+    """
+    chosen = _chosen(len(images), config.jpeg_p, images, generator).nonzero().flatten()
+    span = torch.rand(len(chosen), generator=generator, device=images.device)
+    qualities = config.jpeg_quality + (BEST_QUALITY - config.jpeg_quality) * span
+    for index, quality in zip(chosen.tolist(), qualities.tolist(), strict=True):
+        pixels = images[index].round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=round(quality))
+        seen = torch.from_numpy(np.array(Image.open(buffer)))
+        images[index] = seen.permute(2, 0, 1).to(images)
     return images
 
 

