@@ -46,11 +46,12 @@ def attention(
         int, typer.Option("--face", help="Which face: 0 is the largest, 1 the next.", min=0)
     ] = 0,
     npz: Annotated[
-        bool, typer.Option("--npz", help="Also write all raw masks and features to masks.npz.")
+        bool,
+        typer.Option("--npz", help="Also write raw masks, effects and features to masks.npz."),
     ] = False,
 ) -> None:
-    """Show a network's attention: one image for each attention block, and the answer with gates and
-    shapes as JSON.
+    """Show a network's attention: two images for each attention block, the mean of its mask and
+    what the mask changes, and the answer with gates and shapes as JSON.
 
     Exit code 1 where the image, its faces or the weights cannot be used; 2: wrong usage.
     """

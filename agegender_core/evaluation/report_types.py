@@ -63,12 +63,13 @@ class FoldedEstimate(Estimate):
     fold_sd: float | None
 
 
-EFFECT = ".effect"
-"""Behind a block's name in an attention report: the map of what its mask changes, not the mask's
-own values.
+DEVIATION, EFFECT, TRUNK = ".deviation", ".effect", ".trunk"
+"""Behind a block's name in an attention report, for other maps than the mean of its mask: how far
+the mask's channels lie from their own means; what the mask changes; and, as a control, where the
+trunk before it is active.
 """
 CENTRE = "centre"
-"""Name there of the map that knows where crops have their faces, and nothing of the face."""
+"""Name there of the map that ranks pixels by how near they are to the crop's centre."""
 ALL_BLOCKS = "all"
 """Name in attention reports for all blocks of a network at once."""
 Estimates = dict[str, Estimate]
@@ -153,15 +154,16 @@ class MapCurve:
 
     ``area``: under it. ``curve``: (steps + 1,). ``difference``: of the areas, paired, from a random
     map of the same resolution, and ``verdict``, what follows; None for the random maps themselves.
-    ``from_centre``: of the areas, paired, from the map that knows only the middle of the crop; None
-    for that map, for random ones and in reports made before it.
+    ``against``: of the areas, paired, from the control maps that know less: «centre», and «trunk»
+    of the same block for a block's effect; empty for the controls themselves and in reports made
+    before there were any.
     """
 
     area: Estimate
     curve: tuple[float, ...]
     difference: Estimate | None = None
     verdict: str | None = None
-    from_centre: Estimate | None = None
+    against: dict[str, Estimate] = field(default_factory=dict)
 
 
 MapCurves = dict[str, MapCurve]

@@ -72,6 +72,10 @@ class BlockMaps:
         """(h, w): maximum over the channels."""
         return self.mask.max(axis=0)
 
+    def deviation(self) -> np.ndarray:
+        """(h, w): how far the channels' masks lie from their own means, see ``mask_deviation``."""
+        return mask_deviation(self.mask)
+
     def effect(self) -> np.ndarray:
         """(h, w): what the mask changes, see ``mask_effect``."""
         return mask_effect(self.factor(), self.features, self.output)
@@ -94,6 +98,15 @@ class BlockMaps:
         )
 
 
+def mask_deviation(mask: np.ndarray) -> np.ndarray:
+    """(..., h, w) in [0, 1]: the mean over the channels of |mask - its mean over the places|.
+
+    It is made of the mask alone. The mean of a mask over its channels shows less: where channels
+    prefer different places, they cancel.
+    """
+    return np.abs(mask - mask.mean(axis=(-2, -1), keepdims=True)).mean(axis=-3)
+
+
 def mask_effect(factor: np.ndarray, features: np.ndarray, output: np.ndarray) -> np.ndarray:
     """(..., h, w), at least 0: how far a block's output lies from what it would be with a flat
     mask, place by place.
@@ -103,8 +116,7 @@ def mask_effect(factor: np.ndarray, features: np.ndarray, output: np.ndarray) ->
     average. All (..., C, h, w); ``factor``: what the features are multiplied by, (g + (1 - g) K) or
     1 + K.
 
-    A mask's mean over its channels does not tell that: channels that prefer different places
-    cancel, and what a channel lets through counts as much where it carries nothing.
+    It is the mask's doing and the trunk's: where no features are, a mask has nothing to change.
     """
     moved = np.abs((factor - factor.mean(axis=(-2, -1), keepdims=True)) * features).mean(axis=-3)
     passing = np.abs(output).mean(axis=(-3, -2, -1), keepdims=True)[..., 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agegender_core.evaluation.report_types import EFFECT
+from agegender_core.evaluation.report_types import DEVIATION, EFFECT, TRUNK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ def block_image(crop: Image.Image, block: BlockMaps, effect: bool = False) -> Im
     draw.text(
         (2, 1),
         f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]},"
-        f" {'effect' if effect else 'mean'} of {len(block.mask)} channels, {gate}",
+        f" {'effect, ' if effect else ''}mean of {len(block.mask)} channels, {gate}",
         "black",
         font,
     )
@@ -75,12 +75,14 @@ def block_image(crop: Image.Image, block: BlockMaps, effect: bool = False) -> Im
 
 def block_title(name: str) -> str:
     """A block's name for people: «Block 1» for «attention1», «Decade, block 1» for
-    «decade.attention1», «Block 1, effect» for «attention1.effect».
+    «decade.attention1», «Block 1: effect» for «attention1.effect».
     """
-    model, _, block = name.removesuffix(EFFECT).rpartition(".")
+    for part in (DEVIATION, EFFECT, TRUNK):
+        if name.endswith(part):
+            return f"{block_title(name.removesuffix(part))}: {part[1:]}"
+    model, _, block = name.rpartition(".")
     words = block.replace("attention", "block ")
-    title = f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]
-    return title + (", effect" if name.endswith(EFFECT) else "")
+    return f"{model.capitalize()}, {words}" if model else words[:1].upper() + words[1:]
 
 
 def viridis(values: np.ndarray) -> np.ndarray:

@@ -5,13 +5,15 @@ The files are ``<weights>/attention/<set>.json`` and ``.npz`` in ``reports/``;
 ``report_store.read_attention`` reads both. They contain no image of a person: mean faces are of at
 least ``PEOPLE`` people and at most ``FACE_SIDE`` px.
 
-Of each block two maps are judged: «attention1», the mask's mean over channels, and
-«attention1.effect», what the mask changes (``attention.mask_effect``). Beside random maps stands
-«centre», which knows where crops have their faces and nothing of the face.
+Of each block three maps are judged: «attention1», the mask's mean over channels;
+«attention1.deviation», how far the channels lie from their own means; and «attention1.effect», what
+the mask changes (``attention.mask_deviation``, ``mask_effect``). Beside random maps stand two
+controls: «centre», nearness to the crop's centre, and «attention1.trunk», the mean size of the
+features before the mask, which an effect is made of too.
 
 Arrays of the NPZ are named «slicing/group/what»: slicing and group as in «groups» of the JSON, what
-is a block's name, or one with «.effect», with (h, w) float32, the map's mean over images; «n» with
-the number of images; and, for large groups, «face» with (H, W, 3) uint8.
+is a block's name, or one with «.deviation» or «.effect», with (h, w) float32, the map's mean over
+images; «n» with the number of images; and, for large groups, «face» with (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from agegender_core.evaluation.evaluate import largest_faces
 from agegender_core.evaluation.metrics import band_name, bootstrap_mean
 from agegender_core.evaluation.report_types import (
     CENTRE,
+    DEVIATION,
     EFFECT,
+    TRUNK,
     AttentionReport,
     ChangeEffect,
     Estimate,
@@ -42,7 +46,7 @@ from agegender_core.evaluation.report_types import (
     MapCurves,
     MaskActivity,
 )
-from agegender_core.explain.attention import mask_effect
+from agegender_core.explain.attention import mask_deviation, mask_effect
 from agegender_core.explain.faithfulness import (
     KINDS,
     STEPS,
@@ -82,7 +86,8 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 @dataclass(frozen=True, eq=False)
 class CropExplanations:
     """A network's answers and masks for N images. ``masks``: by block, (N, h, w) float32, the mean
-    over channels, and by block and «.effect», what the mask changes. ``activity``: by block.
+    over channels, and with «.deviation», «.effect» or «.trunk» behind the block's name, the other
+    maps. ``activity``: by block.
     """
 
     answers: Answers
@@ -153,8 +158,9 @@ def attention_report(
         steps=steps,
         how=(
             f"pixels replaced by a blurred copy; age: what is left within {YEARS:g} years of the"
-            " answer; masks: mean over channels; effect: what a mask changes against a flat one;"
-            " centre: nearer to the middle of the crop"
+            " answer; masks: mean over channels; deviation: of the channels from their own means;"
+            " effect: what a mask changes against a flat one; controls: nearness to the crop's"
+            " centre, and the size of the features before the mask"
         ),
         sides=dict(found[0].sides),
         groups={
@@ -169,7 +175,13 @@ def attention_report(
     folder = reports / info.name / "attention"
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
-        folder / f"{set_name}.npz", **averages(groups, seen.masks, crops, people(records))
+        folder / f"{set_name}.npz",
+        **averages(
+            groups,
+            {name: maps for name, maps in seen.masks.items() if not name.endswith(TRUNK)},
+            crops,
+            people(records),
+        ),
     )
     write_json(folder / f"{set_name}.json", to_json(report))
     return report
@@ -244,7 +256,7 @@ def explain_crops(
 
 
 def block_maps(block: AttentionBlock) -> dict[str, np.ndarray]:
-    """The two maps of a block for N images, (N, h, w) float32 each, by name."""
+    """The maps of a block for N images, (N, h, w) float32 each, by name."""
     mask, features, output = (
         tensor.float().cpu().numpy() for tensor in (block.mask, block.features, block.output)
     )
@@ -252,7 +264,9 @@ def block_maps(block: AttentionBlock) -> dict[str, np.ndarray]:
     factor = 1 + mask if gate is None else gate + (1 - gate) * mask
     return {
         block.name: mask.mean(axis=1),
-        f"{block.name}{EFFECT}": mask_effect(factor, features, output),
+        block.name + DEVIATION: mask_deviation(mask),
+        block.name + EFFECT: mask_effect(factor, features, output),
+        block.name + TRUNK: np.abs(features).mean(axis=1),
     }
 
 
@@ -434,14 +448,26 @@ def summarise(faces: Sequence[FaceCurves], target: Target) -> dict[str, MapCurve
                     measured,
                     difference=difference.rounded(),
                     verdict=verdict(difference, kind),
-                    from_centre=(
-                        None
-                        if name == CENTRE
-                        else _estimate(areas - _areas(faces, target, CENTRE, kind)).rounded()
-                    ),
+                    against={
+                        control.rpartition(".")[2]: _estimate(
+                            areas - _areas(faces, target, control, kind)
+                        ).rounded()
+                        for control in controls(name)
+                    },
                 )
             result[name][kind] = measured
     return result
+
+
+def controls(name: str) -> tuple[str, ...]:
+    """The maps that know less than the map ``name`` and that it should beat; none for these maps
+    themselves.
+    """
+    if name == CENTRE or name.endswith(TRUNK):
+        return ()
+    if name.endswith(EFFECT):
+        return CENTRE, name.removesuffix(EFFECT) + TRUNK
+    return (CENTRE,)
 
 
 def verdict(difference: Estimate, kind: Kind) -> str:

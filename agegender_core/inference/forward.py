@@ -21,7 +21,7 @@ mind_forks()
 
 def optimize_for_inference(model: nn.Module) -> nn.Module:
     """Eval mode, no gradients, batch norm folded into the convolution before it, channels last, and
-    convolutions that apply the activation after them; EfficientNet-Lite0's trunk through ONNX
+    convolutions that apply the activation after them; an EfficientNet-Lite's trunk through ONNX
     Runtime where it is installed. Changes ``model`` and returns it.
     """
     model.eval().requires_grad_(False)

@@ -6,7 +6,8 @@ squeeze-and-excitation and ReLU6 for swish; 3.37M and 4.8M parameters without th
 Lite2 has 1.2 times as many blocks a stage and 1.1 times the channels of Lite0, but for the first
 and the last stage. None of the four papers has them; they stand for what pre-training does.
 
-Tensors are named, ordered and computed with as in timm's ``tf_efficientnet_lite0``: padding that
+Tensors are named, ordered and computed with as in timm's ``tf_efficientnet_lite0`` and
+``tf_efficientnet_lite2``: padding that
 puts the odd pixel at the end, and batch norm with TensorFlow's epsilon. timm itself is not
 imported: it brings all its networks, torchvision and torch's compiler, two thirds of the time to a
 first answer. A test compares the two bit by bit.
@@ -45,7 +46,7 @@ STEM = 32
 EXPANSION = 6
 """Times as many channels between a block's 1x1 convolutions; the first stage has none."""
 Plan = tuple[tuple[int, int, int, int], ...]
-"""Blocks, kernel, stride of the first block and channels of each stage."""
+"""Blocks, kernel, stride of the first block (of the others it is 1) and channels of each stage."""
 
 
 @dataclass(frozen=True)

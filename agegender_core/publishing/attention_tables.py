@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
-from agegender_core.evaluation.report_types import CENTRE, AttentionReport, MapCurves
+from agegender_core.evaluation.report_types import CENTRE, TRUNK, AttentionReport, MapCurves
+from agegender_core.explain.attention_images import block_title
 from agegender_core.output.markdown import markdown_head, markdown_row
 
 BETTER = "better than random"
@@ -16,10 +17,11 @@ TITLES = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 FAITHFUL = (
     "Faithful: a map beats random maps of its resolution at both, removing the pixels it calls"
     " most important and putting them back first, with 95 % intervals of the paired difference on"
-    " its side of zero. Of each block two maps are judged: the mean of its mask over the channels,"
-    " and its effect, what the mask changes against a flat one. Grad-CAM and occlusion are asked"
-    " from outside. Better than the middle: beats, at both, a map that knows where crops have their"
-    " faces and nothing of the face."
+    " its side of zero. Of each block three maps are judged: the mean of its mask over the"
+    " channels; the deviation of the channels from their own means, made of the mask alone as well;"
+    " and the effect, what the mask changes in what the trunk gives it. Grad-CAM and occlusion are"
+    " asked from outside. Two controls know less: nearness to the crop's centre, and the size of"
+    " the features before the mask (trunk). Better than these: at both, with whole intervals."
 )
 
 
@@ -35,7 +37,8 @@ def faithful_rows(attentions: Sequence[AttentionReport]) -> list[dict[str, str]]
             "error of age with flat masks": cost_words(report),
             "faithful for age": faithful(report, "age"),
             "faithful for gender": faithful(report, "gender"),
-            "better than the middle, for age": over_centre(report, "age"),
+            "better than the crop's centre, for age": better_than(report, "age", CENTRE),
+            "effect better than its trunk, for age": better_than(report, "age", "trunk"),
         }
         for report in attentions
     ]
@@ -65,34 +68,36 @@ def cost_words(report: AttentionReport) -> str:
 
 
 def faithful(report: AttentionReport, target: str) -> str:
-    """«block 2, occlusion (of 5, n 100)»: the maps that beat random ones at deletion and at
-    insertion.
+    """«block 2: effect; occlusion (of 11, n 100)»: the maps that beat random ones at deletion and
+    at insertion.
     """
     maps = {
         name: kinds
         for name, kinds in report.targets[target].items()
-        if kinds["deletion"].verdict is not None and name != CENTRE
+        if kinds["deletion"].verdict is not None and name != CENTRE and not name.endswith(TRUNK)
     }
     good = [
         name
         for name, kinds in maps.items()
         if all(kind.verdict == BETTER for kind in kinds.values())
     ]
-    return f"{', '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report.curves_n:,})"
+    return f"{'; '.join(map(_title, good)) or 'none'} (of {len(maps)}, n {report.curves_n:,})"
 
 
-def over_centre(report: AttentionReport, target: str) -> str:
-    """«occlusion»: the maps that beat the one of the middle; a dash where that was not measured."""
+def better_than(report: AttentionReport, target: str, control: str) -> str:
+    """«occlusion; block 2: effect»: the maps that beat ``control``, «centre» or «trunk»; a dash
+    where that was not measured.
+    """
     maps = report.targets[target]
-    if CENTRE not in maps:
+    if not any(control in kinds["deletion"].against for kinds in maps.values()):
         return "–"
-    good = [name for name, kinds in maps.items() if beats_centre(kinds)]
-    return f"{', '.join(map(_title, good)) or 'none'}"
+    good = [name for name, kinds in maps.items() if beats(kinds, control)]
+    return "; ".join(map(_title, good)) or "none"
 
 
-def beats_centre(kinds: MapCurves) -> bool:
-    """Whether a map is better than that of the middle at both, with its whole intervals."""
-    deletion, insertion = kinds["deletion"].from_centre, kinds["insertion"].from_centre
+def beats(kinds: MapCurves, control: str) -> bool:
+    """Whether a map is better than ``control`` at both, with its whole intervals."""
+    deletion, insertion = (kinds[kind].against.get(control) for kind in ("deletion", "insertion"))
     return bool(deletion and insertion and deletion.high < 0 < insertion.low)
 
 
@@ -105,4 +110,5 @@ def _saturated(report: AttentionReport) -> str:
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("attention", "block ").replace(".", ", "))
+    title = block_title(name)
+    return TITLES.get(name, title[0].lower() + title[1:])

@@ -93,9 +93,9 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
                 f" {shown_estimate(whole, 'interval_coverage')} %, n {whole.n:,}"
             )
             continue
-        share = sum(VALIDATION.get(name, 0) for name in info.training["sets"]) / whole.n
+        fitted_on = sum(VALIDATION.get(name, 0) for name in info.training["sets"])
         for by, name, found in _cells(report, whole):
-            judged.append((found.n, share))
+            judged.append((found.n, fitted_on / whole.n))
             if abs(found.value - NOMINAL) > MAX_GAP:
                 fitted.append(
                     [
@@ -115,13 +115,12 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
         [
             f"{len(fitted)} of {len(judged)} cells with n >= {MIN_IMAGES} of the datasets that the"
             f" intervals were fitted for are more than {100 * MAX_GAP:.0f} points from"
-            f" {100 * NOMINAL:.0f} %. Of a method without any fault, chance would put about"
-            f" {expected_misses(judged, fitted=False):.0f} there through the test images alone, and"
-            f" about {expected_misses(judged):.0f} because its margins, too, come from few images:"
-            " the validation splits have"
-            f" {' and '.join(f'{count:,}' for count in VALIDATION.values())} with exact ages. With"
-            " so few, no method could bring it to none. In brackets: 95 % bootstrap interval."
-            " Chance alone: where"
+            f" {100 * NOMINAL:.0f} %. Even intervals that are right on average would miss in about"
+            f" {expected_misses(judged, fitted=False):.0f} of them by chance, because the test"
+            f" images are few, and in about {expected_misses(judged):.0f} in all, because their"
+            " margins are fitted on few images too (the validation splits have"
+            f" {' and '.join(f'{count:,}' for count in VALIDATION.values())} with exact ages). In"
+            " brackets: 95 % bootstrap interval. Chance alone: where"
             " 95 % of samples of that size would lie if the interval held exactly 80 % of true"
             " ages. One interval serves all datasets, whose errors at the same answered age differ:"
             " margins smoothed over the age, or of fewer bands, came no closer dataset by dataset"
@@ -159,10 +158,12 @@ def expected_misses(cells: Sequence[tuple[int, float]], fitted: bool = True) -> 
     ``MAX_GAP``: (test images, validation images for each of them) of each.
 
     Both counts of hits are binomial and taken as normal. ``fitted``: whether the margins are
-    quantiles of the validation images, or known.
+    quantiles of the validation images, or known. Cells without validation images are taken as
+    fitted elsewhere, on enough.
     """
     gaps = [
-        MAX_GAP / math.sqrt(NOMINAL * (1 - NOMINAL) / n * (1 + (1 / share if fitted else 0)))
+        MAX_GAP
+        / math.sqrt(NOMINAL * (1 - NOMINAL) / n * (1 + (1 / share if fitted and share else 0)))
         for n, share in cells
     ]
     return sum(math.erfc(gap / math.sqrt(2)) for gap in gaps)

@@ -45,7 +45,7 @@ from agegender_core.settings import weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
 from agegender_core.training.crop_dataset import load_split, usable_rows
-from agegender_core.training.losses import TargetBatch, total_loss
+from agegender_core.training.losses import TargetBatch, validation_loss
 
 MAX_STORAGE_COST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
 """What compact storage may cost on the validation split: years, and shares of correct estimates. A
@@ -303,7 +303,7 @@ def _validation(model: torch.nn.Module, info: ModelInfo, recipe: Recipe) -> Vali
 
 
 def _validation_loss(validation: Validation, recipe: Recipe) -> float:
-    return float(total_loss(validation.logits, TargetBatch.of(validation.targets), recipe.loss))
+    return validation_loss(validation.logits, TargetBatch.of(validation.targets), recipe.loss)
 
 
 def _refuse_worse(recipe: Recipe, loss: float, folder: Path, force: bool) -> None:

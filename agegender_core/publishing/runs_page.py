@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE, read_attentions, read_reports
-from agegender_core.evaluation.report_types import EFFECT, AttentionReport, EvaluationReport
+from agegender_core.evaluation.report_types import DEVIATION, AttentionReport, EvaluationReport
 from agegender_core.explain.attention_images import block_title
 from agegender_core.inference.model_zoo import ModelInfo, from_clean_commit
 from agegender_core.output.markdown import markdown_head, markdown_row
@@ -103,8 +103,10 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
         f"{where}: under {100 * SATURATED:g} % of mask values within {EDGE:g} of 0 or 1 in each"
         " block",
         f"{where}: flat masks cost {FLATTENED:g} years or more, interval above 0",
-        f"{where}: the mask of a block, its mean or its effect, beats random maps at deletion and"
-        " at insertion, for age",
+        f"{where}: the mean of a block's mask beats random maps at deletion and at insertion, for"
+        " age",
+        f"{where}: the same of the deviation of a block's mask, made of the mask alone as well"
+        " (added on 2026-11-29)",
     )
     report = next((one for one in found if (one.weights, one.set) == (MASKED, MASK_SET)), None)
     if report is None:
@@ -112,19 +114,6 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
     shares = [block.saturated for block in report.activity.values()]
     saturated = ", ".join(f"{100 * share:.1f} %" for share in shares)
     flat = report.flat_masks.mae if report.flat_masks else None
-    curves = {
-        name: kinds
-        for name, kinds in report.targets["age"].items()
-        if name.removesuffix(EFFECT) in report.activity
-    }
-    both = [
-        name for name, kinds in curves.items() if all(c.verdict == BETTER for c in kinds.values())
-    ]
-    one = [
-        f"{block_title(name).lower()} at {' and '.join(better)}"
-        for name, kinds in curves.items()
-        if (better := [kind for kind, curve in kinds.items() if curve.verdict == BETTER])
-    ]
     return [
         (MASKED, aims[0], saturated or "–", max(shares) < SATURATED if shares else None),
         (
@@ -135,13 +124,32 @@ def mask_rows(found: Sequence[AttentionReport]) -> list[Row]:
             else f"{flat.value:+.2f} years ({flat.low:+.2f} to {flat.high:+.2f}), n {flat.n:,}",
             None if flat is None else flat.value >= FLATTENED and flat.low > 0,
         ),
-        (
-            MASKED,
-            aims[2],
-            f"{'better than random: ' + ', '.join(one) if one else 'none'}, n {report.curves_n:,}",
-            bool(both),
-        ),
+        (MASKED, aims[2], *faithful_blocks(report, "")),
+        (MASKED, aims[3], *faithful_blocks(report, DEVIATION)),
     ]
+
+
+def faithful_blocks(report: AttentionReport, part: str) -> tuple[str, bool | None]:
+    """Which blocks' maps beat random ones for age, in words, and whether one does at both.
+    ``part``: of the map's name, behind the block's.
+    """
+    maps = report.targets["age"]
+    known = {block: maps[block + part] for block in report.activity if block + part in maps}
+    if not known:
+        return "–", None
+    better = {
+        block: [kind for kind, curve in kinds.items() if curve.verdict == BETTER]
+        for block, kinds in known.items()
+    }
+    words = ", ".join(
+        f"{block_title(block).lower()} at {' and '.join(kinds)}"
+        for block, kinds in better.items()
+        if kinds
+    )
+    return (
+        f"{'better than random: ' + words if words else 'none'}, n {report.curves_n:,}",
+        any(len(kinds) == 2 for kinds in better.values()),
+    )
 
 
 def commits_words(entries: Sequence[ModelInfo]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,8 +24,8 @@ SEEDS = (
 )
 
 BANDS = (
-    "The same by band of the true age: MAE in years, mean over the seeds, in brackets less the"
-    " first."
+    "The same by band of the true age: MAE in years, mean over the seeds; in brackets the"
+    " difference from the first row, seed by seed."
 )
 
 
@@ -73,27 +74,38 @@ def seed_rows(report: AblationReport) -> list[dict[str, str]]:
 
 def band_rows(report: AblationReport) -> list[dict[str, str]]:
     """A row as text for each variant that was run: its error by band of the true age, mean over the
-    seeds, and how far it lies from the baseline's; empty where that was not measured.
+    seeds, and its difference from the baseline's, seed by seed; empty where that was not measured.
     """
-
-    def means(key: str) -> dict[str, float]:
-        runs = [run.bands for run in report.runs if run.variant == key and run.bands]
-        return {
-            band: float(np.mean([bands[band].value for bands in runs if band in bands]))
-            for band in (runs[0] if runs else ())
-        }
-
-    baseline = means(report.baseline)
-    counts = {band: found.n for run in report.runs[:1] for band, found in run.bands.items()}
+    found: dict[str, dict[int, dict[str, Estimate]]] = {key: {} for key in report.variants}
+    for run in report.runs:
+        if run.bands:
+            found[run.variant][run.seed] = run.bands
+    counts = {
+        band: each.n
+        for runs in found.values()
+        for bands in runs.values()
+        for band, each in bands.items()
+    }
     rows = []
-    for key in sorted(report.variants, key=lambda key: key != report.baseline):
-        if not (own := means(key)):
+    for key in sorted(found, key=lambda key: key != report.baseline):
+        if not (own := found[key]):
             continue
-        row = {"variant": report.variants[key]}
-        for band, value in own.items():
-            less = "" if key == report.baseline else f" ({value - baseline[band]:+.2f})"
-            row[f"{band}, n {counts[band]:,}"] = f"{value:.2f}{less}"
-        row["all bands alike"] = f"{np.mean(list(own.values())):.2f}"
+        row = {"variant": report.variants[key], "seeds": f"{len(own)}"}
+        means = []
+        for band, n in counts.items():
+            values = {seed: bands[band].value for seed, bands in own.items() if band in bands}
+            others = found[report.baseline]
+            paired = [
+                value - others[seed][band].value
+                for seed, value in values.items()
+                if band in others.get(seed, {})
+            ]
+            means.append(float(np.mean(list(values.values()))) if values else math.nan)
+            words = f"{means[-1]:.2f}" if values else "–"
+            if paired and key != report.baseline:
+                words += f" ({np.mean(paired):+.2f})"
+            row[f"{band}, n {n:,}"] = words
+        row["mean of the bands"] = "–" if any(map(math.isnan, means)) else f"{np.mean(means):.2f}"
         rows.append(row)
     return rows
 

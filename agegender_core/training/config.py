@@ -5,6 +5,7 @@ hand, so that a bare training machine without pydantic can read them.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
 from agegender_core.inference.quantization import Storage
-from agegender_core.labels import AGE_BANDS
+from agegender_core.labels import AGE_BANDS, MAX_AGE
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
 
@@ -119,8 +120,8 @@ class LossConfig:
     error of the distribution's mean. ``age``, ``gender``, ``race``: weights of the heads.
     ``gender_smoothing``: label smoothing. ``groups``: age groups of ``two_values``.
     ``age_bands``: weights of the images in each band of ``AGE_BANDS`` in the loss of a distribution
-    of ages, > 0; empty: all alike. A range of ages counts to the band of its middle. For training
-    alone: validation weighs all images alike.
+    of ages (a head «age» of 101), > 0; empty: all alike. A range of ages counts to the band of its
+    middle. For training alone, and not for the teacher's share: validation weighs all images alike.
     """
 
     sigma: float = 2.5
@@ -253,7 +254,14 @@ def _check(recipe: Recipe, path: Path) -> None:
             f" {recipe.augment.jpeg_quality}"
         )
     bands = recipe.loss.age_bands
-    if bands and (len(bands) != len(AGE_BANDS) or min(bands) <= 0):
+    if bands and recipe.heads.get("age") != MAX_AGE + 1:
+        raise ConfigError(
+            f"{path}: loss.age_bands weighs the loss of a distribution of ages, a head age ="
+            f" {MAX_AGE + 1}, which {recipe.name} does not have: leave it empty"
+        )
+    if bands and (
+        len(bands) != len(AGE_BANDS) or not all(0 < weight < math.inf for weight in bands)
+    ):
         raise ConfigError(
             f"{path}: loss.age_bands needs a weight above 0 for each of the {len(AGE_BANDS)} bands"
             f" of ages, from {AGE_BANDS[0].name} to {AGE_BANDS[-1].name}, got {list(bands)}"

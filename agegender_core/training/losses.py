@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,15 @@ class TargetBatch:
     def exact(self) -> Tensor:
         """(N,) bool: whose age is known to the year."""
         return (self.age_lo >= 0) & (self.age_lo == self.age_hi)
+
+
+def validation_loss(
+    logits: Mapping[str, Tensor], targets: TargetBatch, config: LossConfig
+) -> float:
+    """``total_loss`` with all images alike, whatever training weighs more: the number by which
+    weights are compared.
+    """
+    return float(total_loss(logits, targets, replace(config, age_bands=())))
 
 
 def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, config: LossConfig) -> Tensor:

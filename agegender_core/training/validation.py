@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 from torch import nn
@@ -13,7 +11,7 @@ from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, group_index
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import Recipe
 from agegender_core.training.crop_dataset import CropDataset
-from agegender_core.training.losses import total_loss
+from agegender_core.training.losses import validation_loss
 from agegender_core.vision.preprocessing import normalise
 
 
@@ -60,10 +58,8 @@ def quick_metrics(
     model.train(was_training)
     answers = read_out(logits, first_spec(recipe.heads, recipe.loss.groups))
     names = np.array([record.dataset for record in crops.records])
-    alike = dataclasses.replace(recipe.loss, age_bands=())
-    metrics = {
-        "loss": float(total_loss(logits, crops.targets.each(lambda tensor: tensor.cpu()), alike))
-    }
+    targets = crops.targets.each(lambda tensor: tensor.cpu())
+    metrics = {"loss": validation_loss(logits, targets, recipe.loss)}
     for name in dict.fromkeys(names):
         rows = names == name
         lo, hi, gender = (

@@ -163,6 +163,8 @@ def test_attention_gives_the_masks(client: Client, image_path: Path, uploads: Pa
         )
         assert np.allclose(there["mean"], here.mean(), atol=2e-3)
         assert np.allclose(there["maximum"], here.maximum(), atol=2e-3)
+        assert np.allclose(there["effect"], here.effect(), atol=2e-2)
+        assert not np.allclose(there["effect"], here.mean(), atol=2e-2)
     assert left_over(uploads) == []
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.evaluation.report_types import CENTRE, EFFECT
+from agegender_core.evaluation.report_types import CENTRE, DEVIATION, EFFECT, TRUNK
 from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.figures import FLAT, curves
 from ui.attention.jobs import Job, duration_words
-from ui.attention.layers import CENTRE_TITLE, SALIENCY, blocks, title
+from ui.attention.layers import SALIENCY, blocks, title
 from ui.attention.query_params import TARGETS, key
 from ui.attention.session import MOST, Subject
 from ui.common import gated
@@ -35,6 +35,17 @@ MARGIN = 0.01
 """Areas closer than this count as equal."""
 BETTER, EQUAL, WORSE = "better than random", "no better than random", "worse than random"
 FLATNESS = "It is flat: which place comes first is little more than rounding."
+PARTS = {
+    "mean": "The mean mask",
+    "deviation": "The mask's deviation",
+    "effect": "The mask's effect",
+}
+"""Maps of a block's mask in sentences, by their names in titles."""
+CONTROLS = (
+    "Two kinds of maps are controls that know less: nearness to the crop's centre, and a block's"
+    " trunk, the size of the features before its mask, which its effect is made of too."
+)
+LEGEND = "Curves of effects are drawn; a name in the legend shows or hides its curve."
 KINDS = ("deletion", "insertion")
 COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
 """Crops answered for a saliency map, and for the two curves of any map: what progress is counted
@@ -97,8 +108,8 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
         args=(subject, wish, target),
     )
     st.caption(
-        f"{len(wanted)} maps against {RANDOM} random ones of each resolution. The result stays"
-        " for this visit."
+        f"{len(wanted)} maps and their controls against {RANDOM} random ones of each resolution."
+        " The result stays for this visit."
     )
 
 
@@ -108,7 +119,12 @@ def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     masks = {}
     for name in blocks(subject):
         block = subject.maps().block(name)
-        masks |= {name: block.mean(), name + EFFECT: block.effect()}
+        masks |= {
+            name: block.mean(),
+            name + DEVIATION: block.deviation(),
+            name + EFFECT: block.effect(),
+            name + TRUNK: np.abs(block.features).mean(axis=0),
+        }
     network, info, crop = subject.predictor.network, subject.info, subject.prediction.crop
     caller = gated.client()
 
@@ -159,8 +175,9 @@ def _collect(store: dict[Any, dict[str, Row]]) -> None:
 
 
 def maps_wanted(subject: Subject) -> list[str]:
-    """Names of the maps to be judged: two of each block's mask, then saliency."""
-    return [*(name + part for name in blocks(subject) for part in ("", EFFECT)), *SALIENCY]
+    """Names of the maps to be judged: three of each block's mask, then saliency."""
+    own = [name + part for name in blocks(subject) for part in ("", DEVIATION, EFFECT)]
+    return [*own, *SALIENCY]
 
 
 def run_test(
@@ -171,11 +188,10 @@ def run_test(
     target: Any,
     report: Callable[[int, int], None],
 ) -> dict[str, Row]:
-    """A row of curves and areas for each of ``masks`` (h, w), each saliency map and the map that
-    only knows the middle, and what
-    follows on each curve as «verdicts»; «random» has the means of all random maps. ``report``:
-    called before each map with the crops answered so far and in the end; what it raises ends the
-    test. Touches nothing of the session: it runs in a thread.
+    """A row of curves and areas for each of ``masks`` (h, w), each saliency map and the map of the
+    crop's centre, and what follows on each curve as «verdicts»; «random» has the means of all
+    random maps. ``report``: called before each map with the crops answered so far and in the end;
+    what it raises ends the test. Touches nothing of the session: it runs in a thread.
     """
     from agegender_core.explain.faithfulness import centre_map, compare, random_map
     from agegender_core.explain.saliency import normalised, saliency_map
@@ -183,7 +199,7 @@ def run_test(
     start, maps, done = monotonic(), dict(masks), 0
     # Until the resolutions are known.
     total = sum(COSTS.values()) + COST * (
-        len(masks) + len(SALIENCY) + 1 + RANDOM * (len(masks) // 2 + 2)
+        len(masks) + len(SALIENCY) + 1 + RANDOM * (len(masks) // 4 + 2)
     )
     for name in SALIENCY:
         report(done, total)
@@ -204,7 +220,8 @@ def run_test(
     found = {name: rows[name] for name in maps}
     for name in maps:
         peers = [rows[maps[name].shape[-1], index] for index in range(RANDOM)]
-        found[name]["flat"] = name in masks and float(np.ptp(maps[name])) < FLAT
+        spread = maps[name].max() if name.endswith(EFFECT) else np.ptp(maps[name])
+        found[name]["flat"] = name in masks and float(spread) < FLAT
         found[name]["verdicts"] = [verdict(found[name], peers, kind) for kind in KINDS]
     _SECONDS[info.name] = monotonic() - start
     known = [rows[name] for name in guesses]
@@ -230,13 +247,7 @@ def verdict(row: Row, peers: list[Row], kind: str) -> str:
 
 def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -> None:
     """One plain sentence on a map, and ``more``: good only where both curves are."""
-    base = title(name.removesuffix(EFFECT))
-    what = (
-        f"{base} (saliency)"
-        if name in SALIENCY
-        else f"{'What the mask changes' if name.endswith(EFFECT) else 'The mean of the mask'} in"
-        f" {base[0].lower()}{base[1:]}"
-    )
+    what = _subject(name)
     agreed = verdicts[0] == verdicts[1]
     words = (
         f"does {verdicts[0]}"
@@ -247,20 +258,40 @@ def render_verdict(name: str, verdicts: list[str], where: str, more: str = "") -
     st.markdown(f":material/{icon}: {plain(f'{what} {words} {where}. {more}')}")
 
 
+def _subject(name: str) -> str:
+    """«The mask's effect in block 1», «The mean mask in block 1 of the decade network»."""
+    words, _, part = map_title(name).partition(": ")
+    if part not in PARTS:
+        return words
+    network, _, block = words.rpartition(", ")
+    of = f" of the {network.lower()} network" if network else ""
+    return f"{PARTS[part]} in {block.lower()}{of}"
+
+
+def judged(name: str) -> bool:
+    """Whether the map is one of a block's mask, which people may take for where the model looks."""
+    control = name == CENTRE or name.endswith(TRUNK) or name.startswith("random")
+    return name not in SALIENCY and not control
+
+
 def map_title(name: str) -> str:
-    """A map's name in tables and legends: «Block 1, mean of its mask», «Block 1, effect»,
+    """A map's name in tables and legends: «Block 1: mean», «Block 1: effect»,
     «Occlusion (saliency)», «Random, 8 × 8».
     """
     if name.startswith("random"):
         return name.replace("random ", "random, ").replace("x", " × ").capitalize()
     if name in SALIENCY:
         return f"{title(name)} (saliency)"
-    return title(name) + ("" if name == CENTRE or name.endswith(EFFECT) else ", mean of its mask")
+    if name == CENTRE or ":" in title(name):
+        return title(name)
+    return f"{title(name)}: mean"
 
 
 def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str) -> None:
     """Deletion and insertion. ``name``: of the charts' keys."""
     called = {one: map_title(one) for one in found}
+    if any(one.endswith(EFFECT) for one in found):
+        st.caption(LEGEND)
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
             st.markdown(
@@ -277,7 +308,7 @@ def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str
 
 
 def _result(found: Mapping[str, Row]) -> None:
-    masks = [name for name in found if name not in (*SALIENCY, CENTRE, "random")]
+    masks = [name for name in found if judged(name)]
     for name in masks or list(SALIENCY):
         render_verdict(
             name, found[name]["verdicts"], "on this face", FLATNESS if found[name]["flat"] else ""
@@ -308,7 +339,6 @@ def _result(found: Mapping[str, Row]) -> None:
     )
     st.caption(
         f"Areas under the curves. Better means: beyond all {RANDOM} random maps of the same cells,"
-        f" by more than {MARGIN:g}. «{CENTRE_TITLE}» knows where faces are, and nothing of this"
-        " one. One face proves little; averages over a test set, where there"
-        " are any, are on the next tab."
+        f" by more than {MARGIN:g}. {CONTROLS} One face proves little; averages over a test set,"
+        " where there are any, are on the next tab."
     )

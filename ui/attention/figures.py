@@ -7,7 +7,7 @@ never the default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from html import escape
 
@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from PIL import Image, ImageColor
 from plotly.colors import sequential
 
-from agegender_core.evaluation.report_types import CENTRE, EFFECT
+from agegender_core.evaluation.report_types import CENTRE, DEVIATION, EFFECT, TRUNK
 from agegender_core.types import AgeEstimate
 from ui.common.charts import with_en_dash
 from ui.common.images import image_url
@@ -55,10 +55,10 @@ def table(name: str) -> np.ndarray:
 
 def limits(values: np.ndarray, scale: str) -> tuple[float, float]:
     """Ends of the colour scale: 0 and 1, or the map's own lowest and highest. Flat maps get 0 and 1
-    in any case.
+    in any case; the scale reaches higher where an effect does.
     """
     low, high = float(values.min()), float(values.max())
-    return (low, high) if scale == "own" and high - low >= FLAT else (0.0, 1.0)
+    return (low, high) if scale == "own" and high - low >= FLAT else (0.0, max(high, 1.0))
 
 
 def coloured(values: np.ndarray, name: str, low: float, high: float) -> Image.Image:
@@ -219,7 +219,7 @@ def curves(
     found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Mapping[str, str]
 ) -> go.Figure:
     """Score against the share of pixels changed, a line a map; the random ones dotted, that of the
-    middle dashed. A mask's mean waits in the legend where its effect is drawn.
+    crop's centre dashed. Where a block's effect is drawn, its other maps wait in the legend.
     """
     figure = go.Figure()
     for name, row in found.items():
@@ -232,7 +232,7 @@ def curves(
             name=titles.get(name, name),
             mode="lines",
             line={"dash": dash, "width": 2},
-            visible="legendonly" if name + EFFECT in found else True,
+            visible="legendonly" if _waits(name, found) else True,
             hovertemplate="%{x:.0f} % of pixels: %{y:.2f}",
         )
     _lay_out(figure, 320)
@@ -243,6 +243,11 @@ def curves(
     )
     figure.update_yaxes(title_text="Left of the answer", range=[0, 1.03])
     return figure
+
+
+def _waits(name: str, found: Container[str]) -> bool:
+    block = name.removesuffix(DEVIATION).removesuffix(TRUNK)
+    return not name.endswith(EFFECT) and block + EFFECT in found
 
 
 def _lay_out(figure: go.Figure, height: int) -> None:

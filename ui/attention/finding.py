@@ -33,7 +33,7 @@ LITTLE = 0.25
 
 
 @dataclass(frozen=True)
-class MaskEffect:
+class FlatteningCost:
     """What flattening every mask does to the mean absolute error in years, with its 95 % interval,
     over ``n`` faces of ``where``.
     ``current``: whether it was measured with the weights that are installed.
@@ -85,7 +85,7 @@ def signed(years: float, digits: int = 2) -> str:
     return words[1:] if not words.strip("+−0.") else words
 
 
-def mask_effect(report: AttentionReport, sha256: str) -> MaskEffect | None:
+def flattening_cost(report: AttentionReport, sha256: str) -> FlatteningCost | None:
     """The effect of flattening all masks in an attention report; None where the report has none
     or its faces have no exact ages.
     """
@@ -95,10 +95,10 @@ def mask_effect(report: AttentionReport, sha256: str) -> MaskEffect | None:
     found = flat.mae
     where = f"{TERMS[report.set].title}, {report.split}"
     current = report.weights_sha256 == sha256
-    return MaskEffect(found.value, found.low, found.high, found.n, where, current)
+    return FlatteningCost(found.value, found.low, found.high, found.n, where, current)
 
 
-def measured(name: str, sha256: str) -> MaskEffect | None:
+def measured(name: str, sha256: str) -> FlatteningCost | None:
     """The effect for the model ``name`` with these weights, on the first dataset that has one; one
     of the installed weights first.
     """
@@ -109,7 +109,7 @@ def measured(name: str, sha256: str) -> MaskEffect | None:
         if report.weights == name and report.set in order
     ]
     effects = [
-        mask_effect(report, sha256)
+        flattening_cost(report, sha256)
         for report in sorted(found, key=lambda report: order.index(report.set))
     ]
     known = [effect for effect in effects if effect is not None]

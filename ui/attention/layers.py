@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agegender_core.explain.attention import BlockMaps
 
 SALIENCY = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}
-CENTRE_TITLE = "Centre of the crop"
+CENTRE_TITLE = "Crop centre"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,10 @@ class Layer:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the values hardly differ over the face."""
-        return float(np.ptp(self.values)) < FLAT
+        """Whether the values hardly differ over the face; of an effect, whether there is hardly
+        any.
+        """
+        return bool((self.values.max() if self.effect else np.ptp(self.values)) < FLAT)
 
     @property
     def about(self) -> str:
@@ -62,7 +64,7 @@ def blocks(subject: Subject) -> list[str]:
 
 
 def title(name: str) -> str:
-    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Block 1, effect» for
+    """«Block 1» for «attention1», «Decade, block 1» for «decade.attention1», «Block 1: effect» for
     «attention1.effect», «Grad-CAM» for «grad_cam».
     """
     if name == CENTRE:
@@ -71,12 +73,11 @@ def title(name: str) -> str:
 
 
 def values_of(block: BlockMaps, view: str) -> np.ndarray:
-    """(h, w) of the whole block: what the mask changes, or its mean or maximum over the
-    channels.
+    """(h, w) of the whole block, by the key of ``VIEWS``; what the mask changes where that is
+    of no whole block.
     """
-    if view == "mean":
-        return block.mean()
-    return block.maximum() if view == "max" else block.effect()
+    known = {"mean": block.mean, "max": block.maximum, "deviation": block.deviation}
+    return known.get(view, block.effect)()
 
 
 def layer(subject: Subject, name: str) -> Layer:
@@ -99,10 +100,10 @@ def layer(subject: Subject, name: str) -> Layer:
         )
     values = values_of(block, view)
     if view == "effect":
-        words = f"what it changes, over {count} channels"
+        words = f"effect, mean over {count} channels"
         return Layer(name, title(name), values, words, block, effect=True)
-    words = "maximum" if view == "max" else "mean"
-    return Layer(name, title(name), values, f"{words} over {count} channels", block)
+    words = {"max": "maximum over", "deviation": "mean deviation of"}.get(view, "mean over")
+    return Layer(name, title(name), values, f"{words} {count} channels", block)
 
 
 def around(shown: Layer) -> list[tuple[str, np.ndarray, tuple[float, float]]]:
@@ -147,13 +148,14 @@ def range_words(shown: Layer) -> str:
         )
     if shown.effect and shown.is_flat:
         return (
-            "Flat: made the same everywhere, the mask would let through what it does now, to within"
-            f" {max(100 * high, 0.1):.1f} % of what passes on average."
+            "No effect: with the same mask made flat, the block's output would be the same to"
+            f" within {max(100 * high, 0.1):.1f} % of its average."
         )
     if shown.effect:
         return (
-            "Bright where the mask changes most: against the same mask made flat, what passes"
-            f" differs by {share_words(shown.values)} of what passes on average."
+            "Bright where the mask makes the most difference: compared with the same mask made"
+            f" flat, the block's output changes by {share_words(shown.values)} of its average."
+            " Where the features before the mask are weak, no mask can have an effect."
         )
     if shown.is_flat:
         return (

@@ -21,11 +21,19 @@ TABS = {
     "set": "Over a test set",
 }
 """The explorer's parts, by their word in the address."""
-VIEWS = {"effect": "Effect", "mean": "Mean", "max": "Maximum", "channel": "One channel"}
-"""What of a mask is shown: what it changes, or its values over all channels or one."""
+VIEWS = {
+    "effect": "Effect",
+    "deviation": "Deviation",
+    "mean": "Mean",
+    "max": "Maximum",
+    "channel": "One channel",
+}
+"""What of a mask is shown: what it changes, how far its channels lie from their own means, or its
+values over all channels or one.
+"""
 COLOURS = {"viridis": "Viridis", "magma": "Magma", "cividis": "Cividis"}
 CELLS = {"blocks": "Honest blocks", "smooth": "Smooth"}
-SCALES = {"own": "From its lowest to its highest", "full": "From 0 to 1"}
+SCALES = {"own": "From its lowest to its highest", "full": "From 0 to 1, or higher"}
 FACES = {"sharp": "As in the image", "crop": "As the network sees it"}
 TARGETS = {"age": "Age", "gender": "Gender"}
 

@@ -56,7 +56,8 @@ def _made(info: ModelInfo, answer: Answer, index: int) -> str:
     if info.name != answer.weights:
         words = f"Attention masks of another model, {escape(info.title)}"
     row = images_row(items).replace('class="ag-maps', 'class="ag-maps ag-strip', 1)
-    return f'{row}<p class="ag-quiet ag-small">{words}: they change most where it is bright.</p>'
+    words += ": bright where they make the most difference."
+    return f'{row}<p class="ag-quiet ag-small">{words}</p>'
 
 
 def _subject(info: ModelInfo, answer: Answer, index: int) -> Subject:

@@ -16,6 +16,8 @@ from agegender_core.evaluation.report_store import EDGE, read_attention
 from agegender_core.evaluation.report_types import (
     ALL_BLOCKS,
     CENTRE,
+    DEVIATION,
+    EFFECT,
     AttentionReport,
     ChangeEffect,
     Estimate,
@@ -24,19 +26,21 @@ from agegender_core.evaluation.report_types import (
     MaskActivity,
 )
 from agegender_core.output.metric_formats import METRIC_FORMATS
-from agegender_core.publishing.attention_tables import beats_centre
+from agegender_core.publishing.attention_tables import beats
 from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
 from ui.attention.faithfulness import (
+    BETTER,
     EQUAL,
     KINDS,
     MARGIN,
     curves_side_by_side,
+    judged,
     map_title,
     render_verdict,
 )
 from ui.attention.figures import FLAT, bar, images_row, limits, small_png
-from ui.attention.finding import mask_effect
+from ui.attention.finding import flattening_cost
 from ui.attention.layers import SALIENCY, title
 from ui.attention.query_params import TARGETS, key
 from ui.attention.session import Subject
@@ -52,6 +56,10 @@ SLICINGS = {
     "gender_answer": "Gender right, or wrong",
 }
 """Ways to group the faces, in words."""
+EFFECTS = (
+    "Effect: how far a mask changes its block's output, as a share of the output's average."
+    " Deviation: how far its channels lie from their own means. Mean: over its channels."
+)
 CHANGE_WORDS = {"off": "switched off", "mean": "its channels' means", "shuffled": "shuffled"}
 IN_A_ROW = 4
 """Masks beside each other where each block has but one."""
@@ -110,7 +118,7 @@ def empty(weights: str) -> None:
 
 def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
     """Mean masks of the groups of one slicing: a row a block, all groups of a row on one scale."""
-    st.markdown(f"**Mean masks over {report.n:,} faces** ({plain(where)})")
+    st.markdown(f"**Averages over {report.n:,} faces** ({plain(where)})")
     slicings = [name for name in SLICINGS if report.groups.get(name)]
     slicing = st.segmented_control(
         "Faces by",
@@ -130,7 +138,8 @@ def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
     rows = []
     if len(faces) == len(groups):
         rows.append('<p class="ag-map-title"><b>Mean face</b></p>' + images_row(faces, many=True))
-    for block in (name for name in report.sides if f"all/all/{name}" in arrays):
+    known = [name for name in report.sides if f"all/all/{name}" in arrays]
+    for block in sorted(known, key=_order):
         maps = {group: arrays[f"{slicing}/{group}/{block}"] for group in groups}
         rows.append(
             mask_row(
@@ -146,10 +155,15 @@ def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
         for place, row in zip(st.columns(together), rows[start : start + together], strict=False):
             place.html(row)
     st.caption(
-        "Masks are means over channels and faces, effects what the masks change, as shares of what"
-        " passes on average; all images of a row share one scale. Small groups differ by chance"
-        " alone: mind their n."
+        "Means over the faces; all images of a row share one scale. "
+        + (EFFECTS if any(name.endswith(EFFECT) for name in known) else "")
+        + " Small groups differ by chance alone: mind their n."
     )
+
+
+def _order(name: str) -> int:
+    """Effects first, then means, then deviations; blocks in their order."""
+    return 0 if name.endswith(EFFECT) else 2 if name.endswith(DEVIATION) else 1
 
 
 def activity_words(found: MaskActivity | None) -> str:
@@ -175,14 +189,16 @@ def mask_row(
     ]
     side = next(iter(maps.values())).shape[-1]
     flat = "" if span != (0.0, 1.0) else ". Flat in all groups: on average it prefers no place"
-    head = f'<p class="ag-map-title"><b>{title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
+    head = (
+        f'<p class="ag-map-title"><b>{map_title(block)}</b>, {side} × {side} cells{flat}{more}</p>'
+    )
     return head + images_row(items, many=True) + bar(colours, *span)
 
 
 def _changes(report: AttentionReport, where: str) -> None:
     """What the answers lose when masks are changed."""
     st.markdown(f"**Does it matter? Masks changed on {report.changes_n:,} faces** ({plain(where)})")
-    if (effect := mask_effect(report, report.weights_sha256)) is not None:
+    if (effect := flattening_cost(report, report.weights_sha256)) is not None:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
     st.dataframe(
         change_rows(report.changes),
@@ -227,11 +243,9 @@ def _faithfulness(report: AttentionReport, where: str) -> None:
         persist_state="session",
     )
     maps = report.targets[target]
-    for name in [
-        name for name in maps if name not in (*SALIENCY, CENTRE) and not name.startswith("random")
-    ] or [name for name in SALIENCY if name in maps]:
+    for name in list(filter(judged, maps)) or [name for name in SALIENCY if name in maps]:
         render_verdict(name, [verdict(maps[name][kind]) for kind in KINDS], "on average")
-    if words := centre_words(maps):
+    if words := control_words(maps):
         st.markdown(f":material/center_focus_strong: {words}")
     curves_side_by_side(
         {name: {kind: np.array(row[kind].curve) for kind in row} for name, row in maps.items()},
@@ -247,20 +261,25 @@ def _faithfulness(report: AttentionReport, where: str) -> None:
     )
 
 
-def centre_words(maps: Mapping[str, MapCurves]) -> str:
-    """Which maps beat one that knows where faces are and nothing of the face; empty where that was
-    not measured.
-    """
+def control_words(maps: Mapping[str, MapCurves]) -> str:
+    """Which maps beat the controls that know less; empty where that was not measured."""
     if CENTRE not in maps:
         return ""
-    named = [map_title(name) for name, kinds in maps.items() if beats_centre(kinds)]
-    at = {kind: maps[CENTRE][kind].area.value for kind in KINDS}
-    return (
-        f"A map that knows only the middle of the crop reaches {at['deletion']:.3f} at deletion and"
-        f" {at['insertion']:.3f} at insertion. Better at both:"
-        f" {plain(', '.join(named) or 'none of these maps')}. Much of what a map gets right is that"
-        " faces are in the middle."
-    )
+    good = {
+        control: ", ".join(map_title(name) for name, kinds in maps.items() if beats(kinds, control))
+        for control in ("centre", "trunk")
+    }
+    words = f"Better than nearness to the crop's centre, at both: {good['centre'] or 'no map'}."
+    if all(kind.verdict == BETTER for kind in maps[CENTRE].values()):
+        words += (
+            " That control beats random maps: much of what a map gets right is where faces are."
+        )
+    if any(name.endswith(EFFECT) for name in maps):
+        words += (
+            " Better than the size of the features before the mask, at both:"
+            f" {good['trunk'] or 'no effect of a mask'}."
+        )
+    return plain(words)
 
 
 def verdict(found: MapCurve) -> str:

@@ -55,7 +55,8 @@ PERIOD, ROUNDS = 1.6, 3
 OVERVIEW = 256
 """Pixels of a face in the row of all blocks."""
 OVERALL = {
-    "effect": "What each mask changes, in per cent of what passes on average",
+    "effect": "How far each mask changes its block's output, in per cent of the output's average",
+    "deviation": "How far the channels lie from their own means, on average",
     "mean": "Means over the channels",
     "max": "Maxima over the channels",
 }
@@ -97,11 +98,8 @@ def _side_by_side(subject: Subject) -> None:
         if subject.own_masks:
             block = subject.maps().block(name)
             values = values_of(block, view)
-            flat = float(np.ptp(values)) < FLAT
-            span = share_words(values) if view == "effect" else span_words(values)
-            words = f"{block.side} × {block.side} cells" + (
-                ", flat: it prefers no place" if flat else f", {span}"
-            )
+            cells = f"{block.side} × {block.side} cells"
+            words = f"{cells}, {_overview_words(values, view)}"
         else:
             values, words = (
                 subject.saliency(name, target),
@@ -120,12 +118,20 @@ def _side_by_side(subject: Subject) -> None:
         rows.setdefault(of, []).append((image_url(face), title(name), words))
     for items in rows.values():
         st.html(images_row(items).replace('class="ag-maps', 'class="ag-maps ag-overview', 1))
-    each = "each on its own scale" if link.get("scale") == "own" else "all from 0 to 1"
+    full = "from 0 to 1, or to the highest" if view == "effect" else "all from 0 to 1"
+    each = "each on its own scale" if link.get("scale") == "own" else full
     st.html(
         '<div class="ag-scale"><span>low</span><i style="background:linear-gradient(to'
         f' right,{",".join(STOPS[colours])})"></i><span>high</span></div><p class="ag-quiet'
         f' ag-small">{OVERALL[view] if subject.own_masks else "Relative values"}, {each}.</p>'
     )
+
+
+def _overview_words(values: np.ndarray, view: str) -> str:
+    """«1–131 %» of an effect, «0.12–0.83» of a mask, or that there is nothing to see."""
+    if view == "effect":
+        return "no effect: under 1 % everywhere" if values.max() < FLAT else share_words(values)
+    return "flat: it prefers no place" if np.ptp(values) < FLAT else span_words(values)
 
 
 def _details(subject: Subject) -> None:
@@ -241,7 +247,7 @@ def _which(name: str) -> None:
         )
     else:
         st.segmented_control(
-            "Channels",
+            "Show",
             list(VIEWS),
             required=True,
             format_func=VIEWS.get,

@@ -572,7 +572,10 @@ def masks(maps: AttentionMaps) -> str:
             f"<figure>{inline(overlay, f'What the mask of {title} changes over the face', 'PNG')}"
             f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"
         )
-    head = f"<p>Estimated age: {maps.age.years:.0f} years. Bright: where the mask changes most.</p>"
+    head = (
+        f"<p>Estimated age: {maps.age.years:.0f} years. Bright: where the mask makes the most"
+        " difference.</p>"
+    )
     return f'{head}<div class="ag-masks">{figures}</div>'
 
 

@@ -51,6 +51,7 @@ def show_seeds() -> None:
                 hide_index=True,
                 width="stretch",
                 key=f"seeds-bands-{report.name}",
+                column_config={"variant": st.column_config.TextColumn(width=150)},
             )
     st.caption(messages.plain(SEEDS))
 

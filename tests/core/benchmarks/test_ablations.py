@@ -140,18 +140,25 @@ def test_errors_by_band_stand_beside_the_baselines() -> None:
     assert band_rows(report) == [
         {
             "variant": "alike",
+            "seeds": "2",
             "0-9, n 385": "2.50",
             "70+, n 196": "10.50",
-            "all bands alike": "6.50",
+            "mean of the bands": "6.50",
         },
         {
             "variant": "rare ones more",
-            "0-9, n 385": "3.00 (+0.50)",
-            "70+, n 196": "8.00 (-2.50)",
-            "all bands alike": "5.50",
+            "seeds": "1",
+            "0-9, n 385": "3.00 (+1.00)",  # from the baseline's run of the same seed
+            "70+, n 196": "8.00 (-2.00)",
+            "mean of the bands": "5.50",
         },
     ]
-    assert "| rare ones more | 3.00 (+0.50) | 8.00 (-2.50) | 5.50 |" in seeds_section(report)
+    assert "| rare ones more | 1 | 3.00 (+1.00) | 8.00 (-2.00) | 5.50 |" in seeds_section(report)
+    before = dataclasses.replace(report.runs[1], bands={}, seed=2)
+    mixed = dataclasses.replace(report, runs=(before, *report.runs))
+    assert band_rows(mixed) == band_rows(report), "runs made before there were bands"
+    alone = dataclasses.replace(report, runs=report.runs[:1])
+    assert band_rows(alone)[0]["0-9, n 385"] == "3.00", "nothing to compare with yet"
     assert band_rows(dataclasses.replace(report, runs=())) == []
 
 

@@ -85,9 +85,11 @@ def test_channels_that_prefer_other_places_cancel_in_the_mean_and_not_in_the_eff
     features = np.ones((2, 4, 4), dtype=np.float32)
     block = BlockMaps("attention1", mask, 0.0, features, mask * features)
     assert np.ptp(block.mean()) < 1e-6
+    assert (block.deviation()[:2, :2] > 2 * block.deviation()[2:, 2:].max()).all()
     assert (block.effect()[:2, :2] > 2 * block.effect()[2:, 2:].max()).all()
     features[:, :2, :2] = 0  # where nothing passes, a mask has nothing to change
     nothing = BlockMaps("attention1", mask, 0.0, features, mask * features)
+    assert np.array_equal(nothing.deviation(), block.deviation()), "of the mask alone"
     assert (nothing.effect()[:2, :2] == 0).all() and nothing.effect()[2:, 2:].min() > 0
 
 
@@ -391,10 +393,10 @@ def test_an_image_calls_its_block_what_the_pages_call_it(monkeypatch: pytest.Mon
     block_image(crop_of(32), BlockMaps("decade.attention2", mask, None, mask, mask))
     assert written[0].startswith("Decade, block 2: 4x4, mean of 1 channels")
     assert block_title("attention1") == "Block 1"
-    assert block_title("decade.attention1.effect") == "Decade, block 1, effect"
+    assert block_title("decade.attention1.effect") == "Decade, block 1: effect"
     written.clear()
     block_image(crop_of(32), BlockMaps("attention2", mask, None, mask, mask), effect=True)
-    assert written[0].startswith("Block 2: 4x4, effect of 1 channels")
+    assert written[0].startswith("Block 2: 4x4, effect, mean of 1 channels")
 
 
 def run(*arguments: str):
@@ -425,8 +427,13 @@ def test_attention_by_command(weights: Path, tmp_path: Path) -> None:
         reported["blocks"][0]["gate"] == pytest.approx(0.05, abs=1e-3)
         and "95 %" in reported["blocks"][0]["gate_words"]
     )
-    with Image.open(out / "attention2.png") as image:
-        assert image.size == (384, 438)
+    assert reported["blocks"][0]["effect"]["highest"] > reported["blocks"][0]["effect"]["lowest"]
+    maps = attention_maps(sample_portrait())
+    for part, effect in (("", False), (".effect", True)):
+        with Image.open(out / f"attention2{part}.png") as image:
+            assert image.size == (384, 438)
+            drawn = block_image(maps.crop, maps.block("attention2"), effect)
+            assert np.abs(np.asarray(image, int) - np.asarray(drawn, int)).mean() < 1
 
 
 def test_mistakes_are_told_by_command(weights: Path, tmp_path: Path) -> None:

@@ -34,14 +34,14 @@ from agegender_core.explain.attention_report import (
 from agegender_core.explain.mask_ablation import variants
 from agegender_core.inference.decoding import Answers
 from agegender_core.inference.model_zoo import ModelInfo, load_network, write_manifest
-from agegender_core.publishing.attention_tables import beats_centre, over_centre
+from agegender_core.publishing.attention_tables import beats, better_than
 from agegender_core.types import InputSpec
 from tests.support.attention_reports import attention_report_of, map_curves
 from tests.support.networks import write_network
 
 BLOCKS = ("attention1", "attention2", "attention3")
-EFFECTS = tuple(f"{block}.effect" for block in BLOCKS)
-OWN = tuple(name for pair in zip(BLOCKS, EFFECTS, strict=True) for name in pair)
+PARTS = ("", ".deviation", ".effect", ".trunk")
+OWN = tuple(block + part for block in BLOCKS for part in PARTS)
 MAPS = [*OWN, "grad_cam", "occlusion", "centre", "random 16x16", "random 8x8", "random 4x4"]
 TRIO = {"decade": 10, "digit": 1, "gender": 2}
 
@@ -83,12 +83,11 @@ def test_report_of_a_drawn_split(
         and report.curves_n == 3
     )
     assert report.sides == {
-        "attention1": 16,
-        "attention1.effect": 16,
-        "attention2": 8,
-        "attention2.effect": 8,
-        "attention3": 4,
-        "attention3.effect": 4,
+        **{
+            block + part: side
+            for block, side in zip(BLOCKS, (16, 8, 4), strict=True)
+            for part in PARTS
+        },
         "grad_cam": 4,
         "occlusion": 8,
         "centre": 16,
@@ -114,9 +113,11 @@ def test_report_of_a_drawn_split(
                 assert len(found.curve) == 5 and found.area.n == 3
                 if name.startswith("random"):
                     assert found.difference is None and found.verdict is None
-                    assert found.from_centre is None
+                    assert found.against == {}
                 else:
-                    assert (found.from_centre is None) == (name == "centre")
+                    control = name == "centre" or name.endswith(".trunk")
+                    effect = ("trunk",) if name.endswith(".effect") else ()
+                    assert tuple(found.against) == (() if control else ("centre", *effect))
                     assert (
                         found.verdict == "no better than random"
                         and abs(found.difference.value) < 1e-5
@@ -133,12 +134,9 @@ def test_report_of_a_drawn_split(
     for slicing, parts in report.groups.items():
         for name, count in parts.items():
             assert arrays[f"{slicing}/{name}/n"] == count
-            for maps in (BLOCKS, EFFECTS):
-                assert [arrays[f"{slicing}/{name}/{one}"].shape for one in maps] == [
-                    (16, 16),
-                    (8, 8),
-                    (4, 4),
-                ]
+            for part in ("", ".deviation", ".effect"):
+                maps = [arrays[f"{slicing}/{name}/{block}{part}"] for block in BLOCKS]
+                assert [found.shape for found in maps] == [(16, 16), (8, 8), (4, 4)]
     network, (_, crops) = load_network(info), read_crops(info, "utkface")
     with torch.inference_mode():
         batch = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 255
@@ -302,17 +300,21 @@ def test_what_beats_the_middle_does_so_at_both_ends_of_the_interval() -> None:
     def kinds(deletion: Estimate, insertion: Estimate) -> dict[str, MapCurve]:
         area = Estimate(0.5, 0.4, 0.6, 9)
         return {
-            kind: MapCurve(area, (1.0, 0.0), area, "better than random", difference)
+            kind: MapCurve(area, (1.0, 0.0), area, "better than random", {"centre": difference})
             for kind, difference in (("deletion", deletion), ("insertion", insertion))
         }
 
     low, high = Estimate(-0.1, -0.2, -0.01, 9), Estimate(0.1, 0.01, 0.2, 9)
     both, one = kinds(low, high), kinds(low, Estimate(0.1, -0.01, 0.2, 9))
-    assert beats_centre(both) and not beats_centre(one) and not beats_centre(kinds(high, low))
+    assert beats(both, "centre") and not beats(both, "trunk")
+    assert not beats(one, "centre") and not beats(kinds(high, low), "centre")
     maps = {"attention2.effect": both, "attention1": one, "centre": map_curves("a", "b")}
     report = attention_report_of(targets={"age": maps, "gender": {"occlusion": both}})
-    assert over_centre(report, "age") == "block 2, effect"
-    assert over_centre(report, "gender") == "–", "not measured in this report"
+    assert better_than(report, "age", "centre") == "block 2: effect"
+    assert better_than(report, "age", "trunk") == "–", "not measured in this report"
+    maps["attention1"] = kinds(high, low)
+    maps.pop("attention2.effect")
+    assert better_than(report, "age", "centre") == "none"
 
 
 def test_differences_are_paired_by_face_and_resolution() -> None:
@@ -322,6 +324,8 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
             name: np.full(5, level + shift)
             for name, shift in (
                 ("attention1", -0.1),
+                ("attention1.effect", -0.15),
+                ("attention1.trunk", -0.05),
                 ("occlusion", 0.1),
                 ("centre", -0.2),
                 ("random 16x16", 0),
@@ -336,7 +340,11 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
                         for name, values in flat.items()
                     }
                 },
-                {"attention1": 16, "occlusion": 8, "centre": 16},
+                {
+                    **dict.fromkeys(("attention1", "attention1.effect", "attention1.trunk"), 16),
+                    "occlusion": 8,
+                    "centre": 16,
+                },
             )
         )
     found = summarise(faces, "age")
@@ -345,11 +353,17 @@ def test_differences_are_paired_by_face_and_resolution() -> None:
         found["attention1"]["deletion"].verdict == "better than random"
         and found["attention1"]["insertion"].verdict == "worse than random"
     )
-    assert found["attention1"]["deletion"].from_centre == Estimate(0.1, 0.1, 0.1, 3)
-    assert found["occlusion"]["insertion"].from_centre == Estimate(0.3, 0.3, 0.3, 3)
-    assert found["centre"]["deletion"].from_centre is None
-    assert not beats_centre(found["attention1"]), "worse at deletion"
-    assert not beats_centre(found["occlusion"])
+    assert found["attention1"]["deletion"].against == {"centre": Estimate(0.1, 0.1, 0.1, 3)}
+    assert found["occlusion"]["insertion"].against == {"centre": Estimate(0.3, 0.3, 0.3, 3)}
+    assert found["attention1.effect"]["deletion"].against == {
+        "centre": Estimate(0.05, 0.05, 0.05, 3),
+        "trunk": Estimate(-0.1, -0.1, -0.1, 3),
+    }
+    assert (
+        found["centre"]["deletion"].against == found["attention1.trunk"]["deletion"].against == {}
+    )
+    assert not beats(found["attention1"], "centre"), "worse at deletion"
+    assert not beats(found["occlusion"], "centre")
     assert found["occlusion"]["insertion"].difference.value == pytest.approx(-0.2), (
         "its own resolution's random map"
     )

@@ -86,7 +86,7 @@ def test_every_cell_that_is_off_is_listed_with_its_chance() -> None:
     assert "| 76.1–83.9 |" in rows[0] and "| 30-39 | 100 | 90.0" in rows[1]
     assert "| gender | Female | 500 | 76.0" in rows[2]
     assert "* `net`, FG-NET: 50.1 (45.1–55.1) %, n 1,000" in text and "trial" not in text
-    assert "about 1 there through the test images alone, and about 2 because its margins" in text
+    assert "would miss in about 1 of them by chance" in text and "about 2 in all, because" in text
     assert coverage_misses([], []) == ""
 
 
@@ -104,6 +104,7 @@ def test_expected_misses_are_those_of_drawn_samples() -> None:
             drawn += float((np.abs(held - 0.8) > 0.03).mean())
         assert expected_misses(cells, fitted) == pytest.approx(drawn, rel=0.1)
     assert expected_misses([]) == 0
+    assert expected_misses([(400, 0.0)]) == expected_misses([(400, 0.5)], fitted=False)
 
 
 def test_errors_by_band_name_the_weak_ends() -> None:

@@ -252,6 +252,7 @@ def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
     maps = {
         "attention1": map_curves(better, same),
         "decade.attention2": map_curves(better, better),
+        "decade.attention2.trunk": map_curves(better, better),
         "random 8x8": map_curves(None, None),
     }
     report = attention_report_of(
@@ -265,7 +266,7 @@ def test_masks_that_matter_or_not_have_a_table_of_their_own() -> None:
     assert (
         first
         == "| `net` | UTKFace, test | 13 %, 100 % | -0.40 (-0.50 to +0.05) years, n 1,200 | decade,"
-        " block 2 (of 2, n 40) | none (of 1, n 40) | – |"
+        " block 2 (of 2, n 40) | none (of 1, n 40) | – | – |"
     )
     assert "| – | – |" in second
 

@@ -55,18 +55,18 @@ def test_an_aim_is_met_at_its_bound(mae: float, gender: float, met: list[bool]) 
 
 
 def test_without_an_attention_report_masks_are_not_measured() -> None:
-    assert [row[2:] for row in mask_rows([])] == [("–", None)] * 3
+    assert [row[2:] for row in mask_rows([])] == [("–", None)] * 4
 
 
 @pytest.mark.parametrize(
     ("share", "cost", "verdicts", "met"),
     [
-        (0.09, (0.5, 0.1, 0.9), (BETTER, BETTER), [True, True, True]),
-        (0.10, (0.5, -0.1, 0.9), (BETTER, "worse than random"), [False, False, False]),
-        (0.05, (0.2, 0.1, 0.3), ("no better than random", BETTER), [True, False, False]),
+        (0.09, (0.5, 0.1, 0.9), (BETTER, BETTER), [True, True, True, False]),
+        (0.10, (0.5, -0.1, 0.9), (BETTER, "worse than random"), [False, False, False, True]),
+        (0.05, (0.2, 0.1, 0.3), ("no better than random", BETTER), [True, False, False, None]),
     ],
 )
-def test_masks_are_held_against_all_three_aims(
+def test_masks_are_held_against_all_aims(
     share: float,
     cost: tuple[float, float, float],
     verdicts: tuple[str, str],
@@ -81,14 +81,20 @@ def test_masks_are_held_against_all_three_aims(
             "age": {
                 "attention1": map_curves("worse than random", "worse than random"),
                 "attention2": map_curves(*verdicts),
+                "attention2.effect": map_curves(BETTER, BETTER),
                 "occlusion": map_curves(BETTER, BETTER),
             }
         },
     )
+    if met[3] is not None:
+        report.targets["age"]["attention1.deviation"] = map_curves(
+            BETTER, BETTER if met[3] else "no better than random"
+        )
     rows = mask_rows([report])
     assert [row[3] for row in rows] == met
     assert rows[0][2] == f"0.0 %, {100 * share:.1f} %"
     assert "block 2 at" in rows[2][2] and "occlusion" not in rows[2][2]
+    assert rows[3][2].startswith(("better than random: block 1 at deletion", "–"))
 
 
 def test_weights_of_commits_with_changes_are_named() -> None:
@@ -116,4 +122,4 @@ def test_weights_of_commits_with_changes_are_named() -> None:
 
 def test_the_shipped_reports_decide_every_aim() -> None:
     section = runs_section(list_weights(ROOT / "weights"), ROOT / "reports")
-    assert "not measured" not in section and section.count("| `") == len(AIMS) + 3
+    assert "not measured" not in section and section.count("| `") == len(AIMS) + 4

@@ -302,7 +302,7 @@ def test_every_block_says_what_it_is(installed: dict[str, ModelInfo]) -> None:
         pick(app, "attention_block", f"attention{number}")
         text = html(app)
         assert (
-            f"<b>Block {number}</b>, what it changes, over" in text
+            f"<b>Block {number}</b>, effect, mean over" in text
             and f"{side} × {side} cells: each covers {pixels} × {pixels} pixels" in text
         )
         assert (
@@ -417,9 +417,7 @@ def test_channels_are_chosen_from_small_pictures(installed: dict[str, ModelInfo]
 
 def test_flat_masks_are_called_flat(installed: dict[str, ModelInfo]) -> None:
     app = sample(weights="flat")
-    assert "Flat: made the same everywhere, the mask would let through what it does now" in html(
-        app
-    )
+    assert "No effect: with the same mask made flat" in html(app)
     pick(app, "attention_view", "mean")
     assert "Flat: 0.500 everywhere" in html(
         app
@@ -699,17 +697,19 @@ def test_faithfulness_of_one_face(
     )
     finished(press(app, "attention-curves-button"))
     for number in (1, 2, 3):
-        for what in ("The mean of the mask", "What the mask changes"):
-            assert f"{what} in block {number} does no better than random on this face." in markdown(
-                app
-            )
+        for what in ("mean mask", "mask's deviation", "mask's effect"):
+            said = f"The {what} in block {number} does no better than random on this face."
+            assert said in markdown(app)
     table = app.dataframe[0].value
     assert (
-        table["map"].tolist()[:2] == ["Block 1, mean of its mask", "Block 1, effect"]
-        and table["map"].tolist()[-2] == "Centre of the crop"
+        table["map"].tolist()[:4]
+        == ["Block 1: mean", "Block 1: deviation", "Block 1: effect", "Block 1: trunk"]
+        and table["map"].tolist()[-2] == "Crop centre"
         and table["deletion"].iloc[-1] == "the map to beat"
     )
-    assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [10, 10]
+    assert len(plots(app)) == 2 and [len(plot["data"]) for plot in plots(app)] == [16, 16]
+    drawn = [trace["name"] for trace in plots(app)[0]["data"] if trace.get("visible") is not False]
+    assert "Block 1: effect" in drawn and "Crop centre" in drawn
     monkeypatch.setattr(faithfulness, "run_test", lambda *_: pytest.fail("run again"))
     checked(app.run())
     assert len(app.dataframe) == 1
@@ -816,6 +816,64 @@ def write_averages(folder: Path, info: ModelInfo, lost: float = 0.1) -> None:
     np.savez_compressed(folder / info.name / "attention" / "utkface.npz", **arrays)
 
 
+def test_effects_stand_beside_their_controls(
+    installed: dict[str, ModelInfo], tmp_path: Path
+) -> None:
+    info = installed["gated"]
+    write_averages(tmp_path / "reports", info)
+    path = tmp_path / "reports" / info.name / "attention" / "utkface.json"
+    report = json.loads(path.read_text())
+    maps = report["targets"]["age"]
+    better = {"value": 0.1, "low": 0.05, "high": 0.2, "n": 8}
+    worse = {"value": -0.1, "low": -0.2, "high": -0.05, "n": 8}
+    good = maps["grad_cam"]["deletion"]
+    both = {
+        "deletion": good | {"against": {"centre": worse, "trunk": better}},
+        "insertion": good | {"against": {"centre": better, "trunk": better}},
+    }
+    maps |= {
+        "attention1.effect": both,
+        "attention1.trunk": {"deletion": good, "insertion": good},
+        "centre": {"deletion": good, "insertion": good},
+    }
+    report["sides"] |= {"attention1.effect": 16, "attention1.trunk": 16, "centre": 16}
+    path.write_text(json.dumps(report))
+    with np.load(path.with_suffix(".npz")) as saved:
+        arrays = dict(saved)
+    for name, values in list(arrays.items()):
+        if name.endswith("/attention1"):
+            arrays[f"{name}.effect"] = 2 * values
+    np.savez_compressed(path.with_suffix(".npz"), **arrays)
+    app = sample(tab="set")
+    said = "\n".join(item.value for item in app.markdown).replace("\\", "")
+    assert "The mask's effect in block 1 does better than random on average." in said
+    assert "Better than nearness to the crop's centre, at both: Block 1: effect." in said
+    assert "That control beats random maps" in said
+    assert "the features before the mask, at both: no effect of a mask." in said
+    assert "trunk in block 1 does" not in said and "Crop centre does" not in said
+    shown = html(app)
+    assert shown.index("Block 1: effect") < shown.index("Block 1: mean"), "effects first"
+    assert "Effect: how far a mask changes its block's output" in "\n".join(
+        item.value for item in app.caption
+    )
+    table = next(frame.value for frame in app.dataframe if "map" in frame.value.columns)
+    assert {"Block 1: effect", "Block 1: trunk", "Crop centre", "Block 1: mean"} <= set(
+        table["map"]
+    )
+    (deletion, _) = plots(app)
+    waiting = {line["name"] for line in deletion["data"] if line.get("visible") == "legendonly"}
+    assert waiting == {"Block 1: mean", "Block 1: trunk"}
+
+
+def test_an_effect_may_reach_beyond_one() -> None:
+    values = np.array([[0.2, 1.4]])
+    assert figures.limits(values, "full") == (0.0, 1.4) and figures.limits(values, "own") == (
+        0.2,
+        1.4,
+    )
+    assert figures.limits(np.array([[0.2, 0.7]]), "full") == (0.0, 1.0)
+
+
 def test_averages_over_a_test_set(installed: dict[str, ModelInfo], tmp_path: Path) -> None:
     app = sample(tab="set")
     assert "No averages over a test set are here" in alerts(
@@ -824,7 +882,9 @@ def test_averages_over_a_test_set(installed: dict[str, ModelInfo], tmp_path: Pat
     write_averages(tmp_path / "reports", installed["gated"])
     app = sample(tab="set")
     said = "\n".join(item.value for item in app.markdown).replace("\\", "")
-    assert "Mean masks over 300 faces" in said and "UTKFace, test" in said
+    assert "Averages over 300 faces" in said and "UTKFace, test" in said
+    assert "crop's centre" not in said, "a report made before there were controls"
+    assert "Effect: how far" not in said
     assert (
         "does better than random at deletion, no better than random at insertion, on average"
         in said
@@ -988,9 +1048,9 @@ def test_titles_of_layers() -> None:
     ] == [
         "Block 1",
         "Decade, block 3",
-        "Block 2, effect",
+        "Block 2: effect",
         "Grad-CAM",
-        "Centre of the crop",
+        "Crop centre",
         "Random",
     ]
     assert areas({}).empty
@@ -999,9 +1059,9 @@ def test_titles_of_layers() -> None:
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        ("gated", "The model's attention masks: they change most where it is bright"),
-        ("plain", "Attention masks of another model, Network gated: they change most"),
-        ("trio", "The model's attention masks: they change most where it is bright"),
+        ("gated", "The model's attention masks: bright where they make the most"),
+        ("plain", "Attention masks of another model, Network gated: bright where they make"),
+        ("trio", "The model's attention masks: bright where they make the most"),
     ],
 )
 def test_cards_of_predict_have_a_strip_of_masks(

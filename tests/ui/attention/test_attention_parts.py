@@ -25,7 +25,7 @@ from tests.support.attention_reports import attention_report_of, change_of
 from ui.attention import cover as cover_tab
 from ui.attention import cover_share, jobs
 from ui.attention.covers import Cover, read_pad, read_word
-from ui.attention.finding import MaskEffect, mask_effect, signed, trained_without
+from ui.attention.finding import FlatteningCost, flattening_cost, signed, trained_without
 
 
 def painted(size: int, rows: slice, columns: slice) -> Cover:
@@ -121,28 +121,28 @@ def test_what_the_pad_sends() -> None:
     "effect,words",
     [
         (
-            MaskEffect(1.66, 1.2, 2.16, 500, "UTKFace, test"),
+            FlatteningCost(1.66, 1.2, 2.16, 500, "UTKFace, test"),
             "error grows by 1.66 years: where it looks matters.",
         ),
         (
-            MaskEffect(0.1, 0.05, 0.15, 500, "UTKFace, test"),
+            FlatteningCost(0.1, 0.05, 0.15, 500, "UTKFace, test"),
             "grows by 0.10 years: where it looks matters, but little.",
         ),
         (
-            MaskEffect(-0.023, -0.11, 0.06, 500, "UTKFace, test"),
+            FlatteningCost(-0.023, -0.11, 0.06, 500, "UTKFace, test"),
             "stays the same (−0.02 years): where it looks does not matter",
         ),
         (
-            MaskEffect(0.26, -0.02, 0.54, 500, "UTKFace, test"),
+            FlatteningCost(0.26, -0.02, 0.54, 500, "UTKFace, test"),
             "changes by +0.26 years: too uncertain to say whether",
         ),
         (
-            MaskEffect(-0.5, -0.8, -0.2, 500, "UTKFace, test"),
+            FlatteningCost(-0.5, -0.8, -0.2, 500, "UTKFace, test"),
             "shrinks by 0.50 years: where it looks harms",
         ),
     ],
 )
-def test_the_finding_follows_the_interval(effect: MaskEffect, words: str) -> None:
+def test_the_finding_follows_the_interval(effect: FlatteningCost, words: str) -> None:
     assert words in effect.sentence()
     assert (
         effect.evidence().startswith("500 faces of UTKFace, test, 95 % interval")
@@ -155,11 +155,11 @@ def test_the_finding_is_read_from_the_report() -> None:
     report = attention_report_of(
         changes_n=50, changes=(change_of("all", "off", found), change_of("all", "mean", found))
     )
-    assert mask_effect(report, "a") == MaskEffect(0.4, 0.3, 0.5, 40, "UTKFace, test")
-    assert "earlier version of this model" in mask_effect(report, "b").evidence()
+    assert flattening_cost(report, "a") == FlatteningCost(0.4, 0.3, 0.5, 40, "UTKFace, test")
+    assert "earlier version of this model" in flattening_cost(report, "b").evidence()
     assert (
-        mask_effect(attention_report_of(changes=(change_of("all", "mean", None),)), "a") is None
-        and mask_effect(attention_report_of(), "a") is None
+        flattening_cost(attention_report_of(changes=(change_of("all", "mean", None),)), "a") is None
+        and flattening_cost(attention_report_of(), "a") is None
     )
 
 
