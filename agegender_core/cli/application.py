@@ -13,6 +13,7 @@ from agegender_core.cli.ablate import ablate
 from agegender_core.cli.attention import attention, attention_report
 from agegender_core.cli.batch import batch
 from agegender_core.cli.bench import bench
+from agegender_core.cli.corruptions import corruptions
 from agegender_core.cli.curve import curve
 from agegender_core.cli.datasets import datasets_app
 from agegender_core.cli.evaluate import evaluate
@@ -57,6 +58,7 @@ for command in (
     report,
     bench,
     ablate,
+    corruptions,
     leakage,
     protocol,
     rivals,

@@ -16,6 +16,7 @@ from agegender_core.evaluation.report_types import (
     AblationReport,
     AttentionReport,
     BenchReport,
+    CorruptionsReport,
     EvaluationReport,
     LeakageReport,
     LivePathReport,
@@ -113,6 +114,11 @@ def read_load(folder: Path) -> LoadReport | None:
 def read_leakage(folder: Path) -> LeakageReport | None:
     """What ``leakage`` wrote, or None."""
     return _read(folder / "leakage.json", LeakageReport)
+
+
+def read_corruptions(folder: Path) -> CorruptionsReport | None:
+    """What ``corruptions`` wrote, or None."""
+    return _read(folder / "corruptions.json", CorruptionsReport)
 
 
 def read_ablation(folder: Path, name: str) -> AblationReport | None:

@@ -310,6 +310,41 @@ class AblationReport:
 
 
 @dataclass(frozen=True)
+class CorruptionCost:
+    """What one kind of damage does to a network's answers, image by image: rise of the absolute
+    error in years, ``older``: mean change of the answer in years, and of the share of right
+    genders.
+    """
+
+    mae: Estimate
+    older: float
+    gender: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptionsRow:
+    """One network: its error and genders for images as they are, and ``costs`` by kind of
+    damage.
+    """
+
+    weights: str
+    weights_sha256: str
+    mae: Estimate | None
+    gender_accuracy: Estimate | None
+    costs: dict[str, CorruptionCost]
+
+
+@dataclass(frozen=True)
+class CorruptionsReport:
+    """``corruptions.json``: what worse photos cost on ``n`` images of a split."""
+
+    set: str
+    split: str
+    n: int
+    rows: tuple[CorruptionsRow, ...] = ()
+
+
+@dataclass(frozen=True)
 class RivalRow:
     """One method of a paper's table. What was not run is None, and so is what is not claimed."""
 

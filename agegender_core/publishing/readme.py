@@ -21,6 +21,7 @@ from agegender_core.evaluation.report_store import (
     read_ablations,
     read_attentions,
     read_bench,
+    read_corruptions,
     read_curves,
     read_leakage,
     read_pages,
@@ -51,6 +52,7 @@ from agegender_core.publishing.comparison_tables import (
     long_rows,
     rivals_table,
 )
+from agegender_core.publishing.corruption_table import corruption_table
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import update_measured_docs
@@ -245,6 +247,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     parts += [seeds_section(report) for report in read_ablations(reports_folder)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
+    if (worse := read_corruptions(reports_folder)) and (
+        table := corruption_table(worse, [info.sha256 for info in entries])
+    ):
+        parts += ["### What worse photos cost", table]
     if rivals := read_rivals(reports_folder):
         parts += [
             "### Speed against the rivals of the multi-task CNN (its Table III)",

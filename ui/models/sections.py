@@ -34,6 +34,7 @@ NOTES = {
         "Networks trained only to be compared, several times each from different random starts:"
         " what differs by less than the seeds do is not a difference."
     ),
+    "Worse photos": "What a dark room, strong compression or a camera out of focus cost.",
     "Decade and digit": (
         "GRA_Net as published puts an age together as 10 × decade + last digit, from two networks."
         " With perfect decades: the true decade with the answered digit. With perfect digits: the"
@@ -209,7 +210,8 @@ def show_experiments(entries: list, reports: list) -> None:
     made: dict[str, Callable[[], DataFrame]] = {
         "Near-duplicates": tables.leakage,
         "Gates and masks": partial(tables.ablation, entries, reports),
-        "Over seeds": DataFrame,  # tables of its own, one for each comparison
+        "Over seeds": DataFrame,  # with tables of its own, as the next
+        "Worse photos": DataFrame,
         "Decade and digit": partial(experiments.decade_digit, entries, reports),
         "Do masks matter?": tables.faithful,
         "Claims about others": tables.rival_claims,
@@ -221,15 +223,18 @@ def show_experiments(entries: list, reports: list) -> None:
     ):
         if tab.open:
             with tab:
-                show_experiment(name, made[name]())
+                show_experiment(name, made[name](), entries)
 
 
-def show_experiment(name: str, table: DataFrame) -> None:
+def show_experiment(name: str, table: DataFrame, entries: list) -> None:
     """What it is, and its numbers."""
     machine = f" {tables.rivals()[1]}" if name == "Speed against rivals" else ""
     st.caption(messages.plain(NOTES[name] + machine))
     if name == "Over seeds":
         experiments.show_seeds()
+        return
+    if name == "Worse photos":
+        experiments.show_worse_photos(entries)
         return
     if not len(table):
         st.info(experiments.NOT_RUN)

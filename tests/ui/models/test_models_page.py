@@ -72,6 +72,7 @@ EXPERIMENTS = (
     "Near-duplicates",
     "Gates and masks",
     "Over seeds",
+    "Worse photos",
     "Decade and digit",
     "Do masks matter?",
     "Claims about others",
@@ -161,7 +162,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
         for name in EXPERIMENTS
         if any(item.value == "Not run yet." for item in experiment(app, name).info)
     ]
-    assert empty == [*EXPERIMENTS[:5], "Speed against rivals"]
+    assert empty == [*EXPERIMENTS[:6], "Speed against rivals"]
     estimate = {"value": 5.5, "low": 5.3, "high": 5.7, "n": 3134}
     run = {
         "recipe": "r",
@@ -192,6 +193,32 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
         and masks["MAE, years"].tolist() == ["7.00 (6.90–7.10)"]
         and "0.12" in masks.to_string()
     )
+
+
+def test_worse_photos_have_a_table_for_ages_and_one_for_genders(
+    two: Backend, open_models: Any, tmp_path: Path
+) -> None:
+    rise = {"value": 5.82, "low": 5.4, "high": 6.2, "n": 1000}
+    own = {"value": 4.5, "low": 4.3, "high": 4.7, "n": 1000}
+    fall = {"value": -0.031, "low": -0.04, "high": -0.02, "n": 1000}
+    share = {"value": 0.94, "low": 0.92, "high": 0.96, "n": 1000}
+    costs = {"noise_16": {"mae": rise, "older": -6.3, "gender": fall}}
+    row = {"mae": own, "gender_accuracy": share, "costs": costs}
+    rows = [
+        row | {"weights": info.name, "weights_sha256": sha}
+        for info, sha in zip(two.installed, (two.installed[0].sha256, "earlier"), strict=True)
+    ]
+    saved = {"set": "utkface", "split": "test", "n": 1000, "rows": rows}
+    (tmp_path / "corruptions.json").write_text(json.dumps(saved))
+    app = experiment(open_models(), "Worse photos")
+    assert "UTKFace, test, n 1,000" in "\n".join(item.value for item in app.markdown)
+    tables_shown = [frame.value for frame in app.dataframe if "image" in frame.value.columns]
+    ages, genders = (table.set_index("image") for table in tables_shown)
+    assert list(ages.columns) == [two.installed[0].title], "not of earlier weights"
+    noise = "noise, deviation 16 of 255"
+    assert ages.loc[noise].item() == "+5.82 (+5.40 to +6.20); -6.30"
+    assert genders.loc[noise].item() == "-3.1 (-4.0 to -2.0)"
+    assert ages.loc["grey"].item() == "–" and genders.loc["as it is"].item().startswith("94.0")
 
 
 def test_learning_curves_are_drawn_where_they_were_kept(
