@@ -452,7 +452,9 @@ def test_recomputed_batch_norm_has_the_statistics_of_the_training_images(drawn_s
     )
 
 
-@pytest.mark.parametrize("name", ["two_branch_cnn", "gra_net_dist", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", ["two_branch_cnn", "gra_net_dist", "efficientnet_lite0", "efficientnet_lite2"]
+)
 def test_every_kind_of_batch_norm_is_settled(name: str, drawn_sets: Path) -> None:
     """The two-branch network's dense layers have one-dimensional norms, timm's a class of its
     own.
@@ -617,6 +619,7 @@ def test_evaluation_of_a_set_writes_both_files(drawn_sets: Path, tmp_path: Path)
         "xception",
         "residual_cnn",
         "efficientnet_lite0",
+        "efficientnet_lite2",
     ],
 )
 def test_every_systems_recipe_takes_a_step(name: str, drawn_sets: Path) -> None:
