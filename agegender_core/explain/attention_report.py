@@ -12,8 +12,8 @@ controls: «centre», nearness to the crop's centre, and «attention1.trunk», t
 features before the mask, which an effect is made of too.
 
 Arrays of the NPZ are named «slicing/group/what»: slicing and group as in «groups» of the JSON, what
-is a block's name, or one with «.deviation» or «.effect», with (h, w) float32, the map's mean over
-images; «n» with the number of images; and, for large groups, «face» with (H, W, 3) uint8.
+is a block's name, or one with «.effect», with (h, w) float32, the map's mean over images; «n» with
+the number of images; and, for large groups, «face» with (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -178,7 +178,11 @@ def attention_report(
         folder / f"{set_name}.npz",
         **averages(
             groups,
-            {name: maps for name, maps in seen.masks.items() if not name.endswith(TRUNK)},
+            {
+                name: maps
+                for name, maps in seen.masks.items()
+                if not name.endswith((DEVIATION, TRUNK))
+            },
             crops,
             people(records),
         ),

@@ -18,6 +18,7 @@ from agegender_core.evaluation.metrics import estimates, persons, value_columns
 from agegender_core.evaluation.published_results import SYSTEMS
 from agegender_core.evaluation.report_store import (
     read_ablation,
+    read_attention,
     read_attentions,
     read_bench,
     read_curves,
@@ -27,6 +28,7 @@ from agegender_core.evaluation.report_store import (
 )
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights, stages_of
+from agegender_core.publishing.attention_tables import beats
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
 from agegender_core.publishing.measured_docs import SECTIONS
@@ -95,6 +97,22 @@ def test_the_verdict_on_gates_is_what_was_measured_over_seeds() -> None:
     for key in ("no_masks", "no_gates"):
         found = paired_difference(report.runs, key, "masks", "mae")
         assert found is not None and found.low < 0 < found.high
+
+
+def test_what_is_said_of_faithful_masks_is_the_report() -> None:
+    report, _ = read_attention(ROOT / "reports", "gra_net_dist", "utkface")
+    maps = report.targets["age"]
+    better = {
+        name
+        for name, kinds in maps.items()
+        if all(kind.verdict == "better than random" for kind in kinds.values())
+    }
+    text = " ".join((ROOT / "docs" / "attention.md").read_text().split())
+    assert "the deviation and the effect of blocks 2 and 3 of `gra_net_dist` beat random" in text
+    parts = {f"attention{block}.{part}" for block in (2, 3) for part in ("deviation", "effect")}
+    own = {name for name in better if name.startswith("attention") and not name.endswith("trunk")}
+    assert own == parts
+    assert not any(beats(kinds, "centre") for kinds in maps.values()), "nearness beats them all"
 
 
 def test_cells_of_masks_in_the_documents_are_those_of_the_shipped_network() -> None:

@@ -16,7 +16,6 @@ from agegender_core.evaluation.report_store import EDGE, read_attention
 from agegender_core.evaluation.report_types import (
     ALL_BLOCKS,
     CENTRE,
-    DEVIATION,
     EFFECT,
     AttentionReport,
     ChangeEffect,
@@ -57,8 +56,8 @@ SLICINGS = {
 }
 """Ways to group the faces, in words."""
 EFFECTS = (
-    "Effect: how far a mask changes its block's output, as a share of the output's average."
-    " Deviation: how far its channels lie from their own means. Mean: over its channels."
+    "Effect: how far a mask changes its block's output, as a share of the output's average. Mean:"
+    " of the mask over its channels."
 )
 CHANGE_WORDS = {"off": "switched off", "mean": "its channels' means", "shuffled": "shuffled"}
 IN_A_ROW = 4
@@ -162,8 +161,8 @@ def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
 
 
 def _order(name: str) -> int:
-    """Effects first, then means, then deviations; blocks in their order."""
-    return 0 if name.endswith(EFFECT) else 2 if name.endswith(DEVIATION) else 1
+    """Effects first, then means; blocks in their order."""
+    return 0 if name.endswith(EFFECT) else 1
 
 
 def activity_words(found: MaskActivity | None) -> str:

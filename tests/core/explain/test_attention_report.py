@@ -134,7 +134,7 @@ def test_report_of_a_drawn_split(
     for slicing, parts in report.groups.items():
         for name, count in parts.items():
             assert arrays[f"{slicing}/{name}/n"] == count
-            for part in ("", ".deviation", ".effect"):
+            for part in ("", ".effect"):
                 maps = [arrays[f"{slicing}/{name}/{block}{part}"] for block in BLOCKS]
                 assert [found.shape for found in maps] == [(16, 16), (8, 8), (4, 4)]
     network, (_, crops) = load_network(info), read_crops(info, "utkface")
