@@ -45,7 +45,7 @@ CONTROLS = (
     "Two kinds of maps are controls that know less: nearness to the crop's centre, and a block's"
     " trunk, the size of the features before its mask, which its effect is made of too."
 )
-LEGEND = "Curves of effects are drawn; a name in the legend shows or hides its curve."
+DRAWN = "Of each block the effect is drawn; the table has its other maps, too."
 KINDS = ("deletion", "insertion")
 COSTS, COST = {"grad_cam": 4, "occlusion": 64}, 32
 """Crops answered for a saliency map, and for the two curves of any map: what progress is counted
@@ -291,7 +291,7 @@ def curves_side_by_side(found: Mapping[str, Mapping[str, np.ndarray]], name: str
     """Deletion and insertion. ``name``: of the charts' keys."""
     called = {one: map_title(one) for one in found}
     if any(one.endswith(EFFECT) for one in found):
-        st.caption(LEGEND)
+        st.caption(DRAWN)
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
             st.markdown(

@@ -219,10 +219,12 @@ def curves(
     found: Mapping[str, Mapping[str, np.ndarray]], kind: str, titles: Mapping[str, str]
 ) -> go.Figure:
     """Score against the share of pixels changed, a line a map; the random ones dotted, that of the
-    crop's centre dashed. Where a block's effect is drawn, its other maps wait in the legend.
+    crop's centre dashed. Where a block's effect is drawn, its other maps are left out.
     """
     figure = go.Figure()
     for name, row in found.items():
+        if _left_out(name, found):
+            continue
         values = np.asarray(row[kind])
         share = np.linspace(0, 100, len(values))
         dash = "dot" if name.startswith("random") else "dash" if name == CENTRE else "solid"
@@ -232,7 +234,6 @@ def curves(
             name=titles.get(name, name),
             mode="lines",
             line={"dash": dash, "width": 2},
-            visible="legendonly" if _waits(name, found) else True,
             hovertemplate="%{x:.0f} % of pixels: %{y:.2f}",
         )
     _lay_out(figure, 320)
@@ -245,7 +246,7 @@ def curves(
     return figure
 
 
-def _waits(name: str, found: Container[str]) -> bool:
+def _left_out(name: str, found: Container[str]) -> bool:
     block = name.removesuffix(DEVIATION).removesuffix(TRUNK)
     return not name.endswith(EFFECT) and block + EFFECT in found
 
