@@ -124,7 +124,7 @@ def test_gradios_tabs(
 
     tab("Attention")
     page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(portrait_file)
-    page.locator("img[alt^='Mean mask of']").nth(2).wait_for(timeout=SLOW)
+    page.locator("img[alt^='Effect of the mask of']").nth(2).wait_for(timeout=SLOW)
     tab("Batch")
     bad = tmp_path / "notes.txt"
     bad.write_text("no image")

@@ -569,7 +569,7 @@ def masks(maps: AttentionMaps) -> str:
         title = block_title(block.name)
         overlay = block_image(maps.crop, block, effect=True)
         figures += (
-            f"<figure>{inline(overlay, f'What the mask of {title} changes over the face', 'PNG')}"
+            f"<figure>{inline(overlay, f'Effect of the mask of {title} over the face', 'PNG')}"
             f"<figcaption><b>{escape(title)}</b> {escape(block.gate_words())}</figcaption></figure>"
         )
     head = (
