@@ -106,9 +106,9 @@ def show(subject: Subject) -> None:
 def empty(weights: str) -> None:
     """Nothing was averaged for these weights."""
     st.info(
-        "Averages of masks and effects by age band and gender, and for right against wrong answers, are worked out"
-        " once over a test set and stored in the reports folder. For these weights there are none"
-        " yet. Where the datasets are installed:\n\n"
+        "Averages of masks and effects by age band and gender, and for right against wrong answers,"
+        " are worked out once over a test set and stored in the reports folder. For these weights"
+        " there are none yet. Where the datasets are installed:\n\n"
         f"    agegender attention-report {weights} --set utkface",
         title="No averages over a test set are here",
         icon=":material/dataset:",
@@ -116,7 +116,9 @@ def empty(weights: str) -> None:
 
 
 def _masks(report: AttentionReport, arrays: Arrays, where: str) -> None:
-    """Mean masks and effects of the groups of one slicing: a row a block, all groups of a row on one scale."""
+    """Mean masks and effects of the groups of one slicing: a row a map, all groups of a row on one
+    scale.
+    """
     st.markdown(f"**Averages over {report.n:,} faces** ({plain(where)})")
     slicings = [name for name in SLICINGS if report.groups.get(name)]
     slicing = st.segmented_control(
