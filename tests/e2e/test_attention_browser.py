@@ -251,7 +251,9 @@ def test_curves_are_worked_out_on_demand(visit: Any) -> None:
     rest(page)
     page.get_by_role("tab", name="Is it faithful?").click()
     page.get_by_role("button", name="Run the test on this face").click()
-    page.get_by_text("The mask of block 1 does no better than random on this face.").wait_for()
+    page.get_by_text(
+        "The mask's effect in block 1 does no better than random on this face."
+    ).wait_for()
     page.locator(
         ".st-key-attention-curves-of-insertion .js-plotly-plot .legendtext"
     ).first.wait_for()
