@@ -13,13 +13,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from agegender_core.datasets import FaceRecord, iter_images, labelled_targets, read_records
-from agegender_core.datasets.crop_cache import chip_face
+from agegender_core.datasets.crop_cache import chip_crop
 from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.evaluate import crop_logits
@@ -32,7 +33,6 @@ from agegender_core.inference.model_zoo import ModelInfo, list_weights, load_net
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec
-from agegender_core.vision.alignment import align
 
 SET = "utkface"
 LIMIT = 1000
@@ -210,10 +210,10 @@ def corrupted_crops(
     crops = np.empty((len(records), spec.size, spec.size, 3), np.uint8)
     places = {record.row: index for index, record in enumerate(records)}
     for row, encoded in iter_images(SET, list(places)):
-        record = records[places[row]]
-        with Image.open(io.BytesIO(encoded)) as opened:
-            image = opened.convert("RGB")
-        if change is not None:
-            image = change(image, np.random.default_rng((7, row)))
-        crops[places[row]] = np.asarray(align(image, chip_face(image, record), spec))
+        done = None if change is None else partial(_changed, change, row)
+        crops[places[row]] = np.asarray(chip_crop(encoded, records[places[row]], spec, done))
     return crops
+
+
+def _changed(change: Change, row: int, image: Image.Image) -> Image.Image:
+    return change(image, np.random.default_rng((7, row)))

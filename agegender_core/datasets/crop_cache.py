@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,10 +33,17 @@ def chip_face(image: Image.Image, record: FaceRecord) -> Face:
     return Face((0.0, 0.0, float(image.width), float(image.height)), 1.0, landmarks, "dataset")
 
 
-def chip_crop(encoded: bytes, record: FaceRecord, spec: InputSpec) -> Image.Image:
-    """Aligned crop of one encoded dataset chip."""
+def chip_crop(
+    encoded: bytes,
+    record: FaceRecord,
+    spec: InputSpec,
+    change: Callable[[Image.Image], Image.Image] | None = None,
+) -> Image.Image:
+    """Aligned crop of one encoded dataset chip, after ``change`` of the RGB chip."""
     with Image.open(io.BytesIO(encoded)) as opened:
         image = opened.convert("RGB")
+    if change is not None:
+        image = change(image)
     return alignment.align(image, chip_face(image, record), spec)
 
 

@@ -70,6 +70,13 @@ trunk before it is active.
 """
 CENTRE = "centre"
 """Name there of the map that ranks pixels by how near they are to the crop's centre."""
+
+
+def is_control(name: str) -> bool:
+    """Whether the map ``name`` of an attention report is there for others to be compared with."""
+    return name == CENTRE or name.endswith(TRUNK)
+
+
 ALL_BLOCKS = "all"
 """Name in attention reports for all blocks of a network at once."""
 Estimates = dict[str, Estimate]

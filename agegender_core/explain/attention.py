@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from agegender_core.errors import NoFaceError, WeightsMissingError
+from agegender_core.evaluation.report_types import DEVIATION, EFFECT, TRUNK
 from agegender_core.explain.attention_models import ARCHITECTURES, attention_entries
 from agegender_core.inference.decoding import decode
 from agegender_core.inference.forward import mean_of_views, mirrored_views
@@ -86,7 +87,13 @@ class BlockMaps:
 
     def factor(self) -> np.ndarray:
         """(C, h, w): what the trunk's features are multiplied by."""
-        return 1 + self.mask if self.gate is None else self.gate + (1 - self.gate) * self.mask
+        return mask_factor(self.mask, self.gate)
+
+    def judged(self) -> dict[str, np.ndarray]:
+        """The (h, w) maps of the block whose faithfulness is judged, by name: see
+        ``judged_maps``.
+        """
+        return judged_maps(self.name, self.mask, self.gate, self.features, self.output)
 
     def gate_words(self) -> str:
         """What the gate lets through, for people."""
@@ -96,6 +103,25 @@ class BlockMaps:
             f"Gate {self.gate:.2f}: the mask can suppress features by up to"
             f" {100 * (1 - self.gate):.0f} %."
         )
+
+
+def mask_factor(mask: np.ndarray, gate: float | None) -> np.ndarray:
+    """What a block's features are multiplied by: equation 3, or 1 + K without a gate."""
+    return 1 + mask if gate is None else gate + (1 - gate) * mask
+
+
+def judged_maps(
+    name: str, mask: np.ndarray, gate: float | None, features: np.ndarray, output: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The (..., h, w) maps of the block ``name`` whose faithfulness is judged, by name: the mask's
+    mean, its deviation and effect, and the trunk as their control. Arrays: (..., C, h, w).
+    """
+    return {
+        name: mask.mean(axis=-3),
+        name + DEVIATION: mask_deviation(mask),
+        name + EFFECT: mask_effect(mask_factor(mask, gate), features, output),
+        name + TRUNK: np.abs(features).mean(axis=-3),
+    }
 
 
 def mask_deviation(mask: np.ndarray) -> np.ndarray:

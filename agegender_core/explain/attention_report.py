@@ -45,8 +45,9 @@ from agegender_core.evaluation.report_types import (
     MapCurve,
     MapCurves,
     MaskActivity,
+    is_control,
 )
-from agegender_core.explain.attention import mask_deviation, mask_effect
+from agegender_core.explain.attention import judged_maps
 from agegender_core.explain.faithfulness import (
     KINDS,
     STEPS,
@@ -265,13 +266,7 @@ def block_maps(block: AttentionBlock) -> dict[str, np.ndarray]:
         tensor.float().cpu().numpy() for tensor in (block.mask, block.features, block.output)
     )
     gate = None if block.gate is None else float(block.gate)
-    factor = 1 + mask if gate is None else gate + (1 - gate) * mask
-    return {
-        block.name: mask.mean(axis=1),
-        block.name + DEVIATION: mask_deviation(mask),
-        block.name + EFFECT: mask_effect(factor, features, output),
-        block.name + TRUNK: np.abs(features).mean(axis=1),
-    }
+    return judged_maps(block.name, mask, gate, features, output)
 
 
 def grouped(records: Sequence[FaceRecord], answers: Answers) -> dict[str, dict[str, np.ndarray]]:
@@ -467,7 +462,7 @@ def controls(name: str) -> tuple[str, ...]:
     """The maps that know less than the map ``name`` and that it should beat; none for these maps
     themselves.
     """
-    if name == CENTRE or name.endswith(TRUNK):
+    if is_control(name):
         return ()
     if name.endswith(EFFECT):
         return CENTRE, name.removesuffix(EFFECT) + TRUNK

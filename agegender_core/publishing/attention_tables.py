@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
-from agegender_core.evaluation.report_types import CENTRE, TRUNK, AttentionReport, MapCurves
+from agegender_core.evaluation.report_types import CENTRE, AttentionReport, MapCurves, is_control
 from agegender_core.explain.attention_images import block_title
 from agegender_core.output.markdown import markdown_head, markdown_row
 
@@ -74,7 +74,7 @@ def faithful(report: AttentionReport, target: str) -> str:
     maps = {
         name: kinds
         for name, kinds in report.targets[target].items()
-        if kinds["deletion"].verdict is not None and name != CENTRE and not name.endswith(TRUNK)
+        if kinds["deletion"].verdict is not None and not is_control(name)
     }
     good = [
         name

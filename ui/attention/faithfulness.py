@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from agegender_core.evaluation.report_types import CENTRE, DEVIATION, EFFECT, TRUNK
+from agegender_core.evaluation.report_types import CENTRE, DEVIATION, EFFECT, is_control
 from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.figures import FLAT, curves
@@ -116,15 +116,9 @@ def _offer(subject: Subject, wish: tuple[str, ...], target: str) -> None:
 def _start(subject: Subject, wish: tuple[str, ...], target: str) -> None:
     """Begin in the background; a test that runs for another face is cancelled."""
     _cancel()
-    masks = {}
+    masks: dict[str, np.ndarray] = {}
     for name in blocks(subject):
-        block = subject.maps().block(name)
-        masks |= {
-            name: block.mean(),
-            name + DEVIATION: block.deviation(),
-            name + EFFECT: block.effect(),
-            name + TRUNK: np.abs(block.features).mean(axis=0),
-        }
+        masks |= subject.maps().block(name).judged()
     network, info, crop = subject.predictor.network, subject.info, subject.prediction.crop
     caller = gated.client()
 
@@ -270,8 +264,7 @@ def _subject(name: str) -> str:
 
 def judged(name: str) -> bool:
     """Whether the map is one of a block's mask, which people may take for where the model looks."""
-    control = name == CENTRE or name.endswith(TRUNK) or name.startswith("random")
-    return name not in SALIENCY and not control
+    return not (name in SALIENCY or is_control(name) or name.startswith("random"))
 
 
 def map_title(name: str) -> str:
