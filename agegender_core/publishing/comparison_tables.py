@@ -270,8 +270,8 @@ def ablation_rows(
     reports: Sequence[EvaluationReport],
     attention: Sequence[AttentionReport] = (),
 ) -> list[AblationRow]:
-    """Gates and mask kinds on the same budget: a row for each model made for it and dataset it was
-    measured on.
+    """Gates and mask kinds, the same number of passes each: a row for each model made for it and
+    dataset it was measured on.
 
     ``attention``: the attention reports there are.
     """

@@ -52,6 +52,8 @@ ERRORS = (
     "own",
 )
 """Parts of the Errors page."""
+EXPERIMENTS = ("Gates and masks", "Over seeds", "Worse photos", "Do masks matter?")
+"""Experiments of the Models page with tables of their own."""
 View = Callable[[Any, str], None]
 
 
@@ -104,6 +106,15 @@ def models(page: Any, url: str) -> None:
     """The Models page."""
     page.goto(f"{url}/models")
     page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
+
+
+def experiment(name: str, page: Any, url: str) -> None:
+    """The Models page with one of its experiments open."""
+    models(page, url)
+    page.get_by_text("Experiments: near-duplicates", exact=False).first.click()
+    page.get_by_role("tab", name=name, exact=True).click()
+    page.locator(QUIET).wait_for()
+    page.wait_for_timeout(1500)
 
 
 def attention(query: str, page: Any, url: str) -> None:
@@ -217,6 +228,7 @@ def main(folder: Path, beginning: str, docs: bool) -> None:
             f"attention-{part.partition('=')[2] or 'mean'}": partial(attention, part)
             for part in PARTS
         }
+        views |= {f"models-{name.lower()}": partial(experiment, name) for name in EXPERIMENTS}
         views |= {f"errors-{part}": partial(errors, part) for part in ERRORS}
         views |= {f"live-{state}": partial(live, state) for state in ("told", "running", "frozen")}
         views |= {f"gradio-{tab.lower()}": partial(gradio, tab) for tab in ("Photo", "Attention")}

@@ -1,4 +1,4 @@
-"""Experiments that show more than one table: variants over seeds, and ages in two parts."""
+"""Experiments of more than one table: variants over seeds, and ages in two parts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from agegender_core.evaluation.published_results import DATASET_TITLES
-from agegender_core.evaluation.report_store import read_ablations, read_corruptions
+from agegender_core.evaluation.report_store import read_ablations
 from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import shown_estimate
-from agegender_core.publishing.corruption_table import HOW, METRICS, corruption_rows, measured_words
 from agegender_core.publishing.seed_tables import (
     BANDS,
     SEEDS,
@@ -22,8 +21,7 @@ from agegender_core.publishing.seed_tables import (
 )
 from agegender_core.settings import reports_dir
 from ui.common import messages
-
-NOT_RUN = "Not run yet."
+from ui.models.static_table import NOT_RUN, static_table
 
 
 def show_seeds() -> None:
@@ -35,52 +33,13 @@ def show_seeds() -> None:
     for report in found:
         words = compared_words(report).replace("`", "")
         st.markdown(f"**{messages.plain(report.title)}.** {messages.plain(words)}")
-        st.dataframe(
-            pd.DataFrame(seed_rows(report)),
-            hide_index=True,
-            width="stretch",
-            key=f"seeds-{report.name}",
-            placeholder="–",
-            column_config={
-                "variant": st.column_config.TextColumn(width=150)
-            },  # else all of a phone
-        )
+        static_table(pd.DataFrame(seed_rows(report)), f"seeds-{report.name}", report.name)
         if by_band := band_rows(report):
             st.markdown(messages.plain(BANDS))
-            st.dataframe(
-                pd.DataFrame(by_band),
-                hide_index=True,
-                width="stretch",
-                key=f"seeds-bands-{report.name}",
-                column_config={"variant": st.column_config.TextColumn(width=150)},
+            static_table(
+                pd.DataFrame(by_band), f"seeds-bands-{report.name}", f"{report.name}_by_band"
             )
     st.caption(messages.plain(SEEDS))
-
-
-def show_worse_photos(entries: Sequence[ModelInfo]) -> None:
-    """What noise, compression and blur cost, a table for ages and one for genders."""
-    report = read_corruptions(reports_dir())
-    current, titles = (
-        {info.sha256 for info in entries},
-        {info.name: info.title for info in entries},
-    )
-    tables = {
-        metric: corruption_rows(report, metric, current) if report else [] for metric in METRICS
-    }
-    if report is None or not any(tables.values()):
-        st.info(NOT_RUN)
-        return
-    st.markdown(messages.plain(f"{measured_words(report)} {HOW}"))
-    for metric, rows in tables.items():
-        if rows:
-            st.markdown(messages.plain(METRICS[metric]))
-            st.dataframe(
-                pd.DataFrame(rows).rename(columns=titles),
-                hide_index=True,
-                width="stretch",
-                key=f"worse-photos-{metric}",
-                column_config={"image": st.column_config.TextColumn(width=150)},
-            )
 
 
 def decade_digit(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:

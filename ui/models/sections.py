@@ -4,6 +4,7 @@ cards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -14,6 +15,8 @@ from agegender_core.output.csv_tables import frame_csv
 from ui.common import messages, model_card
 from ui.common.fold_out import fold_out
 from ui.models import claims, experiments, learning, tables
+from ui.models.static_table import NOT_RUN, static_table
+from ui.models.worse_photos import show_worse_photos
 
 NOTES = {
     "Near-duplicates": (
@@ -26,9 +29,9 @@ NOTES = {
         " mask branch as the annex has it. The others here have their mask branch normalised, which"
         " did not keep every mask from saturating at 0 or 1: see the column. The GRA_Net of this"
         " app normalises the masks' logits instead, and its masks stay between. A quarter of the"
-        " paper's width, the same data and minutes for all, one seed each: for several, see «Over"
-        " seeds». A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every"
-        " channel's mask replaced by its mean over the face, so that it no longer says where."
+        " paper's width, the same data and as many passes for all, one seed each: for several, see"
+        " «Over seeds». A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks:"
+        " every channel's mask replaced by its mean over the face, so that it no longer says where."
     ),
     "Over seeds": (
         "Networks trained only to be compared, several times each from different random starts:"
@@ -213,7 +216,7 @@ def show_experiments(entries: list, reports: list) -> None:
         "Over seeds": DataFrame,  # with tables of its own, as the next
         "Worse photos": DataFrame,
         "Decade and digit": partial(experiments.decade_digit, entries, reports),
-        "Do masks matter?": tables.faithful,
+        "Do masks matter?": partial(tables.faithful, entries),
         "Claims about others": tables.rival_claims,
         "Speed against rivals": lambda: tables.rivals()[0],
         "Storage": partial(tables.storage, entries),
@@ -234,19 +237,17 @@ def show_experiment(name: str, table: DataFrame, entries: list) -> None:
         experiments.show_seeds()
         return
     if name == "Worse photos":
-        experiments.show_worse_photos(entries)
+        show_worse_photos(entries)
         return
     if not len(table):
-        st.info(experiments.NOT_RUN)
+        st.info(NOT_RUN)
         return
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        key=f"experiment-{name}",
-        placeholder="–",
-        column_config={"model": st.column_config.TextColumn(width=150)},
-    )
+    static_table(table, f"experiment-{slug(name)}", slug(name))
+
+
+def slug(name: str) -> str:
+    """«Do masks matter?» as it may stand in a key or a file's name: «do_masks_matter»."""
+    return re.sub(r"[^a-z]+", "_", name.lower()).strip("_")
 
 
 def show_cards(entries: list) -> None:

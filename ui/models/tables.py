@@ -268,13 +268,26 @@ def leakage() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def faithful() -> pd.DataFrame:
-    """Whether masks matter, and which maps are faithful, a row for each attention report."""
-    return pd.DataFrame(faithful_rows(read_attentions(reports_dir())))
+def faithful(entries: Sequence[ModelInfo]) -> pd.DataFrame:
+    """Whether masks matter, and which maps are faithful, a row for each attention report: networks
+    for use first.
+    """
+    titles = {info.name: info.title for info in entries}
+    compared = {info.name for info in entries if info.for_comparison}
+    rows = sorted(
+        faithful_rows(read_attentions(reports_dir())), key=lambda row: row["weights"] in compared
+    )
+    return pd.DataFrame(
+        {
+            "model" if key == "weights" else key: titles.get(value, value)
+            for key, value in row.items()
+        }
+        for row in rows
+    )
 
 
 def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
-    """Gates and mask kinds of GRA_Net on the same budget; empty where nothing was trained for
+    """Gates and mask kinds of GRA_Net after as many passes; empty where nothing was trained for
     it.
     """
     rows = []

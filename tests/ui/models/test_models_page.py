@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agegender_core.benchmarks.corruptions import CORRUPTIONS
 from agegender_core.evaluation.report_types import DecadeDigit, Estimate, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
@@ -111,11 +112,22 @@ def experiment(app: Any, name: str) -> Any:
 def frames(app: Any) -> dict[str, Any]:
     """Tables of the page that are there, as data frames."""
     return {
-        name: frame.value
+        name: frame
         for name, column in TABLES.items()
-        for frame in app.dataframe
-        if column in frame.value.columns
+        for frame in shown_tables(app)
+        if column in frame.columns
     }
+
+
+def shown_tables(app: Any) -> list[Any]:
+    """All tables as they read: static ones are Markdown."""
+    static = [
+        table.value.map(lambda cell: cell.replace("\\", "")).rename(
+            columns=lambda name: name.replace("\\", "")
+        )
+        for table in app.table
+    ]
+    return [*(table.value for table in app.dataframe), *static]
 
 
 def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_models: Any) -> None:
@@ -195,9 +207,12 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
     )
 
 
-def test_worse_photos_have_a_table_for_ages_and_one_for_genders(
-    two: Backend, open_models: Any, tmp_path: Path
-) -> None:
+NOISE = "noise, deviation 16 of 255"
+
+
+@pytest.fixture
+def worse(two: Backend, tmp_path: Path) -> Backend:
+    """What noise cost Alpha as it is and an earlier Beta."""
     rise = {"value": 5.82, "low": 5.4, "high": 6.2, "n": 1000}
     own = {"value": 4.5, "low": 4.3, "high": 4.7, "n": 1000}
     fall = {"value": -0.031, "low": -0.04, "high": -0.02, "n": 1000}
@@ -210,15 +225,36 @@ def test_worse_photos_have_a_table_for_ages_and_one_for_genders(
     ]
     saved = {"set": "utkface", "split": "test", "n": 1000, "rows": rows}
     (tmp_path / "corruptions.json").write_text(json.dumps(saved))
+    return two
+
+
+def test_worse_photos_have_a_table_for_ages_and_one_for_genders(
+    worse: Backend, open_models: Any
+) -> None:
     app = experiment(open_models(), "Worse photos")
     assert "UTKFace, test, n 1,000" in "\n".join(item.value for item in app.markdown)
-    tables_shown = [frame.value for frame in app.dataframe if "image" in frame.value.columns]
-    ages, genders = (table.set_index("image") for table in tables_shown)
-    assert list(ages.columns) == [two.installed[0].title], "not of earlier weights"
-    noise = "noise, deviation 16 of 255"
-    assert ages.loc[noise].item() == "+5.82 (+5.40 to +6.20); -6.30"
-    assert genders.loc[noise].item() == "-3.1 (-4.0 to -2.0)"
+    found = [shown for shown in shown_tables(app) if "image" in shown.columns]
+    ages, genders = (table.set_index("image") for table in found)
+    assert list(ages.columns) == [worse.installed[0].title], "not of earlier weights"
+    assert ages.loc[NOISE].item() == "+5.82 (+5.40 to +6.20); -6.30"
+    assert genders.loc[NOISE].item() == "-3.1 (-4.0 to -2.0)"
     assert ages.loc["grey"].item() == "–" and genders.loc["as it is"].item().startswith("94.0")
+
+
+def test_worse_photos_are_drawn_so_that_right_is_worse(worse: Backend, open_models: Any) -> None:
+    app = experiment(open_models(), "Worse photos")
+    titles = [*CORRUPTIONS]
+    for measure, cost in (("mae", (5.82, 5.4, 6.2)), ("gender_accuracy", (3.1, 2.0, 4.0))):
+        app.segmented_control(key="worse-photos-measure").set_value(measure).run()
+        assert not app.exception
+        (drawn,) = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"]
+        assert drawn["x"] == pytest.approx([cost[0]])
+        (row,) = drawn["customdata"]
+        assert row == pytest.approx(cost)
+        place = len(titles) - titles.index("noise_16")
+        assert abs(drawn["y"][0] - place) < 0.5, "in its own row"
+    app.button_group(key="worse-photos-models").set_value([]).run()
+    assert any(item.value == "Choose a model above." for item in app.info)
 
 
 def test_learning_curves_are_drawn_where_they_were_kept(
@@ -340,7 +376,7 @@ def test_comparisons_over_seeds_are_shown_with_their_difference(
     (tmp_path / "ablations").mkdir()
     (tmp_path / "ablations" / "controls.json").write_text(json.dumps(report))
     app = experiment(open_models("experiments"), "Over seeds")
-    (table,) = (item.value for item in app.dataframe if "variant" in item.value.columns)
+    (table,) = (shown for shown in shown_tables(app) if "variant" in shown.columns)
     assert table["variant"].tolist() == ["mixed masks", "no masks"]
     assert table["seeds"].tolist() == ["3", "3"]
     assert table["age, less the first"].tolist() == ["–", "+0.50 (+0.50 to +0.50)"]
@@ -363,7 +399,7 @@ def test_decade_and_digit_are_shown_apart(
     found = [report("alpha", 5.0), report("beta", 7.0, decade_digit=parts)]
     monkeypatch.setattr(tables, "reports", lambda: found)
     app = experiment(open_models("experiments"), "Decade and digit")
-    (table,) = (item.value for item in app.dataframe if "last digit off by" in item.value.columns)
+    (table,) = (shown for shown in shown_tables(app) if "last digit off by" in shown.columns)
     (row,) = table.to_dict("records")
     assert row["model"] == "Beta" and row["decade right, %"] == "50.0 (40.0–60.0)"
     assert row["MAE with perfect decades"] == "2.25 (2.00–2.50)"
