@@ -243,7 +243,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     attentions = read_attentions(reports_folder)
     ablation = ablation_rows(entries, reports, attentions)
     if ablation := [row for row in ablation if row.set == "utkface"]:  # what they were trained on
-        parts += ["### Gates and mask kinds, the same number of passes each", ablation_table(ablation)]
+        parts += [
+            "### Gates and mask kinds, the same number of passes each",
+            ablation_table(ablation),
+        ]
     parts += [seeds_section(report) for report in read_ablations(reports_folder)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
