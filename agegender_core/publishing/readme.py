@@ -62,6 +62,7 @@ from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import views_section
+from agegender_core.training.config import teacher_names
 from agegender_core.training.curves import LearningCurve, fits
 
 COLUMNS = (
@@ -348,7 +349,9 @@ def stages_words(info: ModelInfo) -> str:
                 if seen is None
                 else f"{seen:,} images, {seen / whole:.1f} passes over {whole:,}"
             ),
-            f"taught by `{stage['teacher']}`" if stage.get("teacher") else "",
+            f"taught by {' and '.join(f'`{name}`' for name in teacher_names(stage['teacher']))}"
+            if stage.get("teacher")
+            else "",
         ]
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
         stages_text.append(words if len(stages) == 1 else f"{number}. {words}")

@@ -134,19 +134,30 @@ class LossConfig:
     age_bands: tuple[float, ...] = ()
 
 
+def teacher_names(teacher: str) -> tuple[str, ...]:
+    """«one + another» in parts, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in teacher.split("+") if name.strip()))
+
+
 @dataclass(frozen=True)
 class DistilConfig:
     """Learning from another network beside the labels (Hinton, Vinyals and Dean 2015).
 
     ``teacher``: name of installed weights whose heads of the same size are learned from, empty for
-    none. ``age``, ``gender``: weights of the divergence from the teacher's distributions.
-    ``temperature``: both networks' logits are divided by it, > 0.
+    none; several, whose mean probabilities are learned, as «one + another». ``age``, ``gender``:
+    weights of the divergence from the teacher's distributions. ``temperature``: both networks'
+    logits are divided by it, > 0.
     """
 
     teacher: str = ""
     age: float = 1.0
     gender: float = 1.0
     temperature: float = 1.0
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The names in ``teacher``, each once."""
+        return teacher_names(self.teacher)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ that follows them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,16 +27,17 @@ TAUGHT = ("age", "gender")
 BATCH = 200
 
 
-def find_teacher(recipe: Recipe) -> ModelInfo | None:
-    """The installed weights that ``recipe`` learns from, None where it has no teacher.
+def find_teachers(recipe: Recipe) -> list[ModelInfo]:
+    """The installed weights that ``recipe`` learns from, none where it has no teacher.
 
     Raises ``ConfigError``, in one sentence, for a teacher that is not installed, whose heads for
     age and gender have other sizes or are missing, or that uses another margin around faces; also
     for a head of one number, which has no distribution to learn.
     """
-    name = recipe.distil.teacher
-    if not name:
-        return None
+    return [_find_teacher(recipe, name) for name in recipe.distil.teachers]
+
+
+def _find_teacher(recipe: Recipe, name: str) -> ModelInfo:
     try:
         info = find_weights(name)
     except WeightsError as error:
@@ -76,21 +78,38 @@ def teacher_logits(
     recipe: Recipe, crops: CropDataset, out: Path, report: Callable[[str], None]
 ) -> dict[str, Tensor]:
     """(N, K) half-precision logits by head of the teacher of ``recipe`` for ``crops``, without
-    augmentation, the mean of the crop and its mirror image; empty where there is no teacher.
+    augmentation, the mean of the crop and its mirror image; of several teachers the logarithm of
+    their mean probabilities. Empty where there is no teacher.
 
-    Cached in ``out`` as ``teacher.safetensors`` for resumed runs. Raises
-    ``ConfigError`` as ``find_teacher`` does, ``WeightsError`` for damaged weights.
+    Cached in ``out``, a file for each teacher, for resumed runs. Raises ``ConfigError`` as
+    ``find_teachers`` does, ``WeightsError`` for damaged weights.
     """
-    info = find_teacher(recipe)
-    if info is None:
+    found = []
+    for info in find_teachers(recipe):
+        path, key = out / f"teacher-{info.name}.safetensors", _key(info, crops)
+        cached = _load_cached(path, key)
+        if cached is None:
+            report(f"running the teacher {info.name} on {len(crops):,} images")
+            cached = _compute(info, crops)
+            save_file(cached | {"key": key}, path)
+        found.append(cached)
+    if not found:
         return {}
-    path, key = out / "teacher.safetensors", _key(info, crops)
-    cached = _load_cached(path, key)
-    if cached is None:
-        report(f"running the teacher {info.name} on {len(crops):,} images")
-        cached = _compute(info, crops)
-        save_file(cached | {"key": key}, path)
-    return {name: value.to(crops.wide.device) for name, value in cached.items()}
+    return {name: value.to(crops.wide.device) for name, value in _mean(found).items()}
+
+
+def _mean(found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """What several teachers say, as one: by head, the logarithm of their mean probabilities."""
+    if len(found) == 1:
+        return dict(found[0])
+    return {
+        name: torch.stack([functional.log_softmax(one[name].float(), dim=1) for one in found])
+        .logsumexp(dim=0)
+        .sub(math.log(len(found)))
+        .half()
+        for name in TAUGHT
+        if all(name in one for one in found)
+    }
 
 
 def _key(info: ModelInfo, crops: CropDataset) -> Tensor:

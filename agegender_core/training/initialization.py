@@ -14,7 +14,7 @@ from agegender_core.inference.model_zoo import find_weights, load_tensors, read_
 from agegender_core.inference.quantization import unpack
 from agegender_core.models import create_model, efficientnet_lite, xception
 from agegender_core.training.config import Recipe
-from agegender_core.training.distil import find_teacher
+from agegender_core.training.distil import find_teachers
 
 IMAGENET: Mapping[str, Callable[[Any, Path | None], str]] = {
     "xception": xception.load_imagenet,
@@ -82,7 +82,7 @@ def check_start(recipe: Recipe) -> None:
     images are read for minutes. Raises ``ConfigError`` or ``WeightsError``, in one sentence, where
     it does not.
     """
-    find_teacher(recipe)
+    find_teachers(recipe)
     source = recipe.start_from
     if source == "published":
         verify(find_weights(recipe.name))

@@ -22,6 +22,7 @@ from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.datasets.sample_image import HOPPER_NAME, hopper_file
 from agegender_core.errors import DatasetError
 from agegender_core.labels import MAX_AGE
+from agegender_core.training.config import teacher_names
 from agegender_core.types import Face
 from ui.common import gated
 
@@ -131,16 +132,23 @@ def marked(source: Pool, record: FaceRecord, encoded: bytes) -> Sequence[Face] |
 
 def unseen(model: ModelInfo, name: str, models: Mapping[str, ModelInfo]) -> bool:
     """Whether it is known that ``model`` never trained on the faces of dataset ``name`` that are
-    shown here, and neither did the models that taught it. ``models``: all, by name.
+    shown here, and neither did the models that taught it, nor theirs. ``models``: all, by name.
+
+    A model may have been taught by its own earlier stage, and two by each other's.
     """
     if name == SAMPLES:
         return True
-    sets, split = model.training.get("sets"), model.training.get("split")
-    if not sets or (name in sets and (split != "train" or TEST_SPLITS[name] == "all")):
-        return False
-    teachers = [stage.get("teacher") for stage in model.training.get("stages", ())]
-    return all(
-        teacher in models and teacher != model.name and unseen(models[teacher], name, models)
-        for teacher in teachers
-        if teacher
-    )
+    asked, waiting = {model.name}, [model]
+    while waiting:
+        one = waiting.pop()
+        sets, split = one.training.get("sets"), one.training.get("split")
+        if not sets or (name in sets and (split != "train" or TEST_SPLITS[name] == "all")):
+            return False
+        for stage in one.training.get("stages", ()):
+            for teacher in teacher_names(stage.get("teacher", "")):
+                if teacher not in models:
+                    return False
+                if teacher not in asked:
+                    asked.add(teacher)
+                    waiting.append(models[teacher])
+    return True

@@ -88,6 +88,31 @@ def test_the_teacher_is_asked_once_about_both_views(
         teacher_logits(recipe, fewer, tmp_path, messages.append)
 
 
+def test_several_teachers_teach_their_mean_probabilities(
+    recipe: Recipe, drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops, messages = load_split(recipe, "train"), []
+    alone = teacher_logits(recipe, crops, tmp_path, messages.append)
+    other = dataclasses.replace(find_weights("distribution"), name="other", sha256="other")
+    first = find_weights
+    monkeypatch.setattr(
+        distil, "find_weights", lambda name: other if name == "other" else first(name)
+    )
+    sharper = {name: value * 3 for name, value in alone.items()}
+    monkeypatch.setattr(distil, "_compute", lambda info, crops: sharper)
+    both = dataclasses.replace(
+        recipe, distil=dataclasses.replace(recipe.distil, teacher="distribution + other")
+    )
+    found = teacher_logits(both, crops, tmp_path, messages.append)
+    assert [text.split()[3] for text in messages] == ["distribution", "other"], "each once"
+    for name in ("age", "gender"):
+        wanted = sum(part[name].float().softmax(1) for part in (alone, sharper)) / 2
+        assert torch.allclose(found[name].float().softmax(1), wanted, atol=2e-3)
+    monkeypatch.setattr(distil, "_compute", lambda *_: pytest.fail("asked again"))
+    again = teacher_logits(both, crops, tmp_path, messages.append)
+    assert torch.equal(again["age"], found["age"])
+
+
 def test_a_step_follows_the_teacher(recipe: Recipe, drawn_sets: Path, tmp_path: Path) -> None:
     crops, rows = load_split(recipe, "train"), torch.arange(8)
     crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, tmp_path, print))
@@ -140,10 +165,10 @@ def test_teachers_that_cannot_teach_are_one_sentence(
 def test_a_teacher_whose_file_is_gone_or_that_sees_another_frame(recipe: Recipe) -> None:
     other = dataclasses.replace(recipe, input=dataclasses.replace(recipe.input, margin=0.3))
     with pytest.raises(ConfigError, match=r"with margin 0\.1, the recipe with 0\.3"):
-        distil.find_teacher(other)
+        distil.find_teachers(other)
     find_weights("distribution").paths[0].unlink()
     with pytest.raises(ConfigError, match="teacher distribution is not installed"):
-        distil.find_teacher(recipe)
+        distil.find_teachers(recipe)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +186,7 @@ def test_heads_that_teach_nothing_are_refused(
     teacher = dataclasses.replace(find_weights("distribution"), heads=heads)
     monkeypatch.setattr(distil, "find_weights", lambda name: teacher)
     with pytest.raises(ConfigError, match=complaint):
-        distil.find_teacher(dataclasses.replace(recipe, heads=heads))
+        distil.find_teachers(dataclasses.replace(recipe, heads=heads))
 
 
 def test_an_unreadable_start_is_noticed_before_images_are_read(

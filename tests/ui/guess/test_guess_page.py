@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from agegender_core.datasets.registry import TEST_SPLITS
 from agegender_core.errors import BusyError, DatasetError
+from agegender_core.inference.model_zoo import list_weights
 from agegender_core.types import AgeEstimate, Analysis
+from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_age
 from tests.support.pages import Backend, model_info
 from ui.guess import faces, figures, game, session
@@ -298,6 +301,9 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "t"}]}, "utkface", True),
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "u"}]}, "utkface", False),
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "?"}]}, "utkface", True),
+        (TRAINED | {"stages": [{"teacher": "u + t"}]}, "utkface", True),
+        (TRAINED | {"stages": [{"teacher": "u + v"}]}, "utkface", False),
+        (TRAINED | {"stages": [{"teacher": "v"}, {"teacher": "me"}]}, "utkface", False),
         ({}, SAMPLES, False),
     ],
 )
@@ -305,8 +311,21 @@ def test_what_a_model_has_seen(training: dict[str, Any], dataset: str, seen: boo
     models = {
         "t": model_info("t", training={"sets": ["utkface"], "split": "all"}),
         "u": model_info("u", training=TRAINED),
+        "v": model_info("v", training=TRAINED | {"stages": [{"teacher": "me"}]}),
     }
-    assert faces.unseen(model_info(training=training), dataset, models) is not seen
+    model = model_info("me", training=training)
+    assert faces.unseen(model, dataset, models | {"me": model}) is not seen
+
+
+def test_every_model_for_use_can_be_played_against() -> None:
+    models = {info.name: info for info in list_weights(ROOT / "weights")}
+    refused = {
+        info.name
+        for info in models.values()
+        for name in TEST_SPLITS
+        if not (info.for_comparison or faces.unseen(info, name, models))
+    }
+    assert models and not refused
 
 
 def test_an_unreadable_dataset_is_said_and_its_path_is_not(
