@@ -41,9 +41,15 @@ from agegender_core.inference.model_zoo import (
 from agegender_core.inference.quantization import pack, unpack
 from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
-from agegender_core.settings import weights_dir
+from agegender_core.settings import ROOT, weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
-from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
+from agegender_core.training.config import (
+    Recipe,
+    changed_settings,
+    load_recipe,
+    recipe_from_dict,
+    recipe_of,
+)
 from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, validation_loss
 
@@ -133,6 +139,10 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     }
     if recipe.distil.teacher:
         stage["teacher"] = recipe.distil.teacher
+    if (own := ROOT / "configs" / f"{recipe.name}.toml").is_file() and (
+        changed := changed_settings(recipe, load_recipe(own))
+    ):
+        stage["settings"] = changed
     if recipe.start_from != "published":
         return [stage]
     earlier = [

@@ -5,6 +5,8 @@ never mix with measured numbers.
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,7 @@ def model_card(info: ModelInfo, reports: list[EvaluationReport]) -> str:
             ),
         ),
         ("Stages", stages_words(info)),
+        *settings_facts(info),
         (
             "Recipe, commit, device",
             f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}",
@@ -356,6 +359,28 @@ def stages_words(info: ModelInfo) -> str:
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
         stages_text.append(words if len(stages) == 1 else f"{number}. {words}")
     return "; ".join(stages_text) or "not kept"
+
+
+def settings_facts(info: ModelInfo) -> list[tuple[str, str]]:
+    """What was set otherwise than in the recipe's file, as it is typed, a line for each stage that
+    changed anything.
+    """
+    found = []
+    for number, stage in enumerate(stages := stages_of(info), start=1):
+        if changed := stage.get("settings"):
+            words = " ".join(
+                f"--set {shlex.quote(f'{key}={_typed(value)}')}" for key, value in changed.items()
+            )
+            where = f"stage {number}, " if len(stages) > 1 else ""
+            commit = stage.get("commit", "unknown")
+            found.append(
+                (f"Set otherwise than in the recipe ({where}commit {commit})", f"`{words}`")
+            )
+    return found
+
+
+def _typed(value: Any) -> str:
+    return value if isinstance(value, str) and value.isidentifier() else json.dumps(value)
 
 
 def calibration_words(info: ModelInfo) -> str:

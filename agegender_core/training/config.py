@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -236,6 +237,28 @@ def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
 def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """The reverse of ``Recipe.as_dict``. Raises ``ConfigError`` as ``load_recipe`` does."""
     return read_table(Recipe, raw, where)
+
+
+def changed_settings(recipe: Recipe, base: Recipe) -> dict[str, Any]:
+    """What ``recipe`` sets otherwise than ``base``, by dotted key, as ``train --set`` takes it. The
+    card, which is words, is left out.
+    """
+    ours, theirs = (_flat(one.as_dict() | {"card": {}}) for one in (recipe, base))
+    return {key: value for key, value in ours.items() if value != theirs.get(key)}
+
+
+def _flat(settings: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{start}{key}.")
+        else:
+            found[f"{start}{key}"] = _listed(value)
+    return found
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def recipe_of(info: ModelInfo) -> Recipe:

@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
+from agegender_core.cli.recipe_options import parse_override
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
-from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights
-from agegender_core.training.config import load_recipe
+from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, stages_of
+from agegender_core.publishing.readme import settings_facts
+from agegender_core.training.config import load_recipe, recipe_from_dict
 from agegender_core.training.curves import fits, read_log, save_curve
 from agegender_core.training.trainer import train
 from tests.support import CONFIGS, ROOT
@@ -52,6 +54,14 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         )
         train(recipe, places / str(stage), device="cpu", report=lambda text: None)
         run("weights", "publish", str(places / str(stage)), "--force")
+    info = find_weights("multitask_cnn_dist")
+    for stage, entry in enumerate(stages_of(info)):
+        changes = dict(parse_override(f"{k}={json.dumps(v)}") for k, v in entry["settings"].items())
+        again = load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes)
+        details = json.loads((places / str(stage) / "run.json").read_text())
+        assert again == recipe_from_dict(details["recipe"]), "what is kept makes the same recipe"
+    ((title, words),) = [fact for fact in settings_facts(info) if "stage 2" in fact[0]]
+    assert info.training["commit"] in title and "`--set start_from=published --set" in words
     curve = read_curves(places / "reports")["multitask_cnn_dist"]
     assert (
         curve.weights_sha256 == find_weights("multitask_cnn_dist").sha256 and len(curve.stages) == 2
