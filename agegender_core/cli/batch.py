@@ -54,7 +54,7 @@ def batch(
     engine: Annotated[
         Engine,
         typer.Option(
-            help="«ray»: on all machines of a Ray cluster (pip install 'agegender[ray]')."
+            help=r"«ray»: on all machines of a Ray cluster (pip install 'agegender\[ray]')."
         ),
     ] = Engine.local,
     workers: Annotated[

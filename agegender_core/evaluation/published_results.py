@@ -63,12 +63,11 @@ SYSTEMS: dict[str, System] = {
             " by heart shows the opposite wherever validation images are held out (see the"
             " memorisation experiment). Tried here, on budgets of minutes to hours: its three"
             " networks, one network with an age distribution, and, at a quarter of the width with"
-            " one seed each and 14 to 21 passes over UTKFace, no gates, three mask kinds and a mask"
-            " branch that saturates. Between those five runs the error moved by about half a year."
-            " Trained again over three seeds, with masks, with every mask held at 1 and without"
-            " gates, networks differ by less than a tenth of a year, which is within what the seeds"
-            " differ by (see «over seeds»): at that width and length no gain was seen. What"
-            " it is worth at full width and after long training was not measured.",
+            " one seed each, no gates, three mask kinds and a mask branch that saturates (see"
+            " «Gates and mask kinds»). Trained again over several seeds, with masks, with every mask held"
+            " at 1 and without gates, networks differ by no more than the seeds do (see «over"
+            " seeds»): at that width and length no gain was seen. What it is worth at full width"
+            " and after long training was not measured.",
         ),
         System(
             "multitask_cnn",

@@ -41,8 +41,7 @@ from agegender_core.output.metric_formats import (
 FLAT_MASKS = (
     "Flat masks: every channel's mask replaced by its mean over the face, so that it no longer says"
     " where; the change of the error is paired, face by face. A network that loses nothing by it"
-    " does not need its masks to find its places. Budgets are minutes on a machine that was not"
-    " always idle: mind the images seen."
+    " does not need its masks to find its places."
 )
 
 HEADLINES = {

@@ -128,7 +128,9 @@ def seeds_section(report: AblationReport) -> str:
     rows = seed_rows(report)
     lines = markdown_head(tuple(rows[0])) if rows else []
     lines += [markdown_row(tuple(row.values())) for row in rows]
-    parts = [f"### {report.title}, over seeds", compared_words(report), "\n".join(lines), SEEDS]
+    several = len({run.seed for run in report.runs}) > 1
+    title = f"### {report.title}, {'over seeds' if several else 'one seed so far'}"
+    parts = [title, compared_words(report), "\n".join(lines), SEEDS]
     if by_band := band_rows(report):
         table = markdown_head(tuple(by_band[0]))
         table += [markdown_row(tuple(row.values())) for row in by_band]

@@ -132,6 +132,7 @@ def trained_without(name: str) -> str:
         seeds = set(errors[report.baseline]) & set(errors[WITHOUT])
         if report.recipe != name or len(seeds) < 2:
             continue
+        count = max(run.mae.n for run in report.runs if run.mae is not None)
         own, without = (mean(each[seed] for seed in seeds) for each in errors.values())
         if abs(without - own) < LITTLE:
             lesson = "it relies on its masks once it has them, but learns as well without"
@@ -139,8 +140,9 @@ def trained_without(name: str) -> str:
             lesson = f"it learns {'better with' if without > own else 'worse with'} masks"
         return (
             f"Trained from scratch in {len(seeds)} pairs of short runs on"
-            f" {TERMS[report.set].title}, such a network errs by {own:.2f} years with masks and by"
-            f" {without:.2f} with every mask held at 1: {lesson}."
+            f" {TERMS[report.set].title}, such a network errs on its {report.split} split (n"
+            f" {count:,}) by {own:.2f} years with masks and by {without:.2f} with every mask held"
+            f" at 1: {lesson}."
         )
     return ""
 

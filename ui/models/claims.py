@@ -138,20 +138,27 @@ def unmeasured(compared: Sequence[ComparisonRow]) -> list[str]:
 
 
 def headline(found: Sequence[Pair]) -> str:
-    """The chart's message in a sentence; ``found`` must not be empty."""
-    reached = sum(pair.reached for pair in found)
+    """The chart's message in a sentence; ``found`` must not be empty. A claim that several models
+    are compared with counts once, by the model that comes nearest to it.
+    """
+    nearest: dict[tuple[str, str, str], Pair] = {}
+    for pair in sorted(found, key=lambda pair: (not pair.reached, pair.gap)):
+        dataset = pair.dataset.removesuffix(f", {REFITTED}")
+        nearest.setdefault((pair.system, dataset, pair.metric), pair)
+    reached = sum(pair.reached for pair in nearest.values())
     first = (
-        f"{reached} of {len(found)} claims are reached here."
+        f"{reached} of {len(nearest)} claims are reached here."
         if reached
-        else f"None of {len(found)} claims is reached here."
+        else f"None of {len(nearest)} claims is reached here."
     )
-    missed = [pair for pair in found if pair.in_years and not pair.reached]
+    missed = [pair for pair in nearest.values() if pair.in_years and not pair.reached]
     if not missed:
         return first
     worst = max(missed, key=lambda pair: pair.measured / pair.claimed)
     return (
         f"{first} The widest gap in age: {worst.system} claims {worst.claimed:.2f} years on"
-        f" {worst.dataset}; we measured {worst.measured:.2f} ({worst.low:.2f}–{worst.high:.2f})."
+        f" {worst.dataset}; the nearest model here, {worst.model}, has {worst.measured:.2f}"
+        f" ({worst.low:.2f}–{worst.high:.2f}, n {worst.n:,})."
     )
 
 

@@ -20,8 +20,8 @@ from ui.models.worse_photos import show_worse_photos
 
 NOTES = {
     "Near-duplicates": (
-        "UTKFace split in different ways, with the same recipe and budget: near-duplicates on both"
-        " sides of a split let a model recognise what it has seen. A near-duplicate: grey"
+        "UTKFace split in different ways (compare rows of one recipe and budget): near-duplicates"
+        " on both sides of a split let a model recognise what it has seen. A near-duplicate: grey"
         " thumbnails that correlate above 0.96."
     ),
     "Gates and masks": (
@@ -34,7 +34,7 @@ NOTES = {
         " every channel's mask replaced by its mean over the face, so that it no longer says where."
     ),
     "Over seeds": (
-        "Networks trained only to be compared, several times each from different random starts:"
+        "Networks trained only to be compared, from different random starts (how many: «seeds»):"
         " what differs by less than the seeds do is not a difference."
     ),
     "Worse photos": "What a dark room, strong compression or a camera out of focus cost.",

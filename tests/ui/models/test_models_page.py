@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -520,6 +521,13 @@ def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
     assert claims.headline(list(found.values())).startswith(
         "2 of 3 claims are reached here. The widest gap in age: GRA_Net claims 1.07"
     )
+    nearer = dataclasses.replace(age, model="Nearer", measured=3.0, low=2.9, high=3.1)
+    refitted = dataclasses.replace(nearer, dataset=f"{age.dataset}, {claims.REFITTED}")
+    said = claims.headline([age, nearer, dataclasses.replace(refitted, measured=3.5)])
+    assert said == (
+        "None of 1 claims is reached here. The widest gap in age: GRA_Net claims 1.07 years on"
+        " UTKFace; the nearest model here, Nearer, has 3.00 (2.90–3.10, n 3,134)."
+    ), "a claim counts once"
 
 
 def test_the_dumbbells_start_at_zero_and_tell_claim_from_measurement_by_form(
