@@ -1,11 +1,14 @@
 """What a setting is worth: a recipe trained with and without it, equally long, over several seeds.
 
 A single run cannot tell a setting's effect from the luck of its seed. Variants of the same seed see
-the same images in the same order, so they are compared seed by seed.
+the same images in the same order (where no run was resumed before 29 November 2026, when that began
+to hold for resumed ones too), so they are compared seed by seed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -34,7 +37,7 @@ from agegender_core.models.gra_net import GatedAttention
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.toml_tables import read_table
-from agegender_core.training.config import Recipe, load_recipe
+from agegender_core.training.config import Recipe, changed_settings, load_recipe
 from agegender_core.training.crop_dataset import split_records
 from agegender_core.training.trainer import train
 
@@ -114,6 +117,11 @@ def run_ablation(
         settings=common,
         baseline=ablation.baseline,
         variants={key: variant.title for key, variant in ablation.variants.items()},
+        digests={
+            key: recipe_digest(recipe)
+            for (key, seed), recipe in plan.items()
+            if seed == ablation.seeds[0]
+        },
     )
     earlier = read_ablation(reports, name)
     if earlier is not None:
@@ -135,6 +143,17 @@ def run_ablation(
         write_json(reports / "ablations" / f"{name}.json", to_json(report))
         say(f"{name}: {key}, seed {seed}: {to_json(run)}")
     return report
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Of all settings that differ from the defaults, without name, seed, card and what a run only
+    watches: the same for two recipes that train alike, also when new settings come to exist.
+    """
+    bare = Recipe("", recipe.architecture, {}, seed=recipe.seed)
+    settings = changed_settings(replace(recipe, name=""), bare) or {}
+    settings.pop("schedule.watch", None)
+    whole = json.dumps([recipe.architecture, settings], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def _recipe(path: Path, name: str, key: str, seed: int, settings: dict[str, Any]) -> Recipe:

@@ -28,7 +28,7 @@ from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_corruptions
 from agegender_core.evaluation.report_types import CorruptionCost, CorruptionsReport, CorruptionsRow
 from agegender_core.explain.attention_report import exact_ages
-from agegender_core.inference.decoding import Answers, read_out
+from agegender_core.inference.decoding import Answers, decoding_dict, read_out
 from agegender_core.inference.model_zoo import ModelInfo, list_weights, load_network
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
@@ -143,22 +143,31 @@ def run_corruptions(
     """
     entries = networks_to_measure(names)
     records = drawn(read_records(SET, TEST_SPLITS[SET]), limit)
-    digests = {info.name: info.sha256 for info in list_weights()}
+    known = {info.name: info for info in list_weights()}
     saved = read_corruptions(reports)
     report = CorruptionsReport(set=SET, split=TEST_SPLITS[SET], n=len(records))
     rows = {
         row.weights: row
         for row in (saved.rows if saved and saved.n == report.n else ())
-        if digests.get(row.weights) == row.weights_sha256
+        if row.weights in known and is_of(row, known[row.weights])
     }
     for number, info in enumerate(entries, start=1):
         say(f"{info.name}, network {number} of {len(entries)}")
         rows[info.name] = measure(info, records)
-        found = tuple(rows[name] for name in digests if name in rows)
+        found = tuple(rows[name] for name in known if name in rows)
         report = CorruptionsReport(report.set, report.split, report.n, found)
         reports.mkdir(parents=True, exist_ok=True)
         write_json(reports / "corruptions.json", to_json(report))
     return report
+
+
+def is_of(row: CorruptionsRow, info: ModelInfo) -> bool:
+    """Whether ``row`` was measured with the weights of ``info``, read as they are today."""
+    return (row.weights, row.weights_sha256, row.decoding) == (
+        info.name,
+        info.sha256,
+        decoding_dict(info.decoding),
+    )
 
 
 def drawn(records: Sequence[FaceRecord], limit: int) -> list[FaceRecord]:
@@ -195,6 +204,7 @@ def measure(info: ModelInfo, records: Sequence[FaceRecord]) -> CorruptionsRow:
         mae=stored_mean(error),
         gender_accuracy=stored_mean(right),
         costs=costs,
+        decoding=decoding_dict(info.decoding),
     )
 
 

@@ -28,6 +28,7 @@ def corruptions(
     it in reports/.
     """
     from agegender_core.benchmarks.corruptions import run_corruptions
+    from agegender_core.inference.model_zoo import list_weights
     from agegender_core.publishing.corruption_table import corruption_table
 
     try:
@@ -36,4 +37,4 @@ def corruptions(
         )
     except AgeGenderError as error:
         raise fail(error) from error
-    typer.echo(corruption_table(report))
+    typer.echo(corruption_table(report, list_weights()))

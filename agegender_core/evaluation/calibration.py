@@ -107,6 +107,8 @@ def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
 def _fit_distribution(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     targets = validation.targets
     exact = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi)
+    if not exact.any():  # labelled with ranges alone: nothing to fit years to
+        return spec
     logits, age = validation.logits["age"][torch.from_numpy(exact)], targets.age_lo[exact]
     temperature = fit_interval_temperature(logits, age, COVERAGE)
     probs = softmax(logits, temperature)

@@ -19,7 +19,7 @@ from agegender_core.datasets.readers.base import FolderImages
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import ConfigError, DatasetError, InvalidImageError
 from agegender_core.evaluation.evaluate import largest_faces
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, trained_on
 from agegender_core.types import InputSpec, Progress, StageProgress
 from agegender_core.vision.alignment import align
 from agegender_core.vision.face_detector import DetectorConfig, MTCNNDetector
@@ -184,16 +184,18 @@ def seen_in_training(
     """(N,) bool: which images ``info`` was trained on, by file name. Raises ``ConfigError`` where
     that cannot be determined.
     """
-    if "sets" not in info.training:
+    learned = trained_on(info)
+    if learned is None:
         raise ConfigError(
             f"the manifest does not say what {info.name} was trained on: whether it has seen the"
             " test images cannot be determined"
         )
-    if dataset_name not in info.training["sets"]:
+    splits = {split for sets, split in learned if dataset_name in sets}
+    if not splits:
         return np.zeros(len(records), bool)
     try:
         known = {
-            _file_key(dataset_name, record.file): record.split == info.training["split"]
+            _file_key(dataset_name, record.file): record.split in splits
             for record in read_records(dataset_name)
         }
     except DatasetError as error:

@@ -64,10 +64,10 @@ SYSTEMS: dict[str, System] = {
             " memorisation experiment). Tried here, on budgets of minutes to hours: its three"
             " networks, one network with an age distribution, and, at a quarter of the width with"
             " one seed each, no gates, three mask kinds and a mask branch that saturates (see"
-            " «Gates and mask kinds»). Trained again over several seeds, with masks, with every mask held"
-            " at 1 and without gates, networks differ by no more than the seeds do (see «over"
-            " seeds»): at that width and length no gain was seen. What it is worth at full width"
-            " and after long training was not measured.",
+            " «Gates and mask kinds»). Trained again over several seeds, with masks, with every"
+            " mask held at 1 and without gates, networks differ by no more than the seeds do (see"
+            " «over seeds»): at that width and length no gain was seen. What it is worth at full"
+            " width and after long training was not measured.",
         ),
         System(
             "multitask_cnn",

@@ -302,7 +302,7 @@ class AblationReport:
     """``ablations/<name>.json``: variants of one recipe, equally long, over the same seeds.
 
     ``settings``: the recipe's, changed for all. ``baseline``: the variant that others are compared
-    with. ``variants``: title by key.
+    with. ``variants``: title by key. ``digests``: by the same key, of the whole recipe.
     """
 
     name: str
@@ -313,6 +313,7 @@ class AblationReport:
     settings: dict[str, Any]
     baseline: str
     variants: dict[str, str]
+    digests: dict[str, str] = field(default_factory=dict)
     runs: tuple[AblationRun, ...] = ()
 
 
@@ -330,8 +331,8 @@ class CorruptionCost:
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionsRow:
-    """One network: its error and genders for images as they are, and ``costs`` by kind of
-    damage.
+    """One network: its error and genders for images as they are, and ``costs`` by kind of damage.
+    ``decoding``: how its logits were read, as the manifest had it.
     """
 
     weights: str
@@ -339,6 +340,7 @@ class CorruptionsRow:
     mae: Estimate | None
     gender_accuracy: Estimate | None
     costs: dict[str, CorruptionCost]
+    decoding: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 PART_BYTES = 45_000_000
 """A file in the repository may have 50 MB."""
+KNOWN_STARTS = ("from scratch", "from ImageNet weights")
+"""How the first stage of training may begin, so that it is known which faces were learned from."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +147,30 @@ def from_clean_commit(training: Mapping[str, Any]) -> bool:
 
 def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
     """Stages of training behind ``info``, first to last: «start», «minutes», «pictures»,
-    «pictures_seen», «commit», «teacher» and «settings» (those that differ from the recipe's file,
-    by dotted key), as far as they are known. Entries written before stages were recorded have the
-    last one alone.
+    «pictures_seen», «commit», «teacher», «sets», «split» and «settings» (those that differ from the
+    recipe's file, by dotted key), as far as they are known. Entries written before stages were
+    recorded have the last one alone.
     """
     if "stages" in info.training:
         return [dict(stage) for stage in info.training["stages"]]
     keys = ("start", "minutes", "pictures", "pictures_seen", "commit")
     found = {key: info.training[key] for key in keys if key in info.training}
     return [found] if found else []
+
+
+def trained_on(info: ModelInfo) -> list[tuple[tuple[str, ...], str]] | None:
+    """Datasets and split of each stage of training behind ``info``, each pair once; stages of
+    before they were recorded count as the last. None where that is not known: in old entries, and
+    after a start from a file of which nothing is known.
+    """
+    if "sets" not in info.training:
+        return None
+    stages = stages_of(info)
+    if stages and not str(stages[0].get("start", KNOWN_STARTS[0])).startswith(KNOWN_STARTS):
+        return None
+    entries = [stage for stage in stages if "sets" in stage] + [info.training]
+    pairs = ((tuple(one["sets"]), str(one.get("split", "train"))) for one in entries)
+    return list(dict.fromkeys(pairs))
 
 
 def verify(info: ModelInfo) -> None:

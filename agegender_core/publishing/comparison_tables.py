@@ -105,6 +105,7 @@ class AblationRow:
     parameters: int
     minutes: float | None
     pictures_seen: int | None
+    pictures: int | None = None
 
 
 def comparison_rows(
@@ -269,8 +270,8 @@ def ablation_rows(
     reports: Sequence[EvaluationReport],
     attention: Sequence[AttentionReport] = (),
 ) -> list[AblationRow]:
-    """Gates and mask kinds, the same number of passes each: a row for each model made for it and
-    dataset it was measured on.
+    """Gates and mask kinds, one seed each: a row for each model made for it and dataset it was
+    measured on.
 
     ``attention``: the attention reports there are.
     """
@@ -314,6 +315,7 @@ def _ablation_row(
         parameters=info.parameters,
         minutes=info.training.get("minutes"),
         pictures_seen=info.training.get("pictures_seen"),
+        pictures=info.training.get("pictures"),
     )
 
 
@@ -374,8 +376,23 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
             "",
             f"Claimed by the paper (Tables 6 to 8): {claims}. Of the mask kinds it claims nothing.",
             "",
-            FLAT_MASKS,
+            f"{budget_words(rows)} {FLAT_MASKS}".strip(),
         ]
+    )
+
+
+def budget_words(rows: Sequence[AblationRow]) -> str:
+    """«24 passes each.», or what to mind where they are not equally many."""
+    passes = (
+        row.pictures_seen / row.pictures for row in rows if row.pictures_seen and row.pictures
+    )
+    seen = sorted({round(each, 1) for each in passes})
+    if not seen:
+        return ""
+    if len(seen) == 1:
+        return f"{seen[0]:g} passes each."
+    return (
+        f"Minutes are equal and passes are not, {seen[0]:g} to {seen[-1]:g}: mind the images seen."
     )
 
 

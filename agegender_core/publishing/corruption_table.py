@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Literal
 
-from agegender_core.benchmarks.corruptions import CORRUPTIONS
+from agegender_core.benchmarks.corruptions import CORRUPTIONS, is_of
 from agegender_core.evaluation.published_results import DATASET_TITLES
-from agegender_core.evaluation.report_types import CorruptionCost, CorruptionsReport, Estimate
+from agegender_core.evaluation.report_types import (
+    CorruptionCost,
+    CorruptionsReport,
+    CorruptionsRow,
+    Estimate,
+)
+from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 
@@ -20,42 +26,55 @@ METRICS: dict[Metric, str] = {
     "gender_accuracy": "Gender: share of right answers in per cent, then its change in points:",
 }
 """What stands in the two tables, in words."""
+COMMAND = "agegender corruptions"
 HOW = (
     "Each is done to the dataset's image before the face is aligned, and answers are compared image"
     " by image with those for the image as it is."
 )
 
 
-def corruption_rows(
-    report: CorruptionsReport, metric: Metric, current: Collection[str] | None = None
-) -> list[dict[str, str]]:
-    """A row as text for each kind of damage, a column for each network that has the metric.
-    ``current``: SHA-256 of the weights to show; None: all. Empty without any.
+def rows_of(report: CorruptionsReport, entries: Sequence[ModelInfo]) -> list[CorruptionsRow]:
+    """What was measured with the weights of ``entries`` as they are today, in their order."""
+    return [row for info in entries for row in report.rows if is_of(row, info)]
+
+
+def corruption_rows(rows: Sequence[CorruptionsRow], metric: Metric) -> list[dict[str, str]]:
+    """A row as text for each kind of damage, a column for each of ``rows``, networks, that has the
+    metric. Empty without any.
     """
-    shown = [
-        row
-        for row in report.rows
-        if (current is None or row.weights_sha256 in current) and getattr(row, metric) is not None
-    ]
+    shown = [row for row in rows if getattr(row, metric) is not None]
     if not shown:
         return []
     own = {row.weights: shown_estimate(getattr(row, metric), metric) for row in shown}
-    rows = [{"image": "as it is", **own}]
+    table = [{"image": "as it is", **own}]
     for name, corruption in CORRUPTIONS.items():
         cells = {row.weights: _cell(row.costs.get(name), metric) for row in shown}
-        rows.append({"image": corruption.title, **cells})
-    return rows
+        table.append({"image": corruption.title, **cells})
+    return table
 
 
-def corruption_table(report: CorruptionsReport, current: Collection[str] | None = None) -> str:
-    """Markdown of ``corruption_rows`` for ages and genders; empty without rows."""
-    tables = []
+def corruption_table(report: CorruptionsReport, entries: Sequence[ModelInfo]) -> str:
+    """Markdown of ``corruption_rows`` of ``entries``, for ages and genders, and which of them that
+    are for use were not measured; empty without rows.
+    """
+    rows, tables = rows_of(report, entries), []
     for metric, words in METRICS.items():
-        if rows := corruption_rows(report, metric, current):
-            lines = markdown_head(tuple(rows[0]))
-            lines += [markdown_row(tuple(row.values())) for row in rows]
+        if table := corruption_rows(rows, metric):
+            lines = markdown_head(tuple(table[0]))
+            lines += [markdown_row(tuple(row.values())) for row in table]
             tables += [words, "\n".join(lines)]
-    return "\n\n".join([f"{measured_words(report)} {HOW}", *tables]) if tables else ""
+    if not tables:
+        return ""
+    if missing := unmeasured(rows, entries):
+        names = ", ".join(f"`{info.name}`" for info in missing)
+        tables.append(f"Not measured with today's weights: {names}; `{COMMAND}` does it.")
+    return "\n\n".join([f"{measured_words(report)} {HOW}", *tables])
+
+
+def unmeasured(rows: Sequence[CorruptionsRow], entries: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Those of ``entries`` that are for use and not among ``rows``."""
+    measured = {row.weights for row in rows}
+    return [info for info in entries if not info.for_comparison and info.name not in measured]
 
 
 def measured_words(report: CorruptionsReport) -> str:

@@ -41,15 +41,9 @@ from agegender_core.inference.model_zoo import (
 from agegender_core.inference.quantization import pack, unpack
 from agegender_core.labels import FAIRFACE_GROUPS, group_index
 from agegender_core.models import count_parameters, create_model
-from agegender_core.settings import ROOT, weights_dir
+from agegender_core.settings import weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
-from agegender_core.training.config import (
-    Recipe,
-    changed_settings,
-    load_recipe,
-    recipe_from_dict,
-    recipe_of,
-)
+from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
 from agegender_core.training.crop_dataset import load_split, usable_rows
 from agegender_core.training.losses import TargetBatch, validation_loss
 
@@ -58,6 +52,8 @@ MAX_STORAGE_COST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy":
 single image is always allowed.
 """
 
+STAGE = ("start", "minutes", "pictures", "pictures_seen", "commit")
+"""What tells one run from another, of its ``run.json``."""
 COARSE = ("int6", "int5", "int4")
 
 
@@ -132,23 +128,19 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     """Every training stage of these weights. The last one is this run's; earlier ones are of the
     published weights it started from, if any.
     """
-    stage: dict[str, Any] = {
-        key: details[key]
-        for key in ("start", "minutes", "pictures", "pictures_seen", "commit")
-        if key in details
-    }
+    stage: dict[str, Any] = {key: details[key] for key in STAGE if key in details}
     if recipe.distil.teacher:
         stage["teacher"] = recipe.distil.teacher
-    if (own := ROOT / "configs" / f"{recipe.name}.toml").is_file() and (
-        changed := changed_settings(recipe, load_recipe(own))
-    ):
-        stage["settings"] = changed
+    if details.get("settings") is not None:
+        stage["settings"] = details["settings"]
+    stage |= {"sets": list(recipe.data.sets), "split": recipe.data.split}
     if recipe.start_from != "published":
         return [stage]
     earlier = [
         row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)
     ]
-    return earlier if earlier[-1:] == [stage] else [*earlier, stage]  # a run published twice
+    again = earlier and all(earlier[-1].get(key) == stage.get(key) for key in STAGE)
+    return earlier if again else [*earlier, stage]  # a run may be published twice
 
 
 def _with_batchnorm_recomputed(

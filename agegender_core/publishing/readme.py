@@ -247,15 +247,13 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     ablation = ablation_rows(entries, reports, attentions)
     if ablation := [row for row in ablation if row.set == "utkface"]:  # what they were trained on
         parts += [
-            "### Gates and mask kinds, the same number of passes each",
+            "### Gates and mask kinds, one seed each",
             ablation_table(ablation),
         ]
     parts += [seeds_section(report) for report in read_ablations(reports_folder)]
     if attentions:
         parts += ["### Do masks matter, and are they faithful?", faithful_table(attentions)]
-    if (worse := read_corruptions(reports_folder)) and (
-        table := corruption_table(worse, [info.sha256 for info in entries])
-    ):
+    if (worse := read_corruptions(reports_folder)) and (table := corruption_table(worse, entries)):
         parts += ["### What worse photos cost", table]
     if rivals := read_rivals(reports_folder):
         parts += [

@@ -17,10 +17,9 @@ from agegender_core.output.metric_formats import METRIC_FORMATS
 
 Measured = Literal["mae", "gender_accuracy"]
 SEEDS = (
-    "Mean over the seeds, each seed's own number in brackets. Variants of one seed began alike and"
-    " saw the same images in the same order, so differences are taken seed by seed; their 95 %"
-    " intervals are Student's over the seeds, not over images. Networks trained for so short are"
-    " compared with each other, never with the published ones."
+    "Mean over the seeds, each seed's own number in brackets. Differences are taken seed by seed;"
+    " their 95 % intervals are Student's over the seeds, not over images. Networks trained for so"
+    " short are compared with each other, never with the published ones."
 )
 
 BANDS = (

@@ -239,11 +239,14 @@ def recipe_from_dict(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     return read_table(Recipe, raw, where)
 
 
-def changed_settings(recipe: Recipe, base: Recipe) -> dict[str, Any]:
-    """What ``recipe`` sets otherwise than ``base``, by dotted key, as ``train --set`` takes it. The
-    card, which is words, is left out.
+def changed_settings(recipe: Recipe, base: Recipe) -> dict[str, Any] | None:
+    """What ``recipe`` sets otherwise than ``base``, by dotted key, as ``train --set`` takes it;
+    None where it lacks something of ``base``, such as a head, which ``--set`` cannot take away.
+    The card, which is words, is left out.
     """
     ours, theirs = (_flat(one.as_dict() | {"card": {}}) for one in (recipe, base))
+    if theirs.keys() - ours.keys():
+        return None
     return {key: value for key, value in ours.items() if value != theirs.get(key)}
 
 

@@ -95,11 +95,14 @@ def teacher_logits(
         found.append(cached)
     if not found:
         return {}
-    return {name: value.to(crops.wide.device) for name, value in _mean(found).items()}
+    wanted = [name for name in TAUGHT if getattr(recipe.distil, name)]
+    return {name: value.to(crops.wide.device) for name, value in _mean(found, wanted).items()}
 
 
-def _mean(found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """What several teachers say, as one: by head, the logarithm of their mean probabilities."""
+def _mean(found: Sequence[Mapping[str, Tensor]], heads: Sequence[str]) -> dict[str, Tensor]:
+    """What several teachers say, as one: for each of ``heads``, the logarithm of their mean
+    probabilities.
+    """
     if len(found) == 1:
         return dict(found[0])
     return {
@@ -107,8 +110,7 @@ def _mean(found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         .logsumexp(dim=0)
         .sub(math.log(len(found)))
         .half()
-        for name in TAUGHT
-        if all(name in one for one in found)
+        for name in heads
     }
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,16 @@ from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import channels_last
 from agegender_core.models import count_parameters, create_model
 from agegender_core.output.files import atomic_file, write_json
+from agegender_core.settings import ROOT
 from agegender_core.training.augmentation import augment
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
-from agegender_core.training.config import OptimizerConfig, Recipe, recipe_from_dict
+from agegender_core.training.config import (
+    OptimizerConfig,
+    Recipe,
+    changed_settings,
+    load_recipe,
+    recipe_from_dict,
+)
 from agegender_core.training.crop_dataset import CropDataset, load_split
 from agegender_core.training.distil import distillation_loss, teacher_logits
 from agegender_core.training.initialization import centre_years, check_start, load_initial
@@ -41,7 +48,9 @@ class TrainState:
     """What a checkpoint contains. ``step``: batches seen. ``elapsed``: seconds of training, earlier
     runs included.
 
-    ``started_from``: in words, for the model card.
+    ``order``: positions of the images that this pass has not seen yet. ``running``: running mean of
+    the loss. ``started_from``: in words, for the model card. ``settings``: what the recipe sets
+    otherwise than its file, None where that is not known.
     """
 
     model: nn.Module
@@ -52,6 +61,9 @@ class TrainState:
     elapsed: float = 0.0
     progress: float = 0.0
     started_from: str = "from scratch"
+    settings: dict[str, Any] | None = None
+    running: float = 0.0
+    order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     def save(self, path: Path, recipe: Recipe) -> None:
         """Write atomically: a process killed meanwhile leaves the previous checkpoint intact."""
@@ -61,15 +73,19 @@ class TrainState:
             "ema": None if self.ema is None else self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "dropout": _random_state(self.generator.device),
+            "order": self.order.cpu(),
+            "running": self.running,
             "counters": (self.step, self.elapsed),
             "started_from": self.started_from,
+            "settings": self.settings,
         }
         with atomic_file(path) as file:
             torch.save(saved, file)
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Continue from a checkpoint; the schedule may have become longer, so progress is computed
-        again.
+        """Continue from a checkpoint as if the run had never stopped: random numbers and the rest
+        of the pass are in it. The schedule may have become longer, so progress is computed again.
 
         Raises ``ConfigError`` where it belongs to another recipe.
         """
@@ -89,6 +105,22 @@ class TrainState:
         self.generator.set_state(saved["generator"])
         self.step, self.elapsed = saved["counters"]
         self.started_from = saved.get("started_from", self.started_from)
+        self.settings = saved.get("settings")
+        if "order" in saved:  # absent from checkpoints of before 29 November 2026
+            self.order, self.running = saved["order"].to(self.generator.device), saved["running"]
+            _set_random_state(saved["dropout"], self.generator.device)
+
+
+def _random_state(device: torch.device) -> Tensor:
+    """What dropout draws from on ``device``."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_random_state(state: Tensor, device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
 
 
 def _identity(recipe: dict[str, Any]) -> str:
@@ -138,6 +170,7 @@ def train(
         (out / "log.jsonl").unlink(missing_ok=True)
         centre_years(state.model, crops.targets.age_lo)
         state.started_from = load_initial(state.model, recipe)
+        state.settings = _settings(recipe)
         if state.ema is not None:
             state.ema.load_state_dict(state.model.state_dict())
         report(f"starts {state.started_from}")
@@ -220,25 +253,27 @@ def _run(
         disable=not sys.stderr.isatty(),
         desc=recipe.name,
     )
-    running, metrics, order = 0.0, {}, torch.empty(0, dtype=torch.long)
+    metrics: dict[str, float] = {}
     watched = crops.some(recipe.schedule.watch) if recipe.schedule.watch else None
     size = recipe.schedule.batch_size
     state.progress = _progress(recipe, state, steps_per_epoch)
     while state.progress < 1:
-        if len(order) < size:
-            order = torch.randperm(len(crops), generator=state.generator, device=crops.wide.device)
-        batch, order = order[:size], order[size:]
+        if len(state.order) < size:
+            state.order = torch.randperm(
+                len(crops), generator=state.generator, device=crops.wide.device
+            )
+        batch, state.order = state.order[:size], state.order[size:]
         loss = step(recipe, state, crops, batch)
-        running = loss if running == 0 else 0.98 * running + 0.02 * loss
+        state.running = loss if state.running == 0 else 0.98 * state.running + 0.02 * loss
         state.step += 1
         state.elapsed = time.monotonic() - started
         state.progress = _progress(recipe, state, steps_per_epoch)
         bar.n = int(1000 * state.progress)
         bar.set_postfix(
-            epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{running:.3f}", refresh=False
+            epoch=f"{state.step / steps_per_epoch:.1f}", loss=f"{state.running:.3f}", refresh=False
         )
         bar.update(0)
-        if len(order) < size or state.progress >= 1:
+        if len(state.order) < size or state.progress >= 1:
             side = crop_size(recipe, state.progress)
             metrics = quick_metrics(state.ema or state.model, val, recipe, side)
             seen = quick_metrics(state.ema or state.model, watched, recipe, side) if watched else {}
@@ -246,7 +281,6 @@ def _run(
                 out,
                 state,
                 steps_per_epoch,
-                running,
                 metrics | {f"train {key}": value for key, value in seen.items()},
                 report,
             )
@@ -317,7 +351,6 @@ def _log(
     out: Path,
     state: TrainState,
     steps_per_epoch: int,
-    loss: float,
     metrics: dict[str, float],
     report: Report,
 ) -> None:
@@ -325,7 +358,7 @@ def _log(
         "epoch": round(state.step / steps_per_epoch, 2),
         "minutes": round(state.elapsed / 60, 1),
         "progress": round(state.progress, 4),
-        "loss": round(loss, 4),
+        "loss": round(state.running, 4),
     }
     row.update({_named(key): round(value, 4) for key, value in metrics.items()})
     with (out / "log.jsonl").open("a") as log:
@@ -365,11 +398,20 @@ def _finish(
         "pictures": len(crops),
         "pictures_seen": state.step * recipe.schedule.batch_size,
         "start": state.started_from,
+        "settings": state.settings,
         "torch": torch.__version__,
         "val": {key: round(value, 4) for key, value in metrics.items()},
     }
     write_json(out / "run.json", run)
     return run
+
+
+def _settings(recipe: Recipe) -> dict[str, Any] | None:
+    """What ``recipe`` sets otherwise than the file of its name in the repository, as it is now;
+    None without one, or where the file has settings that ``recipe`` lacks.
+    """
+    own = ROOT / "configs" / f"{recipe.name}.toml"
+    return changed_settings(recipe, load_recipe(own)) if own.is_file() else None
 
 
 def git_commit() -> str:

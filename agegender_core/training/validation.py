@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from agegender_core.inference.decoding import first_spec, group_probs, read_out
-from agegender_core.labels import ADIENCE_GROUPS, FAIRFACE_GROUPS, group_index
+from agegender_core.inference.decoding import fairface_ranges, first_spec, read_out
+from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, group_index
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import Recipe
 from agegender_core.training.crop_dataset import CropDataset
-from agegender_core.training.losses import validation_loss
+from agegender_core.training.losses import group_targets, validation_loss
 from agegender_core.vision.preprocessing import normalise
 
 
@@ -56,9 +56,12 @@ def quick_metrics(
     model.eval()
     logits = predict_logits(model, crops, recipe, size)
     model.train(was_training)
-    answers = read_out(logits, first_spec(recipe.heads, recipe.loss.groups))
+    spec = first_spec(recipe.heads, recipe.loss.groups)
+    answers = read_out(logits, spec)
+    ranges = fairface_ranges(answers, spec)
     names = np.array([record.dataset for record in crops.records])
     targets = crops.targets.each(lambda tensor: tensor.cpu())
+    groups = group_targets(targets, AGE_GROUP_SETS[spec.groups]).numpy()
     metrics = {"loss": validation_loss(logits, targets, recipe.loss)}
     for name in dict.fromkeys(names):
         rows = names == name
@@ -68,20 +71,15 @@ def quick_metrics(
         )
         if (exact := (lo >= 0) & (lo == hi)).any():
             metrics[f"{name}/mae"] = float(np.abs(answers.years[rows] - lo)[exact].mean())
-        if (ranged := (lo >= 0) & (lo != hi)).any() and answers.age_probs is not None:
-            chosen = group_probs(answers.age_probs[rows], FAIRFACE_GROUPS).argmax(axis=1)
+        ranged = (lo >= 0) & (lo != hi)
+        if ranged.any() and ranges is not None:
             true = np.array([group_index(age, FAIRFACE_GROUPS) for age in lo.clip(min=0)])
-            metrics[f"{name}/age_accuracy"] = float((chosen == true)[ranged].mean())
+            metrics[f"{name}/age_accuracy"] = float((ranges[rows] == true)[ranged].mean())
         if answers.group is not None:
-            true = np.array(
-                [
-                    -1 if (found := group_index(age, ADIENCE_GROUPS)) is None else found
-                    for age in lo.clip(min=0)
-                ]
-            )
-            metrics[f"{name}/group_accuracy"] = float(
-                (answers.group[rows] == true)[true >= 0].mean()
-            )
+            true = groups[rows]
+            if (known := true >= 0).any():
+                right = answers.group[rows] == true
+                metrics[f"{name}/group_accuracy"] = float(right[known].mean())
         if (known := gender >= 0).any():
             metrics[f"{name}/gender_accuracy"] = float(
                 (answers.gender[rows] == gender)[known].mean()

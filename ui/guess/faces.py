@@ -21,6 +21,7 @@ from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.datasets.sample_image import HOPPER_NAME, hopper_file
 from agegender_core.errors import DatasetError
+from agegender_core.inference.model_zoo import trained_on
 from agegender_core.labels import MAX_AGE
 from agegender_core.training.config import teacher_names
 from agegender_core.types import Face
@@ -141,8 +142,11 @@ def unseen(model: ModelInfo, name: str, models: Mapping[str, ModelInfo]) -> bool
     asked, waiting = {model.name}, [model]
     while waiting:
         one = waiting.pop()
-        sets, split = one.training.get("sets"), one.training.get("split")
-        if not sets or (name in sets and (split != "train" or TEST_SPLITS[name] == "all")):
+        learned = trained_on(one)
+        if learned is None or any(
+            name in sets and (split != "train" or TEST_SPLITS[name] == "all")
+            for sets, split in learned
+        ):
             return False
         for stage in one.training.get("stages", ()):
             for teacher in teacher_names(stage.get("teacher", "")):

@@ -9,6 +9,7 @@ import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import AgeGenderError
+from ui.common import services
 from ui.common.messages import plain
 from ui.guess import faces
 from ui.guess import query_params as link
@@ -41,8 +42,10 @@ def address_problems(wrong: list[str], datasets: list[str]) -> None:
 
 
 def candidates(offered: list[ModelInfo], name: str) -> list[ModelInfo]:
-    """Models for use that never trained on the faces of dataset ``name``."""
-    known = {model.name: model for model in offered}
+    """Models for use that never trained on the faces of dataset ``name``, nor did their teachers,
+    which need not be offered.
+    """
+    known = {model.name: model for model in [*services.installed_weights(), *offered]}
     return [
         model for model in offered if not model.for_comparison and faces.unseen(model, name, known)
     ]

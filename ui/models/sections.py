@@ -29,9 +29,9 @@ NOTES = {
         " mask branch as the annex has it. The others here have their mask branch normalised, which"
         " did not keep every mask from saturating at 0 or 1: see the column. The GRA_Net of this"
         " app normalises the masks' logits instead, and its masks stay between. A quarter of the"
-        " paper's width, the same data and as many passes for all, one seed each: for several, see"
-        " «Over seeds». A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks:"
-        " every channel's mask replaced by its mean over the face, so that it no longer says where."
+        " paper's width, the same data, one seed each; for several seeds see «Over seeds». A gate"
+        " of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every channel's mask"
+        " replaced by its mean over the face, so that it no longer says where."
     ),
     "Over seeds": (
         "Networks trained only to be compared, from different random starts (how many: «seeds»):"

@@ -241,7 +241,15 @@ def curves(entries: Sequence[ModelInfo]) -> dict[str, LearningCurve]:
 
 def rival_claims() -> pd.DataFrame:
     """What the papers claim of other methods, a row for each."""
-    return pd.DataFrame(rival_rows())
+    return pd.DataFrame(
+        row | {"claimed": _claimed(row["claimed"], row["measure"])} for row in rival_rows()
+    )
+
+
+def _claimed(value: float, measure: str) -> str:
+    """«2.90» years; «64.0» or «98.23» per cent, with a second digit where the paper has one."""
+    text = f"{value:.2f}"
+    return text if measure.endswith("years") else text.removesuffix("0")
 
 
 def leakage() -> pd.DataFrame:
@@ -287,7 +295,7 @@ def faithful(entries: Sequence[ModelInfo]) -> pd.DataFrame:
 
 
 def ablation(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
-    """Gates and mask kinds of GRA_Net after as many passes; empty where nothing was trained for
+    """Gates and mask kinds of GRA_Net, one seed each; empty where nothing was trained for
     it.
     """
     rows = []
@@ -349,14 +357,18 @@ def storage(entries: Sequence[ModelInfo]) -> pd.DataFrame:
     for info in entries:
         kind, cost = info.training.get("storage", "half"), info.training.get("storage_cost", {})
         shares = {
-            f"cost: {METRIC_FORMATS[key].short}, points": 100 * cost[key] if key in cost else None
+            f"cost: {METRIC_FORMATS[key].short}, points": (
+                f"{100 * cost[key]:+.2f}" if key in cost else None
+            )
             for key in COSTS
         }
         row = {
             "model": info.title,
             "stored": STORAGES[kind],
-            "MB": round(info.size / 1e6, 1),
-            f"cost: {METRIC_FORMATS['mae'].column}": cost.get("mae"),
+            "MB": f"{info.size / 1e6:.1f}",
+            f"cost: {METRIC_FORMATS['mae'].column}": (
+                f"{cost['mae']:+.3f}" if "mae" in cost else None
+            ),
         }
         rows.append(row | shares)
     return pd.DataFrame(rows)

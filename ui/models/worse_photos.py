@@ -11,7 +11,7 @@ import streamlit as st
 
 from agegender_core.benchmarks.corruptions import CORRUPTIONS
 from agegender_core.evaluation.report_store import read_corruptions
-from agegender_core.evaluation.report_types import CorruptionsReport, CorruptionsRow, Estimate
+from agegender_core.evaluation.report_types import CorruptionsRow, Estimate
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.publishing.corruption_table import (
@@ -20,6 +20,8 @@ from agegender_core.publishing.corruption_table import (
     Metric,
     corruption_rows,
     measured_words,
+    rows_of,
+    unmeasured,
 )
 from agegender_core.settings import reports_dir
 from ui.common import messages
@@ -42,7 +44,7 @@ def show_worse_photos(entries: Sequence[ModelInfo]) -> None:
     """The chart for some networks, and everything as tables."""
     report = read_corruptions(reports_dir())
     titles = {info.name: info.title for info in entries}
-    rows = _rows(report, entries)
+    rows = rows_of(report, entries) if report else []
     if report is None or not rows:
         st.info(NOT_RUN)
         return
@@ -79,24 +81,18 @@ def show_worse_photos(entries: Sequence[ModelInfo]) -> None:
         )
     else:
         st.info("Choose a model above.")
+    if missing := unmeasured(rows, entries):
+        names = "; ".join(info.title for info in missing)
+        st.caption(messages.plain(f"Not measured: {names}."))
     with st.expander("All of it as tables", icon=":material/table:"):
         for name, words in METRICS.items():
-            if found := corruption_rows(report, name, {info.sha256 for info in entries}):
+            if found := corruption_rows(rows, name):
                 st.markdown(messages.plain(words))
                 static_table(
                     pd.DataFrame(found).rename(columns=titles),
                     f"worse-photos-{name}",
                     f"worse_photos_{name}",
                 )
-
-
-def _rows(report: CorruptionsReport | None, entries: Sequence[ModelInfo]) -> list[CorruptionsRow]:
-    """What was measured with the very weights of ``entries``, in their order."""
-    if report is None:
-        return []
-    found = {(row.weights, row.weights_sha256): row for row in report.rows}
-    current = [(info.name, info.sha256) for info in entries]
-    return [found[one] for one in current if one in found]
 
 
 def figure(rows: Sequence[CorruptionsRow], metric: Metric, titles: dict[str, str]) -> go.Figure:

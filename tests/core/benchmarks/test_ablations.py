@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from agegender_core.benchmarks import ablations
-from agegender_core.benchmarks.ablations import read_ablation_file, run_ablation
+from agegender_core.benchmarks.ablations import read_ablation_file, recipe_digest, run_ablation
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_ablation, read_ablations
 from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
@@ -90,6 +91,25 @@ def test_every_variant_is_run_with_every_seed_once(
     assert run_ablation(*arguments) == report and len(ran) == 7
     with pytest.raises(ConfigError, match="made with other settings"):
         run_ablation(*arguments[:4], SMALL | {"schedule.epochs": 2}, quiet)
+    changed = path.read_text().replace('"model.gated" = false', '"model.gate_start" = 0.5')
+    (tmp_path / "other").mkdir()
+    variant = tmp_path / "other" / path.name
+    variant.write_text(changed)
+    recipes = shutil.copytree(CONFIGS, tmp_path / "configs")
+    recipe = recipes / "gra_net_dist.toml"
+    recipe.write_text(recipe.read_text().replace("rotate = 10.0", "rotate = 20.0"))
+    for file, folder in ((variant, CONFIGS), (path, recipes)):  # a variant's, the recipe's
+        with pytest.raises(ConfigError, match="made with other settings"):
+            run_ablation(file, folder, *arguments[2:])
+
+
+def test_a_digest_is_of_what_trains_otherwise() -> None:
+    path = CONFIGS / "gra_net_dist.toml"
+    plain = recipe_digest(load_recipe(path))
+    same = load_recipe(path, {"seed": 3, "name": "x", "schedule.watch": 7, "card.title": "y"})
+    assert recipe_digest(same) == plain
+    for change in ({"heads.race": 9}, {"model.width": 0.5}, {"optimizer.lr": 1.0}):
+        assert recipe_digest(load_recipe(path, change)) != plain
 
 
 def test_seeds_are_compared_pair_by_pair() -> None:

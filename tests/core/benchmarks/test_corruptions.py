@@ -25,7 +25,11 @@ from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_corruptions
 from agegender_core.inference.model_zoo import ModelInfo, write_manifest
-from agegender_core.publishing.corruption_table import corruption_rows, corruption_table
+from agegender_core.publishing.corruption_table import (
+    corruption_rows,
+    corruption_table,
+    rows_of,
+)
 from agegender_core.types import InputSpec, ModelOutput
 from tests.support.networks import write_network
 
@@ -147,7 +151,7 @@ def test_rows_of_other_weights_are_measured_again_and_others_stay(
 
 def test_the_table_is_of_todays_weights(info: ModelInfo, tmp_path: Path) -> None:
     report = run_corruptions(tmp_path, limit=6, say=lambda text: None)
-    ages, genders = (corruption_rows(report, metric) for metric in ("mae", "gender_accuracy"))
+    ages, genders = (corruption_rows(report.rows, metric) for metric in ("mae", "gender_accuracy"))
     assert [row["image"] for row in ages] == [
         "as it is",
         *(one.title for one in CORRUPTIONS.values()),
@@ -156,9 +160,21 @@ def test_the_table_is_of_todays_weights(info: ModelInfo, tmp_path: Path) -> None
     (dark,) = (row for row in ages if row["image"] == "brightness 0.4")
     assert dark["light"].endswith(f"; {older:+.2f}") and dark["light"][0] in "+-"
     assert genders[0]["light"].count("(") == 1 and genders[1]["light"][0] in "+-0"
-    text = corruption_table(report)
+    text = corruption_table(report, [info])
     assert text.startswith("UTKFace, test, n 6,") and text.count("| brightness 0.4 |") == 2
-    assert corruption_rows(report, "mae", ["other"]) == [] and corruption_table(report, ["x"]) == ""
+    assert "Not measured" not in text
+    spec = dataclasses.replace(info.decoding, age_temperature=2.0)
+    for change in ({"name": "other"}, {"sha256": "other"}, {"decoding": spec}):
+        other = dataclasses.replace(info, **change)
+        assert rows_of(report, [other]) == [] and corruption_table(report, [other]) == ""
+    more = [
+        info,
+        dataclasses.replace(info, name="later"),
+        dataclasses.replace(info, name="compared", for_comparison=True),
+    ]
+    assert corruption_table(report, more).endswith(
+        "Not measured with today's weights: `later`; `agegender corruptions` does it."
+    )
 
 
 def test_by_command(info: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -682,6 +682,20 @@ class TestWhatTheWeightsHaveSeen:
             )
         assert not seen_in_training(info, "afad", known).any()
 
+    def test_every_stage_of_training_counts(self, drawn_sets: Path, publish: Publish) -> None:
+        info = publish("all_age_faces")
+        known = [FaceRecord("utkface", f"{index}.png", index, "all", age=30) for index in range(5)]
+
+        def staged(*stages: dict[str, Any]) -> ModelInfo:
+            return replace(info, training=info.training | {"stages": list(stages)})
+
+        first = {"start": "from scratch", "sets": ["utkface"], "split": "test"}
+        assert not seen_in_training(info, "utkface", known).any()
+        seen = seen_in_training(staged(first, {"start": "from x"}), "utkface", known)
+        assert seen.tolist() == [False, False, False, False, True], "splits by index"
+        with pytest.raises(ConfigError, match="does not say what"):
+            seen_in_training(staged(first | {"start": "from a.safetensors"}), "utkface", known)
+
     def test_fairfaces_two_parts_share_their_numbers(
         self, drawn_sets: Path, publish: Publish
     ) -> None:

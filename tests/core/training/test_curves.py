@@ -60,6 +60,11 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         again = load_recipe(CONFIGS / "multitask_cnn_dist.toml", changes)
         details = json.loads((places / str(stage) / "run.json").read_text())
         assert again == recipe_from_dict(details["recipe"]), "what is kept makes the same recipe"
+    again = places / "1" / "run.json"
+    details = json.loads(again.read_text())
+    again.write_text(json.dumps(details | {"settings": None}))
+    run("weights", "publish", str(places / "1"), "--force")
+    assert stages_of(find_weights("multitask_cnn_dist")) == stages_of(info), "a run counts once"
     ((title, words),) = [fact for fact in settings_facts(info) if "stage 2" in fact[0]]
     assert info.training["commit"] in title and "`--set start_from=published --set" in words
     curve = read_curves(places / "reports")["multitask_cnn_dist"]

@@ -113,6 +113,11 @@ def test_several_teachers_teach_their_mean_probabilities(
     assert torch.equal(again["age"], found["age"])
 
 
+def test_teachers_need_agree_in_the_heads_alone_that_teach() -> None:
+    one, other = ({"age": torch.randn(4, size), "gender": torch.randn(4, 2)} for size in (101, 9))
+    assert set(distil._mean([one, other], ["gender"])) == {"gender"}
+
+
 def test_a_step_follows_the_teacher(recipe: Recipe, drawn_sets: Path, tmp_path: Path) -> None:
     crops, rows = load_split(recipe, "train"), torch.arange(8)
     crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, tmp_path, print))

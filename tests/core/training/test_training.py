@@ -9,6 +9,7 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,12 +32,12 @@ from agegender_core.inference.model_zoo import (
     write_manifest,
 )
 from agegender_core.inference.quantization import pack, unpack
-from agegender_core.labels import FAIRFACE_RACES, race_set
+from agegender_core.labels import AGE_GROUP_SETS, FAIRFACE_GROUPS, FAIRFACE_RACES, race_set
 from agegender_core.models import create_model
 from agegender_core.output.json_records import to_json
 from agegender_core.publishing.publish import publish, recalibrate
 from agegender_core.publishing.readme import model_card
-from agegender_core.training import crop_dataset
+from agegender_core.training import crop_dataset, trainer
 from agegender_core.training.augmentation import augment, centre
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import (
@@ -54,6 +55,7 @@ from agegender_core.training.losses import (
     band_weights,
     class_loss,
     gaussian_labels,
+    group_targets,
     head_loss,
     race_loss,
     total_loss,
@@ -419,6 +421,73 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         "multitask_cnn_dist.safetensors",
     ]
     assert publish(worse, folder=weights, force=True).sha256 != info.sha256
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
+    drawn_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a pass, with dropout and augmentation: the same images in the same order, the same
+    weights to the last bit.
+    """
+    settings = SMALL | {"schedule.epochs": 2, "model.dropout": 0.3, "data.sets": ["utkface"]}
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", settings)
+    seen: list[list[int]] = []
+    one_step = trainer.step
+
+    def stopping_after(steps: int) -> None:
+        seen.clear()
+
+        def step(recipe: Any, state: Any, crops: Any, batch: torch.Tensor) -> float:
+            if len(seen) == steps:
+                raise KeyboardInterrupt
+            seen.append(batch.tolist())
+            return one_step(recipe, state, crops, batch)
+
+        monkeypatch.setattr(trainer, "step", step)
+
+    stopping_after(10_000)
+    train(recipe, tmp_path / "whole", device="cpu", report=lambda text: None)
+    whole, half = list(seen), len(seen) // 4 + 1
+    stopping_after(half)
+    arguments: dict[str, Any] = {"device": "cpu", "checkpoint_seconds": -1}
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", report=lambda text: None, **arguments)
+    first = list(seen)
+    stopping_after(10_000)
+    train(recipe, tmp_path / "cut", report=lambda text: None, **arguments)
+    assert first + seen == whole and len(whole) > half
+    bytes_of = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert bytes_of[0] == bytes_of[1]
+
+
+def test_quick_metrics_of_age_ranges_are_right_where_the_answers_are(
+    drawn_sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head of FairFace's nine ranges, and one of two values with Adience's eight groups."""
+    from agegender_core.training import validation
+
+    for name, groups in (("residual_cnn", FAIRFACE_GROUPS), ("multitask_cnn_paper", None)):
+        recipe = load_recipe(
+            CONFIGS / f"{name}.toml", {"input.size": 32, "data.sets": ["utkface", "fairface"]}
+        )
+        crops = load_split(recipe, "val")
+        groups = groups or AGE_GROUP_SETS[recipe.loss.groups]
+        true = group_targets(crops.targets, groups)
+        if "age" in recipe.heads:
+            logits = {"age": 9.0 * torch.nn.functional.one_hot(true.clamp(min=0), 9).float()}
+        else:
+            logits = {"targets": torch.stack([true.float(), crops.targets.gender.float()], dim=1)}
+        if "gender" in recipe.heads:
+            logits["gender"] = torch.zeros(len(crops), recipe.heads["gender"])
+        if "race" in recipe.heads:
+            logits["race"] = torch.zeros(len(crops), recipe.heads["race"])
+        monkeypatch.setattr(validation, "predict_logits", lambda *_, found=logits: found)
+        model = create_model(recipe.architecture, recipe.heads, **recipe.model)
+        found = validation.quick_metrics(model, crops, recipe, 32)
+        right = {key: value for key, value in found.items() if "group" in key or "age_acc" in key}
+        wanted = {f"{one}/group_accuracy" for one in ("utkface", "fairface")}
+        assert "age" not in recipe.heads or set(right) == wanted | {"fairface/age_accuracy"}
+        assert right and all(value == 1.0 for value in right.values()), right
 
 
 def test_recomputed_batch_norm_has_the_statistics_of_the_training_images(drawn_sets: Path) -> None:

@@ -22,6 +22,7 @@ from tests.support.pages import Backend, model_info
 from ui.guess import faces, figures, game, session
 from ui.guess.faces import SAMPLES
 from ui.guess.game import LEAST, Played, score
+from ui.guess.setup import candidates
 
 TRAINED = {"sets": ["utkface"], "split": "train", "pictures": 9, "minutes": 1.0, "device": "CPU"}
 Open = Callable[..., AppTest]
@@ -290,6 +291,14 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
     assert backend.runs == 0
 
 
+def test_a_teacher_need_not_be_offered(backend: Backend) -> None:
+    student = model_info("me", training=TRAINED | {"stages": [{"teacher": "u"}]})
+    backend.installed = [student, model_info("u", training=TRAINED)]
+    assert candidates([student], "utkface") == [student]
+    backend.installed = [student]
+    assert candidates([student], "utkface") == []
+
+
 @pytest.mark.parametrize(
     ("training", "dataset", "seen"),
     [
@@ -301,6 +310,9 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "t"}]}, "utkface", True),
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "u"}]}, "utkface", False),
         ({"sets": ["utkface"], "split": "train", "stages": [{"teacher": "?"}]}, "utkface", True),
+        (TRAINED | {"stages": [{"start": "from x.safetensors"}]}, "utkface", True),
+        (TRAINED | {"stages": [{"sets": ["fgnet"], "split": "train"}, {}]}, "fgnet", True),
+        (TRAINED | {"stages": [{"sets": ["utkface"], "split": "test"}, {}]}, "utkface", True),
         (TRAINED | {"stages": [{"teacher": "u + t"}]}, "utkface", True),
         (TRAINED | {"stages": [{"teacher": "u + v"}]}, "utkface", False),
         (TRAINED | {"stages": [{"teacher": "v"}, {"teacher": "me"}]}, "utkface", False),

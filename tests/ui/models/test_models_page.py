@@ -11,6 +11,7 @@ import pytest
 
 from agegender_core.benchmarks.corruptions import CORRUPTIONS
 from agegender_core.evaluation.report_types import DecadeDigit, Estimate, EvaluationReport
+from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from tests.support.pages import Backend
@@ -221,7 +222,9 @@ def worse(two: Backend, tmp_path: Path) -> Backend:
     costs = {"noise_16": {"mae": rise, "older": -6.3, "gender": fall}}
     row = {"mae": own, "gender_accuracy": share, "costs": costs}
     rows = [
-        row | {"weights": info.name, "weights_sha256": sha}
+        row
+        | {"weights": info.name, "weights_sha256": sha}
+        | {"decoding": decoding_dict(info.decoding)}
         for info, sha in zip(two.installed, (two.installed[0].sha256, "earlier"), strict=True)
     ]
     saved = {"set": "utkface", "split": "test", "n": 1000, "rows": rows}
