@@ -91,7 +91,7 @@ def gender_ece(table: pd.DataFrame) -> Estimate | None:
     that is correct in its bin (Guo et al. 2017); None without probabilities. Chance alone makes it
     positive: with few images even a perfectly calibrated model is not at 0. A resampled table adds
     chance to chance, so its quantiles lie too high: the interval is theirs, mirrored at the value
-    (the basic bootstrap), and starts at 0 at the least.
+    (the basic bootstrap), from 0 at the least and to the value at the least.
     """
     known = (table["gender_true"].notna() & table["gender_probability"].notna()).to_numpy(bool)
     if not known.any():
@@ -106,7 +106,8 @@ def gender_ece(table: pd.DataFrame) -> Estimate | None:
         rows = generator.integers(0, count, count)
         drawn[index] = _distance(bins[rows], sure[rows], right[rows])
     value, (low, high) = _distance(bins, sure, right), np.quantile(drawn, [0.025, 0.975])
-    return Estimate(value, max(float(2 * value - high), 0.0), float(2 * value - low), count)
+    lowest, highest = max(2 * value - float(high), 0.0), max(2 * value - float(low), value)
+    return Estimate(value, lowest, highest, count)
 
 
 def _distance(bins: np.ndarray, sure: np.ndarray, right: np.ndarray) -> float:

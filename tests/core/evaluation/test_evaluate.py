@@ -271,6 +271,13 @@ def test_the_interval_of_the_calibration_error_holds_the_true_one() -> None:
         assert 0 <= found.low <= found.value <= found.high
         held.append(found.low <= 0.06 <= found.high)
     assert np.mean(held) > 0.87
+    calibrated = table(
+        gender_true=(["Male"] * 9 + ["Female"]) * 40,
+        gender_pred=["Male"] * 400,
+        gender_probability=[0.9] * 400,
+    )
+    found = summaries(calibrated)["gender_ece"]
+    assert found.low == 0 and found.high >= found.value == pytest.approx(0, abs=1e-9)
 
 
 def test_images_of_one_person_make_intervals_wider() -> None:
