@@ -86,14 +86,15 @@ def test_passes_in_the_documents_are_those_of_the_manifest() -> None:
 
 
 def test_the_verdict_on_gates_is_what_was_measured_over_seeds() -> None:
-    assert "differ by less than a tenth of a year" in SYSTEMS["gra_net"].verdict
+    assert "differ by no more than the seeds do" in SYSTEMS["gra_net"].verdict
     report = read_ablation(ROOT / "reports", "controls")
     assert report is not None and len({run.seed for run in report.runs}) == 3
-    means = [
-        np.mean([run.mae.value for run in report.runs if run.variant == key and run.mae])
+    errors = [
+        [run.mae.value for run in report.runs if run.variant == key and run.mae]
         for key in ("masks", "no_masks", "no_gates")
     ]
-    assert max(means) - min(means) < 0.1
+    means = [np.mean(each) for each in errors]
+    assert max(means) - min(means) <= max(max(each) - min(each) for each in errors)
     for key in ("no_masks", "no_gates"):
         found = paired_difference(report.runs, key, "masks", "mae")
         assert found is not None and found.low < 0 < found.high
