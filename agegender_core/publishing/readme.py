@@ -307,7 +307,7 @@ def model_card(info: ModelInfo, reports: list[EvaluationReport]) -> str:
             ),
         ),
         ("Stages", stages_words(info)),
-        *settings_facts(info),
+        ("Set otherwise than in the recipe", settings_words(info)),
         (
             "Recipe, commit, device",
             f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}",
@@ -359,22 +359,19 @@ def stages_words(info: ModelInfo) -> str:
     return "; ".join(stages_text) or "not kept"
 
 
-def settings_facts(info: ModelInfo) -> list[tuple[str, str]]:
-    """What was set otherwise than in the recipe's file, as it is typed, a line for each stage that
-    changed anything.
-    """
+def settings_words(info: ModelInfo) -> str:
+    """What each stage set otherwise than the recipe's file of its commit, as it is typed."""
     found = []
     for number, stage in enumerate(stages := stages_of(info), start=1):
-        if changed := stage.get("settings"):
-            words = " ".join(
-                f"--set {shlex.quote(f'{key}={_typed(value)}')}" for key, value in changed.items()
-            )
-            where = f"stage {number}, " if len(stages) > 1 else ""
-            commit = stage.get("commit", "unknown")
-            found.append(
-                (f"Set otherwise than in the recipe ({where}commit {commit})", f"`{words}`")
-            )
-    return found
+        changed = stage.get("settings")
+        if changed:
+            typed = (shlex.quote(f"{key}={_typed(value)}") for key, value in changed.items())
+            words = f"`{' '.join(f'--set {one}' for one in typed)}`"
+        else:
+            words = "not kept" if changed is None else "nothing"
+        where = f"{number}. " if len(stages) > 1 else ""
+        found.append(f"{where}{words} (commit {stage.get('commit', 'not kept')})")
+    return "; ".join(found) or "not kept"
 
 
 def _typed(value: Any) -> str:

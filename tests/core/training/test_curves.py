@@ -17,7 +17,7 @@ from agegender_core.cli.recipe_options import parse_override
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
 from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, stages_of
-from agegender_core.publishing.readme import settings_facts
+from agegender_core.publishing.readme import settings_words
 from agegender_core.training.config import load_recipe, recipe_from_dict
 from agegender_core.training.curves import fits, read_log, save_curve
 from agegender_core.training.trainer import train
@@ -65,8 +65,12 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     again.write_text(json.dumps(details | {"settings": None}))
     run("weights", "publish", str(places / "1"), "--force")
     assert stages_of(find_weights("multitask_cnn_dist")) == stages_of(info), "a run counts once"
-    ((title, words),) = [fact for fact in settings_facts(info) if "stage 2" in fact[0]]
-    assert info.training["commit"] in title and "`--set start_from=published --set" in words
+    first, second = settings_words(info).split("; ")
+    assert f"(commit {info.training['commit']})" in second and first.startswith("1. `--set ")
+    assert second.startswith("2. `--set start_from=published --set input.size=32 --set 'data.sets")
+    none = {"stages": [{"settings": {}, "commit": "abc"}, {"commit": "def"}]}
+    changed = dataclasses.replace(info, training=info.training | none)
+    assert settings_words(changed) == "1. nothing (commit abc); 2. not kept (commit def)"
     curve = read_curves(places / "reports")["multitask_cnn_dist"]
     assert (
         curve.weights_sha256 == find_weights("multitask_cnn_dist").sha256 and len(curve.stages) == 2
