@@ -51,8 +51,10 @@ class CsvWriter:
         )
 
 
-def frame_csv(frame: pd.DataFrame) -> str:
-    """A data frame as CSV text, its index left out."""
+def safe_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with its columns' names and texts through ``safe_cell``: for a table on a page,
+    whose own button writes CSV in the browser.
+    """
     safe = frame.rename(columns=safe_cell)
     for position, kind in enumerate(frame.dtypes):
         if kind.kind not in "biufMm":  # numbers and dates cannot be formulas
@@ -60,4 +62,9 @@ def frame_csv(frame: pd.DataFrame) -> str:
             safe.isetitem(
                 position, column.where(column.isna(), column.map(safe_cell)).to_numpy(object)
             )
-    return safe.to_csv(index=False, lineterminator="\n")
+    return safe
+
+
+def frame_csv(frame: pd.DataFrame) -> str:
+    """A data frame as CSV text, its index left out."""
+    return safe_frame(frame).to_csv(index=False, lineterminator="\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from agegender_core.output.csv_tables import safe_frame
 from ui.common import model_card
 from ui.common.messages import plain
 from ui.common.session_results import Answer
@@ -77,7 +78,7 @@ def overview(answers: Sequence[Answer], unread: int) -> None:
             if name in table
         }
         st.dataframe(
-            table,
+            safe_frame(table),
             hide_index=True,
             width="stretch",
             column_config=whole,

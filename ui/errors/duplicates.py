@@ -13,6 +13,7 @@ import streamlit as st
 
 from agegender_core.analysis.filters import TASKS, page
 from agegender_core.analysis.label_issues import duplicates_path, read_conflicting_duplicates
+from agegender_core.output.csv_tables import safe_frame
 from agegender_core.settings import reports_dir
 from ui.common.charts import with_en_dash
 from ui.common.messages import plain
@@ -81,7 +82,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     with st.expander("All pairs as a table", icon=":material/table:"):
         table = found.dropna(axis=1, how="all").rename(columns=HEADS)
         st.dataframe(
-            table,
+            safe_frame(table),
             hide_index=True,
             width="stretch",
             height=320,

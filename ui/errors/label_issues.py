@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from agegender_core.analysis.label_issues import MIN_YEARS, find_label_issues
-from agegender_core.output.csv_tables import frame_csv
+from agegender_core.output.csv_tables import frame_csv, safe_frame
 from ui.common.messages import plain
 from ui.errors import data, gallery
 from ui.errors import query_params as link
@@ -128,7 +128,7 @@ def _table(scope: Scope, task: str, able: Sequence[str], found: pd.DataFrame) ->
     with st.expander("As a table, with every model's answer", icon=":material/table:"):
         table = found.drop(columns="row")
         st.dataframe(
-            table,
+            safe_frame(table),
             hide_index=True,
             width="stretch",
             key=f"errors-suspects-{task}",

@@ -14,6 +14,7 @@ import streamlit as st
 from agegender_core.analysis.user_set import Job, UserDataset
 from agegender_core.analysis.user_upload import HOW, MAX_IMAGES, read_user_dataset
 from agegender_core.errors import AgeGenderError, DatasetError
+from agegender_core.output.csv_tables import safe_frame
 from ui.common import gated, messages, services, uploads
 from ui.common.messages import plain
 from ui.common.state import count_up
@@ -131,7 +132,7 @@ def _checked(own: UserDataset) -> None:
     if own.bad:
         with st.expander(f"Left out or incomplete: {len(own.bad):,}", icon=":material/rule:"):
             st.dataframe(
-                pd.DataFrame(own.bad[:SHOWN], columns=["file", "what is wrong"]),
+                safe_frame(pd.DataFrame(own.bad[:SHOWN], columns=["file", "what is wrong"])),
                 hide_index=True,
                 width="stretch",
                 key="errors-own-bad",

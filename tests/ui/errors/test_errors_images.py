@@ -196,7 +196,7 @@ def pair_of_duplicates(reports: Path) -> None:
             None,
         ),
         (
-            "gone<b>.jpg",
+            "=gone<b>.jpg",
             "000005.jpg",
             0.98,
             "train",
@@ -218,6 +218,8 @@ def test_near_duplicates_stand_side_by_side(
 ) -> None:
     pair_of_duplicates(reports)
     app = open_page(set="utkface", view="duplicates")
+    names = [cell for table in app.dataframe for cell in table.value.to_numpy().ravel().tolist()]
+    assert "'=gone<b>.jpg" in names and "=gone<b>.jpg" not in names, "no formula in its CSV"
     assert html(app).count("<figure>") == 4 and html(app).count(images.placeholder()) == 4
     assert "<u>20 years</u>, Male, White" in html(
         app
