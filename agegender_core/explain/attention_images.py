@@ -61,13 +61,13 @@ def block_image(crop: Image.Image, block: BlockMaps, effect: bool = False) -> Im
     )
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     gate = "no gate" if block.gate is None else f"gate {block.gate:.2f}"
-    draw.text(
-        (2, 1),
+    words = (
         f"{block_title(block.name)}: {mask.shape[1]}x{mask.shape[0]},"
-        f" {'effect, ' if effect else ''}mean of {len(block.mask)} channels, {gate}",
-        "black",
-        font,
+        f" {'effect, ' if effect else ''}mean of {len(block.mask)} channels, {gate}"
     )
+    sizes = (ImageFont.load_default(size) for size in (13, 12, 11, 10, 9, 8))
+    fitting = next((one for one in sizes if draw.textlength(words, one) <= side - 4), font)
+    draw.text((2, LINE / 2), words, "black", fitting, anchor="lm")
     draw.text((2, side + 2 * LINE), f"{low:.3f}", "black", font)
     draw.text((side - 2, side + 2 * LINE), f"{high:.3f}", "black", font, anchor="ra")
     return canvas

@@ -384,6 +384,16 @@ def test_block_images_show_blocks_as_coarse_as_the_mask() -> None:
     assert flat.size == image.size, "a flat mask has no range to divide by"
 
 
+def test_a_title_is_never_cut_off() -> None:
+    many = np.full((512, 4, 4), 0.5)
+    for size in (80, 96, 128):
+        titled = block_image(
+            crop_of(size), BlockMaps("decade.attention2", many, 0.125, many, many), effect=True
+        )
+        head = np.asarray(titled.convert("L"))[:17]
+        assert head.min() < 100 and (head[:, -2:] == 255).all(), "the whole title is there"
+
+
 def test_an_image_calls_its_block_what_the_pages_call_it(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(
