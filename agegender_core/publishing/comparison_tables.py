@@ -391,9 +391,7 @@ def budget_words(rows: Sequence[AblationRow]) -> str:
         return ""
     if len(seen) == 1:
         return f"{seen[0]:g} passes each."
-    return (
-        f"Minutes are equal and passes are not, {seen[0]:g} to {seen[-1]:g}: mind the images seen."
-    )
+    return f"Not equally many passes, {seen[0]:g} to {seen[-1]:g}: mind the images seen."
 
 
 def leakage_table(leakage: LeakageReport) -> str:

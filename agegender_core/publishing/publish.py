@@ -190,7 +190,9 @@ def _fitted(
     original = _validation(optimize_for_inference(_network(recipe, tensors)), info, recipe)
     training["storage_cost"] = storage_cost(spec, original, validation)
     _refuse_costly(recipe, training["storage_cost"], validation, force)
-    return dataclasses.replace(info, decoding=spec, training=training)
+    sets = dict.fromkeys(name for stage in training["stages"] for name in stage.get("sets", ()))
+    terms = terms_of(list(dict.fromkeys([*recipe.data.sets, *sets])))  # of every stage
+    return dataclasses.replace(info, decoding=spec, training=training, terms=terms)
 
 
 def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -> dict[str, float]:

@@ -241,6 +241,10 @@ def test_gates_and_masks_have_a_table_of_their_own(project: tuple[Path, Path, Pa
         and "30 minutes, 99,999 images" in table
         and "3.23 with gates, 4.05 without" in table
     )
+    passes = rows[0].pictures_seen / rows[0].pictures
+    assert f"{passes:.1f} passes each. Flat masks:" in table
+    longer = [dataclasses.replace(rows[0], pictures_seen=2 * rows[0].pictures), *rows[1:]]
+    assert f"Not equally many passes, 2 to {passes:.1f}: mind" in ablation_table(longer)
     assert not any(
         row.weights in {item.name for item in made}
         for row in comparison_rows(made, found, [], None)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +17,13 @@ from agegender_core.cli.application import app
 from agegender_core.cli.recipe_options import parse_override
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
-from agegender_core.inference.model_zoo import ModelInfo, find_weights, list_weights, stages_of
+from agegender_core.inference.model_zoo import (
+    ModelInfo,
+    find_weights,
+    list_weights,
+    stages_of,
+    trained_on,
+)
 from agegender_core.publishing.readme import settings_words
 from agegender_core.training.config import load_recipe, recipe_from_dict
 from agegender_core.training.curves import fits, read_log, save_curve
@@ -24,7 +31,7 @@ from agegender_core.training.trainer import train
 from tests.support import CONFIGS, ROOT
 from ui.models import learning
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "schedule.batch_size": 16,
     "schedule.sizes": [],
     "input.size": 32,
@@ -100,6 +107,17 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     assert learning.figure(curve, "gender_accuracy").data[0].y[0] == pytest.approx(
         100 * rows[0]["utkface/gender_accuracy"]
     )
+
+
+def test_terms_are_those_of_every_stage(places: Path) -> None:
+    for stage, (begin, sets) in enumerate((("", ["utkface"]), ("published", ["fairface"]))):
+        settings = SMALL | {"start_from": begin, "data.sets": sets, "schedule.epochs": 1}
+        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", settings)
+        train(recipe, places / str(stage), device="cpu", report=lambda text: None)
+        run("weights", "publish", str(places / str(stage)), "--force")
+    info = find_weights("multitask_cnn_dist")
+    assert "FairFace: CC BY 4.0" in info.terms and "UTKFace: non-commercial" in info.terms
+    assert trained_on(info) == [(("utkface",), "train"), (("fairface",), "train")]
 
 
 LOG = '{"epoch": 1.0, "minutes": 1.0, "loss": 2.0, "val_loss": 2.1}\n'
