@@ -66,6 +66,14 @@ def publish_command(
             "--force", help="Replace better weights too, and take a run with uncommitted changes."
         ),
     ] = False,
+    interpolate: Annotated[
+        float,
+        typer.Option(
+            help="How far from the installed weights (0) to those of the run (1), which must have"
+            " gone on from them. Choose it on the validation split.",
+            show_default="1, the run's",
+        ),
+    ] = 1.0,
 ) -> None:
     """Calibrate a finished run on the validation split and put it into weights/."""
     from agegender_core.inference.model_zoo import list_weights
@@ -75,7 +83,7 @@ def publish_command(
     try:
         curves = curve_folder()
         before = {info.name: info.sha256 for info in list_weights()}
-        info = publish(run, force=force, clean=True)
+        info = publish(run, force=force, clean=True, interpolate=interpolate)
         save_curve(info, run, curves, before.get(info.name))
     except AgeGenderError as error:
         raise fail(error) from error

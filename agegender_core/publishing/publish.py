@@ -33,6 +33,7 @@ from agegender_core.inference.model_zoo import (
     from_clean_commit,
     list_weights,
     load_network,
+    load_tensors,
     save_parts,
     sha256,
     stages_of,
@@ -45,6 +46,7 @@ from agegender_core.settings import weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
 from agegender_core.training.crop_dataset import load_split, usable_rows
+from agegender_core.training.initialization import published_words
 from agegender_core.training.losses import TargetBatch, validation_loss
 
 MAX_STORAGE_COST = {"mae": 0.05, "gender_accuracy": 0.001, "fairface9_accuracy": 0.001}
@@ -58,17 +60,25 @@ COARSE = ("int6", "int5", "int4")
 
 
 def publish(
-    run: Path, *, force: bool = False, folder: Path | None = None, clean: bool = False
+    run: Path,
+    *,
+    force: bool = False,
+    folder: Path | None = None,
+    clean: bool = False,
+    interpolate: float = 1.0,
 ) -> ModelInfo:
     """Copy ``run``'s weights into the weights folder and write its manifest entry, fitted on the
     validation split.
 
     ``clean``: accept only a run of a commit without uncommitted changes; otherwise these weights
-    could not be reproduced.
+    could not be reproduced. ``interpolate``: of a run that went on from the installed weights, the
+    weights so far on the line from those (0) to the run's (1): often better than both, and as
+    robust as a run that learned robustness (Wortsman et al., «Robust Fine-Tuning of Zero-Shot
+    Models», CVPR 2022). Choose it on the validation split.
 
-    Raises ``ConfigError`` where the run is unfinished, not ``clean``, worse on the validation split
-    than the weights it would replace, or loses more by compact storage than ``MAX_STORAGE_COST``
-    (``force`` overrides the last three).
+    Raises ``ConfigError`` where the run is unfinished, not ``clean``, cannot be interpolated, worse
+    on the validation split than the weights it would replace, or loses more by compact storage than
+    ``MAX_STORAGE_COST`` (``force`` overrides all but the first and the third).
     """
     folder = folder or weights_dir()
     details = _read_run(run)
@@ -85,6 +95,9 @@ def publish(
             " measurement: not to be published"
         )
     tensors = load_file(run / "model.safetensors")
+    if interpolate != 1:
+        tensors = _interpolated(recipe, tensors, details, folder, interpolate)
+        details["interpolate"] = interpolate
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as fresh:
         stored = _with_batchnorm_recomputed(recipe, pack(unpack(tensors), recipe.card.storage))
@@ -106,6 +119,39 @@ def publish(
     others = [other for other in list_weights(folder) if other.name != info.name]
     write_manifest(sorted([*others, info], key=lambda item: item.name), folder)
     return info
+
+
+def _interpolated(
+    recipe: Recipe,
+    tensors: dict[str, torch.Tensor],
+    details: dict[str, Any],
+    folder: Path,
+    share: float,
+) -> dict[str, torch.Tensor]:
+    """``share`` of the run's ``tensors`` and the rest of the installed weights that it went on
+    from; counters are the run's.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"--interpolate must lie between 0 and 1, got {share:g}")
+    if recipe.start_from != "published":
+        raise ConfigError(
+            f"{recipe.name} did not go on from published weights (start_from ="
+            f" {recipe.start_from!r}), so that there is nothing to interpolate with"
+        )
+    old = find_weights(recipe.name, folder)
+    if details.get("start") != f"from {published_words(old)}":
+        raise ConfigError(
+            f"the run went on {details.get('start', 'from unknown weights')}, and installed are"
+            f" {published_words(old)}: only weights that a run went on from can be interpolated"
+            " with it"
+        )
+    start = unpack(load_tensors(old))
+    return {
+        name: torch.lerp(start[name].float(), value.float(), share).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in unpack(tensors).items()
+    }
 
 
 def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
@@ -131,6 +177,8 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     stage: dict[str, Any] = {key: details[key] for key in STAGE if key in details}
     if recipe.distil.teacher:
         stage["teacher"] = recipe.distil.teacher
+    if "interpolate" in details:
+        stage["interpolate"] = details["interpolate"]
     if details.get("settings") is not None:
         stage["settings"] = details["settings"]
     stage |= {"sets": list(recipe.data.sets), "split": recipe.data.split}
@@ -139,7 +187,9 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     earlier = [
         row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)
     ]
-    again = earlier and all(earlier[-1].get(key) == stage.get(key) for key in STAGE)
+    again = earlier and all(
+        earlier[-1].get(key) == stage.get(key) for key in (*STAGE, "interpolate")
+    )
     return earlier if again else [*earlier, stage]  # a run may be published twice
 
 

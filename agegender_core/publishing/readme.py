@@ -353,6 +353,9 @@ def stages_words(info: ModelInfo) -> str:
             f"taught by {' and '.join(f'`{name}`' for name in teacher_names(stage['teacher']))}"
             if stage.get("teacher")
             else "",
+            f"then {stage['interpolate']:g} of the way from the weights it started from"
+            if "interpolate" in stage
+            else "",
         ]
         words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
         stages_text.append(words if len(stages) == 1 else f"{number}. {words}")

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError, WeightsMissingError
-from agegender_core.inference.model_zoo import find_weights, load_tensors, read_tensors, verify
+from agegender_core.inference.model_zoo import (
+    ModelInfo,
+    find_weights,
+    load_tensors,
+    read_tensors,
+    verify,
+)
 from agegender_core.inference.quantization import unpack
 from agegender_core.models import create_model, efficientnet_lite, xception
 from agegender_core.training.config import Recipe
@@ -47,13 +53,7 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
 def _load_own(model: nn.Module, recipe: Recipe) -> str:
     if recipe.start_from == "published":
         info = find_weights(recipe.name)
-        tensors, source = (
-            load_tensors(info),
-            (
-                f"the published weights {info.name}, {info.training.get('pictures_seen', 0):,}"
-                " images in"
-            ),
-        )
+        tensors, source = load_tensors(info), published_words(info)
     else:
         tensors, source = read_tensors([Path(recipe.start_from)]), Path(recipe.start_from).name
     own = model.state_dict()
@@ -75,6 +75,13 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
             f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}"
         ) from error
     return f"from {source}" + (f", {', '.join(recipe.fresh)} from scratch" if recipe.fresh else "")
+
+
+def published_words(info: ModelInfo) -> str:
+    """Published weights as the start of a run, in words: «the published weights net, 400 images
+    in».
+    """
+    return f"the published weights {info.name}, {info.training.get('pictures_seen', 0):,} images in"
 
 
 def check_start(recipe: Recipe) -> None:

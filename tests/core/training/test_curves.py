@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
@@ -21,10 +23,13 @@ from agegender_core.inference.model_zoo import (
     ModelInfo,
     find_weights,
     list_weights,
+    load_tensors,
     stages_of,
     trained_on,
+    write_manifest,
 )
-from agegender_core.publishing.readme import settings_words
+from agegender_core.publishing.publish import publish
+from agegender_core.publishing.readme import settings_words, stages_words
 from agegender_core.training.config import load_recipe, recipe_from_dict
 from agegender_core.training.curves import fits, read_log, save_curve
 from agegender_core.training.trainer import train
@@ -107,6 +112,38 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
     assert learning.figure(curve, "gender_accuracy").data[0].y[0] == pytest.approx(
         100 * rows[0]["utkface/gender_accuracy"]
     )
+
+
+def test_weights_between_a_run_and_what_it_went_on_from(places: Path) -> None:
+    for name, begin in (("first", ""), ("second", "published")):
+        settings = SMALL | {"start_from": begin, "schedule.epochs": 1}
+        recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", settings)
+        train(recipe, places / name, device="cpu", report=lambda text: None)
+        if not begin:
+            run("weights", "publish", str(places / name), "--force")
+    first, weights = find_weights("multitask_cnn_dist"), places / "weights"
+    for folder, share, complaint in (
+        ("first", 0.5, "did not go on from published weights"),
+        ("second", 1.5, "must lie between 0 and 1, got 1.5"),
+        ("second", float("nan"), "must lie between 0 and 1, got nan"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            publish(places / folder, folder=weights, force=True, interpolate=share)
+    before = load_tensors(first)
+    run("weights", "publish", str(places / "second"), "--force", "--interpolate", "0.25")
+    between, info = load_tensors(find_weights(first.name)), find_weights(first.name)
+    after = load_file(places / "second" / "model.safetensors")
+    for name, value in between.items():
+        wanted = after[name]
+        if value.is_floating_point():
+            wanted = 0.75 * before[name].float() + 0.25 * after[name].float()
+        assert torch.allclose(value.float(), wanted.float(), rtol=2e-3, atol=1e-4), name
+    assert stages_of(info)[-1]["interpolate"] == 0.25
+    assert "then 0.25 of the way from the weights it started from" in stages_words(info)
+    with pytest.raises(ConfigError, match="only weights that a run went on from"):
+        other = dataclasses.replace(info, training=info.training | {"pictures_seen": 1})
+        write_manifest([other], weights)
+        publish(places / "second", folder=weights, force=True, interpolate=0.5)
 
 
 def test_terms_are_those_of_every_stage(places: Path) -> None:
