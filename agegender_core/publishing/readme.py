@@ -353,7 +353,7 @@ def stages_words(info: ModelInfo) -> str:
             f"taught by {' and '.join(f'`{name}`' for name in teacher_names(stage['teacher']))}"
             if stage.get("teacher")
             else "",
-            f"then {stage['interpolate']:g} of the way from the weights it started from"
+            f"published {stage['interpolate']:g} of the way from its start to its end"
             if "interpolate" in stage
             else "",
         ]

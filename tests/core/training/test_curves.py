@@ -139,7 +139,7 @@ def test_weights_between_a_run_and_what_it_went_on_from(places: Path) -> None:
             wanted = 0.75 * before[name].float() + 0.25 * after[name].float()
         assert torch.allclose(value.float(), wanted.float(), rtol=2e-3, atol=1e-4), name
     assert stages_of(info)[-1]["interpolate"] == 0.25
-    assert "then 0.25 of the way from the weights it started from" in stages_words(info)
+    assert "published 0.25 of the way from its start to its end" in stages_words(info)
     with pytest.raises(ConfigError, match="only weights that a run went on from"):
         other = dataclasses.replace(info, training=info.training | {"pictures_seen": 1})
         write_manifest([other], weights)
