@@ -33,13 +33,20 @@ def same(one: list[Prediction], other: list[Prediction]) -> bool:
     return [item.as_dict() for item in one] == [item.as_dict() for item in other]
 
 
+COMPARED = ("channel", "mixed", "ran", "spatial")
+WRONG = {"gra_net_paper", *(f"gra_net_ablation_{kind}" for kind in COMPARED)}
+"""Trained on UTKFace alone, at 32 pixels: right for 85 to 89 % of its test images, and this portrait
+is not among them.
+"""
+
+
 @pytest.mark.parametrize("name", [info.name for info in list_weights()])
 def test_every_shipped_network_answers_on_the_portrait(name: str, portrait: Image.Image) -> None:
     analysis = load_predictor(name).run(portrait)
     (found,) = analysis.predictions
-    # Right for 85 % of UTKFace's test images, and this portrait is not among them.
-    wrong = name == "gra_net_paper"
-    assert found.gender.label == ("Male" if wrong else "Female") and 20 < found.age.years < 55
+    assert (
+        found.gender.label == ("Male" if name in WRONG else "Female") and 20 < found.age.years < 55
+    )
     if found.age.ranges is None:
         assert (
             found.age.interval[0] < found.age.years < found.age.interval[1]
