@@ -35,8 +35,8 @@ def same(one: list[Prediction], other: list[Prediction]) -> bool:
 
 COMPARED = ("channel", "mixed", "ran", "spatial")
 WRONG = {"gra_net_paper", *(f"gra_net_ablation_{kind}" for kind in COMPARED)}
-"""Trained on UTKFace alone, at 32 pixels: right for 85 to 89 % of its test images, and this portrait
-is not among them.
+"""Trained on UTKFace alone, at 32 pixels: right for 85 to 89 % of its test images, and this
+portrait is not among them.
 """
 
 
