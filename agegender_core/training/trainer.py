@@ -123,15 +123,15 @@ def _set_random_state(state: Tensor, device: torch.device) -> None:
         torch.set_rng_state(state)
 
 
+LENGTH = ("epochs", "budget_minutes", "watch")
+"""What may differ in the schedule of a run that goes on from a checkpoint."""
+
+
 def _identity(recipe: dict[str, Any]) -> str:
     """A recipe without its length and its card: a longer run may continue from a shorter one's
     checkpoint.
     """
-    schedule = {
-        key: value
-        for key, value in recipe["schedule"].items()
-        if key not in ("epochs", "budget_minutes", "watch")
-    }
+    schedule = {key: value for key, value in recipe["schedule"].items() if key not in LENGTH}
     return json.dumps({**recipe, "schedule": schedule, "card": None}, sort_keys=True, default=list)
 
 
@@ -165,6 +165,7 @@ def train(
     state = start(recipe, chosen)
     if resumed:
         state.load(checkpoint, recipe)
+        state.settings = _with_length(state.settings, _settings(recipe))
         report(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
     else:
         (out / "log.jsonl").unlink(missing_ok=True)
@@ -412,6 +413,18 @@ def _settings(recipe: Recipe) -> dict[str, Any] | None:
     """
     own = ROOT / "configs" / f"{recipe.name}.toml"
     return changed_settings(recipe, load_recipe(own)) if own.is_file() else None
+
+
+def _with_length(
+    kept: dict[str, Any] | None, today: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """``kept``, the settings of a checkpoint, with today's length of the schedule."""
+    if kept is None or today is None:
+        return None
+    length = {f"schedule.{name}" for name in LENGTH}
+    return {key: value for key, value in kept.items() if key not in length} | {
+        key: value for key, value in today.items() if key in length
+    }
 
 
 def git_commit() -> str:

@@ -366,6 +366,8 @@ def test_a_run_learns_resumes_publishes_and_is_measured(
         any("resumed" in line for line in messages)
         and done["pictures_seen"] > first["pictures_seen"]
     )
+    assert first["settings"]["schedule.epochs"] == 2 and first["settings"]["input.size"] == 32
+    assert done["settings"] == first["settings"] | {"schedule.epochs": SMALL["schedule.epochs"]}
     losses = [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
     other = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"optimizer.lr": 1e-4})
