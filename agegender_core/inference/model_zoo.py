@@ -158,6 +158,11 @@ def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
     return [found] if found else []
 
 
+def teacher_names(teacher: str) -> tuple[str, ...]:
+    """The teachers of a stage, «one + another», in parts, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in teacher.split("+") if name.strip()))
+
+
 def trained_on(info: ModelInfo) -> list[tuple[tuple[str, ...], str]] | None:
     """Datasets and split of each stage of training behind ``info``, each pair once; stages of
     before they were recorded count as the last. None where that is not known: in old entries, and

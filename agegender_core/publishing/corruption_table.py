@@ -14,7 +14,7 @@ from agegender_core.evaluation.report_types import (
     Estimate,
 )
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.output.markdown import markdown_head, markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row, unmeasured_words
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 
 Metric = Literal["mae", "gender_accuracy"]
@@ -66,8 +66,7 @@ def corruption_table(report: CorruptionsReport, entries: Sequence[ModelInfo]) ->
     if not tables:
         return ""
     if missing := unmeasured(rows, entries):
-        names = ", ".join(f"`{info.name}`" for info in missing)
-        tables.append(f"Not measured with today's weights: {names}; `{COMMAND}` does it.")
+        tables.append(unmeasured_words([info.name for info in missing], COMMAND))
     return "\n\n".join([f"{measured_words(report)} {HOW}", *tables])
 
 

@@ -39,7 +39,13 @@ from agegender_core.evaluation.report_types import (
     PagesReport,
 )
 from agegender_core.inference.decoding import decoding_dict
-from agegender_core.inference.model_zoo import ModelInfo, list_weights, stages_of, write_manifest
+from agegender_core.inference.model_zoo import (
+    ModelInfo,
+    list_weights,
+    stages_of,
+    teacher_names,
+    write_manifest,
+)
 from agegender_core.output.files import write_json, write_text
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
@@ -64,7 +70,6 @@ from agegender_core.publishing.runs_page import runs_section
 from agegender_core.publishing.seed_tables import seeds_section
 from agegender_core.publishing.speed_page import IMAGE, scaling_svg, speed_section
 from agegender_core.publishing.views_table import views_section
-from agegender_core.training.config import teacher_names
 from agegender_core.training.curves import LearningCurve, fits
 
 COLUMNS = (

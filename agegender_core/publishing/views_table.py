@@ -12,7 +12,7 @@ from agegender_core.datasets.registry import TERMS
 from agegender_core.evaluation.report_store import read_views
 from agegender_core.evaluation.speed_reports import ViewsCompared, ViewsReport, ViewsRow
 from agegender_core.inference.model_zoo import ModelInfo
-from agegender_core.output.markdown import markdown_head, markdown_row
+from agegender_core.output.markdown import markdown_head, markdown_row, unmeasured_words
 
 PAPERS_RECIPE = "it follows its paper's recipe, which names no second view"
 EXCEPTIONS: dict[str, str] = {
@@ -53,8 +53,7 @@ def views_table(report: ViewsReport, entries: Sequence[ModelInfo]) -> str:
         lines += [markdown_row(_cells(row, manifest[row.weights])) for row in rows]
         parts += ["\n".join(lines), _how(rows), *_exceptions(rows, manifest)]
     if missing := sorted({info.name for info in entries} - {row.weights for row in rows}):
-        names = ", ".join(f"`{name}`" for name in missing)
-        parts.append(f"Not measured with today's weights: {names}; `{COMMAND}` does it.")
+        parts.append(unmeasured_words(missing, COMMAND))
     return "\n\n".join(parts)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
+from agegender_core.inference.model_zoo import teacher_names
 from agegender_core.inference.quantization import Storage
 from agegender_core.labels import AGE_BANDS, MAX_AGE
 from agegender_core.toml_tables import read_table
@@ -133,11 +134,6 @@ class LossConfig:
     gender_smoothing: float = 0.03
     groups: str = "adience8"
     age_bands: tuple[float, ...] = ()
-
-
-def teacher_names(teacher: str) -> tuple[str, ...]:
-    """«one + another» in parts, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in teacher.split("+") if name.strip()))
 
 
 @dataclass(frozen=True)

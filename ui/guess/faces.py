@@ -21,9 +21,8 @@ from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.datasets.sample_image import HOPPER_NAME, hopper_file
 from agegender_core.errors import DatasetError
-from agegender_core.inference.model_zoo import trained_on
+from agegender_core.inference.model_zoo import teacher_names, trained_on
 from agegender_core.labels import MAX_AGE
-from agegender_core.training.config import teacher_names
 from agegender_core.types import Face
 from ui.common import gated
 

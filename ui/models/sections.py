@@ -11,11 +11,10 @@ from functools import partial
 import streamlit as st
 from pandas import DataFrame
 
-from agegender_core.output.csv_tables import frame_csv
 from ui.common import messages, model_card
 from ui.common.fold_out import fold_out
 from ui.models import claims, experiments, learning, tables
-from ui.models.static_table import NOT_RUN, static_table
+from ui.models.static_table import NOT_RUN, csv_button, static_table
 from ui.models.worse_photos import show_worse_photos
 
 NOTES = {
@@ -131,14 +130,7 @@ def show_comparison(entries: list, reports: list) -> None:
             ),
         },
     )
-    st.download_button(
-        "Table as CSV",
-        frame_csv(shown),
-        "comparison.csv",
-        "text/csv",
-        icon=":material/table:",
-        key="comparison-csv",
-    )
+    csv_button(shown, "comparison", "comparison")
 
 
 def show_measured(entries: list, reports: list) -> None:
@@ -162,14 +154,7 @@ def show_measured(entries: list, reports: list) -> None:
     )
     table = tables.table(entries, reports)
     st.dataframe(table, hide_index=True, width="stretch", key="numbers")
-    st.download_button(
-        "Table as CSV",
-        frame_csv(table),
-        "measured.csv",
-        "text/csv",
-        icon=":material/table:",
-        key="numbers-csv",
-    )
+    csv_button(table, "numbers", "measured")
 
 
 def show_curves(entries: list) -> None:

@@ -4,7 +4,7 @@ cut off.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -26,13 +26,23 @@ def static_table(frame: pd.DataFrame, key: str, name: str) -> None:
     shown = shown.loc[:, (shown != EMPTY).any()]
     with st.container(key=f"static-{key}"):
         st.table(shown.rename(columns=messages.plain), hide_index=True, border="horizontal")
+    csv_button(frame, key, name, "tertiary")
+
+
+def csv_button(
+    frame: pd.DataFrame,
+    key: str,
+    name: str,
+    look: Literal["secondary", "tertiary"] = "secondary",
+) -> None:
+    """A button that gives ``frame`` as ``name``.csv. ``key``: of the table that it belongs to."""
     st.download_button(
         "Table as CSV",
         frame_csv(frame),
         f"{name}.csv",
         "text/csv",
         icon=":material/table:",
-        type="tertiary",
+        type=look,
         key=f"{key}-csv",
     )
 

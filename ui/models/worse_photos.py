@@ -33,6 +33,7 @@ ASKED: dict[Metric, str] = {
     "gender_accuracy": "Gender: points lost",
 }
 """What the chart may show, in words."""
+UNITS: dict[Metric, str] = {"mae": "years", "gender_accuracy": "points"}
 SHOWN_FIRST = 3
 """So many networks are in the chart until others are chosen."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross", "hexagon")
@@ -101,7 +102,7 @@ def figure(rows: Sequence[CorruptionsRow], metric: Metric, titles: dict[str, str
     """
     chart = go.Figure()
     names = list(CORRUPTIONS)
-    unit = "years" if metric == "mae" else "points"
+    unit = UNITS[metric]
     for place, row in enumerate(rows):
         lift = 0.56 * (0.5 - (place + 0.5) / len(rows)) - 0.14
         found = [(index, _cost(row, name, metric)) for index, name in enumerate(names)]
@@ -151,7 +152,7 @@ def figure(rows: Sequence[CorruptionsRow], metric: Metric, titles: dict[str, str
 
 def figure_words(rows: Sequence[CorruptionsRow], metric: Metric, titles: dict[str, str]) -> str:
     """The chart in words: the costliest damage of each network."""
-    unit = "years" if metric == "mae" else "points"
+    unit = UNITS[metric]
     parts = []
     for row in rows:
         costs = {name: _cost(row, name, metric) for name in CORRUPTIONS}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,6 +291,12 @@ def test_models_that_may_have_seen_the_faces_are_not_played_against(
     app = guess(dataset="utkface", model="other")
     assert "Nobody to play against" in words(app) and "cannot be played against" in words(app)
     assert backend.runs == 0
+
+
+def test_the_page_loads_no_torch_before_a_model_answers() -> None:
+    code = "import sys, ui.guess.faces, ui.guess.setup\nassert 'torch' not in sys.modules"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_a_teacher_need_not_be_offered(backend: Backend) -> None:
