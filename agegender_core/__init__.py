@@ -5,13 +5,15 @@
         print(face.age.years, face.age.interval, face.gender.label)
 
 Importing this package loads neither torch nor a detector nor a web framework: names are looked up
-at their first use.
+at their first use. It tells the libraries it uses to report nothing: see ``no_telemetry``.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from agegender_core.no_telemetry import switch_off
 
 if TYPE_CHECKING:
     from agegender_core.errors import AgeGenderError
@@ -47,6 +49,8 @@ __all__ = [
     "attention_maps",
     "load_predictor",
 ]
+
+switch_off()
 
 
 def __getattr__(name: str) -> Any:

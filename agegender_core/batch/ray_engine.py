@@ -148,7 +148,6 @@ def _start(workers: int | None) -> None:
     """Join the cluster of ``RAY_ADDRESS`` or start one here: no dashboard, nothing reported to
     anybody.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray's own choice is 15: beside any other work of the machine a job would stand almost still.
     os.environ.setdefault("RAY_worker_niceness", "0")

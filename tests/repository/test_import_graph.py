@@ -19,6 +19,7 @@ LAYERS = (
     "agegender_core.toml_tables",
     "agegender_core.types",
     "agegender_core.settings",
+    "agegender_core.no_telemetry",
     "agegender_core.forking",
     "agegender_core.openmp",
     "agegender_core.vision",

@@ -14,6 +14,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from agegender_core import no_telemetry
 from ui.common import proxies
 from ui.compat import gradio_private
 
@@ -26,7 +27,7 @@ def prepare() -> Path:
     path = Path(tempfile.mkdtemp(prefix="agegender-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = str(path)
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    no_telemetry.switch_off()
     with proxies.hidden(), gradio_private.no_type_stubs():
         importlib.import_module("gradio")
     return path
