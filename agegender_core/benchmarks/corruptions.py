@@ -29,7 +29,7 @@ from agegender_core.evaluation.report_store import read_corruptions
 from agegender_core.evaluation.report_types import CorruptionCost, CorruptionsReport, CorruptionsRow
 from agegender_core.explain.attention_report import exact_ages
 from agegender_core.inference.decoding import Answers, decoding_dict, read_out
-from agegender_core.inference.model_zoo import ModelInfo, list_weights, load_network
+from agegender_core.inference.model_zoo import ModelInfo, is_current, list_weights, load_network
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec
@@ -149,7 +149,7 @@ def run_corruptions(
     rows = {
         row.weights: row
         for row in (saved.rows if saved and saved.n == report.n else ())
-        if row.weights in known and is_of(row, known[row.weights])
+        if row.weights in known and is_current(row, known[row.weights])
     }
     for number, info in enumerate(entries, start=1):
         say(f"{info.name}, network {number} of {len(entries)}")
@@ -159,15 +159,6 @@ def run_corruptions(
         reports.mkdir(parents=True, exist_ok=True)
         write_json(reports / "corruptions.json", to_json(report))
     return report
-
-
-def is_of(row: CorruptionsRow, info: ModelInfo) -> bool:
-    """Whether ``row`` was measured with the weights of ``info``, read as they are today."""
-    return (row.weights, row.weights_sha256, row.decoding) == (
-        info.name,
-        info.sha256,
-        decoding_dict(info.decoding),
-    )
 
 
 def drawn(records: Sequence[FaceRecord], limit: int) -> list[FaceRecord]:

@@ -184,7 +184,8 @@ class AttentionReport:
     ``n``: faces that masks are averaged over. ``curves_n``: those with curves of ``steps`` steps.
     ``sides``: cells of each map along one side. ``groups``: {slicing: {group: faces}}.
     ``activity``: by block. ``changes``: over ``changes_n`` faces; empty for a network without
-    masks. ``targets``: {target: {map: curves}}.
+    masks. ``targets``: {target: {map: curves}}. ``decoding``: how logits were read; older reports
+    do not have it.
     """
 
     weights: str
@@ -201,6 +202,7 @@ class AttentionReport:
     changes_n: int = 0
     changes: tuple[ChangeEffect, ...] = ()
     targets: dict[str, dict[str, MapCurves]]
+    decoding: dict[str, Any] | None = None
 
     @property
     def flat_masks(self) -> ChangeEffect | None:

@@ -60,7 +60,7 @@ from agegender_core.explain.faithfulness import (
 )
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.explain.saliency import METHODS, Target, saliency_map
-from agegender_core.inference.decoding import Answers, read_out
+from agegender_core.inference.decoding import Answers, decoding_dict, read_out
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, load_network
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
@@ -152,6 +152,7 @@ def attention_report(
     report = AttentionReport(
         weights=info.name,
         weights_sha256=info.sha256,
+        decoding=decoding_dict(info.decoding),
         set=set_name,
         split=TEST_SPLITS[set_name],
         n=len(records),

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from agegender_core.errors import (
     ConfigError,
@@ -242,6 +242,25 @@ def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
                 f"{path} cannot be read ({error}): restore it from the repository"
             ) from error
     return tensors
+
+
+class Measured(Protocol):
+    """Saved numbers: they name the weights they were measured with."""
+
+    @property
+    def weights(self) -> str: ...
+    @property
+    def weights_sha256(self) -> str | None: ...
+
+
+def is_current(saved: Measured, info: ModelInfo) -> bool:
+    """Whether ``saved`` was measured with the weights of ``info``, read as they are today. Numbers
+    that do not keep how logits were read count by the weights alone.
+    """
+    decoding = getattr(saved, "decoding", None)
+    return (saved.weights, saved.weights_sha256) == (info.name, info.sha256) and (
+        decoding is None or decoding == decoding_dict(info.decoding)
+    )
 
 
 def sha256(*paths: Path) -> str:

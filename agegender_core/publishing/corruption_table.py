@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agegender_core.benchmarks.corruptions import CORRUPTIONS, is_of
+from agegender_core.benchmarks.corruptions import CORRUPTIONS
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_types import (
     CorruptionCost,
@@ -13,7 +13,7 @@ from agegender_core.evaluation.report_types import (
     CorruptionsRow,
     Estimate,
 )
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, is_current
 from agegender_core.output.markdown import markdown_head, markdown_row, unmeasured_words
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 
@@ -35,7 +35,7 @@ HOW = (
 
 def rows_of(report: CorruptionsReport, entries: Sequence[ModelInfo]) -> list[CorruptionsRow]:
     """What was measured with the weights of ``entries`` as they are today, in their order."""
-    return [row for info in entries for row in report.rows if is_of(row, info)]
+    return [row for info in entries for row in report.rows if is_current(row, info)]
 
 
 def corruption_rows(rows: Sequence[CorruptionsRow], metric: Metric) -> list[dict[str, str]]:

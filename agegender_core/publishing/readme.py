@@ -38,9 +38,9 @@ from agegender_core.evaluation.report_types import (
     EvaluationReport,
     PagesReport,
 )
-from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import (
     ModelInfo,
+    is_current,
     list_weights,
     stages_of,
     teacher_names,
@@ -547,27 +547,17 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
-def _decoded_otherwise(
-    report: EvaluationReport | AttentionReport, decodings: dict[str, Any]
-) -> bool:
-    """Whether ``report`` states a decoding that differs from the manifest's."""
-    stated = report.decoding if isinstance(report, EvaluationReport) else None
-    return stated is not None and stated != decodings.get(report.weights)
-
-
 def _refuse_stale(
     entries: list[ModelInfo],
     reports: Sequence[EvaluationReport] | Sequence[AttentionReport],
     command: str,
 ) -> None:
-    digests = {info.name: info.sha256 for info in entries}
-    decodings = {info.name: decoding_dict(info.decoding) for info in entries}
+    known = {info.name: info for info in entries}
     stale = sorted(
         {
             f"{item.weights} on {item.set}"
             for item in reports
-            if digests.get(item.weights) != item.weights_sha256
-            or _decoded_otherwise(item, decodings)
+            if not (item.weights in known and is_current(item, known[item.weights]))
         }
     )
     if stale:

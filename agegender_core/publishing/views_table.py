@@ -11,7 +11,7 @@ from agegender_core.benchmarks.views import LEAST_GAIN, views_by_rule
 from agegender_core.datasets.registry import TERMS
 from agegender_core.evaluation.report_store import read_views
 from agegender_core.evaluation.speed_reports import ViewsCompared, ViewsReport, ViewsRow
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, is_current
 from agegender_core.output.markdown import markdown_head, markdown_row, unmeasured_words
 
 PAPERS_RECIPE = "it follows its paper's recipe, which names no second view"
@@ -33,9 +33,7 @@ def views_section(entries: Sequence[ModelInfo], reports: Path) -> str:
 
 def current_rows(report: ViewsReport, entries: Sequence[ModelInfo]) -> list[ViewsRow]:
     """Rows that were measured with the manifest's weights, in the order of ``entries``."""
-    found = {(row.weights, row.weights_sha256): row for row in report.rows}
-    keys = [(info.name, info.sha256) for info in entries]
-    return [found[key] for key in keys if key in found]
+    return [row for info in entries for row in report.rows if is_current(row, info)]
 
 
 def views_table(report: ViewsReport, entries: Sequence[ModelInfo]) -> str:

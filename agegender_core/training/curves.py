@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agegender_core.errors import ConfigError
-from agegender_core.inference.model_zoo import ModelInfo, stages_of
+from agegender_core.inference.model_zoo import ModelInfo, is_current, stages_of
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
 from agegender_core.settings import path_setting, reports_dir, weights_dir
@@ -142,12 +142,7 @@ def fits(curve: LearningCurve, info: ModelInfo) -> bool:
         (stage.get("start", FROM_SCRATCH), stage.get("pictures")) for stage in stages_of(info)
     ]
     own = [(stage.start, stage.pictures) for stage in curve.stages]
-    return (
-        curve.weights == info.name
-        and curve.weights_sha256 == info.sha256
-        and bool(own)
-        and stated[-len(own) :] == own
-    )
+    return is_current(curve, info) and bool(own) and stated[-len(own) :] == own
 
 
 def save_experiment(run: Path, reports: Path) -> Path:

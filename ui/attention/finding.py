@@ -15,6 +15,7 @@ import streamlit as st
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
 from agegender_core.evaluation.report_store import read_ablations, read_attentions
 from agegender_core.evaluation.report_types import AttentionReport
+from agegender_core.inference.model_zoo import is_current
 from agegender_core.settings import reports_dir
 from ui.attention import query_params as link
 from ui.attention.layers import blocks
@@ -85,31 +86,28 @@ def signed(years: float, digits: int = 2) -> str:
     return words[1:] if not words.strip("+−0.") else words
 
 
-def flattening_cost(report: AttentionReport, sha256: str) -> FlatteningCost | None:
-    """The effect of flattening all masks in an attention report; None where the report has none
-    or its faces have no exact ages.
+def flattening_cost(report: AttentionReport, current: bool = True) -> FlatteningCost | None:
+    """The effect of flattening all masks in an attention report, which is of today's weights or is
+    not; None where the report has none or its faces have no exact ages.
     """
     flat = report.flat_masks
     if flat is None or flat.mae is None:
         return None
     found = flat.mae
     where = f"{TERMS[report.set].title}, {report.split}"
-    current = report.weights_sha256 == sha256
     return FlatteningCost(found.value, found.low, found.high, found.n, where, current)
 
 
-def measured(name: str, sha256: str) -> FlatteningCost | None:
-    """The effect for the model ``name`` with these weights, on the first dataset that has one; one
-    of the installed weights first.
-    """
+def measured(info: ModelInfo) -> FlatteningCost | None:
+    """The effect for a model, on the first dataset that has one; one of today's weights first."""
     order = list(TEST_SPLITS)
     found = [
         report
         for report in read_attentions(reports_dir())
-        if report.weights == name and report.set in order
+        if report.weights == info.name and report.set in order
     ]
     effects = [
-        flattening_cost(report, sha256)
+        flattening_cost(report, is_current(report, info))
         for report in sorted(found, key=lambda report: order.index(report.set))
     ]
     known = [effect for effect in effects if effect is not None]
@@ -161,7 +159,7 @@ def show(
         )
         _point_to(next((info for info in masked if not info.for_comparison), None))
         return
-    effect = measured(subject.info.name, subject.info.sha256)
+    effect = measured(subject.info)
     if effect is None:
         st.markdown(
             "**Not measured yet: whether where this model looks matters to its accuracy.** Flatten"
@@ -196,7 +194,7 @@ def _point_to(info: ModelInfo | None) -> None:
     """The finding about a model with masks, and the way to it with the same face."""
     if info is None:
         return
-    effect = measured(info.name, info.sha256)
+    effect = measured(info)
     with st.container(horizontal=True, vertical_alignment="center", key="attention-other"):
         if effect is not None:
             st.markdown(f"{plain(info.title)} has masks. {effect.sentence('its')}")

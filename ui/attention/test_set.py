@@ -24,6 +24,7 @@ from agegender_core.evaluation.report_types import (
     MapCurves,
     MaskActivity,
 )
+from agegender_core.inference.model_zoo import is_current
 from agegender_core.output.metric_formats import METRIC_FORMATS
 from agegender_core.publishing.attention_tables import beats
 from agegender_core.settings import reports_dir
@@ -88,7 +89,7 @@ def show(subject: Subject) -> None:
             key="attention-set",
         )
     report, arrays = found[name]
-    if report.weights_sha256 != subject.info.sha256:
+    if not is_current(report, subject.info):
         st.warning(
             "These averages were made with an earlier version of the weights.",
             icon=":material/history:",
@@ -199,7 +200,7 @@ def mask_row(
 def _changes(report: AttentionReport, where: str) -> None:
     """What the answers lose when masks are changed."""
     st.markdown(f"**Does it matter? Masks changed on {report.changes_n:,} faces** ({plain(where)})")
-    if (effect := flattening_cost(report, report.weights_sha256)) is not None:
+    if (effect := flattening_cost(report)) is not None:
         st.markdown(f"{effect.sentence()} {plain(effect.evidence())}")
     st.dataframe(
         change_rows(report.changes),

@@ -24,7 +24,7 @@ from agegender_core.evaluation.report_store import (
     read_rivals,
 )
 from agegender_core.evaluation.report_types import EvaluationReport
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, is_current
 from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
 from agegender_core.publishing.comparison_tables import (
@@ -234,7 +234,7 @@ def curves(entries: Sequence[ModelInfo]) -> dict[str, LearningCurve]:
     own = {
         info.title: found[info.name]
         for info in entries
-        if info.name in found and found[info.name].weights_sha256 == info.sha256
+        if info.name in found and is_current(found[info.name], info)
     }
     return own | {curve.experiment: curve for curve in found.values() if curve.experiment}
 

@@ -155,11 +155,11 @@ def test_the_finding_is_read_from_the_report() -> None:
     report = attention_report_of(
         changes_n=50, changes=(change_of("all", "off", found), change_of("all", "mean", found))
     )
-    assert flattening_cost(report, "a") == FlatteningCost(0.4, 0.3, 0.5, 40, "UTKFace, test")
-    assert "earlier version of this model" in flattening_cost(report, "b").evidence()
+    assert flattening_cost(report) == FlatteningCost(0.4, 0.3, 0.5, 40, "UTKFace, test")
+    assert "earlier version of this model" in flattening_cost(report, current=False).evidence()
     assert (
-        flattening_cost(attention_report_of(changes=(change_of("all", "mean", None),)), "a") is None
-        and flattening_cost(attention_report_of(), "a") is None
+        flattening_cost(attention_report_of(changes=(change_of("all", "mean", None),))) is None
+        and flattening_cost(attention_report_of()) is None
     )
 
 
