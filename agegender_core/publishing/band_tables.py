@@ -122,9 +122,9 @@ def coverage_misses(entries: list[ModelInfo], reports: list[EvaluationReport]) -
             f" {' and '.join(f'{count:,}' for count in VALIDATION.values())} with exact ages). In"
             " brackets: 95 % bootstrap interval. Chance alone: where"
             " 95 % of samples of that size would lie if the interval held exactly 80 % of true"
-            " ages. One interval serves all datasets, whose errors at the same answered age differ:"
-            " margins smoothed over the age, or of fewer bands, came no closer dataset by dataset"
-            " when tried on halves of the validation splits.",
+            " ages. One interval serves all datasets, whose errors at the same answered age differ."
+            " Margins smoothed over the age, and fewer bands, were tried on halves of the"
+            " validation splits: neither brought the coverage of single datasets closer to 80 %.",
             "\n".join([*markdown_head(head), *(markdown_row(row) for row in fitted)]),
             "Datasets that no interval was fitted for:",
             "\n".join(others) or "* none measured",

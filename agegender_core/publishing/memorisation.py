@@ -94,9 +94,9 @@ def _verdict(rows: Sequence[Row]) -> str:
     return (
         f"By its size, yes: from pass {below['epoch']:.0f} on the training images are learned to"
         f" within {CLAIMED:.2f} years, while the error on test images is never below"
-        f" {best[HELD_OUT]:.2f} years. By the shape of the curves, no: the paper writes that both"
-        " errors fall with every epoch and that the training error is never lower than the"
-        " validation error (on its Figures 12 to 16). Here the training"
+        f" {best[HELD_OUT]:.2f} years. By the shape of the curves, no: the paper writes of its"
+        " Figures 12 to 16 that both errors fall as epochs go on, UTKFace's with many fluctuations,"
+        " and that the training error is never lower than the validation error. Here the training"
         f" error is lower after {apart} of {len(rows)} passes, and the test error is lowest after"
         f" pass {best['epoch']:.0f} and {last[HELD_OUT]:.2f} years at the end: learning by heart"
         " shows itself on any images that are held out. Curves like the paper's would follow if"

@@ -395,7 +395,9 @@ def calibration_words(info: ModelInfo) -> str:
         "race": spec.race_temperature,
     }
     shown = ", ".join(
-        f"{name} {temperatures[name]:g}" for name in info.heads if name in temperatures
+        f"{name} {temperatures[name]:g}"
+        for name, size in info.heads.items()
+        if name in temperatures and (name, size) != ("age", 1)  # a number has no temperature
     )
     words = f"the validation splits. Temperatures: {shown}." if shown else "the validation splits."
     if spec.margins:

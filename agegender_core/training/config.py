@@ -81,6 +81,11 @@ class OptimizerConfig:
     ema: float = 0.0
 
 
+ABOVE_ZERO = ("optimizer.lr", "optimizer.eps", "loss.sigma", "distil.temperature", "input.std")
+SHARES = ("schedule.warmup", "optimizer.ema", "loss.gender_smoothing")
+"""Settings between 0 and 1; those that end with «_p» are as well."""
+SIDES = (8, 512)
+"""Smallest and largest side of a crop in pixels."""
 BEST_QUALITY = 95
 """Of a compressed training crop: JPEG as good as cameras write it."""
 
@@ -221,10 +226,10 @@ def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """
     try:
         raw = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # a ValueError: neither UTF-8 nor TOML
         raise ConfigError(f"cannot read recipe {path}: {error}") from error
     for key, value in (overrides or {}).items():
-        _assign(raw, key.split("."), value)
+        _assign(raw, key, value)
     recipe = read_table(Recipe, raw, str(path))
     _check(recipe, path)
     return recipe
@@ -281,6 +286,7 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise ConfigError(f"{path}: {error}") from error
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
         raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
+    _check_numbers(recipe, path)
     if not 1 <= recipe.augment.jpeg_quality <= BEST_QUALITY:
         raise ConfigError(
             f"{path}: augment.jpeg_quality must lie in 1 to {BEST_QUALITY}, got"
@@ -301,7 +307,39 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
 
 
-def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        raw = raw.setdefault(key, {})
-    raw[path[-1]] = value
+def _check_numbers(recipe: Recipe, path: Path) -> None:
+    """Every number is finite and in its range; ``input.mean`` may be any."""
+    sections = ("input", "schedule", "optimizer", "augment", "loss", "distil")
+    numbers = _flat({"seed": recipe.seed, **{name: recipe.as_dict()[name] for name in sections}})
+    sides = numbers.pop("schedule.sizes")
+    for key, value in numbers.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, str | bool):
+                continue
+            share = key in SHARES or key.endswith("_p")
+            fits = (
+                math.isfinite(number)
+                and (number >= 0 or key == "input.mean")
+                and (number > 0 or key not in ABOVE_ZERO)
+                and (number <= 1 or not share)
+            )
+            if not fits:
+                words = (
+                    "between 0 and 1" if share else "above 0" if key in ABOVE_ZERO else "0 or more"
+                )
+                raise ConfigError(f"{path}: {key} must be a number {words}, got {number}")
+    for share, side in [*sides, (0.0, recipe.input.size)]:
+        if not (0 <= share <= 1 and SIDES[0] <= side <= SIDES[1]):
+            raise ConfigError(
+                f"{path}: input.size and schedule.sizes need sides of {SIDES[0]} to {SIDES[1]}"
+                f" pixels, from a share of the run between 0 and 1, got {side} from {share:g}"
+            )
+
+
+def _assign(raw: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for name in tables:
+        raw = raw.setdefault(name, {})
+        if not isinstance(raw, dict):
+            raise ConfigError(f"--set {key}: {name} is a single value, it has no {last}")
+    raw[last] = value

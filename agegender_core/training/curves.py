@@ -30,12 +30,13 @@ FROM_SCRATCH = "from scratch"
 @dataclass(frozen=True)
 class LearningStage:
     """One run of training. ``start``: what it started from, in words. ``pictures``: training
-    images. ``rows``: of its log, see ``save_curve``.
+    images. ``rows``: of its log, see ``save_curve``. ``watched``: training images behind «train …».
     """
 
     start: str
     pictures: int | None
     rows: tuple[Row, ...]
+    watched: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ def save_curve(
         path.unlink(missing_ok=True)
         return None
     start = info.training.get("start", FROM_SCRATCH)
-    stage = LearningStage(start, info.training.get("pictures"), tuple(read_log(run)))
+    stage = _stage(run, start, info.training.get("pictures"))
     earlier = _stages(path, replaced) if CONTINUED in start else ()
     if earlier[-1:] == (stage,):  # a run that is published twice
         earlier = earlier[:-1]
@@ -157,7 +158,7 @@ def save_experiment(run: Path, reports: Path) -> Path:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{run} contains no finished run ({error}): train first") from error
     recipe = details["recipe"]
-    stage = LearningStage(details["start"], details["pictures"], tuple(read_log(run)))
+    stage = _stage(run, details["start"], details["pictures"])
     curve = LearningCurve(
         experiment=recipe["card"]["title"] or recipe["name"],
         measured_on=_measured_on(details, str(run / "run.json")),
@@ -184,6 +185,14 @@ def _measured_on(details: dict[str, Any], source: str) -> MeasuredOn:
         watched=min(recipe.schedule.watch, details["pictures"]),
         augmented=recipe.augment != AugmentConfig(flip_p=0.0, affine_p=0.0),
     )
+
+
+def _stage(run: Path, start: str, pictures: int | None) -> LearningStage:
+    rows, watched = tuple(read_log(run)), 0
+    if pictures and any(key.startswith("train ") for row in rows for key in row):
+        recipe = json.loads((run / "run.json").read_text())["recipe"]
+        watched = min(recipe["schedule"]["watch"], pictures)
+    return LearningStage(start, pictures, rows, watched)
 
 
 def read_log(run: Path) -> list[Row]:

@@ -68,13 +68,31 @@ def _load_own(model: nn.Module, recipe: Recipe) -> str:
         for name, value in unpack(tensors).items()
         if not any(part in name for part in recipe.fresh)
     }
-    try:
-        model.load_state_dict(loaded | {name: own[name] for name in reset})
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{recipe.name}: {source} do not fit {recipe.architecture}: {error}"
-        ) from error
+    filled = loaded | {name: own[name] for name in reset}
+    if wrong := _mismatch(own, filled):
+        raise ConfigError(f"{recipe.name}: {source} do not fit {recipe.architecture}: {wrong}")
+    model.load_state_dict(filled)
     return f"from {source}" + (f", {', '.join(recipe.fresh)} from scratch" if recipe.fresh else "")
+
+
+def _mismatch(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """Which tensors are missing, unknown or of another shape, in part of a sentence; empty where
+    all fit.
+    """
+    kinds = {
+        "missing": sorted(own.keys() - given.keys()),
+        "unknown": sorted(given.keys() - own.keys()),
+        "of another shape": sorted(
+            f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
+            for name in own.keys() & given.keys()
+            if own[name].shape != given[name].shape
+        ),
+    }
+    return "; ".join(
+        f"{len(names)} tensor{'' if len(names) == 1 else 's'} {kind}, such as {names[0]}"
+        for kind, names in kinds.items()
+        if names
+    )
 
 
 def published_words(info: ModelInfo) -> str:
@@ -98,8 +116,8 @@ def check_start(recipe: Recipe) -> None:
             f"{recipe.name} starts from {source}, which is missing: name a file that exists under"
             " start_from"
         )
-    if source:  # a network to throw away: only filling one shows that the file is sound and fits
-        load_initial(create_model(recipe.architecture, recipe.heads, **recipe.model), recipe)
+    # A network to throw away: only filling one shows that the file is sound and fits.
+    load_initial(create_model(recipe.architecture, recipe.heads, **recipe.model), recipe)
 
 
 def _no_imagenet(recipe: Recipe) -> ConfigError:

@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import json
 import math
+import pickle
 import subprocess
 import sys
 import time
@@ -89,11 +90,14 @@ class TrainState:
 
         Raises ``ConfigError`` where it belongs to another recipe.
         """
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        # Settings added since have defaults.
-        if _identity(recipe_from_dict(saved["recipe"], str(path)).as_dict()) != _identity(
-            recipe.as_dict()
-        ):
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            made_by = recipe_from_dict(saved["recipe"], str(path))  # settings added since: defaults
+        except DAMAGED as error:
+            raise ConfigError(
+                f"{path} is damaged ({type(error).__name__}): give --restart to start again"
+            ) from error
+        if _identity(made_by.as_dict()) != _identity(recipe.as_dict()):
             raise ConfigError(
                 f"{path} was made by another recipe: give --out another folder, or --restart to"
                 " start again"
@@ -123,6 +127,22 @@ def _set_random_state(state: Tensor, device: torch.device) -> None:
         torch.set_rng_state(state)
 
 
+def _device(name: str | None) -> torch.device:
+    """The device called ``name``; None: CUDA where there is one. Raises ``ConfigError``."""
+    cuda = torch.cuda.is_available()
+    try:
+        device = torch.device(name or ("cuda" if cuda else "cpu"))
+    except RuntimeError:
+        raise ConfigError(f"no device called {name!r}: give cpu or cuda") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"training runs on cpu or cuda, not on {name!r}")
+    if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError(f"there is no {name!r} here, or this PyTorch was built without CUDA")
+    return device
+
+
+DAMAGED = (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError)
+"""What reading a damaged checkpoint raises."""
 LENGTH = ("epochs", "budget_minutes", "watch")
 """What may differ in the schedule of a run that goes on from a checkpoint."""
 
@@ -150,7 +170,7 @@ def train(
     ``report`` gets a line at a time. Returns the contents of ``run.json``. Raises ``ConfigError``
     or ``DatasetError``.
     """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = _device(device)
     checkpoint = out / "checkpoint.pt"
     resumed = resume and checkpoint.is_file()
     if not resumed:
@@ -386,14 +406,14 @@ def _finish(
     }
     with atomic_file(out / "model.safetensors") as file:
         file.write(safetensors.torch.save(tensors))
-    device = crops.wide.device
+    device, threads = crops.wide.device, torch.get_num_threads()
     run = {
         "recipe": recipe.as_dict(),
         "commit": commit,
         "device": (
             torch.cuda.get_device_name()
             if device.type == "cuda"
-            else f"CPU, {torch.get_num_threads()} threads"
+            else f"CPU, {threads} thread{'' if threads == 1 else 's'}"
         ),
         "minutes": round(state.elapsed / 60, 1),
         "pictures": len(crops),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
+from agegender_core.inference.model_zoo import stages_of
 from agegender_core.labels import AGE_GROUP_SETS
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
@@ -98,7 +99,7 @@ def card(info: ModelInfo) -> str:
 
 
 def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
-    side, training = info.input.size, info.training
+    side = info.input.size
     yield "System", info.paper
     yield "Answers", _answers(info).capitalize() + "."
     yield "Size", f"{info.parameters:,} parameters"
@@ -106,17 +107,29 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
         "Input",
         f"A face at {side} × {side} pixels" + (", as it is and mirrored" if info.flip else ""),
     )
-    if training:
-        sets = ", ".join(_set_title(name) for name in training["sets"])
-        yield (
-            "Trained on",
-            (
-                f"{sets}: {training['pictures']:,} images, {training['minutes']:.0f} minutes on"
-                f" {training['device']}"
-            ),
-        )
+    if info.training:
+        yield "Trained on", _trained(info)
     yield "Caveats", info.caveats
     yield "Terms", info.terms
+
+
+def _trained(info: ModelInfo) -> str:
+    """Images, passes over them and minutes, of all stages; passes where every stage's are kept."""
+    training, stages = info.training, stages_of(info)
+    sets = ", ".join(_set_title(name) for name in training["sets"])
+    seen = [
+        (stage.get("pictures_seen"), stage.get("pictures", training["pictures"]))
+        for stage in stages
+    ]
+    passes = ""
+    if all(some and whole for some, whole in seen):
+        passes = f"{sum(some / whole for some, whole in seen):.1f} passes, "
+    minutes = sum(stage.get("minutes", 0) for stage in stages)
+    in_stages = f", in {len(stages)} stages" if len(stages) > 1 else ""
+    return (
+        f"{sets}: {training['pictures']:,} images, {passes}{minutes:.0f} minutes on"
+        f" {training['device']}{in_stages}"
+    )
 
 
 def _answers(info: ModelInfo) -> str:

@@ -29,7 +29,13 @@ def caption(curve: LearningCurve) -> str:
     """What the lines were measured on."""
     found = curve.measured_on
     if found is None:
-        return f"Validation images after each pass. {SIZES}"
+        parts = {
+            f"{stage.watched:,} of the {stage.pictures:,} training images"
+            for stage in curve.stages
+            if stage.watched and stage.pictures
+        }
+        dashed = f", dashed {' or '.join(sorted(parts))} as they are" if parts else ""
+        return f"Validation images after each pass{dashed}. {SIZES}"
     pictures = curve.stages[-1].pictures or 0
     watched = f" and {found.watched:,} of the {pictures:,} training images" if found.watched else ""
     dealt = f" The images were {DEALT[found.resplit]}." if found.resplit else ""

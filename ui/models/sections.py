@@ -26,11 +26,11 @@ NOTES = {
     "Gates and masks": (
         "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the"
         " mask branch as the annex has it. The others here have their mask branch normalised, which"
-        " did not keep every mask from saturating at 0 or 1: see the column. The GRA_Net of this"
-        " app normalises the masks' logits instead, and its masks stay between. A quarter of the"
-        " paper's width, the same data, one seed each; for several seeds see «Over seeds». A gate"
-        " of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every channel's mask"
-        " replaced by its mean over the face, so that it no longer says where."
+        " did not keep every mask from saturating (values within 0.02 of 0 or 1): see the column."
+        " The GRA_Net of this app normalises the masks' logits instead, and its masks stay between."
+        " A quarter of the paper's width, the same data, one seed each; for several seeds see «Over"
+        " seeds». A gate of 0 lets the mask decide, a gate of 1 passes it by. Flat masks: every"
+        " channel's mask replaced by its mean over the face, so that it no longer says where."
     ),
     "Over seeds": (
         "Networks trained only to be compared, from different random starts (how many: «seeds»):"
@@ -180,9 +180,9 @@ def show_curves(entries: list) -> None:
         )
     st.caption(
         f"{learning.caption(curves[chosen])} GRA_Net's paper shows such curves in its Figures"
-        " 12 to 16 (which we have as captions and words only): there the error falls with every"
-        " pass in training and validation, never levels off, and the training error never gets"
-        " below that of validation."
+        " 12 to 16 (which we have as captions and words only): there errors in"
+        " training and validation fall as epochs go on, UTKFace's with many fluctuations; those in"
+        " training never level off, nor get below those of validation."
     )
     if without := [info.title for info in entries if info.title not in curves]:
         st.caption(

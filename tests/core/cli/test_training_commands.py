@@ -24,6 +24,17 @@ SMALL = [
     "--set",
     "schedule.sizes=[]",
 ]
+BAD_SETTINGS = {
+    "name.first=1": "name is a single value",
+    "schedule.epochs.first=1": "epochs is a single value",
+    "optimizer.lr=-1": "optimizer.lr must be a number above 0",
+    "optimizer.lr=nan": "optimizer.lr must be a number above 0",
+    "distil.temperature=0": "distil.temperature must be a number above 0",
+    "augment.flip_p=1.5": "augment.flip_p must be a number between 0 and 1",
+    "input.std=[0, 1, 1]": "input.std must be a number above 0",
+    "input.size=0": "sides of 8 to 512 pixels",
+    "schedule.sizes=[[0.0, 64], [2.0, 96]]": "from a share of the run between 0 and 1",
+}
 runner = CliRunner()
 
 
@@ -97,6 +108,30 @@ def test_budget_shrinks_the_schedule_instead_of_cutting_it(
     "arguments,complaint",
     [
         (["train", str(CONFIG), "--set", "schedule.epoch=1"], "unknown key epoch"),
+        (
+            ["train", str(CONFIG), "--set", "optimizer.lr=-1"],
+            "optimizer.lr must be a number above 0",
+        ),
+        (
+            ["train", str(CONFIG), "--set", "optimizer.lr=nan"],
+            "optimizer.lr must be a number above 0",
+        ),
+        (
+            ["train", str(CONFIG), "--set", "augment.flip_p=1.5"],
+            "augment.flip_p must be a number betw",
+        ),
+        (
+            ["train", str(CONFIG), "--set", "input.std=[0, 1, 1]"],
+            "input.std must be a number above 0",
+        ),
+        (
+            ["train", str(CONFIG), "--set", "schedule.sizes=[[0.0, 64], [2.0, 96]]"],
+            "share of the run",
+        ),
+        (["train", str(CONFIG), "--device", "nonsense"], "no device called 'nonsense'"),
+        (["train", str(CONFIG), "--device", "meta"], "cpu or cuda, not on 'meta'"),
+        (["train", str(CONFIG), "--device", "cuda:99"], "there is no 'cuda:99' here"),
+        *[(["train", str(CONFIG), "--set", given], told) for given, told in BAD_SETTINGS.items()],
         (["evaluate", "--weights", "nonsense"], "no weights called"),
         (["evaluate", "--set", "nonsense"], "unknown dataset"),
         (["weights", "publish", "/nowhere"], "no finished run"),
@@ -107,3 +142,12 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1 and complaint in result.output and "Traceback" not in result.output
+    assert len(result.output.strip().splitlines()) == 1, result.output
+
+
+def test_a_recipe_that_is_no_text_is_told_in_one_line(drawn_sets: Path, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b'name = "\xff\xfe"')
+    result = runner.invoke(app, ["train", str(path)])
+    assert result.exit_code == 1 and "cannot read recipe" in result.output
+    assert len(result.output.strip().splitlines()) == 1, result.output

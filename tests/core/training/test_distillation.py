@@ -205,9 +205,28 @@ def test_an_unreadable_start_is_noticed_before_images_are_read(
     with pytest.raises(WeightsError, match="cannot be read"):
         train(dataclasses.replace(recipe, start_from=str(begin)), tmp_path / "run")
     save_file({"other": torch.zeros(1)}, begin)
-    with pytest.raises(ConfigError, match="do not fit gra_net"):
+    with pytest.raises(ConfigError, match="do not fit gra_net") as told:
         train(dataclasses.replace(recipe, start_from=str(begin)), tmp_path / "run")
+    assert "1 tensor unknown, such as other" in str(told.value)
+    assert "\n" not in str(told.value) and len(str(told.value)) < 300
+    with pytest.raises(ConfigError, match="does not take these options"):
+        train(dataclasses.replace(recipe, model={"nonsense": 1}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_named_in_one_sentence(
+    recipe: Recipe, tmp_path: Path, content: bytes
+) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(content)
+    state = trainer.start(recipe, torch.device("cpu"))
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt is damaged .*--restart") as told:
+        state.load(checkpoint, recipe)
+    assert "\n" not in str(told.value)
+    torch.save({"recipe": 1}, checkpoint)
+    with pytest.raises(ConfigError, match="expected a table"):
+        state.load(checkpoint, recipe)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from agegender_core.settings import Settings
 from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.vision.face_detector import MTCNNDetector
 from tests.support.fakes import FakePredictor
-from tests.support.networks import HEADS, RANGE_PROBS, write_networks
+from tests.support.networks import HEADS, RANGE_PROBS, TRAINING, write_networks
 from tests.support.pages import Backend, cards, html, model_info, open_tab, png, upload
 from ui.common import charts, model_card, result_card, services
 from ui.common.image_input import SAMPLE
@@ -249,6 +249,17 @@ def test_the_card_says_what_the_network_is(
         "UTKFace, test: age off by 4.9 years on average, gender correct 93.8 % of the time."
         in captions(app)
     )
+
+
+def test_the_card_counts_all_stages_of_training() -> None:
+    one = {"start": "from scratch", "minutes": 98.4, "pictures": 1000, "pictures_seen": 33_700}
+    two = one | {"start": "from the published weights", "minutes": 105.0, "pictures_seen": 36_200}
+    training = TRAINING | {"pictures": 1000, "minutes": 105.0, "stages": [one, two]}
+    words = "1,000 images, 69.9 passes, 203 minutes on CPU, 1 thread, in 2 stages"
+    assert words in model_card.card(model_info(training=training))
+    del two["pictures_seen"]  # not kept
+    words = "1,000 images, 203 minutes on CPU, 1 thread, in 2 stages"
+    assert words in model_card.card(model_info(training=training))
 
 
 def test_the_card_does_without_measurements_and_escapes() -> None:
