@@ -253,13 +253,21 @@ class Measured(Protocol):
     def weights_sha256(self) -> str | None: ...
 
 
-def is_current(saved: Measured, info: ModelInfo) -> bool:
+INTERVAL = {"coverage", "half_width", "margins"}
+"""What of a decoding determines the interval alone."""
+
+
+def is_current(saved: Measured, info: ModelInfo, *, interval: bool = False) -> bool:
     """Whether ``saved`` was measured with the weights of ``info``, read as they are today. Numbers
-    that do not keep how logits were read count by the weights alone.
+    that do not keep how logits were read count by the weights alone. ``interval``: whether they
+    depend on the interval too.
     """
-    decoding = getattr(saved, "decoding", None)
-    return (saved.weights, saved.weights_sha256) == (info.name, info.sha256) and (
-        decoding is None or decoding == decoding_dict(info.decoding)
+    if (saved.weights, saved.weights_sha256) != (info.name, info.sha256):
+        return False
+    then, today = getattr(saved, "decoding", None), decoding_dict(info.decoding)
+    apart = set() if interval else INTERVAL
+    return then is None or all(
+        then.get(key) == today.get(key) for key in (then.keys() | today.keys()) - apart
     )
 
 

@@ -10,6 +10,7 @@ from agegender_core.output.metric_formats import shown_measured
 
 NUMBERS = (
     ("utkface", "mae", "age, mean absolute error"),
+    ("utkface", "balanced_mae", "the same with every age band counted alike"),
     ("utkface", "gender_accuracy", "gender, correct"),
     ("utkface", "gender_gap", "gender, correct for women less correct for men; none would be 0"),
     ("utkface", "interval_coverage", "80 % age interval contains the true age"),

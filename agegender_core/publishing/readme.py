@@ -549,6 +549,10 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
+def _current(report: EvaluationReport | AttentionReport, info: ModelInfo) -> bool:
+    return is_current(report, info, interval=isinstance(report, EvaluationReport))
+
+
 def _refuse_stale(
     entries: list[ModelInfo],
     reports: Sequence[EvaluationReport] | Sequence[AttentionReport],
@@ -559,7 +563,7 @@ def _refuse_stale(
         {
             f"{item.weights} on {item.set}"
             for item in reports
-            if not (item.weights in known and is_current(item, known[item.weights]))
+            if not (item.weights in known and _current(item, known[item.weights]))
         }
     )
     if stale:

@@ -55,7 +55,7 @@ def test_tables_are_the_reports() -> None:
     results = (ROOT / "docs" / "results.md").read_text()
     assert replace_section(results, results_section(ENTRIES, ROOT / "reports")) == results
     headline = headline_table(ENTRIES, REPORTS, read_bench(ROOT / "reports"))
-    assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 7
+    assert replace_section(README, headline) == README and len(headline.splitlines()) == 2 + 8
 
 
 def test_aims_and_commits_are_the_reports_and_the_manifest() -> None:

@@ -151,17 +151,20 @@ def _measured(info: ModelInfo) -> str:
         return '<p class="ag-quiet">Not measured yet.</p>'
     rows = ""
     for where, numbers in info.measured.items():
+        age = age_words(numbers, info.decoding.kind) or "–"
+        if age.endswith("years") and "balanced_mae" in numbers:
+            age += f" ({numbers['balanced_mae']:.1f})"
         cells = (
             _where(where),
             f"{numbers['n']:,}",
-            age_words(numbers, info.decoding.kind) or "–",
+            age,
             _gender_words(numbers) or "–",
         )
         rows += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
     head = "<tr><th>Measured on</th><th>Faces</th><th>Age</th><th>Gender</th></tr>"
     note = (
-        "Age: mean absolute error in years, or the share put into the right range. Gender: share"
-        " right."
+        "Age: mean absolute error in years (in brackets: with every age band counted alike), or the"
+        " share put into the right range. Gender: share right."
     )
     return (
         f'<table class="ag-measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'

@@ -207,7 +207,7 @@ def test_bands_with_too_few_images_join_a_neighbour() -> None:
     years = np.concatenate(
         [
             np.full(500, 25.0),
-            np.full(30, 5.0),
+            np.full(20, 5.0),
             np.full(90, 35.0),
             np.full(60, 75.0),
             np.full(50, 65.0),
@@ -221,6 +221,22 @@ def test_bands_with_too_few_images_join_a_neighbour() -> None:
     )
     assert all(((years >= start) & (years < end)).sum() >= MIN_BAND_IMAGES for start, end in bands)
     assert bands_of(np.array([30.0])) == [(0.0, np.inf)]
+    assert len(bands) < 5
+
+
+def test_a_band_of_forty_images_has_margins_of_its_own() -> None:
+    """As where a network rarely answers 10 to 19 and errs more there than on small children."""
+    draw = np.random.default_rng(0)
+
+    def images(children: int, teenagers: int) -> tuple[np.ndarray, np.ndarray]:
+        years = np.concatenate([draw.uniform(0, 9, children), draw.uniform(10, 20, teenagers)])
+        return years, years + draw.normal(0, np.where(years < 10, 1.0, 8.0))
+
+    years, ages = images(140, 40)
+    margins = conformal_margins(years, years - ages, ages - years, 0.8)
+    years, ages = images(0, 5000)
+    low, high = next((low, high) for start, low, high in reversed(margins) if start <= 10)
+    assert np.mean((ages >= years - low) & (ages <= years + high)) > 0.7
 
 
 def test_the_conformal_rank_is_the_books() -> None:

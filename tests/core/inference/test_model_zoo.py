@@ -18,9 +18,11 @@ from agegender_core.errors import (
     WeightsMismatchError,
     WeightsMissingError,
 )
-from agegender_core.inference.decoding import DecodingSpec
+from agegender_core.evaluation.report_types import CorruptionsRow
+from agegender_core.inference.decoding import DecodingSpec, decoding_dict
 from agegender_core.inference.model_zoo import (
     find_weights,
+    is_current,
     list_weights,
     load_network,
     save_parts,
@@ -108,6 +110,29 @@ def test_missing_corrupt_and_misfit_files_are_told_apart(copied: Path) -> None:
     assert not info.installed
     with pytest.raises(WeightsMissingError, match="not installed"):
         verify(info)
+
+
+def test_what_was_measured_with_other_weights_or_another_reading_is_not_current() -> None:
+    info = list_weights()[0]
+    today = decoding_dict(info.decoding)
+    row = CorruptionsRow(
+        weights=info.name,
+        weights_sha256=info.sha256,
+        mae=None,
+        gender_accuracy=None,
+        costs={},
+        decoding=today,
+    )
+    margins = dataclasses.replace(row, decoding=today | {"margins": [[0.0, 1.0, 1.0]]})
+    assert is_current(row, info) and is_current(row, info, interval=True)
+    assert is_current(dataclasses.replace(row, decoding=None), info)
+    assert is_current(margins, info) and not is_current(margins, info, interval=True)
+    for other in (
+        {"weights": "another"},
+        {"weights_sha256": "0" * 64},
+        {"decoding": today | {"gender_temperature": 3.21}},
+    ):
+        assert not is_current(dataclasses.replace(row, **other), info), other
 
 
 def test_large_weights_come_in_parts_that_are_checked_together(copied: Path) -> None:

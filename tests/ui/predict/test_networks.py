@@ -251,6 +251,12 @@ def test_the_card_says_what_the_network_is(
     )
 
 
+def test_the_card_gives_the_error_with_age_bands_alike() -> None:
+    numbers = {"n": 3134, "mae": 4.57, "balanced_mae": 5.32}
+    text = model_card.card(model_info(measured={"utkface test": numbers}))
+    assert "<td>4.6 years (5.3)</td>" in text and "every age band counted alike" in text
+
+
 def test_the_card_counts_all_stages_of_training() -> None:
     one = {"start": "from scratch", "minutes": 98.4, "pictures": 1000, "pictures_seen": 33_700}
     two = one | {"start": "from the published weights", "minutes": 105.0, "pictures_seen": 36_200}
