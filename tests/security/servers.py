@@ -41,7 +41,7 @@ START = 180.0
 @dataclass
 class Server:
     """``root``: Gradio's address; ``ready``: what to ask whether the server is alive; ``folder``:
-    all of its temporary files.
+    all of its temporary files and all that libraries leave at home.
     """
 
     url: str
@@ -113,12 +113,13 @@ def serving(script: str, folder: Path, switches: dict[str, str] | None = None) -
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AGEGENDER_", "GRADIO_"))
+        if not name.startswith(("AGEGENDER_", "GRADIO_", "XDG_"))
     }
     environment |= {
         **SWITCHES,
         **(switches or {}),
         "TMPDIR": str(folder),
+        "HOME": str(folder),
         "GRADIO_SERVER_PORT": str(port),
     }
     options = [
