@@ -74,7 +74,7 @@ def read_ablation_file(path: Path) -> Ablation:
     """
     try:
         raw = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     ablation = read_table(Ablation, raw, str(path))
     if ablation.baseline not in ablation.variants:
@@ -131,12 +131,14 @@ def run_ablation(
                 " away to start again"
             )
         report = earlier
+    if not split_records(next(iter(plan.values())).data, ablation.dataset, "test"):
+        raise ConfigError(f"{path}: {ablation.dataset} has no split «test» to measure runs on")
     for (key, seed), recipe in plan.items():
         if any((run.variant, run.seed) == (key, seed) for run in report.runs):
             continue
         say(f"{name}: {key}, seed {seed}")
         folder = out / recipe.name
-        trained = train(recipe, folder, report=say)
+        trained = train(recipe, folder, same_length=True, report=say)
         run = _measure(recipe, folder, ablation.dataset, key, trained)
         report = replace(report, runs=(*report.runs, run))
         (reports / "ablations").mkdir(parents=True, exist_ok=True)

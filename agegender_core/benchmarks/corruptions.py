@@ -28,8 +28,14 @@ from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_corruptions
 from agegender_core.evaluation.report_types import CorruptionCost, CorruptionsReport, CorruptionsRow
 from agegender_core.explain.attention_report import exact_ages
-from agegender_core.inference.decoding import Answers, decoding_dict, read_out
-from agegender_core.inference.model_zoo import ModelInfo, is_current, list_weights, load_network
+from agegender_core.inference.decoding import Answers, read_out
+from agegender_core.inference.model_zoo import (
+    ModelInfo,
+    is_current,
+    list_weights,
+    load_network,
+    reading_of,
+)
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.types import InputSpec
@@ -195,7 +201,7 @@ def measure(info: ModelInfo, records: Sequence[FaceRecord]) -> CorruptionsRow:
         mae=stored_mean(error),
         gender_accuracy=stored_mean(right),
         costs=costs,
-        decoding=decoding_dict(info.decoding),
+        decoding=reading_of(info),
     )
 
 

@@ -21,6 +21,7 @@ from agegender_core.datasets.near_duplicates import has_near_duplicate
 from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_leakage
 from agegender_core.evaluation.report_types import LeakageReport, LeakageRun
+from agegender_core.explain.attention_report import exact_ages
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
 from agegender_core.training.config import Recipe, load_recipe
@@ -52,7 +53,7 @@ def run_leakage(
             recipe_path, {**changes, "data.sets": [SET], "data.resplit": RESPLITS[split]}
         )
         folder = out / f"leakage_{recipe.name}_{split}"
-        run = train(recipe, folder, report=say)
+        run = train(recipe, folder, same_length=True, report=say)
         found = _measure(recipe, folder, split, run)
         others = [item for item in result.runs if (item.recipe, item.split) != (recipe.name, split)]
         runs = sorted(
@@ -69,7 +70,7 @@ def _measure(recipe: Recipe, folder: Path, split: str, run: dict[str, Any]) -> L
     test, trained = (split_records(recipe.data, SET, part) for part in ("test", recipe.data.split))
     _, answers = load_run(recipe, folder).answers(test)
     truth = labelled_targets(test)
-    errors = np.abs(answers.years - truth.age_lo)
+    errors = np.abs(answers.years - exact_ages(test))
     duplicated, known = has_near_duplicate(test, trained), truth.gender >= 0
     right = (answers.gender == truth.gender)[known].astype(float)
     return LeakageRun(

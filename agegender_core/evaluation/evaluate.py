@@ -16,7 +16,7 @@ from torch import nn
 from agegender_core.datasets import FaceRecord, iter_images, read_records
 from agegender_core.datasets.crop_cache import load_crops
 from agegender_core.datasets.registry import TEST_SPLITS
-from agegender_core.errors import ConfigError
+from agegender_core.errors import ConfigError, DatasetError
 from agegender_core.evaluation.decade_digit import decade_digit
 from agegender_core.evaluation.faces_cache import read_faces, write_faces
 from agegender_core.evaluation.metrics import estimates, persons, sliced, value_columns
@@ -32,12 +32,11 @@ from agegender_core.inference.decoding import (
     AgeKind,
     Answers,
     DecodingSpec,
-    decoding_dict,
     group_probs,
     read_out,
 )
 from agegender_core.inference.forward import run_network
-from agegender_core.inference.model_zoo import ModelInfo, load_network
+from agegender_core.inference.model_zoo import ModelInfo, load_network, reading_of, trained_on
 from agegender_core.labels import (
     ADIENCE_GROUPS,
     FAIRFACE_GROUPS,
@@ -66,7 +65,10 @@ def evaluate(
     ``predictions.parquet``; return the report.
     """
     split = TEST_SPLITS[dataset_name]
+    _refuse_seen(info, dataset_name, split)
     records = read_records(dataset_name, split)
+    if not records:
+        raise DatasetError(f"{dataset_name} has no image in its split «{split}»")
     if dataset_name == "fgnet":
         table, how = (
             predict_photos(info, records, progress),
@@ -87,7 +89,7 @@ def evaluate(
         n=len(table),
         no_face=int((~table["face_found"]).sum()),
         how=how,
-        decoding=decoding_dict(info.decoding),
+        decoding=reading_of(info),
         intervals=numbers.intervals,
         metrics=numbers.metrics,
         slices=numbers.slices,
@@ -99,6 +101,16 @@ def evaluate(
     table.to_parquet(folder / "predictions.parquet", index=False)
     write_json(folder / "metrics.json", to_json(report))
     return report
+
+
+def _refuse_seen(info: ModelInfo, dataset_name: str, split: str) -> None:
+    """Raise ``ConfigError`` for weights that learned from the images they are to be measured on."""
+    for names, learned in trained_on(info) or ():
+        if dataset_name in names and (learned == split or "all" in (learned, split)):
+            raise ConfigError(
+                f"{info.name} was trained on «{learned}» of {dataset_name}: what it answers on its"
+                f" split «{split}» is no measurement"
+            )
 
 
 @dataclass(frozen=True)
@@ -199,6 +211,8 @@ def predict_photos(
         for row, encoded in iter_images(records[0].dataset, rows)
         if row in faces
     ]
+    if not crops:
+        raise DatasetError(f"{records[0].dataset}: no face was detected in any of its images")
     logits = crop_logits(
         load_network(info), np.stack([np.asarray(crop) for crop in crops]), info.input, info.flip
     )

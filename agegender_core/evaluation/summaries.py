@@ -14,7 +14,8 @@ from agegender_core.evaluation.report_types import Estimate, Estimates
 from agegender_core.labels import GENDERS
 
 SUMMARIES = ("balanced_mae", "gender_gap", "gender_ece")
-"""``balanced_mae``: mean over age bands of the band's mean absolute error, years. ``gender_gap``:
+"""``balanced_mae``: mean over age bands of the band's mean absolute error, years; small bands left
+out. ``gender_gap``:
 share of women whose gender is correct minus that of men, in [-1, 1]. ``gender_ece``: expected
 calibration error of the named gender's probability, in [0, 1].
 """
@@ -32,7 +33,7 @@ def summaries(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimates:
     ``who``: (n,) person of each image where images of one person are alike: whole persons are drawn
     for the interval.
     """
-    found = (balanced_mae(table, who), gender_gap(table, who), gender_ece(table))
+    found = (balanced_mae(table, who), gender_gap(table, who), gender_ece(table, who))
     return {
         name: estimate.rounded()
         for name, estimate in zip(SUMMARIES, found, strict=True)
@@ -86,7 +87,7 @@ def _contrast(
     return Estimate(float(value), float(low), float(high), int(np.sum(members)))
 
 
-def gender_ece(table: pd.DataFrame) -> Estimate | None:
+def gender_ece(table: pd.DataFrame, who: np.ndarray | None = None) -> Estimate | None:
     """Mean distance, over images, between the probability of the predicted gender and the share
     that is correct in its bin (Guo et al. 2017); None without probabilities. Chance alone makes it
     positive: with few images even a perfectly calibrated model is not at 0. A resampled table adds
@@ -102,12 +103,21 @@ def gender_ece(table: pd.DataFrame) -> Estimate | None:
     bins = np.clip(((sure - 0.5) * 2 * BINS).astype(int), 0, BINS - 1)
     count, generator = len(sure), np.random.default_rng(0)
     drawn = np.empty(RESAMPLES)
+    people = None if who is None else _rows_by_person(who[known])
     for index in range(RESAMPLES):
-        rows = generator.integers(0, count, count)
+        if people is None:
+            rows = generator.integers(0, count, count)
+        else:
+            chosen_people = generator.integers(0, len(people), len(people))
+            rows = np.concatenate([people[person] for person in chosen_people])
         drawn[index] = _distance(bins[rows], sure[rows], right[rows])
     value, (low, high) = _distance(bins, sure, right), np.quantile(drawn, [0.025, 0.975])
     lowest, highest = max(2 * value - float(high), 0.0), max(2 * value - float(low), value)
     return Estimate(value, lowest, highest, count)
+
+
+def _rows_by_person(who: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero(who == person) for person in np.unique(who)]
 
 
 def _distance(bins: np.ndarray, sure: np.ndarray, right: np.ndarray) -> float:

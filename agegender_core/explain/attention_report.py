@@ -60,9 +60,9 @@ from agegender_core.explain.faithfulness import (
 )
 from agegender_core.explain.mask_ablation import Activity, changed_answers, effects
 from agegender_core.explain.saliency import METHODS, Target, saliency_map
-from agegender_core.inference.decoding import Answers, decoding_dict, read_out
+from agegender_core.inference.decoding import Answers, read_out
 from agegender_core.inference.forward import run_network
-from agegender_core.inference.model_zoo import ModelInfo, load_network
+from agegender_core.inference.model_zoo import ModelInfo, load_network, reading_of
 from agegender_core.labels import AGE_BANDS, FAIRFACE_GROUPS, GENDERS
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import to_json
@@ -152,7 +152,7 @@ def attention_report(
     report = AttentionReport(
         weights=info.name,
         weights_sha256=info.sha256,
-        decoding=decoding_dict(info.decoding),
+        decoding=reading_of(info),
         set=set_name,
         split=TEST_SPLITS[set_name],
         n=len(records),

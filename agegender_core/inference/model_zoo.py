@@ -141,8 +141,11 @@ def find_weights(name: str | None = None, folder: Path | None = None) -> ModelIn
 
 
 def from_clean_commit(training: Mapping[str, Any]) -> bool:
-    """Whether ``training``, of a run or an entry, names a commit without uncommitted changes."""
-    return not str(training.get("commit", "unknown")).endswith(("-dirty", "unknown"))
+    """Whether ``training``, of a run or an entry, names a commit without uncommitted changes, or
+    several of them, divided by commas: a run may be stopped and go on.
+    """
+    commits = str(training.get("commit") or "unknown").split(", ")
+    return not any(commit.endswith(("-dirty", "unknown")) for commit in commits)
 
 
 def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
@@ -260,15 +263,24 @@ INTERVAL = {"coverage", "half_width", "margins"}
 def is_current(saved: Measured, info: ModelInfo, *, interval: bool = False) -> bool:
     """Whether ``saved`` was measured with the weights of ``info``, read as they are today. Numbers
     that do not keep how logits were read count by the weights alone. ``interval``: whether they
-    depend on the interval too.
+    depend on the interval too; then they must say how they were read.
     """
     if (saved.weights, saved.weights_sha256) != (info.name, info.sha256):
         return False
-    then, today = getattr(saved, "decoding", None), decoding_dict(info.decoding)
+    then, today = getattr(saved, "decoding", None), reading_of(info)
+    if then is None:
+        return not interval
     apart = set() if interval else INTERVAL
-    return then is None or all(
-        then.get(key) == today.get(key) for key in (then.keys() | today.keys()) - apart
-    )
+    if "views" not in then:  # saved before 29 November 2026
+        apart = apart | {"views"}
+    return all(then.get(key) == today.get(key) for key in (then.keys() | today.keys()) - apart)
+
+
+def reading_of(info: ModelInfo) -> dict[str, Any]:
+    """How the logits of ``info`` are read, as reports keep it: its decoding, and of how many views
+    of a face logits are the mean.
+    """
+    return decoding_dict(info.decoding) | {"views": 2 if info.flip else 1}
 
 
 def sha256(*paths: Path) -> str:

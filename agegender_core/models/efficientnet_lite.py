@@ -289,10 +289,9 @@ def load_imagenet(model: EfficientNetLite, path: Path | None = None) -> str:
         if not name.startswith("classifier.")
     }
     load_trunk(model.trunk, tensors, str(file), variant.title, variant.remedy)
-    return (
-        f"from ImageNet weights ({file.name},"
-        f" {'the given file' if path else 'package ' + variant.package})"
-    )
+    if path:
+        return f"from the file {file.name}"
+    return f"from ImageNet weights ({file.name}, package {variant.package})"
 
 
 def package_file(variant: Variant = LITE0) -> Path:

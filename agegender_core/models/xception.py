@@ -172,7 +172,7 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
     """
     if path is not None:
         _fill(model.trunk, read_pretrained(path, REMEDY), str(path))
-        return f"ImageNet weights from {path.name}"
+        return f"from the file {path.name}"
     try:
         from agegender_core.vision._torchvision_nms import ensure_torchvision
 
@@ -191,7 +191,7 @@ def load_imagenet(model: Xception, path: Path | None = None) -> str:
             f"timm could not get the ImageNet weights of xception ({error}): {OTHERWISE}"
         ) from error
     _fill(model.trunk, tensors, "timm's legacy_xception")
-    return "ImageNet weights from timm's legacy_xception"
+    return "from ImageNet weights (timm's legacy_xception)"
 
 
 def _fill(trunk: XceptionTrunk, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -48,10 +48,10 @@ def headline_table(
     for dataset, metric, words in NUMBERS:
         report = found.get(dataset)
         if report is not None and metric in report.metrics:
-            where = f"{TERMS[dataset].title}, {report.split}, {report.n:,}"
-            lines.append(
-                markdown_row([words, where, shown_measured(report.metrics[metric], metric)])
-            )
+            found_in = report.metrics[metric]
+            missed = f" (no face in {report.no_face})" if found_in.n < report.n else ""
+            where = f"{TERMS[dataset].title}, {report.split}, {found_in.n:,}{missed}"
+            lines.append(markdown_row([words, where, shown_measured(found_in, metric)]))
     return "\n".join([*lines, *(_photo_rows(info.name, bench) if bench else [])])
 
 

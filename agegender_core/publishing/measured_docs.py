@@ -38,8 +38,10 @@ KINDS = {
 
 def turned_section(reports: Path) -> str:
     """The table of docs/turned-photos.md."""
-    text = (reports / "turned_photos.json").read_text()
-    report = from_json(TurnedPhotosReport, json.loads(text))
+    path = reports / "turned_photos.json"
+    if not path.is_file():
+        return ""
+    report = from_json(TurnedPhotosReport, json.loads(path.read_text()))
     lines = markdown_head(["", "before", "now"])
     for degrees in ("90", "180", "270"):
         shares = [f"{rule.recognised[degrees]} %" for rule in (report.before, report.now)]

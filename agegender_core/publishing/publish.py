@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from agegender_core.datasets import labelled_targets, read_records
@@ -94,7 +96,18 @@ def publish(
             f"{run} was trained on a split of its own ({recipe.data.resplit}), for a"
             " measurement: not to be published"
         )
-    tensors = load_file(run / "model.safetensors")
+    if (recipe.data.split, recipe.data.val_split) != ("train", "val"):
+        raise ConfigError(
+            f"{run} learned from «{recipe.data.split}» and was chosen on «{recipe.data.val_split}»:"
+            " published weights learn from «train» and are chosen on «val», so that test images"
+            " stay unseen"
+        )
+    try:
+        tensors = load_file(run / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"{run / 'model.safetensors'} cannot be read ({error}): train again with --restart"
+        ) from error
     if interpolate != 1:
         tensors = _interpolated(recipe, tensors, details, folder, interpolate)
         details["interpolate"] = interpolate
@@ -139,7 +152,10 @@ def _interpolated(
             f" {recipe.start_from!r}), so that there is nothing to interpolate with"
         )
     old = find_weights(recipe.name, folder)
-    if details.get("start") != f"from {published_words(old)}":
+    origin = details.get("origin") or {}
+    if details.get("start") != f"from {published_words(old)}" or (
+        origin.get("sha256", old.sha256) != old.sha256
+    ):
         raise ConfigError(
             f"the run went on {details.get('start', 'from unknown weights')}, and installed are"
             f" {published_words(old)}: only weights that a run went on from can be interpolated"
@@ -164,7 +180,9 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
     folder = folder or weights_dir()
     info = find_weights(name, folder)
     spec = fit(info.decoding, _validation(load_network(info), info, recipe_of(info)))
-    changed = dataclasses.replace(info, decoding=spec)
+    if spec == info.decoding:
+        return info
+    changed = dataclasses.replace(info, decoding=spec, measured={})  # until «report»
     others = [other for other in list_weights(folder) if other.name != name]
     write_manifest(sorted([*others, changed], key=lambda item: item.name), folder)
     return changed
@@ -172,7 +190,8 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
 
 def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Every training stage of these weights. The last one is this run's; earlier ones are of the
-    published weights it started from, if any.
+    published weights it started from, if any: as the run noted them, or, in a run of before they
+    were noted, those of the weights installed.
     """
     stage: dict[str, Any] = {key: details[key] for key in STAGE if key in details}
     if recipe.distil.teacher:
@@ -184,6 +203,8 @@ def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[
     stage |= {"sets": list(recipe.data.sets), "split": recipe.data.split}
     if recipe.start_from != "published":
         return [stage]
+    if origin := details.get("origin"):
+        return [*origin["stages"], stage]
     earlier = [
         row for old in list_weights(folder) if old.name == recipe.name for row in stages_of(old)
     ]
@@ -221,8 +242,15 @@ def _fitted(
     model = _network(recipe, stored)
     info = _new_info(recipe, fresh, folder, count_parameters(model))
     validation = _validation(optimize_for_inference(model), info, recipe)
+    original = _validation(optimize_for_inference(_network(recipe, tensors)), info, recipe)
+    if not math.isfinite(found := _validation_loss(original, recipe)):
+        raise ConfigError(
+            f"the validation loss of {recipe.name} is {found}: its training diverged, there is"
+            " nothing to publish"
+        )
     loss = _validation_loss(validation, recipe)
-    _refuse_worse(recipe, loss, folder, force)
+    if math.isfinite(loss):
+        _refuse_worse(recipe, loss, folder, force)
     spec = fit(info.decoding, validation)
     training: dict[str, Any] = {
         key: details[key]
@@ -237,9 +265,13 @@ def _fitted(
         "storage": recipe.card.storage,
         "stages": _stages(recipe, details, folder),
     }
-    original = _validation(optimize_for_inference(_network(recipe, tensors)), info, recipe)
     training["storage_cost"] = storage_cost(spec, original, validation)
     _refuse_costly(recipe, training["storage_cost"], validation, force)
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"{recipe.name} stored as {recipe.card.storage} has a validation loss of {loss}: set a"
+            " finer card.storage in its run.json"
+        )
     sets = dict.fromkeys(name for stage in training["stages"] for name in stage.get("sets", ()))
     terms = terms_of(list(dict.fromkeys([*recipe.data.sets, *sets])))  # of every stage
     return dataclasses.replace(info, decoding=spec, training=training, terms=terms)
@@ -252,12 +284,10 @@ def storage_cost(spec: DecodingSpec, original: Validation, stored: Validation) -
     targets = original.targets
     exact, known = (targets.age_lo >= 0) & (targets.age_lo == targets.age_hi), targets.gender >= 0
     before, after = read_out(original.logits, spec), read_out(stored.logits, spec)
-    cost = {
-        "gender_accuracy": float(
-            (before.gender == targets.gender)[known].mean()
-            - (after.gender == targets.gender)[known].mean()
-        )
-    }
+    cost = {}
+    if known.any():
+        right = [(answers.gender == targets.gender)[known].mean() for answers in (before, after)]
+        cost["gender_accuracy"] = float(right[0] - right[1])
     if exact.any():
         errors = [
             np.abs(answers.years - targets.age_lo)[exact].mean() for answers in (before, after)
@@ -364,7 +394,7 @@ def _refuse_worse(recipe: Recipe, loss: float, folder: Path, force: bool) -> Non
     """Raises ``ConfigError`` where the installed weights have a lower validation loss."""
     old = next((info for info in list_weights(folder) if info.name == recipe.name), None)
     before = None if old is None or force else _loss_before(old, recipe)
-    if before is not None and loss > before:
+    if before is not None and not loss <= before:
         raise ConfigError(
             f"validation loss {loss:.4f} is worse than {before:.4f} of the weights {recipe.name!r}"
             " it would replace; --force replaces them anyway"

@@ -37,7 +37,9 @@ from agegender_core.evaluation.report_types import (
     BenchReport,
     EvaluationReport,
     PagesReport,
+    ProtocolReport,
 )
+from agegender_core.evaluation.summaries import MIN_BAND_IMAGES
 from agegender_core.inference.model_zoo import (
     ModelInfo,
     is_current,
@@ -227,9 +229,10 @@ def results_section(entries: list[ModelInfo], reports_folder: Path) -> str:
     parts = [
         comparison_table(rows),
         (
-            "MAE: mean absolute error. 9 ranges: FairFace's; 8 groups: Adience's (ages in its gaps"
-            " left out). In brackets: 95 % bootstrap interval of the measured number. Crops are"
-            " aligned by the datasets' landmarks; FG-NET goes through detection as whole"
+            "MAE: mean absolute error; with all age bands alike: the mean over the bands that have"
+            f" {MIN_BAND_IMAGES} images or more. 9 ranges: FairFace's; 8 groups: Adience's (ages in"
+            " its gaps left out). In brackets: 95 % bootstrap interval of the measured number."
+            " Crops are aligned by the datasets' landmarks; FG-NET goes through detection as whole"
             " photographs and is never trained on, except by leave-one-person-out. A claim and a"
             " measurement in one row are about the same dataset, never about the same images. ms a"
             " face: the network alone as the app runs it, on two cores."
@@ -464,6 +467,7 @@ def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[P
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
     _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
+    _refuse_stale(entries, read_protocols(reports_folder), "protocol … --save")
     _refuse_stale_curves(entries, read_curves(reports_folder))
     entries = [_refreshed(info, reports) for info in entries]
     write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
@@ -549,13 +553,13 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     )
 
 
-def _current(report: EvaluationReport | AttentionReport, info: ModelInfo) -> bool:
+def _current(report: EvaluationReport | AttentionReport | ProtocolReport, info: ModelInfo) -> bool:
     return is_current(report, info, interval=isinstance(report, EvaluationReport))
 
 
 def _refuse_stale(
     entries: list[ModelInfo],
-    reports: Sequence[EvaluationReport] | Sequence[AttentionReport],
+    reports: Sequence[EvaluationReport] | Sequence[AttentionReport] | Sequence[ProtocolReport],
     command: str,
 ) -> None:
     known = {info.name: info for info in entries}

@@ -16,7 +16,13 @@ from agegender_core.errors import ConfigError
 from agegender_core.inference.decoding import decoding_kind
 from agegender_core.inference.model_zoo import teacher_names
 from agegender_core.inference.quantization import Storage
-from agegender_core.labels import AGE_BANDS, MAX_AGE
+from agegender_core.labels import (
+    AGE_BANDS,
+    AGE_GROUP_SETS,
+    FAIRFACE_GROUPS,
+    FAIRFACE_RACES,
+    MAX_AGE,
+)
 from agegender_core.toml_tables import read_table
 from agegender_core.types import InputSpec
 
@@ -82,6 +88,15 @@ class OptimizerConfig:
 
 
 ABOVE_ZERO = ("optimizer.lr", "optimizer.eps", "loss.sigma", "distil.temperature", "input.std")
+HEAD_SIZES: dict[str, tuple[int, ...]] = {
+    "age": (MAX_AGE + 1, len(FAIRFACE_GROUPS), 1),
+    "decade": (10, 11),
+    "digit": (1,),
+    "gender": (2, 1),
+    "race": (len(FAIRFACE_RACES),),
+    "targets": (2,),
+}
+"""Sizes of the heads that can be learned, by name: see ``Recipe.heads``."""
 SHARES = ("schedule.warmup", "optimizer.ema", "loss.gender_smoothing")
 """Settings between 0 and 1; those that end with «_p» are as well."""
 SIDES = (8, 512)
@@ -284,6 +299,9 @@ def _check(recipe: Recipe, path: Path) -> None:
         decoding_kind(recipe.heads)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+    _check_heads(recipe, path)
+    if not recipe.data.sets:
+        raise ConfigError(f"{path}: data.sets is empty: name the datasets to learn from")
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:
         raise ConfigError(f"{path}: schedule needs epochs >= 1 and batch_size >= 2")
     _check_numbers(recipe, path)
@@ -307,11 +325,31 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
 
 
+def _check_heads(recipe: Recipe, path: Path) -> None:
+    """Every head has a loss, and something is to be learned."""
+    for name, size in recipe.heads.items():
+        if size not in HEAD_SIZES.get(name, ()):
+            known = "; ".join(
+                f"{head} {' or '.join(map(str, sizes))}" for head, sizes in HEAD_SIZES.items()
+            )
+            raise ConfigError(f"{path}: a head {name} = {size} cannot be learned; known: {known}")
+    if recipe.loss.groups not in AGE_GROUP_SETS:
+        raise ConfigError(
+            f"{path}: loss.groups {recipe.loss.groups!r} is not one of {', '.join(AGE_GROUP_SETS)}"
+        )
+    loss = recipe.loss
+    weights = {"age": loss.age, "decade": loss.age, "digit": loss.age, "targets": 1.0}
+    weights |= {"gender": loss.gender, "race": loss.race}
+    if not any(weights[name] for name in recipe.heads):
+        raise ConfigError(f"{path}: loss weighs every head by 0: there is nothing to learn")
+
+
 def _check_numbers(recipe: Recipe, path: Path) -> None:
     """Every number is finite and in its range; ``input.mean`` may be any."""
     sections = ("input", "schedule", "optimizer", "augment", "loss", "distil")
     numbers = _flat({"seed": recipe.seed, **{name: recipe.as_dict()[name] for name in sections}})
     sides = numbers.pop("schedule.sizes")
+    numbers.pop("loss.age_bands")  # these have a sentence of their own
     for key, value in numbers.items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, str | bool):
@@ -328,6 +366,8 @@ def _check_numbers(recipe: Recipe, path: Path) -> None:
                     "between 0 and 1" if share else "above 0" if key in ABOVE_ZERO else "0 or more"
                 )
                 raise ConfigError(f"{path}: {key} must be a number {words}, got {number}")
+    if [share for share, _ in sides] != sorted(share for share, _ in sides):
+        raise ConfigError(f"{path}: schedule.sizes must be in the order of their shares")
     for share, side in [*sides, (0.0, recipe.input.size)]:
         if not (0 <= share <= 1 and SIDES[0] <= side <= SIDES[1]):
             raise ConfigError(

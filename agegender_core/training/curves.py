@@ -113,12 +113,11 @@ def save_curve(
     run has no log, and then a curve of the weights it replaced is removed.
 
     A run that started from published weights continues their curve, if that is the curve of the
-    weights with the checksum ``replaced``; otherwise its own stage stands alone: see
-    ``LearningCurve.begins_late``. Its rows are those of
-    ``log.jsonl``: «epoch» (passes of this stage), «minutes», «loss» (on training images as
-    augmentation leaves them, running mean), «val_loss», and «set/metric» of the validation split,
-    «train set/metric» of training images where the recipe has ``watch``. Raises ``ConfigError`` for
-    a damaged log.
+    weights with the checksum it noted (older runs: with the checksum ``replaced``); otherwise its
+    own stage stands alone: see ``LearningCurve.begins_late``. Its rows are those of ``log.jsonl``:
+    «epoch» (passes of this stage), «minutes», «loss» (on training images as augmentation leaves
+    them, running mean), «val_loss», and «set/metric» of the validation split, «train set/metric» of
+    training images where the recipe has ``watch``. Raises ``ConfigError`` for a damaged log.
     """
     path = reports / info.name / "curve.json"
     if not (run / "log.jsonl").is_file():
@@ -126,9 +125,11 @@ def save_curve(
         return None
     start = info.training.get("start", FROM_SCRATCH)
     stage = _stage(run, start, info.training.get("pictures"))
-    earlier = _stages(path, replaced) if CONTINUED in start else ()
-    if earlier[-1:] == (stage,):  # a run that is published twice
-        earlier = earlier[:-1]
+    earlier: tuple[LearningStage, ...] = ()
+    if CONTINUED in start:
+        shown = _stages(path, replaced)
+        again = shown[-1:] == (stage,)  # a run that is published twice
+        earlier = shown[:-1] if again else _stages(path, _origin(run) or replaced)
     curve = LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage))
     if not fits(curve, info):  # such as earlier stages of which the manifest knows nothing
         curve = dataclasses.replace(curve, stages=(stage,))
@@ -185,6 +186,13 @@ def _measured_on(details: dict[str, Any], source: str) -> MeasuredOn:
         watched=min(recipe.schedule.watch, details["pictures"]),
         augmented=recipe.augment != AugmentConfig(flip_p=0.0, affine_p=0.0),
     )
+
+
+def _origin(run: Path) -> str | None:
+    """Checksum of the published weights that ``run`` went on from, where it noted them."""
+    path = run / "run.json"
+    details = json.loads(path.read_text()) if path.is_file() else {}
+    return (details.get("origin") or {}).get("sha256")
 
 
 def _stage(run: Path, start: str, pictures: int | None) -> LearningStage:

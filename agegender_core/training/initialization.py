@@ -15,12 +15,14 @@ from agegender_core.inference.model_zoo import (
     find_weights,
     load_tensors,
     read_tensors,
+    stages_of,
     verify,
 )
 from agegender_core.inference.quantization import unpack
 from agegender_core.models import create_model, efficientnet_lite, xception
 from agegender_core.training.config import Recipe
 from agegender_core.training.distil import find_teachers
+from agegender_core.training.losses import TargetBatch
 
 IMAGENET: Mapping[str, Callable[[Any, Path | None], str]] = {
     "xception": xception.load_imagenet,
@@ -40,6 +42,12 @@ def load_initial(model: nn.Module, recipe: Recipe) -> str:
     that are absent or do not fit.
     """
     source = recipe.start_from
+    imagenet = source == "imagenet" or (recipe.architecture in IMAGENET and source != "published")
+    if recipe.fresh and (not source or imagenet):
+        raise ConfigError(
+            f"{recipe.name}: fresh names parts of published weights or of a file of one's own that"
+            f" start again; it means nothing with start_from = {source!r}"
+        )
     if not source:
         return "from scratch"
     load = IMAGENET.get(recipe.architecture)
@@ -97,9 +105,10 @@ def _mismatch(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
 
 def published_words(info: ModelInfo) -> str:
     """Published weights as the start of a run, in words: «the published weights net, 400 images
-    in».
+    in», all stages counted.
     """
-    return f"the published weights {info.name}, {info.training.get('pictures_seen', 0):,} images in"
+    seen = sum(stage.get("pictures_seen", 0) for stage in stages_of(info))
+    return f"the published weights {info.name}, {seen:,} images in"
 
 
 def check_start(recipe: Recipe) -> None:
@@ -129,12 +138,12 @@ def _no_imagenet(recipe: Recipe) -> ConfigError:
 
 
 @torch.no_grad()
-def centre_years(model: nn.Module, ages: Tensor) -> None:
-    """Let a linear head of one number for age start at the mean of the known ``ages`` (N,) years
-    instead of at zero: behind batch norm only its bias and the shifts of that norm can carry such
-    an offset, and at the rates of a short run they take hundreds of steps to.
+def centre_years(model: nn.Module, targets: TargetBatch) -> None:
+    """Let a linear head of one number for age start at the mean of the exact ages instead of at
+    zero: behind batch norm only its bias and the shifts of that norm can carry such an offset, and
+    at the rates of a short run they take hundreds of steps to.
     """
-    known = ages[ages >= 0]
+    known = targets.age_lo[targets.exact]
     for name, module in model.named_modules():
         if (
             name.endswith("heads.age")

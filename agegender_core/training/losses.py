@@ -67,6 +67,14 @@ def total_loss(logits: Mapping[str, Tensor], targets: TargetBatch, config: LossC
         "gender": config.gender,
         "race": config.race,
     }
+    if "decade" in logits:  # ages beyond its last decade count as its last year
+        oldest = 10 * logits["decade"].shape[1] - 1
+        exact = targets.exact
+        targets = replace(
+            targets,
+            age_lo=torch.where(exact, targets.age_lo.clamp(max=oldest), targets.age_lo),
+            age_hi=torch.where(exact, targets.age_hi.clamp(max=oldest), targets.age_hi),
+        )
     parts = [
         weights[name] * head_loss(name, values, targets, config)
         for name, values in logits.items()
@@ -84,10 +92,8 @@ def head_loss(name: str, values: Tensor, targets: TargetBatch, config: LossConfi
         return number_loss(values[:, 0], targets.age_lo, targets.exact)
     if name == "age":
         return class_loss(values, group_targets(targets, FAIRFACE_GROUPS))
-    if name == "decade":  # ages beyond the last decade count to it
-        return class_loss(
-            values, torch.where(targets.exact, (targets.age_lo // 10).clamp(max=size - 1), -1)
-        )
+    if name == "decade":
+        return class_loss(values, torch.where(targets.exact, targets.age_lo // 10, -1))
     if name == "digit":
         return number_loss(values[:, 0], targets.age_lo % 10, targets.exact)
     if name == "gender":

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from agegender_core.errors import ConfigError
 from agegender_core.inference.forward import channels_last
+from agegender_core.inference.model_zoo import find_weights, stages_of
 from agegender_core.models import count_parameters, create_model
 from agegender_core.output.files import atomic_file, write_json
 from agegender_core.settings import ROOT
@@ -35,7 +36,7 @@ from agegender_core.training.config import (
     recipe_from_dict,
 )
 from agegender_core.training.crop_dataset import CropDataset, load_split
-from agegender_core.training.distil import distillation_loss, teacher_logits
+from agegender_core.training.distil import distillation_loss, find_teachers, teacher_logits
 from agegender_core.training.initialization import centre_years, check_start, load_initial
 from agegender_core.training.losses import total_loss
 from agegender_core.training.validation import mixed_precision, quick_metrics
@@ -51,7 +52,9 @@ class TrainState:
 
     ``order``: positions of the images that this pass has not seen yet. ``running``: running mean of
     the loss. ``started_from``: in words, for the model card. ``settings``: what the recipe sets
-    otherwise than its file, None where that is not known.
+    otherwise than its file, None where that is not known. ``commits``: of the code, a name for each
+    that the run had. ``origin``: of the published weights it went on from: «sha256» and «stages»,
+    None where it did not. ``teachers``: their sha256 by name.
     """
 
     model: nn.Module
@@ -64,6 +67,9 @@ class TrainState:
     started_from: str = "from scratch"
     settings: dict[str, Any] | None = None
     running: float = 0.0
+    commits: tuple[str, ...] = ()
+    origin: dict[str, Any] | None = None
+    teachers: dict[str, str] = field(default_factory=dict)
     order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     def save(self, path: Path, recipe: Recipe) -> None:
@@ -80,6 +86,10 @@ class TrainState:
             "counters": (self.step, self.elapsed),
             "started_from": self.started_from,
             "settings": self.settings,
+            "device": self.generator.device.type,
+            "commits": list(self.commits),
+            "origin": self.origin,
+            "teachers": self.teachers,
         }
         with atomic_file(path) as file:
             torch.save(saved, file)
@@ -88,20 +98,9 @@ class TrainState:
         """Continue from a checkpoint as if the run had never stopped: random numbers and the rest
         of the pass are in it. The schedule may have become longer, so progress is computed again.
 
-        Raises ``ConfigError`` where it belongs to another recipe.
+        Raises ``ConfigError`` as ``read_checkpoint`` does.
         """
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-            made_by = recipe_from_dict(saved["recipe"], str(path))  # settings added since: defaults
-        except DAMAGED as error:
-            raise ConfigError(
-                f"{path} is damaged ({type(error).__name__}): give --restart to start again"
-            ) from error
-        if _identity(made_by.as_dict()) != _identity(recipe.as_dict()):
-            raise ConfigError(
-                f"{path} was made by another recipe: give --out another folder, or --restart to"
-                " start again"
-            )
+        saved = read_checkpoint(path, recipe, self.generator.device)
         self.model.load_state_dict(saved["model"])
         if self.ema is not None:
             self.ema.load_state_dict(saved["ema"])
@@ -110,6 +109,8 @@ class TrainState:
         self.step, self.elapsed = saved["counters"]
         self.started_from = saved.get("started_from", self.started_from)
         self.settings = saved.get("settings")
+        self.commits = tuple(saved.get("commits", ()))
+        self.origin, self.teachers = saved.get("origin"), saved.get("teachers", {})
         if "order" in saved:  # absent from checkpoints of before 29 November 2026
             self.order, self.running = saved["order"].to(self.generator.device), saved["running"]
             _set_random_state(saved["dropout"], self.generator.device)
@@ -141,17 +142,69 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-DAMAGED = (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError)
-"""What reading a damaged checkpoint raises."""
+NO_CHECKPOINT = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+"""What reading a file raises that is damaged or no checkpoint."""
+
+
+def read_checkpoint(
+    path: Path, recipe: Recipe, device: torch.device, *, same_length: bool = False
+) -> dict[str, Any]:
+    """What ``TrainState.save`` wrote. Raises ``ConfigError`` for a file that cannot be read, and
+    where it belongs to another recipe (``same_length``: also to a longer or shorter run), to
+    another kind of device, or to other weights of its teachers.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        made_by = recipe_from_dict(saved["recipe"], str(path)).as_dict()  # new settings: defaults
+        missing = {"model", "ema", "optimizer", "generator", "counters"} - saved.keys()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except NO_CHECKPOINT as error:
+        missing = {type(error).__name__}
+    if missing:
+        raise ConfigError(
+            f"{path} is no whole checkpoint ({', '.join(sorted(missing))}): where it is damaged,"
+            " --restart starts again"
+        )
+    if _identity(made_by, same_length) != _identity(recipe.as_dict(), same_length):
+        raise ConfigError(
+            f"{path} was made by another recipe: train into another folder, or remove this one to"
+            " start again"
+        )
+    if saved.get("device", device.type) != device.type:
+        raise ConfigError(
+            f"{path} was made on {saved['device']}: give --device {saved['device']} to go on, or"
+            " --restart to start again"
+        )
+    taught = {info.name: info.sha256 for info in find_teachers(recipe)}
+    if saved.get("teachers", taught) != taught:
+        raise ConfigError(
+            f"{path} was taught by weights that have been replaced since"
+            f" ({', '.join(sorted(taught))}): --restart starts again with today's"
+        )
+    return saved
+
+
 LENGTH = ("epochs", "budget_minutes", "watch")
 """What may differ in the schedule of a run that goes on from a checkpoint."""
 
 
-def _identity(recipe: dict[str, Any]) -> str:
-    """A recipe without its length and its card: a longer run may continue from a shorter one's
-    checkpoint.
+def _identity(recipe: dict[str, Any], same_length: bool = False) -> str:
+    """A recipe without its card and what a run only watches, and without its length where a longer
+    run may continue from a shorter one's checkpoint.
     """
-    schedule = {key: value for key, value in recipe["schedule"].items() if key not in LENGTH}
+    apart = ("watch",) if same_length else LENGTH
+    schedule = {key: value for key, value in recipe["schedule"].items() if key not in apart}
     return json.dumps({**recipe, "schedule": schedule, "card": None}, sort_keys=True, default=list)
 
 
@@ -161,40 +214,52 @@ def train(
     *,
     resume: bool = True,
     device: str | None = None,
+    same_length: bool = False,
     checkpoint_seconds: float = 120,
     report: Report = print,
 ) -> dict[str, Any]:
     """Train by ``recipe``; leaves ``checkpoint.pt``, ``log.jsonl``, ``model.safetensors`` and
     ``run.json`` in ``out``.
 
+    ``same_length``: go on only from a checkpoint of a run of the same length, for comparisons.
     ``report`` gets a line at a time. Returns the contents of ``run.json``. Raises ``ConfigError``
     or ``DatasetError``.
     """
     chosen = _device(device)
     checkpoint = out / "checkpoint.pt"
     resumed = resume and checkpoint.is_file()
-    if not resumed:
+    if resumed:  # before images are read for minutes
+        read_checkpoint(checkpoint, recipe, chosen, same_length=same_length)
+    else:
         check_start(recipe)
     out.mkdir(parents=True, exist_ok=True)
     commit = git_commit()
     _keep_heap()
-    torch.manual_seed(recipe.seed)
     crops = load_split(recipe, recipe.data.split, report).to(chosen)
     val = load_split(recipe, recipe.data.val_split, report)
     crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, out, report))
+    torch.manual_seed(recipe.seed)  # after the teachers, which may have been run or not
     state = start(recipe, chosen)
     if resumed:
         state.load(checkpoint, recipe)
         state.settings = _with_length(state.settings, _settings(recipe))
         report(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
+        if (done := _finished(recipe, state, crops, out)) is not None:
+            report("it had come to its end: nothing is left to train")
+            return done
+        state.commits = tuple(dict.fromkeys((*state.commits, commit)))
+        _cut_log(out, state, len(crops) // recipe.schedule.batch_size)
     else:
         (out / "log.jsonl").unlink(missing_ok=True)
-        centre_years(state.model, crops.targets.age_lo)
+        centre_years(state.model, crops.targets)
         state.started_from = load_initial(state.model, recipe)
-        state.settings = _settings(recipe)
+        state.settings, state.commits = _settings(recipe), (commit,)
+        state.origin = _origin(recipe)
+        state.teachers = {info.name: info.sha256 for info in find_teachers(recipe)}
         if state.ema is not None:
             state.ema.load_state_dict(state.model.state_dict())
         report(f"starts {state.started_from}")
+    (out / "run.json").unlink(missing_ok=True)  # of an earlier end, which the log is no longer of
     report(
         f"{recipe.name}: {count_parameters(state.model):,} parameters on {chosen}, {len(crops):,}"
         " images"
@@ -203,7 +268,45 @@ def train(
     if state.ema is None:  # an average of the weights brings its own, averaged statistics
         recompute_batchnorm_stats(state.model, recipe, crops)
         metrics = quick_metrics(state.model, val, recipe, recipe.input.size)
-    return _finish(recipe, state, crops, metrics, out, commit)
+    return _finish(recipe, state, crops, metrics, out)
+
+
+def _origin(recipe: Recipe) -> dict[str, Any] | None:
+    """What is known of the published weights that ``recipe`` goes on from."""
+    if recipe.start_from != "published":
+        return None
+    info = find_weights(recipe.name)
+    return {"sha256": info.sha256, "stages": stages_of(info)}
+
+
+def _finished(
+    recipe: Recipe, state: TrainState, crops: CropDataset, out: Path
+) -> dict[str, Any] | None:
+    """``run.json`` of a run that is at its end, its card as ``recipe`` has it today; None where
+    there is something left to train or to write.
+    """
+    steps = len(crops) // recipe.schedule.batch_size
+    path = out / "run.json"
+    if _progress(recipe, state, steps) < 1 or not (out / "model.safetensors").is_file():
+        return None
+    try:
+        run = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    run["recipe"]["card"] = recipe.as_dict()["card"]
+    write_json(path, run)
+    return run
+
+
+def _cut_log(out: Path, state: TrainState, steps_per_epoch: int) -> None:
+    """Drop rows of passes that ended after the checkpoint: they are trained, and logged, again."""
+    path = out / "log.jsonl"
+    if not path.is_file():
+        return
+    done = round(state.step / steps_per_epoch, 2)
+    kept = [line for line in path.read_text().splitlines() if json.loads(line)["epoch"] <= done]
+    with atomic_file(path) as file:
+        file.write("".join(f"{line}\n" for line in kept).encode())
 
 
 def start(recipe: Recipe, device: torch.device) -> TrainState:
@@ -285,6 +388,11 @@ def _run(
             )
         batch, state.order = state.order[:size], state.order[size:]
         loss = step(recipe, state, crops, batch)
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"{recipe.name}: the loss is {loss} at step {state.step + 1:,}: lower optimizer.lr"
+                f" or set optimizer.clip_norm; the checkpoint in {out} is of before"
+            )
         state.running = loss if state.running == 0 else 0.98 * state.running + 0.02 * loss
         state.step += 1
         state.elapsed = time.monotonic() - started
@@ -398,7 +506,6 @@ def _finish(
     crops: CropDataset,
     metrics: dict[str, float],
     out: Path,
-    commit: str,
 ) -> dict[str, Any]:
     tensors = {
         name: value.detach().cpu().contiguous()
@@ -409,9 +516,9 @@ def _finish(
     device, threads = crops.wide.device, torch.get_num_threads()
     run = {
         "recipe": recipe.as_dict(),
-        "commit": commit,
+        "commit": ", ".join(state.commits),
         "device": (
-            torch.cuda.get_device_name()
+            torch.cuda.get_device_name(device)
             if device.type == "cuda"
             else f"CPU, {threads} thread{'' if threads == 1 else 's'}"
         ),
@@ -419,6 +526,8 @@ def _finish(
         "pictures": len(crops),
         "pictures_seen": state.step * recipe.schedule.batch_size,
         "start": state.started_from,
+        "origin": state.origin,
+        "teachers": state.teachers,
         "settings": state.settings,
         "torch": torch.__version__,
         "val": {key: round(value, 4) for key, value in metrics.items()},

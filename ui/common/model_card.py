@@ -125,11 +125,8 @@ def _trained(info: ModelInfo) -> str:
     if all(some and whole for some, whole in seen):
         passes = f"{sum(some / whole for some, whole in seen):.1f} passes, "
     minutes = sum(stage.get("minutes", 0) for stage in stages)
-    in_stages = f", in {len(stages)} stages" if len(stages) > 1 else ""
-    return (
-        f"{sets}: {training['pictures']:,} images, {passes}{minutes:.0f} minutes on"
-        f" {training['device']}{in_stages}"
-    )
+    where = f"on {training['device']}" if len(stages) == 1 else f"in {len(stages)} stages"
+    return f"{sets}: {training['pictures']:,} images, {passes}{minutes:.0f} minutes {where}"
 
 
 def _answers(info: ModelInfo) -> str:

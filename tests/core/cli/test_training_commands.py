@@ -32,6 +32,11 @@ BAD_SETTINGS = {
     "distil.temperature=0": "distil.temperature must be a number above 0",
     "augment.flip_p=1.5": "augment.flip_p must be a number between 0 and 1",
     "input.std=[0, 1, 1]": "input.std must be a number above 0",
+    "heads.age=8": "a head age = 8 cannot be learned",
+    "heads.sex=2": "a head sex = 2 cannot be learned",
+    "data.sets=[]": "data.sets is empty",
+    "loss.groups=nonsense": "loss.groups 'nonsense' is not one of adience8, fairface9",
+    "schedule.sizes=[[0.5, 64], [0.0, 96]]": "in the order of their shares",
     "input.size=0": "sides of 8 to 512 pixels",
     "schedule.sizes=[[0.0, 64], [2.0, 96]]": "from a share of the run between 0 and 1",
 }

@@ -190,7 +190,7 @@ def test_a_file_of_timms_names_without_counters(
     path, model = tmp_path / f"lite{suffix}", copy.deepcopy(network)
     more = {**tensors, "classifier.weight": torch.zeros(1000, 1280)}
     save_file(more, path) if suffix == ".safetensors" else torch.save(more, path)
-    assert load_imagenet(model, path) == f"from ImageNet weights (lite{suffix}, the given file)"
+    assert load_imagenet(model, path) == f"from the file lite{suffix}"
     assert all(
         torch.equal(model.trunk.state_dict()[name], value) for name, value in tensors.items()
     )

@@ -152,7 +152,7 @@ def test_imagenet_weights_from_a_file(
         )
     else:
         save_file(tensors, path)
-    assert load_imagenet(fresh, path) == f"ImageNet weights from xception{suffix}"
+    assert load_imagenet(fresh, path) == f"from the file xception{suffix}"
     assert all(
         torch.equal(value, tensors[name])
         for name, value in fresh.trunk.state_dict().items()
@@ -208,7 +208,7 @@ def test_without_a_file_timm_is_asked(
         return SimpleNamespace(state_dict=lambda: tensors)
 
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create))
-    assert load_imagenet(fresh) == "ImageNet weights from timm's legacy_xception"
+    assert load_imagenet(fresh) == "from ImageNet weights (timm's legacy_xception)"
     assert asked == [("legacy_xception", True)] and torch.equal(
         fresh.trunk.conv1.weight, tensors["conv1.weight"]
     )

@@ -53,6 +53,7 @@ REPORT = EvaluationReport(
     n=3134,
     no_face=0,
     how="chips",
+    decoding=decoding_dict(DecodingSpec()),
     metrics={"mae": MAE, "gender_accuracy": Estimate(0.935, 0.926, 0.944, 3134)},
     slices={},
 )

@@ -74,7 +74,7 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         assert again == recipe_from_dict(details["recipe"]), "what is kept makes the same recipe"
     again = places / "1" / "run.json"
     details = json.loads(again.read_text())
-    again.write_text(json.dumps(details | {"settings": None}))
+    again.write_text(json.dumps(details | {"settings": None, "origin": None}))
     run("weights", "publish", str(places / "1"), "--force")
     assert stages_of(find_weights("multitask_cnn_dist")) == stages_of(info), "a run counts once"
     first, second = settings_words(info).split("; ")

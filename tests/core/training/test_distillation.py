@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_is_named_in_one_sentence(
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes(content)
     state = trainer.start(recipe, torch.device("cpu"))
-    with pytest.raises(ConfigError, match=r"checkpoint\.pt is damaged .*--restart") as told:
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt is no whole .*--restart") as told:
         state.load(checkpoint, recipe)
     assert "\n" not in str(told.value)
     torch.save({"recipe": 1}, checkpoint)

@@ -310,10 +310,12 @@ def test_the_papers_own_heads_have_the_papers_losses() -> None:
     assert float(head_loss("age", torch.zeros(3, 9), batch, config)) == pytest.approx(np.log(9)), (
         "two ages lie in one range each"
     )
-    old = targets([100], [100])
-    assert float(head_loss("decade", torch.eye(10)[9:] * 50, old, config)) == pytest.approx(
+    logits = {"decade": torch.eye(10)[9:] * 50, "digit": torch.tensor([[9.0]])}
+    assert float(total_loss(logits, targets([100], [100]), config)) == pytest.approx(
         0, abs=1e-4
-    ), "100 counts to the nineties"
+    ), "with ten decades 100 counts as 99"
+    logits = {"decade": torch.eye(11)[10:] * 50, "digit": torch.tensor([[0.0]])}
+    assert float(total_loss(logits, targets([100], [100]), config)) == pytest.approx(0, abs=1e-4)
 
 
 def test_two_values_leave_gaps_and_straddling_ranges_out() -> None:
@@ -789,13 +791,20 @@ def test_the_third_papers_split_is_a_stratified_draw(monkeypatch: pytest.MonkeyP
     )
 
 
+def aged(ages: list[int]) -> TargetBatch:
+    """Images of exact ages, and one of whom only a range is known."""
+    low, high = torch.tensor([*ages, 0]), torch.tensor([*ages, 2])
+    nothing = torch.full((len(low),), -1)
+    return TargetBatch(low, high, nothing, torch.zeros(len(low), 7))
+
+
 def test_one_number_for_age_starts_at_the_mean_age() -> None:
     model = create_model("two_branch_cnn", {"age": 1, "gender": 1})
-    centre_years(model, torch.tensor([-1, 20, 40]))
+    centre_years(model, aged([-1, 20, 40]))
     assert model.ends.heads["age"].bias.item() == 30 and model.ends.heads["gender"].bias.item() == 0
     other = create_model("multitask_cnn", {"age": 101, "gender": 2})
     before = copy.deepcopy(other.state_dict())
-    centre_years(other, torch.tensor([20]))
+    centre_years(other, aged([20]))
     assert all(torch.equal(before[key], value) for key, value in other.state_dict().items())
 
 
@@ -869,7 +878,7 @@ def test_xception_starts_from_imagenet_weights_where_they_are(tmp_path: Path) ->
     torch.save(donor.trunk.state_dict(), tmp_path / "imagenet.pth")
     assert (
         load_initial(model, dataclasses.replace(recipe, start_from=str(tmp_path / "imagenet.pth")))
-        == "ImageNet weights from imagenet.pth"
+        == "from the file imagenet.pth"
     )
     assert torch.equal(model.trunk.conv1.weight, donor.trunk.conv1.weight)
 

@@ -261,10 +261,10 @@ def test_the_card_counts_all_stages_of_training() -> None:
     one = {"start": "from scratch", "minutes": 98.4, "pictures": 1000, "pictures_seen": 33_700}
     two = one | {"start": "from the published weights", "minutes": 105.0, "pictures_seen": 36_200}
     training = TRAINING | {"pictures": 1000, "minutes": 105.0, "stages": [one, two]}
-    words = "1,000 images, 69.9 passes, 203 minutes on CPU, 1 thread, in 2 stages"
+    words = "1,000 images, 69.9 passes, 203 minutes in 2 stages"
     assert words in model_card.card(model_info(training=training))
     del two["pictures_seen"]  # not kept
-    words = "1,000 images, 203 minutes on CPU, 1 thread, in 2 stages"
+    words = "1,000 images, 203 minutes in 2 stages"
     assert words in model_card.card(model_info(training=training))
 
 
