@@ -157,7 +157,8 @@ class AgeEstimate:
     true ages such intervals contained on the validation split they were calibrated on, in (0, 1);
     both None where a network has not been calibrated. ``probs``: (101,) probabilities of the ages
     0..100, or None for a head that gives one number and so has no distribution. ``group``: name of
-    the benchmark's age group, for networks trained on groups; ``ranges``: all its groups with their
+    an age group of a benchmark: the most probable one of a head of groups, otherwise the one that
+    ``years`` lies in, None in a gap between groups. ``ranges``: all groups with their
     probabilities, for a head of groups. Inside a group such a network knows nothing, so ``years``
     is the expected middle and ``probs`` stays None.
     """

@@ -143,7 +143,7 @@ def run_corruptions(
 ) -> CorruptionsReport:
     """Measure the networks for use, or ``names``, on ``limit`` test images of ``SET``, drawn with a
     fixed seed. ``corruptions.json`` in ``reports`` is written after each network; rows in it of
-    other networks, of today's weights and as many images, stay.
+    other networks, of today's weights, stay: they must be of as many images.
 
     Raises ``ConfigError``, ``DatasetError`` or ``WeightsError``.
     """
@@ -152,6 +152,14 @@ def run_corruptions(
     known = {info.name: info for info in list_weights()}
     saved = read_corruptions(reports)
     report = CorruptionsReport(set=SET, split=TEST_SPLITS[SET], n=len(records))
+    others = (
+        {row.weights for row in saved.rows} - {info.name for info in entries} if saved else set()
+    )
+    if saved and saved.n != report.n and others:
+        raise ConfigError(
+            f"{reports / 'corruptions.json'} has {', '.join(sorted(others))} on {saved.n:,} images:"
+            f" give --limit {saved.n}, or move the file away to measure on {report.n:,}"
+        )
     rows = {
         row.weights: row
         for row in (saved.rows if saved and saved.n == report.n else ())

@@ -4,8 +4,9 @@ interval.
 The interval is split-conformal within bands of the estimated age (Romano, Patterson and Candès,
 «Conformalized Quantile Regression», NeurIPS 2019; Mondrian bands: Vovk et al. 2005): however
 good the network's own quantiles are, each end is moved in every band until no more of the
-validation split's true ages lie beyond it than should. This is guaranteed for other images of the
-same kind, by band of the *estimated* age; not by band of the true age, nor for other kinds of
+validation split's true ages lie beyond it than should. On other images of the same kind it then
+holds, by band of the *estimated* age, up to chance and to what was fitted on the same images before
+it (temperatures, the edges of the bands); not by band of the true age, nor for other kinds of
 images.
 
 Nor is it for each dataset: one table of margins serves all of them. Other ways were tried on 15 to

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim.swa_utils import update_bn
 
 from agegender_core.training.augmentation import centre
@@ -28,13 +29,20 @@ def recompute_batchnorm_stats(
     model: nn.Module, recipe: Recipe, crops: CropDataset
 ) -> dict[str, Tensor]:
     """Give every batch norm of ``model`` the statistics of ``IMAGES`` of ``crops``, without
-    augmentation. Changes ``model``.
+    augmentation and without dropout, as it answers. Changes ``model``.
 
     Returns the new statistics by their names in the state dict; the model's mode, and the norms'
     momentum, stay what they were.
     """
-    with mixed_precision(recipe, crops.wide.device):
-        update_bn(_batches(recipe, crops), model)
+    rates = {module: module.p for module in model.modules() if isinstance(module, _DropoutNd)}
+    try:
+        for module in rates:  # update_bn puts the model into training mode
+            module.p = 0.0
+        with mixed_precision(recipe, crops.wide.device):
+            update_bn(_batches(recipe, crops), model)
+    finally:
+        for module, rate in rates.items():
+            module.p = rate
     norms = {
         name: module for name, module in model.named_modules() if isinstance(module, _BatchNorm)
     }

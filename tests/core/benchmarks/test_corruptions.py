@@ -139,8 +139,11 @@ def test_rows_of_other_weights_are_measured_again_and_others_stay(
     both = run_corruptions(reports, ["compared"], limit=6, say=said.append)
     assert [row.weights for row in both.rows] == ["light", "compared"]
     assert both.rows[0] == report.rows[0]
-    fewer = run_corruptions(reports, ["compared"], limit=5, say=said.append)
-    assert [row.weights for row in fewer.rows] == ["compared"], "of other images"
+    with pytest.raises(ConfigError, match="has light on 6 images: give --limit 6"):
+        run_corruptions(reports, ["compared"], limit=5, say=said.append)
+    assert read_corruptions(reports) == both, "nothing is lost"
+    fewer = run_corruptions(reports, ["light", "compared"], limit=5, say=said.append)
+    assert fewer.n == 5 and len(fewer.rows) == 2
     write_manifest([dataclasses.replace(info, sha256="new")], info.folder)
     assert [row.weights for row in run_corruptions(reports, limit=5, say=said.append).rows] == [
         "light"

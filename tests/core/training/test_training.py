@@ -311,9 +311,9 @@ def test_the_papers_own_heads_have_the_papers_losses() -> None:
         "two ages lie in one range each"
     )
     logits = {"decade": torch.eye(10)[9:] * 50, "digit": torch.tensor([[9.0]])}
-    assert float(total_loss(logits, targets([100], [100]), config)) == pytest.approx(
-        0, abs=1e-4
-    ), "with ten decades 100 counts as 99"
+    assert float(total_loss(logits, targets([100], [100]), config)) == pytest.approx(0, abs=1e-4), (
+        "with ten decades 100 counts as 99"
+    )
     logits = {"decade": torch.eye(11)[10:] * 50, "digit": torch.tensor([[0.0]])}
     assert float(total_loss(logits, targets([100], [100]), config)) == pytest.approx(0, abs=1e-4)
 
@@ -542,6 +542,27 @@ def test_every_kind_of_batch_norm_is_settled(name: str, drawn_sets: Path) -> Non
     kept = {key for key in before if key.endswith(("running_mean", "running_var"))}
     assert set(found) == kept and model.training
     assert not [key for key in kept if torch.equal(before[key], found[key])]
+
+
+def test_statistics_are_measured_without_dropout(drawn_sets: Path) -> None:
+    recipe = load_recipe(CONFIGS / "multitask_cnn_paper.toml", SMALL)
+    model = create_model(recipe.architecture, recipe.heads, **recipe.model)
+    rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout2d)]
+    rates += [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert any(rates), "what this is about"
+    crops = load_split(recipe, "train")
+    once, again = (
+        {
+            name: value.clone()
+            for name, value in recompute_batchnorm_stats(model, recipe, crops).items()
+        }
+        for _ in range(2)
+    )
+    model.eval()
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    after = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout2d)]
+    after += [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert after == rates
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
