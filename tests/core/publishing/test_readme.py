@@ -37,6 +37,7 @@ from agegender_core.publishing.readme import (
     update_all,
 )
 from agegender_core.publishing.rival_claims import RIVAL_TABLES, rival_claims_table, rival_rows
+from tests.support import ROOT
 from tests.support.attention_reports import (
     attention_report_of,
     change_of,
@@ -383,6 +384,25 @@ def test_reports_of_other_weights_are_refused(project: tuple[Path, Path, Path]) 
     path = reports / "net" / "utkface" / "metrics.json"
     path.write_text(json.dumps(to_json(REPORT) | {"weights_sha256": "other"}))
     with pytest.raises(ConfigError, match="net on utkface"):
+        update_all(root, reports, weights)
+
+
+def test_protocols_of_other_weights_and_reports_that_do_not_say_how_are_refused(
+    project: tuple[Path, Path, Path],
+) -> None:
+    root, reports, weights = project
+    (reports / "net" / "protocols").mkdir()
+    path = reports / "net" / "protocols" / "leave_one_person_out_fgnet.json"
+    stored = sorted((ROOT / "reports").glob("*/protocols/leave_one_person_out_fgnet.json"))[0]
+    path.write_text(
+        json.dumps(json.loads(stored.read_text()) | {"weights": "net", "weights_sha256": "other"})
+    )
+    with pytest.raises(ConfigError, match="net on fgnet; run «protocol"):
+        update_all(root, reports, weights)
+    path.unlink()
+    path = reports / "net" / "utkface" / "metrics.json"
+    path.write_text(json.dumps(to_json(REPORT) | {"decoding": None}))
+    with pytest.raises(ConfigError, match="net on utkface; run «evaluate»"):
         update_all(root, reports, weights)
 
 
