@@ -45,9 +45,9 @@ COVERAGE = 0.8
 MIN_BAND_IMAGES = 30
 """Minimum of validation images in a band of estimated ages: fewer say too little about its tails,
 but merging costs more where the neighbour is unlike. Five folds of the validation images, ten
-times: where networks trained on UTKFace alone answer 10 to 19 (37 to 46 images), intervals held
-46 to 62 % of true ages with at least 50 images to a band, 80 to 84 % with 30; other bands changed
-by 4 points at most.
+times: where xception, two_branch_cnn and multitask_cnn_paper answer 10 to 19 (37 to 46 images),
+intervals held 46 to 62 % of true ages with at least 50 images to a band, 80 to 84 % with 30; other
+bands changed by 4 points at most.
 """
 TEMPERATURES = np.geomspace(0.25, 4.0, 97)
 
