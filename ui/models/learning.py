@@ -34,7 +34,7 @@ def caption(curve: LearningCurve) -> str:
             for stage in curve.stages
             if stage.watched and stage.pictures
         }
-        dashed = f", dashed {' or '.join(sorted(parts))} as they are" if parts else ""
+        dashed = f"; dashed: {' or '.join(sorted(parts))}, as they are" if parts else ""
         return f"Validation images after each pass{dashed}. {SIZES}"
     pictures = curve.stages[-1].pictures or 0
     watched = f" and {found.watched:,} of the {pictures:,} training images" if found.watched else ""
