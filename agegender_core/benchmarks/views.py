@@ -26,7 +26,7 @@ from agegender_core.evaluation.calibration import Validation, fit
 from agegender_core.evaluation.metrics import stored_mean
 from agegender_core.evaluation.report_store import read_views
 from agegender_core.evaluation.speed_reports import ViewsCompared, ViewsReport, ViewsRow
-from agegender_core.inference.decoding import DecodingSpec, decoding_dict, fairface_ranges, read_out
+from agegender_core.inference.decoding import DecodingSpec, fairface_ranges, read_out
 from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, is_current, list_weights, load_network
 from agegender_core.labels import FAIRFACE_GROUPS, group_index
@@ -100,7 +100,6 @@ def measure(info: ModelInfo, splits: Mapping[str, Sequence[FaceRecord]]) -> View
     return ViewsRow(
         weights=info.name,
         weights_sha256=info.sha256,
-        decoding=decoding_dict(info.decoding),
         sets=tuple(splits),
         manifest_views=_views(info),
         mae={name: found for name, found in by_set.items() if found is not None},

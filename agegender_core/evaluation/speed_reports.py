@@ -7,7 +7,6 @@ Field names are the files' keys. Imports nothing heavy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from agegender_core.evaluation.report_types import Estimate
 
@@ -201,7 +200,6 @@ class ViewsRow:
     ``manifest_views``: how many the manifest asked for. ``mae``: in years, by dataset with exact
     ages; ``years``: over all of these, None where there is none. ``ranges``: share of FairFace's
     images in the right one of its nine ranges. ``gender``: share that is right, over all sets.
-    ``decoding``: how logits were read, as the manifest had it; older rows do not have it.
     """
 
     weights: str
@@ -212,7 +210,6 @@ class ViewsRow:
     years: ViewsCompared | None = None
     ranges: ViewsCompared | None = None
     gender: ViewsCompared | None = None
-    decoding: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

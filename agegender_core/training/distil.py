@@ -37,6 +37,11 @@ def find_teachers(recipe: Recipe) -> list[ModelInfo]:
     return [_find_teacher(recipe, name) for name in recipe.distil.teachers]
 
 
+def teacher_digests(recipe: Recipe) -> dict[str, str]:
+    """sha256 of the teachers of ``recipe`` by name. Raises ``ConfigError`` as ``find_teachers``."""
+    return {info.name: info.sha256 for info in find_teachers(recipe)}
+
+
 def _find_teacher(recipe: Recipe, name: str) -> ModelInfo:
     try:
         info = find_weights(name)

@@ -36,7 +36,7 @@ from agegender_core.training.config import (
     recipe_from_dict,
 )
 from agegender_core.training.crop_dataset import CropDataset, load_split
-from agegender_core.training.distil import distillation_loss, find_teachers, teacher_logits
+from agegender_core.training.distil import distillation_loss, teacher_digests, teacher_logits
 from agegender_core.training.initialization import centre_years, check_start, load_initial
 from agegender_core.training.losses import total_loss
 from agegender_core.training.validation import mixed_precision, quick_metrics
@@ -94,13 +94,11 @@ class TrainState:
         with atomic_file(path) as file:
             torch.save(saved, file)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
-        """Continue from a checkpoint as if the run had never stopped: random numbers and the rest
-        of the pass are in it. The schedule may have become longer, so progress is computed again.
-
-        Raises ``ConfigError`` as ``read_checkpoint`` does.
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from what ``read_checkpoint`` found as if the run had never stopped: random
+        numbers and the rest of the pass are in it. The schedule may have become longer, so progress
+        is computed again.
         """
-        saved = read_checkpoint(path, recipe, self.generator.device)
         self.model.load_state_dict(saved["model"])
         if self.ema is not None:
             self.ema.load_state_dict(saved["ema"])
@@ -186,7 +184,7 @@ def read_checkpoint(
             f"{path} was made on {saved['device']}: give --device {saved['device']} to go on, or"
             " --restart to start again"
         )
-    taught = {info.name: info.sha256 for info in find_teachers(recipe)}
+    taught = teacher_digests(recipe)
     if saved.get("teachers", taught) != taught:
         raise ConfigError(
             f"{path} was taught by weights that have been replaced since"
@@ -227,9 +225,9 @@ def train(
     """
     chosen = _device(device)
     checkpoint = out / "checkpoint.pt"
-    resumed = resume and checkpoint.is_file()
-    if resumed:  # before images are read for minutes
-        read_checkpoint(checkpoint, recipe, chosen, same_length=same_length)
+    saved = None
+    if resume and checkpoint.is_file():  # before images are read for minutes
+        saved = read_checkpoint(checkpoint, recipe, chosen, same_length=same_length)
     else:
         check_start(recipe)
     out.mkdir(parents=True, exist_ok=True)
@@ -240,8 +238,9 @@ def train(
     crops = dataclasses.replace(crops, teacher=teacher_logits(recipe, crops, out, report))
     torch.manual_seed(recipe.seed)  # after the teachers, which may have been run or not
     state = start(recipe, chosen)
-    if resumed:
-        state.load(checkpoint, recipe)
+    if saved is not None:
+        state.restore(saved)
+        del saved
         state.settings = _with_length(state.settings, _settings(recipe))
         report(f"resumed {checkpoint} at step {state.step:,}, {state.elapsed / 60:.1f} minutes in")
         if (done := _finished(recipe, state, crops, out)) is not None:
@@ -255,7 +254,7 @@ def train(
         state.started_from = load_initial(state.model, recipe)
         state.settings, state.commits = _settings(recipe), (commit,)
         state.origin = _origin(recipe)
-        state.teachers = {info.name: info.sha256 for info in find_teachers(recipe)}
+        state.teachers = teacher_digests(recipe)
         if state.ema is not None:
             state.ema.load_state_dict(state.model.state_dict())
         report(f"starts {state.started_from}")

@@ -220,13 +220,12 @@ def test_a_damaged_checkpoint_is_named_in_one_sentence(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes(content)
-    state = trainer.start(recipe, torch.device("cpu"))
     with pytest.raises(ConfigError, match=r"checkpoint\.pt is no whole .*--restart") as told:
-        state.load(checkpoint, recipe)
+        trainer.read_checkpoint(checkpoint, recipe, torch.device("cpu"))
     assert "\n" not in str(told.value)
     torch.save({"recipe": 1}, checkpoint)
     with pytest.raises(ConfigError, match="expected a table"):
-        state.load(checkpoint, recipe)
+        trainer.read_checkpoint(checkpoint, recipe, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
