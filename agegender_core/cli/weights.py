@@ -1,4 +1,4 @@
-"""``weights``: list, verify, publish, calibrate. Heavy imports wait for the call."""
+"""``weights``: list, verify, publish, join, calibrate. Heavy imports wait for the call."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from agegender_core.cli.errors import fail
+from agegender_core.cli.recipe_options import recipe_path
 from agegender_core.errors import AgeGenderError
 
 weights_app = typer.Typer(
-    help="Trained weights: list, verify, publish, calibrate.", no_args_is_help=True
+    help="Trained weights: list, verify, publish, join, calibrate.", no_args_is_help=True
 )
 
 
@@ -85,6 +86,31 @@ def publish_command(
         before = {info.name: info.sha256 for info in list_weights()}
         info = publish(run, force=force, clean=True, interpolate=interpolate)
         save_curve(info, run, curves, before.get(info.name))
+    except AgeGenderError as error:
+        raise fail(error) from error
+    typer.echo(f"{', '.join(info.files)}: val loss {info.training['val_loss']}, {info.decoding}")
+
+
+@weights_app.command("join")
+def join_command(
+    recipe: Annotated[
+        Path,
+        typer.Argument(help="Recipe: a file, or ours such as ensemble.", parser=recipe_path),
+    ],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Replace better weights too, and join with uncommitted changes."
+        ),
+    ] = False,
+) -> None:
+    """Publish an ensemble: published weights that answer together, the mean of their
+    probabilities. Nothing is trained.
+    """
+    from agegender_core.publishing.join import join
+
+    try:
+        info = join(recipe, force=force)
     except AgeGenderError as error:
         raise fail(error) from error
     typer.echo(f"{', '.join(info.files)}: val loss {info.training['val_loss']}, {info.decoding}")

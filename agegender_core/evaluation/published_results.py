@@ -115,6 +115,14 @@ SYSTEMS: dict[str, System] = {
             "Not in any of the four papers, and without a claim about faces: it is here to show"
             " what starting from ImageNet weights does.",
         ),
+        System(
+            "ensemble",
+            "Ensemble",
+            ("ensemble",),
+            "Lakshminarayanan, Pritzel and Blundell, Deep Ensembles, NeurIPS 2017",
+            "Not in any of the four papers, and without a claim about faces: networks of this"
+            " table that answer together, the mean of their probabilities.",
+        ),
     )
 }
 

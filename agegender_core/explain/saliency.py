@@ -23,6 +23,7 @@ from agegender_core.inference.decoding import AGES, DecodingSpec, group_centres,
 from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.labels import AGE_GROUP_SETS
+from agegender_core.models.ensemble import Ensemble
 from agegender_core.vision.preprocessing import normalise, to_batch
 
 Target = Literal["age", "gender"]
@@ -52,8 +53,9 @@ LAYERS: Mapping[str, Mapping[Target, tuple[str, ...]]] = {
     "efficientnet_lite2": {"age": ("trunk.blocks.4",), "gender": ("trunk.blocks.4",)},
 }
 """By architecture: the layers whose maps Grad-CAM weighs, the last ones with at least 4x4 cells at
-the size of our recipes. Several where an answer comes from several branches: their maps add up. An
-architecture that is not here is asked at its last convolution.
+the size of our recipes. Several where an answer comes from several branches: their maps add up, as
+do those of an ensemble's members. An architecture that is not here is asked at its last
+convolution.
 """
 
 GREY = 128.0
@@ -157,13 +159,25 @@ def _grad_cam(network: nn.Module, info: ModelInfo, batch: Tensor, target: Target
     copied = _copied(network)
     score = _score(copied, info, batch, target)
     batch.requires_grad_()  # or an in-place activation after the layer would meet a leaf
-    total: Tensor | None = None
+    maps: list[Tensor] = []
     for layer in _layers(copied, info.architecture, target):
         found = LayerGradCam(score, layer).attribute(batch).detach()  # (views, 1, h, w)
-        both = found[0, 0] + found[1, 0].flip(1) if info.flip else found[0, 0]
-        total = both if total is None else total + both
-    assert total is not None
-    return functional.relu(total).cpu().numpy()
+        maps.append(found[0, 0] + found[1, 0].flip(1) if info.flip else found[0, 0])
+    return functional.relu(_added(maps)).cpu().numpy()
+
+
+def _added(maps: Sequence[Tensor]) -> Tensor:
+    """The sum of (h, w) maps at the resolution of the finest: coarser ones are interpolated, and a
+    cell of theirs, which stands for more of the face, is shared out among those it covers.
+    """
+    sides = max((tuple(one.shape) for one in maps), key=lambda shape: shape[0] * shape[1])
+    total = torch.zeros(sides, device=maps[0].device)
+    for one in maps:
+        if tuple(one.shape) != sides:
+            share = one.numel() / (sides[0] * sides[1])
+            one = share * functional.interpolate(one[None, None], sides, mode="bilinear")[0, 0]
+        total = total + one
+    return total
 
 
 def _copied(network: nn.Module) -> nn.Module:
@@ -175,6 +189,11 @@ def _copied(network: nn.Module) -> nn.Module:
 
 
 def _layers(network: nn.Module, architecture: str, target: Target) -> Sequence[nn.Module]:
+    if isinstance(network, Ensemble):
+        pairs = zip(network.members, network.cards, strict=True)
+        return [
+            layer for member, card in pairs for layer in _layers(member, card.architecture, target)
+        ]
     if architecture in LAYERS:
         return [network.get_submodule(name) for name in LAYERS[architecture][target]]
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]

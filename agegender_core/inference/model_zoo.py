@@ -151,8 +151,9 @@ def from_clean_commit(training: Mapping[str, Any]) -> bool:
 def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
     """Stages of training behind ``info``, first to last: «start», «minutes», «pictures»,
     «pictures_seen», «commit», «teacher», «interpolate», «sets», «split» and «settings» (those that
-    differ from the recipe's file, by dotted key), as far as they are known. Entries written before
-    stages were recorded have the last one alone.
+    differ from the recipe's file, by dotted key), as far as they are known; of an ensemble those of
+    all members, with «member», the name of its weights. Entries written before stages were recorded
+    have the last one alone.
     """
     if "stages" in info.training:
         return [dict(stage) for stage in info.training["stages"]]

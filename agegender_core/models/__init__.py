@@ -2,6 +2,7 @@
 
 from agegender_core.models import (  # noqa: F401  (they register themselves)
     efficientnet_lite,
+    ensemble,
     gra_net,
     multitask_cnn,
     residual_cnn,

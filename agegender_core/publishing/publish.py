@@ -129,7 +129,11 @@ def publish(
             (Path(fresh) / file).replace(folder / file)
     for path in set(old) - set(info.paths):
         path.unlink(missing_ok=True)
-    others = [other for other in list_weights(folder) if other.name != info.name]
+    others = [
+        dataclasses.replace(other, default=other.default and not info.default)
+        for other in list_weights(folder)
+        if other.name != info.name
+    ]
     write_manifest(sorted([*others, info], key=lambda item: item.name), folder)
     return info
 
@@ -191,8 +195,10 @@ def recalibrate(name: str, folder: Path | None = None) -> ModelInfo:
 def _stages(recipe: Recipe, details: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Every training stage of these weights. The last one is this run's; earlier ones are of the
     published weights it started from, if any: as the run noted them, or, in a run of before they
-    were noted, those of the weights installed.
+    were noted, those of the weights installed. An ensemble's are its members'.
     """
+    if "stages" in details:
+        return list(details["stages"])
     stage: dict[str, Any] = {key: details[key] for key in STAGE if key in details}
     if recipe.distil.teacher:
         stage["teacher"] = recipe.distil.teacher

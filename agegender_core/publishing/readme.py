@@ -318,7 +318,8 @@ def model_card(info: ModelInfo, reports: list[EvaluationReport]) -> str:
         ("Set otherwise than in the recipe", settings_words(info)),
         (
             "Recipe, commit, device",
-            f"`{training.get('recipe')}`, {training.get('commit')}, {training.get('device')}",
+            f"`{training.get('recipe')}`, {training.get('commit')},"
+            f" {training.get('device', 'joined from published weights')}",
         ),
         ("Calibrated on", calibration_words(info)),
         ("Terms of the training data", info.terms),
@@ -365,7 +366,8 @@ def stages_words(info: ModelInfo) -> str:
             if "interpolate" in stage
             else "",
         ]
-        words = f"{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
+        member = f"`{stage['member']}` " if "member" in stage else ""
+        words = f"{member}{stage.get('start', 'from scratch')}: {', '.join(filter(None, parts))}"
         stages_text.append(words if len(stages) == 1 else f"{number}. {words}")
     return "; ".join(stages_text) or "not kept"
 
@@ -381,6 +383,7 @@ def settings_words(info: ModelInfo) -> str:
         else:
             words = "not kept" if changed is None else "nothing"
         where = f"{number}. " if len(stages) > 1 else ""
+        where += f"`{stage['member']}`: " if "member" in stage else ""
         found.append(f"{where}{words} (commit {stage.get('commit', 'not kept')})")
     return "; ".join(found) or "not kept"
 

@@ -32,6 +32,17 @@ HEADS: dict[str, dict[str, int]] = {
     "two_values": {"targets": 2},
 }
 """Heads that are read as each kind of age."""
+ENSEMBLE: dict[str, Any] = {
+    "members": [
+        {
+            "weights": "lite",
+            "architecture": "efficientnet_lite0",
+            "input": {"size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+        },
+        {"weights": "cnn", "architecture": "multitask_cnn", "input": {"size": 32}},
+    ]
+}
+"""Options of an ensemble of two, at the side of the first."""
 HALF_WIDTH = {"regression": 9.0, "decade_digit": 10.5, "two_values": 11.0}
 TRAINING = {
     "sets": ["utkface", "fairface"],

@@ -114,9 +114,13 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
 
 
 def _trained(info: ModelInfo) -> str:
-    """Images, passes over them and minutes, of all stages; passes where every stage's are kept."""
+    """Images, passes over them and minutes, of all stages; passes where every stage's are kept. Of
+    an ensemble its members, whose own cards say so.
+    """
     training, stages = info.training, stages_of(info)
     sets = ", ".join(_set_title(name) for name in training["sets"])
+    if members := dict.fromkeys(stage["member"] for stage in stages if "member" in stage):
+        return f"{sets}. Nothing was trained anew: it is made of {' and '.join(members)}"
     seen = [
         (stage.get("pictures_seen"), stage.get("pictures", training["pictures"]))
         for stage in stages

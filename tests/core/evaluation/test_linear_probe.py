@@ -55,6 +55,7 @@ from agegender_core.vision.preprocessing import normalise
 from tests.support import ROOT
 from tests.support import reader_samples as samples
 from tests.support.drawn_sets import drawn_chip, write_set
+from tests.support.networks import ENSEMBLE
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,7 @@ WIDTHS = {
     "xception": ({"age": 1, "gender": 1}, 64, 2 * 128),
     "efficientnet_lite0": (HEADS | {"race": 7}, 64, 1280),
     "efficientnet_lite2": (HEADS | {"race": 7}, 64, 1280),
+    "ensemble": (HEADS, 64, 1280 + 512),
     "gra_net": (HEADS, 32, 1024),
     "gra_net_trio": ({"decade": 10, "digit": 1, "gender": 2}, 16, 3 * 1024),
 }
@@ -202,7 +204,9 @@ class TestFeatures:
     @pytest.mark.parametrize("name", WIDTHS)
     def test_of_every_architecture(self, name: str) -> None:
         heads, side, width = WIDTHS[name]
-        network, spec = optimize_for_inference(create_model(name, heads)), InputSpec(size=side)
+        options = ENSEMBLE if name == "ensemble" else {}
+        network = optimize_for_inference(create_model(name, heads, **options))
+        spec = InputSpec(size=side)
         crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
         features, logits = frozen_features(network, crops, spec, flip=True, batch=2)
         assert (

@@ -26,7 +26,7 @@ from agegender_core.inference.forward import run_network
 from agegender_core.models import architectures
 from agegender_core.vision.preprocessing import to_batch
 from tests.support.attention_networks import CORNER, Corner, card_of, crop_of, network_of
-from tests.support.networks import HEADS
+from tests.support.networks import ENSEMBLE, HEADS
 
 CASES = {
     "gra_net": ({"age": 101, "gender": 2}, 32, {"width": 0.125}, 4),
@@ -37,6 +37,7 @@ CASES = {
     "xception": ({"age": 1, "gender": 1}, 64, {}, 4),
     "efficientnet_lite0": ({"age": 101, "gender": 2, "race": 7}, 64, {}, 4),
     "efficientnet_lite2": ({"age": 101, "gender": 2, "race": 7}, 64, {}, 4),
+    "ensemble": ({"age": 101, "gender": 2}, 64, ENSEMBLE, 4),
 }
 """Heads, crop size, options and side of Grad-CAM's map, by architecture."""
 
@@ -75,7 +76,7 @@ def test_no_architecture_is_forgotten() -> None:
         for name, built in architectures().items()
         if built.build.__module__.startswith("agegender_core")
     }
-    assert set(LAYERS) == known == set(CASES)
+    assert {*LAYERS, "ensemble"} == known == set(CASES), "an ensemble has its members' layers"
 
 
 @pytest.mark.parametrize("kind", HEADS)

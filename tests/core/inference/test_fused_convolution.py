@@ -17,11 +17,12 @@ from agegender_core.inference import fused_convolution, onnx_trunk
 from agegender_core.inference.forward import optimize_for_inference, run_network
 from agegender_core.inference.fused_convolution import FusedConv2d
 from agegender_core.models import create_model
-from tests.support.networks import trained_like
+from tests.support.networks import ENSEMBLE, trained_like
 
 CASES = {
     "efficientnet_lite0": ({"age": 101, "gender": 2}, 64, {}, 49),
     "efficientnet_lite2": ({"age": 101, "gender": 2}, 64, {}, 64),
+    "ensemble": ({"age": 101, "gender": 2}, 64, ENSEMBLE, 60),
     "gra_net": ({"age": 101, "gender": 2}, 32, {"width": 0.125}, 113),
     "multitask_cnn": ({"age": 101, "gender": 2}, 64, {}, 11),
     "residual_cnn": ({"age": 9, "gender": 2}, 32, {"side": 32, "hidden": 16}, 15),
