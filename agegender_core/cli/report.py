@@ -11,7 +11,7 @@ import typer
 
 from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError, ConfigError
-from agegender_core.settings import INSTALLED, ROOT, reports_dir, weights_dir
+from agegender_core.settings import INSTALLED, ROOT, path_setting, reports_dir, weights_dir
 
 
 def report(
@@ -30,6 +30,11 @@ def report(
             raise ConfigError(
                 "report rewrites the repository's own documents: call it in a copy of the"
                 " repository"
+            )
+        if path_setting("weights_dir"):
+            raise ConfigError(
+                "report rewrites the documents of the repository's own weights, and"
+                f" AGEGENDER_WEIGHTS_DIR names others ({weights_dir()}): unset it"
             )
         written = update_all(ROOT, reports or reports_dir(), weights_dir())
     except AgeGenderError as error:

@@ -44,6 +44,12 @@ test.
 """
 
 
+VALIDATION_IMAGES = {"utkface": 1090, "all_age_faces": 555, "fairface": 1577}
+"""Images of the validation splits, on which weights are chosen and their answers calibrated."""
+EXACT_AGES = ("utkface", "all_age_faces")
+"""Datasets of those whose ages are years, not ranges."""
+
+
 def terms_of(sets: Sequence[str]) -> str:
     """One sentence with the terms of all ``sets``."""
     parts = [f"{TERMS[name].title}: {TERMS[name].terms} ({TERMS[name].source})" for name in sets]

@@ -104,8 +104,17 @@ def evaluate(
 
 
 def _refuse_seen(info: ModelInfo, dataset_name: str, split: str) -> None:
-    """Raise ``ConfigError`` for weights that learned from the images they are to be measured on."""
-    for names, learned in trained_on(info) or ():
+    """Raise ``ConfigError`` for weights that learned from the images they are to be measured on, or
+    of which that is not known.
+    """
+    stages = trained_on(info)
+    if stages is None:
+        raise ConfigError(
+            f"it is not known which images {info.name} learned from, so that what it answers on"
+            f" {dataset_name} is no measurement: train from scratch, from ImageNet weights or from"
+            " published weights"
+        )
+    for names, learned in stages:
         if dataset_name in names and (learned == split or "all" in (learned, split)):
             raise ConfigError(
                 f"{info.name} was trained on «{learned}» of {dataset_name}: what it answers on its"

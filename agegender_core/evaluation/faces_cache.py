@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from agegender_core import vision
 from agegender_core.datasets.crop_cache import cache_dir
 from agegender_core.datasets.parquet_store import dataset_path
 from agegender_core.output.files import write_text
 from agegender_core.types import Face
-from agegender_core.vision import alignment, face_detector, image_io
+from agegender_core.vision import face_detector
 
 Faces = dict[int, Face]
 """By row of the dataset."""
@@ -43,10 +44,19 @@ def _path(dataset_name: str, rows: tuple[int, ...]) -> Path:
     digest = hashlib.sha256(
         repr((stat.st_size, stat.st_mtime_ns, rows, face_detector.DetectorConfig())).encode()
     )
-    for module in (face_detector, image_io, alignment):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for name, content in _code():
+        digest.update(name.encode() + content)
     digest.update(importlib.metadata.version("facenet-pytorch").encode())
     return cache_dir() / f"{dataset_name}-faces-{digest.hexdigest()[:16]}.json"
+
+
+def _code() -> list[tuple[str, bytes]]:
+    """Name and contents of every file that images are decoded, and faces found and aligned, by."""
+    folder = Path(vision.__file__).parent
+    return [
+        (file.relative_to(folder).as_posix(), file.read_bytes())
+        for file in sorted(folder.rglob("*.py"))
+    ]
 
 
 def _plain(face: Face) -> dict[str, object]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from agegender_core.inference.forward import mean_of_views, mirrored_views
 from agegender_core.inference.model_zoo import ModelInfo, find_weights
 from agegender_core.inference.predictor import Source, load_predictor
 from agegender_core.models.gra_net import GRANet, GRANetTrio
-from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput
+from agegender_core.types import AgeEstimate, Categorical, Face, ModelOutput, scale_of
 from agegender_core.vision.alignment import align
 from agegender_core.vision.image_io import load_image
 from agegender_core.vision.preprocessing import to_batch
@@ -356,8 +356,9 @@ def find_attention(weights: str | None = None) -> ModelInfo:
 def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> AttentionMaps:
     """Masks of one face of an image: ``attention_maps("photo.jpg").block("attention1").mask``.
 
-    ``image``: path, bytes, open binary file or Pillow image. ``face``: which one, from the largest.
-    Raises ``NoFaceError``, ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
+    ``image``: path, bytes, open binary file or Pillow image. ``face``: which one, from the largest;
+    ``AttentionMaps.face`` is in pixels of the upright file. Raises ``NoFaceError``,
+    ``InvalidImageError``, ``DetectorError`` or a ``WeightsError``.
     """
     predictor = load_predictor(find_attention(weights).name)
     upright = load_image(image)
@@ -368,7 +369,8 @@ def attention_maps(image: Source, weights: str | None = None, face: int = 0) -> 
             f"face {face} was asked for (the largest is 0), but {found} found in the image"
         )
     crop = align(upright, faces[face], predictor.info.input)
-    return AttentionNetwork(predictor.info, predictor.network).explain(crop, faces[face])
+    maps = AttentionNetwork(predictor.info, predictor.network).explain(crop, faces[face])
+    return replace(maps, face=faces[face].scaled(scale_of(upright)))
 
 
 def save_npz(maps: AttentionMaps, target: str | os.PathLike | BinaryIO) -> None:

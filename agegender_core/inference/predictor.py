@@ -59,10 +59,14 @@ class Predictor:
         """Predictions with the upright image and timings.
 
         ``source``: path, bytes, open binary file or Pillow image. ``faces``: those detected in it
-        before, in their order: detection is skipped. Raises ``InvalidImageError`` or
-        ``DetectorError``.
+        before, in their order: detection is skipped. They are in pixels of ``Analysis.image``, as
+        those of ``Analysis.predictions``; those that ``predict`` gives are in pixels of the file,
+        which for a very large JPEG are others. Raises ``InvalidImageError`` or ``DetectorError``,
+        ``ValueError`` for a face whose middle is outside the image.
         """
         image = load_image(source, limits=self.limits)
+        for face in faces or ():
+            _check_inside(face, image)
         started = time.perf_counter()
         found = self.find_faces(image) if faces is None else list(faces)
         faces = found[: self.max_faces]
@@ -97,6 +101,16 @@ class Predictor:
                     Prediction(face, age, gender, self.info.name, crop, race if self.race else None)
                 )
         return predictions
+
+
+def _check_inside(face: Face, image: Image.Image) -> None:
+    x0, y0, x1, y1 = face.box_xyxy
+    across, down = (x0 + x1) / 2, (y0 + y1) / 2
+    if not (0 <= across <= image.width and 0 <= down <= image.height):
+        raise ValueError(
+            f"a face around ({across:.0f}, {down:.0f}) lies outside the image of"
+            f" {image.width}x{image.height}: faces must be in pixels of Analysis.image"
+        )
 
 
 @lru_cache(maxsize=4)

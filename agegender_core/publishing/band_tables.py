@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from agegender_core.datasets.registry import TERMS
+from agegender_core.datasets.registry import EXACT_AGES, TERMS, VALIDATION_IMAGES
 from agegender_core.evaluation.report_types import Estimate, EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.labels import AGE_BANDS
@@ -19,7 +19,7 @@ MIN_IMAGES = 100
 MAX_GAP = 0.03
 """Distance from the nominal coverage up to which a cell counts as holding."""
 NOMINAL = 0.8
-VALIDATION = {"utkface": 1090, "all_age_faces": 555}
+VALIDATION = {name: VALIDATION_IMAGES[name] for name in EXACT_AGES}
 """Validation images with exact ages, on which the intervals' margins are fitted, all together."""
 CELLS = {"age_answered": "answered age", "gender": "gender"}
 

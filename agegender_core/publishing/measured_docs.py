@@ -20,10 +20,8 @@ from agegender_core.evaluation.report_store import (
     read_pages,
 )
 from agegender_core.evaluation.report_types import PagesReport, PageTiming
-from agegender_core.output.files import write_text
 from agegender_core.output.json_records import from_json
 from agegender_core.output.markdown import markdown_head, markdown_row
-from agegender_core.publishing.markers import replace_section
 
 KINDS = {
     "fgnet_in_four_positions": "FG-NET's photographs in four positions",
@@ -261,13 +259,10 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
 """Document in docs/ -> what stands between its markers."""
 
 
-def update_measured_docs(docs: Path, reports: Path) -> list[Path]:
-    """Rewrite the sections of the documents that are in ``docs``; returns the files written. Raises
-    ``ConfigError`` where a marker is missing.
-    """
-    written = []
-    for name, section in SECTIONS.items():
-        if (path := docs / name).is_file():
-            write_text(path, replace_section(path.read_text(), section(reports)))
-            written.append(path)
-    return written
+def measured_sections(docs: Path, reports: Path) -> dict[Path, str]:
+    """What stands between the markers of the documents that are in ``docs``."""
+    return {
+        docs / name: section(reports)
+        for name, section in SECTIONS.items()
+        if (docs / name).is_file()
+    }

@@ -46,8 +46,8 @@ def _setting(curve: LearningCurve) -> str:
     return (
         f"{curve.experiment}: GRA_Net at a quarter of the paper's width, trained on"
         f" {curve.stages[-1].pictures or 0:,} images of {DATASET_TITLES[SET]}{dealt}"
-        f"{augmented}, one seed. Measured after every pass on {found.watched:,} of its training"
-        f" images and on {found.pictures:,} {found.split} images."
+        f"{augmented}, one seed. Measured after every pass on {curve.stages[-1].watched:,} of its"
+        f" training images and on {found.pictures:,} {found.split} images."
     )
 
 

@@ -5,7 +5,6 @@ no worse than what it replaces.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -48,6 +47,7 @@ from agegender_core.settings import weights_dir
 from agegender_core.training.batchnorm import recompute_batchnorm_stats
 from agegender_core.training.config import Recipe, recipe_from_dict, recipe_of
 from agegender_core.training.crop_dataset import load_split, usable_rows
+from agegender_core.training.curves import read_run
 from agegender_core.training.initialization import published_words
 from agegender_core.training.losses import TargetBatch, validation_loss
 
@@ -83,14 +83,14 @@ def publish(
     ``MAX_STORAGE_COST`` (``force`` overrides all but the first and the third).
     """
     folder = folder or weights_dir()
-    details = _read_run(run)
+    details = read_run(run)
+    recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
     if clean and not force and not from_clean_commit(details):
         raise ConfigError(
             f"{run} was trained with uncommitted changes or outside a repository (commit"
             f" {details.get('commit', 'unknown')}): commit first and train from that, or publish"
             " with --force"
         )
-    recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
     if recipe.data.resplit:
         raise ConfigError(
             f"{run} was trained on a split of its own ({recipe.data.resplit}), for a"
@@ -342,16 +342,6 @@ def _network(recipe: Recipe, tensors: dict[str, torch.Tensor]) -> torch.nn.Modul
     model = create_model(recipe.architecture, recipe.heads, **recipe.model)
     model.load_state_dict(unpack(tensors))
     return model
-
-
-def _read_run(run: Path) -> dict[str, Any]:
-    try:
-        return json.loads((run / "run.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{run} contains no finished run ({error}): train first, «agegender train"
-            " configs/….toml»"
-        ) from error
 
 
 def _new_info(recipe: Recipe, fresh: list[Path], folder: Path, parameters: int) -> ModelInfo:

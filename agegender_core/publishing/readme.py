@@ -65,7 +65,7 @@ from agegender_core.publishing.comparison_tables import (
 from agegender_core.publishing.corruption_table import corruption_table
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
-from agegender_core.publishing.measured_docs import update_measured_docs
+from agegender_core.publishing.measured_docs import measured_sections
 from agegender_core.publishing.memorisation import memorisation_section
 from agegender_core.publishing.rival_claims import rival_claims_table
 from agegender_core.publishing.runs_page import runs_section
@@ -461,67 +461,47 @@ NOT_FOR = (
 
 def update_all(root: Path, reports_folder: Path, weights_folder: Path) -> list[Path]:
     """Rewrite the README's headline numbers, the tables of docs/results.md, docs/speed.md and other
-    documents, the cards and the manifest's measured numbers.
+    documents, the cards and the manifest's measured numbers. All texts are made before the first
+    is written.
 
     Returns the files written.
 
-    Raises ``ConfigError`` where a report was made with other weights than the manifest's.
+    Raises ``ConfigError`` where a report was made with other weights than the manifest's, or where
+    numbers that the manifest has would be lost.
     """
     entries, reports = list_weights(weights_folder), read_reports(reports_folder)
     _refuse_stale(entries, reports, "evaluate")
     _refuse_stale(entries, read_attentions(reports_folder), "attention-report")
     _refuse_stale(entries, read_protocols(reports_folder), "protocol … --save")
     _refuse_stale_curves(entries, read_curves(reports_folder))
+    _refuse_missing(entries, reports, reports_folder)
     entries = [_refreshed(info, reports) for info in entries]
-    write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
-    written = [weights_folder / "manifest.toml"]
-    for info in entries:
-        card = weights_folder / f"{info.name}.md"
-        write_text(card, model_card(info, reports))
-        written.append(card)
-    readme, results = root / "README.md", root / "docs" / "results.md"
-    write_text(
-        readme,
-        replace_section(
-            readme.read_text(), headline_table(entries, reports, read_bench(reports_folder))
-        ),
-    )
-    write_text(
-        results, replace_section(results.read_text(), results_section(entries, reports_folder))
-    )
-    comparison = reports_folder / "comparison.json"
-    write_json(comparison, comparison_data(entries, reports_folder), ascii_only=False)
-    documents = [
-        *update_measured_docs(root / "docs", reports_folder),
-        *_write_speed_page(root, reports_folder),
-        *_write_views_table(root, entries, reports_folder),
-    ]
-    if (runs := root / "docs" / "runs.md").is_file():
-        write_text(runs, replace_section(runs.read_text(), runs_section(entries, reports_folder)))
-        documents.append(runs)
-    return [*written, readme, results, comparison, *documents]
-
-
-def _write_speed_page(root: Path, reports_folder: Path) -> list[Path]:
-    """docs/speed.md and its image; nothing where the page or what it shows is not there."""
-    page, image = root / "docs" / "speed.md", root / "docs" / IMAGE
-    if not page.is_file():
-        return []
-    write_text(page, replace_section(page.read_text(), speed_section(reports_folder)))
+    sections = {
+        root / "README.md": headline_table(entries, reports, read_bench(reports_folder)),
+        root / "docs" / "results.md": results_section(entries, reports_folder),
+        **measured_sections(root / "docs", reports_folder),
+    }
+    for page, section in {
+        "speed.md": lambda: speed_section(reports_folder),
+        "network-speed.md": lambda: views_section(entries, reports_folder),
+        "runs.md": lambda: runs_section(entries, reports_folder),
+    }.items():
+        if (path := root / "docs" / page).is_file():
+            sections[path] = section()
+    texts = {
+        **{weights_folder / f"{info.name}.md": model_card(info, reports) for info in entries},
+        **{path: replace_section(path.read_text(), text) for path, text in sections.items()},
+    }
     scaling = read_scaling(reports_folder)
-    if scaling is None:
-        return [page]
-    write_text(image, scaling_svg(scaling))
-    return [page, image]
+    if scaling is not None and root / "docs" / "speed.md" in texts:
+        texts[root / "docs" / IMAGE] = scaling_svg(scaling)
+    comparison = comparison_data(entries, reports_folder)
 
-
-def _write_views_table(root: Path, entries: list[ModelInfo], reports_folder: Path) -> list[Path]:
-    """The table of docs/network-speed.md, where the page is there."""
-    page = root / "docs" / "network-speed.md"
-    if not page.is_file():
-        return []
-    write_text(page, replace_section(page.read_text(), views_section(entries, reports_folder)))
-    return [page]
+    write_manifest(sorted(entries, key=lambda info: info.name), weights_folder)
+    for path, text in texts.items():
+        write_text(path, text)
+    write_json(reports_folder / "comparison.json", comparison, ascii_only=False)
+    return [weights_folder / "manifest.toml", *texts, reports_folder / "comparison.json"]
 
 
 def comparison_data(entries: list[ModelInfo], reports_folder: Path) -> list[dict[str, Any]]:
@@ -577,6 +557,28 @@ def _refuse_stale(
         raise ConfigError(
             f"reports of other weights than the manifest's: {', '.join(stale)}; run «{command}»"
             " again"
+        )
+
+
+def _refuse_missing(
+    entries: list[ModelInfo], reports: Sequence[EvaluationReport], folder: Path
+) -> None:
+    """Every entry has a report, and one for each dataset and split that the manifest has numbers
+    of: a wrong folder would wipe them.
+    """
+    found: dict[str, set[str]] = {info.name: set() for info in entries}
+    for report in reports:
+        found[report.weights].add(f"{report.set} {report.split}")
+    missing = [
+        f"{info.name} on {lost}" if lost else info.name
+        for info in entries
+        if (lost := ", ".join(sorted(set(info.measured) - found[info.name])))
+        or not found[info.name]
+    ]
+    if missing:
+        raise ConfigError(
+            f"no numbers of {', '.join(missing)} in {folder}: run «evaluate» for them, or name the"
+            " folder that evaluate wrote"
         )
 
 

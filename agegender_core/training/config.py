@@ -99,6 +99,9 @@ HEAD_SIZES: dict[str, tuple[int, ...]] = {
 """Sizes of the heads that can be learned, by name: see ``Recipe.heads``."""
 SHARES = ("schedule.warmup", "optimizer.ema", "loss.gender_smoothing")
 """Settings between 0 and 1; those that end with «_p» are as well."""
+SEEDS = 2**32
+"""Seeds are smaller than this: what numpy and torch both take."""
+VAL_SPLITS = ("val", "test")
 SIDES = (8, 512)
 """Smallest and largest side of a crop in pixels."""
 BEST_QUALITY = 95
@@ -300,6 +303,13 @@ def _check(recipe: Recipe, path: Path) -> None:
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     _check_heads(recipe, path)
+    if recipe.data.val_split not in VAL_SPLITS:
+        raise ConfigError(
+            f"{path}: data.val_split must be {' or '.join(VAL_SPLITS)}, images that are not learned"
+            f" from, got {recipe.data.val_split!r}"
+        )
+    if not 0 <= recipe.seed < SEEDS:
+        raise ConfigError(f"{path}: seed must lie between 0 and {SEEDS - 1}, got {recipe.seed}")
     if not recipe.data.sets:
         raise ConfigError(f"{path}: data.sets is empty: name the datasets to learn from")
     if recipe.schedule.epochs < 1 or recipe.schedule.batch_size < 2:

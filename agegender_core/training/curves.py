@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agegender_core.errors import ConfigError
-from agegender_core.inference.model_zoo import ModelInfo, is_current, stages_of
+from agegender_core.inference.model_zoo import ModelInfo, is_current, list_weights, stages_of
 from agegender_core.output.files import write_json
 from agegender_core.output.json_records import from_json, to_json
 from agegender_core.settings import path_setting, reports_dir, weights_dir
+
+if TYPE_CHECKING:
+    from agegender_core.training.config import Recipe
 
 Row = dict[str, float]
 DEALT = {
@@ -31,26 +34,26 @@ FROM_SCRATCH = "from scratch"
 class LearningStage:
     """One run of training. ``start``: what it started from, in words. ``pictures``: training
     images. ``rows``: of its log, see ``save_curve``. ``watched``: training images behind «train …».
+    ``held_out``: images behind the other measurements by dataset, those that the recipe can use.
     """
 
     start: str
     pictures: int | None
     rows: tuple[Row, ...]
     watched: int = 0
+    held_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredOn:
     """What the rows of an experiment's curve were measured on. ``split``: the one held out;
     ``resplit``: how the images were dealt anew, as in a recipe's ``data``, or empty; ``pictures``:
-    images of ``split``. ``watched``: training images behind «train …». ``augmented``: whether
-    «loss» is of images as augmentation leaves them.
+    images of ``split``. ``augmented``: whether «loss» is of images as augmentation leaves them.
     """
 
     split: str
     resplit: str
     pictures: int
-    watched: int
     augmented: bool
 
 
@@ -119,12 +122,15 @@ def save_curve(
     them, running mean), «val_loss», and «set/metric» of the validation split, «train set/metric» of
     training images where the recipe has ``watch``. Raises ``ConfigError`` for a damaged log.
     """
+    from agegender_core.training.config import recipe_from_dict
+
     path = reports / info.name / "curve.json"
     if not (run / "log.jsonl").is_file():
         path.unlink(missing_ok=True)
         return None
     start = info.training.get("start", FROM_SCRATCH)
-    stage = _stage(run, start, info.training.get("pictures"))
+    recipe = recipe_from_dict(read_run(run)["recipe"], str(run / "run.json"))
+    stage = _stage(run, recipe, start, info.training.get("pictures"))
     earlier: tuple[LearningStage, ...] = ()
     if CONTINUED in start:
         shown = _stages(path, replaced)
@@ -151,56 +157,74 @@ def save_experiment(run: Path, reports: Path) -> Path:
     """Write the curve of a run that is not to be published, such as one on a split of its own, into
     ``reports``.
 
-    Raises ``ConfigError`` where ``run`` contains no finished run or no log, ``DatasetError`` where
-    the images it was measured on, which are counted, are not here.
+    Raises ``ConfigError`` where ``run`` contains no finished run or no log, or has the name of
+    published weights, whose curve it would replace; ``DatasetError`` where the images it was
+    measured on, which are counted, are not here.
     """
+    from agegender_core.training.config import AugmentConfig, recipe_from_dict
+
+    details = read_run(run)
+    recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
+    if any(info.name == recipe.name for info in list_weights()):
+        raise ConfigError(
+            f"{recipe.name} is the name of published weights, whose learning curve this would"
+            " replace: publish the run with «weights publish», or train it under another name"
+        )
+    pictures = details.get("pictures")
+    if not isinstance(pictures, int):
+        raise ConfigError(f"{run / 'run.json'} does not say how many images it learned from")
+    stage = _stage(run, recipe, details.get("start", FROM_SCRATCH), pictures)
+    curve = LearningCurve(
+        experiment=recipe.card.title or recipe.name,
+        measured_on=MeasuredOn(
+            split=recipe.data.val_split,
+            resplit=recipe.data.resplit,
+            pictures=sum(stage.held_out.values()),
+            augmented=recipe.augment != AugmentConfig(flip_p=0.0, affine_p=0.0),
+        ),
+        weights=recipe.name,
+        stages=(stage,),
+    )
+    return _write(reports / recipe.name / "curve.json", curve)
+
+
+def _held_out(recipe: Recipe) -> dict[str, int]:
+    """Images that a run of ``recipe`` was measured on, by dataset."""
+    from agegender_core.training.crop_dataset import split_records, usable_rows
+
+    return {
+        name: int(
+            usable_rows(split_records(recipe.data, name, recipe.data.val_split), recipe).sum()
+        )
+        for name in recipe.data.sets
+    }
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Contents of ``run.json`` of a finished run. Raises ``ConfigError`` where there is none."""
     try:
         details = json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{run} contains no finished run ({error}): train first") from error
-    recipe = details["recipe"]
-    stage = _stage(run, details["start"], details["pictures"])
-    curve = LearningCurve(
-        experiment=recipe["card"]["title"] or recipe["name"],
-        measured_on=_measured_on(details, str(run / "run.json")),
-        weights=recipe["name"],
-        stages=(stage,),
-    )
-    return _write(reports / recipe["name"] / "curve.json", curve)
-
-
-def _measured_on(details: dict[str, Any], source: str) -> MeasuredOn:
-    """What the run of ``details``, the contents of run.json, was measured on."""
-    from agegender_core.training.config import AugmentConfig, recipe_from_dict
-    from agegender_core.training.crop_dataset import split_records, usable_rows
-
-    recipe = recipe_from_dict(details["recipe"], source)
-    split = recipe.data.val_split
-    return MeasuredOn(
-        split=split,
-        resplit=recipe.data.resplit,
-        pictures=sum(
-            int(usable_rows(split_records(recipe.data, name, split), recipe).sum())
-            for name in recipe.data.sets
-        ),
-        watched=min(recipe.schedule.watch, details["pictures"]),
-        augmented=recipe.augment != AugmentConfig(flip_p=0.0, affine_p=0.0),
-    )
+        raise ConfigError(
+            f"{run} contains no finished run ({error}): train first, «agegender train RECIPE»"
+        ) from error
+    if not isinstance(details, dict) or not isinstance(details.get("recipe"), dict):
+        raise ConfigError(
+            f"{run / 'run.json'} is not that of a finished run: it has no recipe; train again"
+        )
+    return details
 
 
 def _origin(run: Path) -> str | None:
     """Checksum of the published weights that ``run`` went on from, where it noted them."""
-    path = run / "run.json"
-    details = json.loads(path.read_text()) if path.is_file() else {}
-    return (details.get("origin") or {}).get("sha256")
+    return (read_run(run).get("origin") or {}).get("sha256")
 
 
-def _stage(run: Path, start: str, pictures: int | None) -> LearningStage:
+def _stage(run: Path, recipe: Recipe, start: str, pictures: int | None) -> LearningStage:
     rows, watched = tuple(read_log(run)), 0
     if pictures and any(key.startswith("train ") for row in rows for key in row):
-        recipe = json.loads((run / "run.json").read_text())["recipe"]
-        watched = min(recipe["schedule"]["watch"], pictures)
-    return LearningStage(start, pictures, rows, watched)
+        watched = min(recipe.schedule.watch, pictures)
+    return LearningStage(start, pictures, rows, watched, _held_out(recipe))
 
 
 def read_log(run: Path) -> list[Row]:

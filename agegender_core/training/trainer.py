@@ -230,7 +230,12 @@ def train(
         saved = read_checkpoint(checkpoint, recipe, chosen, same_length=same_length)
     else:
         check_start(recipe)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be made ({error.strerror}): name a folder to write to with --out"
+        ) from error
     commit = git_commit()
     _keep_heap()
     crops = load_split(recipe, recipe.data.split, report).to(chosen)

@@ -35,9 +35,12 @@ def caption(curve: LearningCurve) -> str:
             if stage.watched and stage.pictures
         }
         dashed = f"; dashed: {' or '.join(sorted(parts))}, as they are" if parts else ""
-        return f"Validation images after each pass{dashed}. {SIZES}"
-    pictures = curve.stages[-1].pictures or 0
-    watched = f" and {found.watched:,} of the {pictures:,} training images" if found.watched else ""
+        held_out = curve.stages[-1].held_out
+        counts = ", ".join(f"{DATASET_TITLES[name]} {count:,}" for name, count in held_out.items())
+        counted = f" ({counts})" if counts else ""
+        return f"Validation images{counted} after each pass{dashed}. {SIZES}"
+    pictures, count = curve.stages[-1].pictures or 0, curve.stages[-1].watched
+    watched = f" and {count:,} of the {pictures:,} training images" if count else ""
     dealt = f" The images were {DEALT[found.resplit]}." if found.resplit else ""
     augmented = "" if found.augmented else " Trained without augmentation."
     return (

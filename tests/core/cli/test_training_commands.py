@@ -133,6 +133,13 @@ def test_budget_shrinks_the_schedule_instead_of_cutting_it(
             ["train", str(CONFIG), "--set", "schedule.sizes=[[0.0, 64], [2.0, 96]]"],
             "share of the run",
         ),
+        (
+            ["train", str(CONFIG), "--set", "seed=99999999999999999999999"],
+            "seed must lie between 0",
+        ),
+        (["train", str(CONFIG), "--set", "seed=-1"], "seed must lie between 0"),
+        (["train", str(CONFIG), "--set", "data.val_split=train"], "must be val or test, images th"),
+        (["train", str(CONFIG), "--out", __file__], "cannot be made (Not a directory)"),
         (["train", str(CONFIG), "--device", "nonsense"], "no device called 'nonsense'"),
         (["train", str(CONFIG), "--device", "meta"], "cpu or cuda, not on 'meta'"),
         (["train", str(CONFIG), "--device", "cuda:99"], "there is no 'cuda:99' here"),

@@ -11,6 +11,7 @@ import pytest
 
 from agegender_core.datasets import data_dir, iter_images, labelled_targets, read_records
 from agegender_core.datasets.crop_cache import load_crops
+from agegender_core.datasets.registry import EXACT_AGES, VALIDATION_IMAGES
 from agegender_core.errors import DatasetError
 from agegender_core.labels import (
     ADIENCE_GROUPS,
@@ -22,9 +23,9 @@ from agegender_core.labels import (
 from agegender_core.types import InputSpec
 
 REAL = {
-    "utkface": (17252, 1090, 3134),
-    "all_age_faces": (9872, 555, 1777),
-    "fairface": (38396, 1577, 2478),
+    "utkface": (17252, VALIDATION_IMAGES["utkface"], 3134),
+    "all_age_faces": (9872, VALIDATION_IMAGES["all_age_faces"], 1777),
+    "fairface": (38396, VALIDATION_IMAGES["fairface"], 2478),
 }
 
 
@@ -123,6 +124,7 @@ def test_real_sets_have_the_documented_rows(name: str) -> None:
         )
         == REAL[name]
     )
+    assert all(record.age is not None for record in records) == (name in EXACT_AGES)
     targets = labelled_targets(records)
     assert (targets.age_lo >= 0).all() and (targets.gender >= 0).mean() > 0.999
     landmarks = np.stack([record.landmarks for record in records if record.landmarks is not None])

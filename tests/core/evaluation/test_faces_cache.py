@@ -41,3 +41,20 @@ def test_faces_come_back_as_they_were(tmp_path: Path, monkeypatch: pytest.Monkey
     photos.write_bytes(b"photographs")
     kept.write_text("{")
     assert read_faces("fgnet", (3, 5, 8)) is None
+
+
+@pytest.mark.parametrize("file", ["cascade.py", "cascade_networks.py", "image_io/jpeg.py"])
+def test_faces_found_by_other_code_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    photos = tmp_path / "fgnet.parquet"
+    photos.write_bytes(b"photographs")
+    monkeypatch.setenv("AGEGENDER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(faces_cache, "dataset_path", lambda name: photos)
+    write_faces("fgnet", (3,), {3: Face((0.0, 0.0, 9.0, 9.0), 0.9)})
+    assert read_faces("fgnet", (3,))
+    code = faces_cache._code()
+    assert file in dict(code)
+    changed = [(name, content + b"#" if name == file else content) for name, content in code]
+    monkeypatch.setattr(faces_cache, "_code", lambda: changed)
+    assert read_faces("fgnet", (3,)) is None

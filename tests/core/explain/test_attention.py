@@ -298,6 +298,18 @@ def test_attention_maps_of_a_portrait(weights: Path) -> None:
     )
 
 
+def test_faces_of_a_reduced_file_are_in_its_own_pixels(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A very large JPEG comes at half its size."""
+    small = sample_portrait()
+    whole = attention_maps(small).face
+    monkeypatch.setattr(core, "scale_of", lambda image: 2.0)
+    face = attention_maps(small).face
+    assert whole is not None and face is not None
+    assert np.allclose(face.box_xyxy, 2 * np.array(whole.box_xyxy))
+
+
 def test_missing_faces_are_told(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         NoFaceError, match=r"face 0 was asked for \(the largest is 0\), but no face was found"

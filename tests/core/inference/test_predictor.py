@@ -110,6 +110,16 @@ def test_turned_and_upright_answers_are_close(predictor: Predictor, portrait: Im
     )
 
 
+def test_faces_in_pixels_of_another_image_are_refused(
+    predictor: Predictor, portrait: Image.Image
+) -> None:
+    (own,) = predictor.run(portrait).predictions
+    (again,) = predictor.run(portrait, [own.face]).predictions
+    assert again.age.years == own.age.years
+    with pytest.raises(ValueError, match=r"lies outside .*: faces must be in pixels of Analysis"):
+        predictor.run(portrait, [own.face.scaled(4)])
+
+
 def test_the_answer_to_a_turned_image_shows_it_upright(
     predictor: Predictor, portrait: Image.Image
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from agegender_core.publishing.memorisation import memorisation_section
 from agegender_core.training.curves import LearningCurve, LearningStage, MeasuredOn
 
-MEASURED = MeasuredOn(split="test", resplit="random", pictures=3134, watched=3000, augmented=False)
+MEASURED = MeasuredOn(split="test", resplit="random", pictures=3134, augmented=False)
 
 
 def curve(errors: Sequence[tuple[float, float]], **changes: object) -> LearningCurve:
@@ -21,7 +21,7 @@ def curve(errors: Sequence[tuple[float, float]], **changes: object) -> LearningC
         "weights": "memorise",
         "measured_on": MEASURED,
     }
-    stage = LearningStage("from scratch", 17252, rows)
+    stage = LearningStage("from scratch", 17252, rows, watched=3000)
     return LearningCurve(**(fixed | changes), stages=(stage,))  # type: ignore[arg-type] # drawn
 
 

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from agegender_core.cli.application import app
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.published_results import CLAIMS, DATASET_TITLES, SYSTEMS
 from agegender_core.evaluation.report_store import read_reports
@@ -404,6 +406,42 @@ def test_protocols_of_other_weights_and_reports_that_do_not_say_how_are_refused(
     path.write_text(json.dumps(to_json(REPORT) | {"decoding": None}))
     with pytest.raises(ConfigError, match="net on utkface; run «evaluate»"):
         update_all(root, reports, weights)
+
+
+def test_nothing_is_written_where_numbers_would_be_lost(
+    project: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, reports, weights = project
+
+    def unchanged() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    before = unchanged()
+    with pytest.raises(ConfigError, match=r"no numbers of net in .*nowhere: run «evaluate»"):
+        update_all(root, root / "nowhere", weights)
+    assert unchanged() == before
+    update_all(root, reports, weights)
+    before = unchanged()
+    (reports / "net" / "utkface").rename(root / "aside")
+    (reports / "net" / "fgnet").mkdir()
+    other = dataclasses.replace(REPORT, set="fgnet", split="all")
+    (reports / "net" / "fgnet" / "metrics.json").write_text(json.dumps(to_json(other)))
+    with pytest.raises(ConfigError, match="no numbers of net on utkface test in"):
+        update_all(root, reports, weights)
+    (root / "aside").rename(reports / "net" / "utkface")
+    (reports / "net" / "fgnet" / "metrics.json").unlink()
+    assert unchanged() == before
+    # A page that cannot be made is noticed before the first is written.
+    page = root / "docs" / "runs.md"
+    page.write_text("without markers")
+    with pytest.raises(ConfigError, match="one line"):
+        update_all(root, reports, weights)
+    page.unlink()
+    assert unchanged() == before
+    monkeypatch.setenv("AGEGENDER_WEIGHTS_DIR", str(weights))
+    refused = CliRunner().invoke(app, ["report"])
+    assert refused.exit_code and "AGEGENDER_WEIGHTS_DIR names others" in refused.output
+    assert unchanged() == before
 
 
 def test_readme_without_markers_is_refused() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from agegender_core.cli.application import app
 from agegender_core.cli.recipe_options import parse_override
+from agegender_core.datasets import read_records
 from agegender_core.errors import ConfigError
 from agegender_core.evaluation.report_store import read_curves
 from agegender_core.inference.model_zoo import (
@@ -100,6 +101,8 @@ def test_published_weights_keep_their_curve_through_all_stages(places: Path) -> 
         "train utkface/gender_accuracy",
     } <= set(rows[0])
     assert learning.offered(curve) == ["mae", "gender_accuracy", "loss"]
+    counted = len(read_records("utkface", "val"))
+    assert f"Validation images (UTKFace {counted}) after each pass" in learning.caption(curve)
     lines = learning.figure(curve, "mae").data
     assert [(line.name, line.line.dash) for line in lines] == [
         ("UTKFace, validation images", "solid"),
@@ -173,8 +176,17 @@ def published(folder: Path, sha256: str, *starts: str) -> ModelInfo:
     )
 
 
-def test_stages_of_other_weights_are_not_gone_on_from(tmp_path: Path) -> None:
+@pytest.fixture
+def logged(drawn_sets: Path, tmp_path: Path) -> Path:
+    """A run of one pass."""
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL)
     (tmp_path / "log.jsonl").write_text(LOG)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe.as_dict()}))
+    return tmp_path
+
+
+def test_stages_of_other_weights_are_not_gone_on_from(logged: Path) -> None:
+    tmp_path = logged
     save_curve(published(tmp_path, "trial", "from scratch"), tmp_path, tmp_path)
     new = published(tmp_path, "new", "from scratch", GONE_ON)
     save_curve(new, tmp_path, tmp_path, replaced="other")
@@ -193,8 +205,8 @@ def test_stages_of_other_weights_are_not_gone_on_from(tmp_path: Path) -> None:
     assert read_curves(tmp_path)["net"] == curve, "published twice, told once"
 
 
-def test_a_curve_fits_its_own_weights_and_stages_alone(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").write_text(LOG)
+def test_a_curve_fits_its_own_weights_and_stages_alone(logged: Path) -> None:
+    tmp_path = logged
     info = published(tmp_path, "one", "from scratch")
     save_curve(info, tmp_path, tmp_path)
     curve = read_curves(tmp_path)["net"]
@@ -266,7 +278,36 @@ def test_an_experiment_has_a_curve_and_is_not_published(places: Path) -> None:
     )
     found, pictures = curve.measured_on, curve.stages[0].pictures
     assert found is not None and (found.split, found.resplit) == ("test", "random")
-    assert not found.augmented and found.watched == pictures and 0 < found.pictures < pictures
+    assert curve.stages[0].held_out == {"utkface": found.pictures}
+    assert (
+        not found.augmented
+        and curve.stages[0].watched == pictures
+        and 0 < found.pictures < pictures
+    )
+
+
+def test_an_experiment_never_replaces_the_curve_of_published_weights(places: Path) -> None:
+    recipe = load_recipe(CONFIGS / "multitask_cnn_dist.toml", SMALL | {"schedule.epochs": 1})
+    train(recipe, places / "run", device="cpu", report=lambda text: None)
+    details = places / "run" / "run.json"
+    committed = json.loads(details.read_text()) | {"commit": "abc1234"}
+    details.write_text(json.dumps(committed))
+    run("weights", "publish", str(details.parent))
+    before = (places / "reports" / "multitask_cnn_dist" / "curve.json").read_bytes()
+    refused = CliRunner().invoke(app, ["curve", str(details.parent)])
+    assert refused.exit_code and "name of published weights" in " ".join(refused.output.split())
+    assert (places / "reports" / "multitask_cnn_dist" / "curve.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"recipe": 3}', '{"recipe": {"name": "a"}}', "{"])
+def test_what_is_no_finished_run_is_one_sentence(places: Path, content: str) -> None:
+    folder = places / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text(content)
+    for command in (["curve"], ["weights", "publish"]):
+        found = CliRunner().invoke(app, [*command, str(folder)])
+        assert found.exit_code and isinstance(found.exception, SystemExit), found.exception
+        assert "run" in found.output and "uncommitted" not in found.output
 
 
 def test_after_an_experiment_training_points_to_its_curve(places: Path) -> None:

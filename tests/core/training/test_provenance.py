@@ -81,6 +81,18 @@ def test_a_resumed_run_names_every_commit_it_had(
     assert from_clean_commit({"commit": "aaaaaaa, bbbbbbb"})
 
 
+def test_weights_of_unknown_training_are_not_measured(tmp_path: Path, weights: Path) -> None:
+    """As by protocols: they may have learned from the test images."""
+    weights.mkdir()
+    write_networks(weights)
+    info = find_weights("distribution", weights)
+    stage = {"start": "from somewhere.safetensors", "sets": ["utkface"], "split": "train"}
+    foreign = dataclasses.replace(info, training=info.training | {"stages": [stage]})
+    with pytest.raises(ConfigError, match="not known which images distribution learned from"):
+        evaluate(foreign, "utkface", tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
+
+
 def test_a_finished_run_is_not_made_new_by_starting_it_again(
     drawn_sets: Path, tmp_path: Path, commit: dict[str, str]
 ) -> None:

@@ -320,10 +320,9 @@ def test_an_experiments_curve_says_what_it_was_measured_on(
             "split": "test",
             "resplit": "random",
             "pictures": 3134,
-            "watched": 3000,
             "augmented": False,
         },
-        "stages": [{"start": "from scratch", "pictures": 17252, "rows": [row]}],
+        "stages": [{"start": "from scratch", "pictures": 17252, "watched": 3000, "rows": [row]}],
     }
     (tmp_path / "memorise" / "curve.json").write_text(json.dumps(curve))
     app = open_models("curves")
