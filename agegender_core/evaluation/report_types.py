@@ -124,6 +124,11 @@ class EvaluationReport:
     decade_digit: DecadeDigit | None = None
     gates: dict[str, float] | None = None
 
+    @property
+    def answered(self) -> int:
+        """Images with a face, which the metrics are of."""
+        return self.n - self.no_face
+
 
 @dataclass(frozen=True)
 class MaskActivity:

@@ -162,6 +162,14 @@ def stages_of(info: ModelInfo) -> list[dict[str, Any]]:
     return [found] if found else []
 
 
+def passes_of(stage: Mapping[str, Any]) -> float | None:
+    """How often ``stage``, one of ``stages_of`` or anything else with «pictures_seen» and
+    «pictures», saw each of its training images; None where that was not kept.
+    """
+    seen, pictures = stage.get("pictures_seen"), stage.get("pictures")
+    return seen / pictures if seen and pictures else None
+
+
 def teacher_names(teacher: str) -> tuple[str, ...]:
     """The teachers of a stage, «one + another», in parts, each once."""
     return tuple(dict.fromkeys(name.strip() for name in teacher.split("+") if name.strip()))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Unit = Literal["years", "%"]
+Unit = Literal["years", "%", "points"]
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Metric:
 
     ``subject``: what is estimated, «age», «gender» or «race». ``title``, ``short``: for a
     heading and for a narrow column, both without unit. ``unit``: of a value as shown; shares are
-    stored in [0, 1] and shown in per cent. ``worse``: 1 if larger values are worse, -1 if smaller
-    ones are, 0 if either side of zero is. ``ranks``: whether a difference between two models shows
-    which of them is better.
+    stored in [0, 1] and shown in per cent, differences of shares in points. ``worse``: 1 if larger
+    values are worse, -1 if smaller ones are, 0 if either side of zero is. ``ranks``: whether a
+    difference between two models shows which of them is better.
     ``note``: what a heading adds in brackets.
     """
 
@@ -130,7 +130,9 @@ METRIC_FORMATS: dict[str, Metric] = {
             "years",
             1,
         ),
-        Metric("gender_gap", "gender", "Gender: women less men", "women less men", "%", 0, False),
+        Metric(
+            "gender_gap", "gender", "Gender: women less men", "women less men", "points", 0, False
+        ),
         Metric(
             "gender_ece",
             "gender",
@@ -159,6 +161,13 @@ class Interval(Protocol):
     def high(self) -> float: ...
 
 
+class Counted(Interval, Protocol):
+    """An interval that says of how many images it is."""
+
+    @property
+    def n(self) -> int: ...
+
+
 def shown_estimate(estimate: Interval | None, metric: str) -> str:
     """«5.04 (4.90–5.20)» in years or per cent, «-0.59 (-0.83 to -0.35)» below zero, a dash for
     None.
@@ -179,5 +188,15 @@ def shown_measured(estimate: Interval, metric: str) -> str:
 
 
 def shown_claim(value: float, metric: str) -> str:
-    """«1.07 years» or «99.2 %»."""
-    return METRIC_FORMATS[metric].text(value)
+    """«1.07 years», «99.2 %» or, where the paper has two decimals of it, «92.19 %»."""
+    found = METRIC_FORMATS[metric]
+    decimals = max(found.digits, len(f"{found.factor * value:.2f}".rstrip("0").partition(".")[2]))
+    return f"{found.factor * value:.{decimals}f} {found.unit}"
+
+
+def shown_with_n(estimate: Counted | None, metric: str, n: int) -> str:
+    """``shown_estimate``, with the number of its images where that is not ``n``, the row's:
+    «78.1 (76.4–79.7), n 2,192».
+    """
+    own = "" if estimate is None or estimate.n == n else f", n {estimate.n:,}"
+    return shown_estimate(estimate, metric) + own

@@ -29,7 +29,7 @@ from agegender_core.evaluation.report_types import (
     RivalRow,
     RivalsReport,
 )
-from agegender_core.inference.model_zoo import ModelInfo
+from agegender_core.inference.model_zoo import ModelInfo, passes_of
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import (
     METRIC_FORMATS,
@@ -65,8 +65,9 @@ class ComparisonRow:
     """One system on one dataset: what its paper claims and what one of our models measures.
 
     ``system``: its key. ``claimed``, ``measured``: by metric. ``weights``, ``how`` (split or
-    protocol), ``n``, ``parameters``, ``ms`` (milliseconds a face, network only): None where nothing
-    was measured; ``missing`` then says why, and is empty otherwise.
+    protocol), ``n``, ``answered`` (those of them with a face), ``parameters``, ``ms`` (milliseconds
+    a face, network only): None where nothing was measured; ``missing`` then says why, and is empty
+    otherwise.
     """
 
     system: str
@@ -77,6 +78,7 @@ class ComparisonRow:
     weights: str | None = None
     how: str | None = None
     n: int | None = None
+    answered: int | None = None
     parameters: int | None = None
     ms: float | None = None
     missing: str = ""
@@ -164,11 +166,21 @@ def _set_rows(
             if report.weights == info.name and report.set == dataset_name:
                 missed = f", no face in {report.no_face}" if report.no_face else ""
                 measured = _headlines(report.metrics)
-                rows.append(replace(base, how=report.split + missed, n=report.n, measured=measured))
+                rows.append(
+                    replace(
+                        base,
+                        how=report.split + missed,
+                        n=report.n,
+                        answered=report.answered,
+                        measured=measured,
+                    )
+                )
         for run in protocols:
             if run.weights == info.name and run.set == dataset_name:
                 measured = _headlines(run.metrics)
-                rows.append(replace(base, how=run.method, n=run.n, measured=measured))
+                rows.append(
+                    replace(base, how=run.method, n=run.n, answered=run.n, measured=measured)
+                )
     if not rows and claims:
         why = "its images are not here" if dataset_name in NOT_HERE else "not trained yet"
         rows.append(replace(nothing, missing=f"not run here: {why}"))
@@ -206,7 +218,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
             if row.n is None
             else f"{DATASET_TITLES[row.set]}, {row.how}, {row.n:,}"
         )
-        measured = row.missing or _measured_cell(row.measured)
+        measured = row.missing or _measured_cell(row.measured, row.answered)
         parameters = "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"
         speed = "–" if row.ms is None else f"{row.ms:.1f}"
         lines.append(
@@ -226,10 +238,14 @@ def _claimed_cell(claimed: Mapping[str, Claim]) -> str:
     )
 
 
-def _measured_cell(measured: Mapping[str, Estimate]) -> str:
-    """«age, MAE 5.04 years (4.90–5.20)», a line a metric."""
+def _measured_cell(measured: Mapping[str, Estimate], answered: int | None) -> str:
+    """«age, MAE 5.04 years (4.90–5.20)», a line a metric; with its n where that is not
+    ``answered``.
+    """
     return "<br>".join(
-        f"{HEADLINES[key]} {shown_measured(item, key)}" for key, item in measured.items()
+        f"{HEADLINES[key]} {shown_measured(item, key)}"
+        + ("" if item.n == answered else f", n {item.n:,}")
+        for key, item in measured.items()
     )
 
 
@@ -358,7 +374,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
             f"{mask_words(row)}, {'gated' if row.gated else 'no gate (residual attention network)'}"
         )
         where = f"{DATASET_TITLES[row.set]}, {row.split}, {row.n:,}"
-        measured = _measured_cell(row.measured)
+        measured = _measured_cell(row.measured, row.n)
         gates = ", ".join(f"{gate:.2f}" for gate in row.gates.values()) or "–"
         budget = f"{row.minutes:.0f} minutes, {row.pictures_seen:,} images"
         lines.append(
@@ -383,10 +399,8 @@ def ablation_table(rows: Sequence[AblationRow]) -> str:
 
 def budget_words(rows: Sequence[AblationRow]) -> str:
     """«24 passes each.», or what to mind where they are not equally many."""
-    passes = (
-        row.pictures_seen / row.pictures for row in rows if row.pictures_seen and row.pictures
-    )
-    seen = sorted({round(each, 1) for each in passes})
+    passes = (passes_of(vars(row)) for row in rows)
+    seen = sorted({round(each, 1) for each in passes if each is not None})
     if not seen:
         return ""
     if len(seen) == 1:

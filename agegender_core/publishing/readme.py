@@ -44,13 +44,19 @@ from agegender_core.inference.model_zoo import (
     ModelInfo,
     is_current,
     list_weights,
+    passes_of,
     stages_of,
     teacher_names,
     write_manifest,
 )
 from agegender_core.output.files import write_json, write_text
 from agegender_core.output.markdown import markdown_head, markdown_row
-from agegender_core.output.metric_formats import METRIC_FORMATS, shown_claim, shown_estimate
+from agegender_core.output.metric_formats import (
+    METRIC_FORMATS,
+    shown_claim,
+    shown_estimate,
+    shown_with_n,
+)
 from agegender_core.publishing.attention_tables import faithful_table
 from agegender_core.publishing.band_tables import coverage_misses, errors_by_band
 from agegender_core.publishing.comparison_tables import (
@@ -75,25 +81,27 @@ from agegender_core.publishing.views_table import views_section
 from agegender_core.training.curves import LearningCurve, fits
 
 COLUMNS = (
-    ("mae", METRIC_FORMATS["mae"].column),
-    ("cs5", "CS@5"),
-    ("fairface9_accuracy", "9 ranges, exact"),
-    ("fairface9_one_off", "one-off"),
-    ("adience8_accuracy", "8 groups, exact"),
-    ("adience8_one_off", "one-off"),
-    ("gender_accuracy", "gender"),
-    ("interval_coverage", "80 % interval holds"),
-    ("balanced_mae", "MAE, all age bands alike"),
-    ("gender_gap", "gender, women less men"),
-    ("gender_ece", "gender, calibration error"),
+    "mae",
+    "cs5",
+    "fairface9_accuracy",
+    "fairface9_one_off",
+    "adience8_accuracy",
+    "adience8_one_off",
+    "gender_accuracy",
+    "interval_coverage",
+    "balanced_mae",
+    "gender_gap",
+    "gender_ece",
 )
+"""Metrics of the cards' table."""
 
 
 def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) -> str:
-    """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap
-    interval.
+    """Markdown: a row for each weights and dataset, each number with its 95 % bootstrap interval,
+    and with its own n where it is not of all images with a face.
     """
-    head = ["weights", "dataset, split, n", *(title for _, title in COLUMNS)]
+    titles = (METRIC_FORMATS[key].column for key in COLUMNS)
+    head = ["weights", "dataset, split, n", *titles]
     lines = markdown_head(head)
     for info in entries:
         for report in (item for item in reports if item.weights == info.name):
@@ -104,7 +112,10 @@ def measured_table(entries: list[ModelInfo], reports: list[EvaluationReport]) ->
                     [
                         f"`{info.name}`",
                         where,
-                        *(shown_estimate(report.metrics.get(key), key) for key, _ in COLUMNS),
+                        *(
+                            shown_with_n(report.metrics.get(key), key, report.answered)
+                            for key in COLUMNS
+                        ),
                     ]
                 )
             )
@@ -120,12 +131,20 @@ def claims_table(info: ModelInfo) -> str:
         here = (
             "not run: its images are not here"
             if claim.set in NOT_HERE
-            else "above, where it was run, by our split"
+            else "above, by our split"
+            if claim.metric in COLUMNS
+            else "not measured: it is not stated of what"
         )
         where = f"{DATASET_TITLES[claim.set]}, {claim.protocol}"
         lines.append(
             markdown_row(
-                [where, claim.metric, shown_claim(claim.value, claim.metric), claim.source, here]
+                [
+                    where,
+                    METRIC_FORMATS[claim.metric].label,
+                    shown_claim(claim.value, claim.metric),
+                    claim.source,
+                    here,
+                ]
             )
         )
     return "\n".join(lines)
@@ -348,16 +367,14 @@ def stages_words(info: ModelInfo) -> str:
     """
     stages_text = []
     for number, stage in enumerate(stages := stages_of(info), start=1):
-        seen, whole = (
-            stage.get("pictures_seen"),
-            stage.get("pictures", info.training.get("pictures")),
-        )
+        passes = passes_of(stage)
         parts = [
             "" if stage.get("minutes") is None else f"{stage['minutes']:g} minutes",
             (
                 "passes not kept"
-                if seen is None
-                else f"{seen:,} images, {seen / whole:.1f} passes over {whole:,}"
+                if passes is None
+                else f"{stage['pictures_seen']:,} images, {passes:.1f} passes over"
+                f" {stage['pictures']:,}"
             ),
             f"taught by {' and '.join(f'`{name}`' for name in teacher_names(stage['teacher']))}"
             if stage.get("teacher")
@@ -526,7 +543,7 @@ def _refreshed(info: ModelInfo, reports: list[EvaluationReport]) -> ModelInfo:
     for report in reports:
         if report.weights == info.name:
             numbers[f"{report.set} {report.split}"] = {
-                "n": report.n,
+                "n": report.answered,
                 **{key: item.value for key, item in report.metrics.items()},
             }
     return dataclasses.replace(

@@ -12,6 +12,7 @@ import scipy  # its statistics are loaded at their first use
 from agegender_core.evaluation.published_results import DATASET_TITLES
 from agegender_core.evaluation.report_store import EDGE
 from agegender_core.evaluation.report_types import AblationReport, AblationRun, Estimate
+from agegender_core.inference.model_zoo import passes_of
 from agegender_core.output.markdown import markdown_head, markdown_row
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
@@ -112,13 +113,14 @@ def band_rows(report: AblationReport) -> list[dict[str, str]]:
 def compared_words(report: AblationReport) -> str:
     """What was held equal: recipe, images, passes, split."""
     sizes = {(run.pictures_seen, run.pictures, run.mae.n) for run in report.runs if run.mae}
-    seen, pictures, n = min(sizes) if sizes else (0, 1, 0)
+    seen, pictures, n = min(sizes) if sizes else (0, 0, 0)
+    passes = passes_of({"pictures_seen": seen, "pictures": pictures}) or 0
     run_variants = {run.variant for run in report.runs}
     variants = [words for key, words in report.variants.items() if key in run_variants]
     return (
         f"Compared: {'; '.join(variants)}. `{report.recipe}`, trained on"
         f" {DATASET_TITLES[report.set]} alone, from scratch, {seen:,} images a run"
-        f" ({seen / pictures:.0f} passes); measured on its {report.split} split, n {n:,}."
+        f" ({passes:.0f} passes); measured on its {report.split} split, n {n:,}."
     )
 
 

@@ -5,6 +5,7 @@ and limits from the code.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 
 import numpy as np
@@ -28,6 +29,7 @@ from agegender_core.evaluation.report_store import (
 )
 from agegender_core.evaluation.summaries import summaries
 from agegender_core.inference.model_zoo import list_weights, stages_of
+from agegender_core.models.ensemble import read_members
 from agegender_core.publishing.attention_tables import beats
 from agegender_core.publishing.headline import headline_table
 from agegender_core.publishing.markers import replace_section
@@ -70,6 +72,26 @@ def test_curves_are_of_the_shipped_weights_or_of_experiments() -> None:
     for name, curve in curves.items():
         if not curve.experiment:
             assert curve.weights_sha256 == digests.get(name), f"{name}: a curve of other weights"
+
+
+def test_cards_say_how_many_images_a_stage_went_on_from() -> None:
+    checked = 0
+    for info in ENTRIES:
+        seen: dict[str, int] = {}
+        for stage in stages_of(info):
+            member = stage.get("member", info.name)
+            if found := re.search(r"([\d,]+) images in", stage.get("start", "")):
+                assert int(found[1].replace(",", "")) == seen[member], f"{info.name}: {stage}"
+                checked += 1
+            seen[member] = seen.get(member, 0) + stage.get("pictures_seen", 0)
+    assert checked > 3
+
+
+def test_ensembles_are_of_todays_members() -> None:
+    known = {info.name: info for info in ENTRIES}
+    for info in ENTRIES:
+        for member in read_members(info.options.get("members", ())):
+            assert known[member.weights].sha256 == member.sha256, f"join {info.name} again"
 
 
 def test_passes_in_the_documents_are_those_of_the_manifest() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
-from agegender_core.inference.model_zoo import stages_of
+from agegender_core.inference.model_zoo import passes_of, stages_of
 from agegender_core.labels import AGE_GROUP_SETS
 from agegender_core.output.metric_formats import METRIC_FORMATS
 
@@ -121,13 +121,9 @@ def _trained(info: ModelInfo) -> str:
     sets = ", ".join(_set_title(name) for name in training["sets"])
     if members := dict.fromkeys(stage["member"] for stage in stages if "member" in stage):
         return f"{sets}. Nothing was trained anew: it is made of {' and '.join(members)}"
-    seen = [
-        (stage.get("pictures_seen"), stage.get("pictures", training["pictures"]))
-        for stage in stages
-    ]
-    passes = ""
-    if all(some and whole for some, whole in seen):
-        passes = f"{sum(some / whole for some, whole in seen):.1f} passes, "
+    each = [passes_of(stage) for stage in stages]
+    known = [count for count in each if count is not None]
+    passes = f"{sum(known):.1f} passes, " if len(known) == len(each) else ""
     minutes = sum(stage.get("minutes", 0) for stage in stages)
     where = f"on {training['device']}" if len(stages) == 1 else f"in {len(stages)} stages"
     return f"{sets}: {training['pictures']:,} images, {passes}{minutes:.0f} minutes {where}"

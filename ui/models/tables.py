@@ -182,7 +182,8 @@ def table(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd
                 "model": info.title,
                 "dataset": TERMS[report.set].title,
                 "split": report.split,
-                "n": report.n,
+                "n": report.answered,
+                "no face": report.no_face,
             }
             rows.append(
                 row

@@ -130,6 +130,6 @@ def test_errors_by_band_name_the_weak_ends() -> None:
 def test_the_headline_has_the_gender_gap_and_where_the_interval_fails() -> None:
     reports = [report("net", "utkface", 0.81), report("net", "fgnet", 0.501)]
     text = headline_table([info("net")], reports, None)
-    assert "women less correct for men" in text and "-2.1 % (-4.0 to -0.2)" in text
+    assert "women less correct for men" in text and "-2.1 points (-4.0 to -0.2)" in text
     assert "50.1 % (45.1–55.1)" in text
     assert ("fgnet", "interval_coverage") in {number[:2] for number in NUMBERS}
