@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from agegender_core.no_telemetry import switch_off
 
 if TYPE_CHECKING:
-    from agegender_core.errors import AgeGenderError
+    from agegender_core.errors import (
+        AgeGenderError,
+        DetectorError,
+        InvalidImageError,
+        NoFaceError,
+        WeightsError,
+    )
     from agegender_core.explain.attention import AttentionMaps, attention_maps
     from agegender_core.inference.predictor import Predictor, analyze, load_predictor
     from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
@@ -28,6 +34,10 @@ _HOMES = {
     "AttentionMaps": "explain.attention",
     "attention_maps": "explain.attention",
     "AgeGenderError": "errors",
+    "DetectorError": "errors",
+    "InvalidImageError": "errors",
+    "NoFaceError": "errors",
+    "WeightsError": "errors",
     "AgeEstimate": "types",
     "Analysis": "types",
     "Categorical": "types",
@@ -42,9 +52,13 @@ __all__ = [
     "Analysis",
     "AttentionMaps",
     "Categorical",
+    "DetectorError",
     "Face",
+    "InvalidImageError",
+    "NoFaceError",
     "Prediction",
     "Predictor",
+    "WeightsError",
     "analyze",
     "attention_maps",
     "load_predictor",

@@ -65,7 +65,7 @@ def scale_of(image: Image.Image) -> float:
     return 1.0 if full is None else full[0] / image.width
 
 
-FaceSource = Literal["mtcnn", "whole_frame", "dataset"]
+FaceSource = Literal["mtcnn", "dataset"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +154,15 @@ class AgeEstimate:
     """An age read out of one head.
 
     ``years``: point estimate. ``interval``: (low, high) in years and ``coverage``: the share of
-    true ages such intervals contained on the validation split they were calibrated on, in (0, 1);
-    both None where a network has not been calibrated. ``probs``: (101,) probabilities of the ages
+    true ages such intervals are meant to contain, in (0, 1) (what they did contain is measured, and
+    less on photos unlike those of the validation split); both None where a network has not been
+    calibrated. ``probs``: (101,) probabilities of the ages
     0..100, or None for a head that gives one number and so has no distribution. ``group``: name of
     an age group of a benchmark: the most probable one of a head of groups, otherwise the one that
-    ``years`` lies in, None in a gap between groups. ``ranges``: all groups with their
-    probabilities, for a head of groups. Inside a group such a network knows nothing, so ``years``
-    is the expected middle and ``probs`` stays None.
+    ``years`` lies in, None in a gap between groups (accuracies in reports are of the most probable
+    group, which with a distribution is another one for some 4 % of faces). ``ranges``: all groups
+    with their probabilities, for a head of groups. Inside a group such a network knows nothing, so
+    ``years`` is the expected middle and ``probs`` stays None.
     """
 
     years: float

@@ -40,7 +40,9 @@ FAILED, INTERRUPTED = 1, 130
 
 WeightsOption = Annotated[
     str | None,
-    typer.Option("--weights", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS."),
+    typer.Option(
+        "--weights", "-w", metavar="NAME", help="Weights by name. Default: AGEGENDER_WEIGHTS."
+    ),
 ]
 RaceOption = Annotated[
     bool | None,
@@ -48,7 +50,13 @@ RaceOption = Annotated[
 ]
 MinFaceOption = Annotated[
     int,
-    typer.Option("--min-face", metavar="PX", min=12, help="Smallest face to detect, in pixels."),
+    typer.Option(
+        "--min-face",
+        metavar="PX",
+        min=12,
+        help="Smallest face to detect, in pixels of the image as it is searched: shrunk where it is"
+        " large.",
+    ),
 ]
 
 

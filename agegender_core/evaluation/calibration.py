@@ -62,7 +62,7 @@ class Validation:
 
 def fit(spec: DecodingSpec, validation: Validation) -> DecodingSpec:
     """``spec`` with everything that can be fitted filled in."""
-    spec = dataclasses.replace(spec, coverage=COVERAGE, half_width=None, margins=())
+    spec = dataclasses.replace(spec, coverage=COVERAGE, margins=())
     spec = _fit_class_temperatures(spec, validation)
     if spec.kind == "distribution":
         spec = _fit_distribution(spec, validation)

@@ -70,12 +70,10 @@ class DecodingSpec:
     ``kind``: what the heads estimate of age, see ``decoding_kind``.
     ``readout``: point estimate of a distribution. ``age_temperature``, ``gender_temperature``,
     ``race_temperature``: logits are divided by them. ``coverage``: share of true ages the interval
-    is meant to contain, None where it was not calibrated.
-    ``half_width``: half of the interval in years for heads without a distribution. ``margins``:
-    (answered age from which it applies, years the interval's lower end moves down, years its upper
-    end moves up), by rising age, the first from 0: see ``widened``. Without a distribution the
-    interval starts as the answered age itself, and ``half_width`` is None. ``groups``: key of
-    ``AGE_GROUP_SETS``.
+    is meant to contain, None where it was not calibrated. ``margins``: (answered age from which it
+    applies, years the interval's lower end moves down, years its upper end moves up), by rising
+    age, the first from 0: see ``widened``. Without a distribution the interval starts as the
+    answered age itself; without margins there is none then. ``groups``: key of ``AGE_GROUP_SETS``.
     """
 
     kind: AgeKind = "distribution"
@@ -84,7 +82,6 @@ class DecodingSpec:
     gender_temperature: float = 1.0
     race_temperature: float = 1.0
     coverage: float | None = None
-    half_width: float | None = None
     margins: tuple[tuple[float, float, float], ...] = ()
     groups: str = "fairface9"
 
@@ -150,9 +147,6 @@ def read_out(logits: Mapping[str, torch.Tensor], spec: DecodingSpec) -> Answers:
     """Logits by head, (N, K) each, to arrays of answers."""
     readers = {"distribution": _distribution, "groups": _groups, "two_values": _two_values}
     ages = readers.get(spec.kind, _years)(logits, spec)
-    if spec.half_width is not None and "low" not in ages:
-        ages["low"] = np.clip(ages["years"] - spec.half_width, 0, MAX_AGE)
-        ages["high"] = np.clip(ages["years"] + spec.half_width, 0, MAX_AGE)
     if spec.margins:
         ages |= widened(ages, spec.margins)
     if "targets" in logits:

@@ -265,7 +265,7 @@ class Measured(Protocol):
     def weights_sha256(self) -> str | None: ...
 
 
-INTERVAL = {"coverage", "half_width", "margins"}
+INTERVAL = {"coverage", "margins"}
 """What of a decoding determines the interval alone."""
 
 

@@ -80,7 +80,9 @@ def publish(
 
     Raises ``ConfigError`` where the run is unfinished, not ``clean``, cannot be interpolated, worse
     on the validation split than the weights it would replace, or loses more by compact storage than
-    ``MAX_STORAGE_COST`` (``force`` overrides all but the first and the third).
+    ``MAX_STORAGE_COST`` (``force`` overrides being not ``clean``, worse, or too costly to store);
+    also where it learned from other splits than «train», was chosen on another than «val», or
+    diverged.
     """
     folder = folder or weights_dir()
     details = read_run(run)
@@ -399,9 +401,11 @@ def _refuse_worse(recipe: Recipe, loss: float, folder: Path, force: bool) -> Non
 
 def _loss_before(old: ModelInfo, recipe: Recipe) -> float | None:
     """The loss of installed weights, weighed as ``recipe`` weighs it: what was noted when they were
-    published may have been another sum. That where they have other heads.
+    published may have been another sum. Over as many views as the new ones are asked about. What
+    was noted where they have other heads.
     """
     if old.heads != recipe.heads:
         noted = old.training.get("val_loss")
         return None if noted is None else float(noted)
-    return _validation_loss(_validation(load_network(old), old, recipe), recipe)
+    alike = dataclasses.replace(old, flip=recipe.card.flip)
+    return _validation_loss(_validation(load_network(old), alike, recipe), recipe)

@@ -431,8 +431,6 @@ def calibration_words(info: ModelInfo) -> str:
             f"{words} 80 % interval: split-conformal within bands of the answered age; its ends"
             f" move outwards by years: {parts}"
         )
-    if spec.half_width is not None:
-        return f"{words} 80 % interval: {spec.half_width:g} years to both sides, for all ages alike"
     return (
         f"{words} 80 % interval: the network's own quantiles at the age's temperature, for all ages"
         " alike"

@@ -115,10 +115,11 @@ def write_network(
     save_file(pack(model.state_dict(), changes.pop("storage", "half")), path)
     kind = decoding_kind(heads)
     half_width = HALF_WIDTH.get(kind)
+    margins = ((0.0, half_width, half_width),) if half_width else ()
     decoding = DecodingSpec(
         kind=kind,
         coverage=0.8 if half_width or kind == "distribution" else None,
-        half_width=half_width,
+        margins=margins,
         groups="adience8" if kind == "two_values" else "fairface9",
     )
     fixed: dict[str, Any] = {

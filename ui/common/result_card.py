@@ -198,9 +198,7 @@ def facts(prediction: Prediction) -> list[str]:
 def cautions(prediction: Prediction) -> list[str]:
     """Reasons not to trust this answer, in plain words."""
     face, gender, lines = prediction.face, prediction.gender, []
-    if face.source == "whole_frame":
-        lines.append("No face was detected; the whole image was taken as one.")
-    elif face.score < LOW_SCORE:
+    if face.score < LOW_SCORE:
         lines.append("The detector is not sure that this is a face.")
     if min(face.width, face.height) < SMALL_FACE:
         lines.append("The face is small; a closer image would be answered better.")

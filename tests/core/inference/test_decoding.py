@@ -80,7 +80,9 @@ def test_without_calibration_there_is_no_interval() -> None:
 
 
 def test_two_values_give_group_years_and_no_distribution() -> None:
-    spec = DecodingSpec(kind="two_values", groups="adience8", coverage=0.8, half_width=6.0)
+    spec = DecodingSpec(
+        kind="two_values", groups="adience8", coverage=0.8, margins=((0.0, 6.0, 6.0),)
+    )
     output = ModelOutput(
         {"targets": torch.tensor([[4.0, 0.2], [4.6, 0.9], [-3.0, 0.5], [99.0, 0.0]])}
     )
@@ -117,7 +119,7 @@ def test_margins_move_the_ends_by_the_answered_age() -> None:
 def test_the_other_papers_heads_are_read() -> None:
     years = read_out(
         {"age": torch.tensor([[36.4], [-3.0]]), "gender": torch.tensor([[2.0], [-2.0]])},
-        DecodingSpec(kind="regression", half_width=5.0),
+        DecodingSpec(kind="regression", margins=((0.0, 5.0, 5.0),)),
     )
     assert (
         years.years.tolist() == pytest.approx([36.4, 0])

@@ -84,10 +84,6 @@ def test_cautions_name_their_reasons() -> None:
         and "face is small" in small
         and even == "Gender: too close to call."
     )
-    assert (
-        "whole image"
-        in result_card.cautions(prediction(face=Face((0, 0, 90, 90), 0.0, source="whole_frame")))[0]
-    )
 
 
 def test_labels_are_escaped_and_may_lack_probabilities() -> None:
