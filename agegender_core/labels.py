@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_AGE = 100
-"""Oldest age of the age support 0..100; older labels are clipped to it."""
+"""Oldest age of the age support 0..100. Losses, and what is measured on validation images while
+training and publishing, clip older labels to it; reports on test images do not.
+"""
 
 
 @dataclass(frozen=True)
