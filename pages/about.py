@@ -3,6 +3,7 @@
 import streamlit as st
 
 from agegender_core.errors import AgeGenderError
+from agegender_core.output.gender import EVEN, LIVE_DECIDED, LIVE_UNDECIDED
 from ui.common import messages, services, theme, uploads
 
 TEXT = """
@@ -30,7 +31,8 @@ seconds, or with the video.
 - **The model** can be changed below the answer. The image stays and its faces are not detected
   again.
 - **The gender** is one of two labels, because the training data has two. It is what annotators
-  saw in an image, not who a person is. Near 50 % is too close to call.
+  saw in an image, not who a person is. Below {even} %, it is too close to call. On Live, where
+  answers waver, a named gender stays down to {stays} % and is named again from {again} %.
 - **The detection score** says how surely this spot is a face. It says nothing about the age.
 
 ## What it cannot know
@@ -61,7 +63,14 @@ from people's biometrics.
 
 theme.page("About", "What this app does, how to read an answer, and what it cannot know.")
 with st.container(width=760):
-    st.markdown(TEXT.format(forgotten=uploads.forgotten_words()))
+    st.markdown(
+        TEXT.format(
+            forgotten=uploads.forgotten_words(),
+            even=f"{100 * EVEN:.0f}",
+            stays=f"{100 * LIVE_UNDECIDED:.0f}",
+            again=f"{100 * LIVE_DECIDED:.0f}",
+        )
+    )
     try:
         installed = services.installed_weights()
     except AgeGenderError as error:

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agegender_core.output.gender import TOO_CLOSE, too_close
+
 FILE = 30
 """Columns of the terminal for a file's name: the end of a longer one stays."""
 COLUMNS = (("Face", 5), ("Age", 7), ("Interval", 10), ("Gender", 13))
@@ -37,7 +39,7 @@ def _line(row: Mapping[str, Any], race: bool, ranges: bool) -> str:
         f"{row['face']}".rjust(len("Face")),
         str(row["age_group"]).replace("-", "–") if ranges else _years(row),
         _interval(row),
-        _choice(row, "gender"),
+        _gender(row),
         *([_choice(row, "race")] if race else []),
     ]
     widths = [width for _, width in COLUMNS] + [0]
@@ -53,6 +55,11 @@ def _interval(row: Mapping[str, Any]) -> str:
     if row.get("age_low") is None:
         return "–"
     return f"{row['age_low']:.0f}–{row['age_high']:.0f}"
+
+
+def _gender(row: Mapping[str, Any]) -> str:
+    words = _choice(row, "gender")
+    return f"{words}, {TOO_CLOSE}" if too_close(row.get("gender_probability")) else words
 
 
 def _choice(row: Mapping[str, Any], name: str) -> str:

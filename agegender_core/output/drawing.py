@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from agegender_core.output.gender import UNDECIDED, too_close
 from agegender_core.types import Analysis, Prediction
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -19,8 +20,25 @@ Box = tuple[int, int, int, int]
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom in fractions of pixels too."""
 
+PLAIN = str.maketrans(
+    {
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "×": "x",
+        "«": '"',
+        "»": '"',
+        "’": "'",
+        "\N{NO-BREAK SPACE}": " ",
+    }
+)
 _MIN_FONT = 11
 """Smallest letters still legible, in pixels."""
+
+
+def drawable(text: str) -> str:
+    """``text`` in signs that ``label_font`` has: it would draw a box for a dash or «×»."""
+    return text.translate(PLAIN)
 
 
 def colour_of(number: int) -> str:
@@ -58,7 +76,7 @@ def draw_tag(
     anchor: str,
 ) -> None:
     """A rectangle in the colour of face ``number`` with words at ``at``; ``anchor``: which point of
-    the words that is, as Pillow names it.
+    the words that is, as Pillow names it. ``text`` in signs that the font has: see ``drawable``.
     """
     colour = colour_of(number)
     draw.rectangle(place, fill=colour)
@@ -93,16 +111,26 @@ def annotate(analysis: Analysis) -> Image.Image:
 
 
 def label_texts(number: int, prediction: Prediction) -> list[str]:
-    """Label of a face, from the full to the shortest form."""
+    """Label of a face, from the full to the shortest form. Where the network knows ranges only, its
+    range and no year.
+    """
     age, gender = prediction.age, prediction.gender
-    years = f"{age.years:.0f}"
-    interval = "" if age.interval is None else f"{age.interval[0]:.0f}-{age.interval[1]:.0f}"
-    spread = interval or age.group or ""
-    full_age = f"{years} ({spread})" if spread else years
-    label = "" if gender is None else gender.label
-    percent = "" if gender is None or gender.confidence is None else f" {gender.confidence:.0%}"
+    if age.ranges is not None:
+        years = full_age = age.ranges.label
+    else:
+        years = f"{age.years:.0f}"
+        interval = "" if age.interval is None else f"{age.interval[0]:.0f}-{age.interval[1]:.0f}"
+        spread = interval or age.group or ""
+        full_age = f"{years} ({spread})" if spread else years
+    confidence = None if gender is None else gender.confidence
+    if too_close(confidence):
+        label, percent = UNDECIDED, ""
+    else:
+        label = "" if gender is None else gender.label
+        percent = "" if confidence is None else f" {confidence:.0%}"
     forms = [(full_age, label + percent), (years, label + percent), (years, label), (years,), ()]
-    return ["  ".join(part for part in (str(number), *form) if part) for form in forms]
+    texts = ["  ".join(part for part in (str(number), *form) if part) for form in forms]
+    return [drawable(text) for text in dict.fromkeys(texts)]
 
 
 def _clamped(box: tuple[float, float, float, float], size: tuple[int, int]) -> Box:

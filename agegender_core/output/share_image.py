@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from agegender_core.output.drawing import label_font
+from agegender_core.output.drawing import drawable, label_font
 from agegender_core.types import TURNS, AgeEstimate, Face
 
 SIZE = (1200, 630)
@@ -42,11 +42,14 @@ Font = Callable[[float], ImageFont.FreeTypeFont]
 
 @dataclass(frozen=True)
 class Typefaces:
-    """Fonts by size in pixels: ``text``, its ``bold``, and ``display`` for the age."""
+    """Fonts by size in pixels: ``text``, its ``bold``, and ``display`` for the age. ``signs``: a
+    text in signs that these fonts have.
+    """
 
     text: Font = label_font
     bold: Font = label_font
     display: Font = label_font
+    signs: Callable[[str], str] = drawable
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,18 @@ class ShareText:
     measured: str
     project: str
     caution: str = ""
+
+    def written(self, signs: Callable[[str], str]) -> ShareText:
+        """The same words, each in the ``signs`` of a font."""
+        return ShareText(
+            signs(self.age),
+            signs(self.unit),
+            tuple(map(signs, self.lines)),
+            signs(self.model),
+            signs(self.measured),
+            signs(self.project),
+            signs(self.caution),
+        )
 
 
 PILLOW_FONTS = Typefaces()
@@ -81,6 +96,7 @@ def share_image(
     face: Image.Image, age: AgeEstimate, text: ShareText, fonts: Typefaces = PILLOW_FONTS
 ) -> Image.Image:
     """RGB image of ``SIZE``. ``face``: of ``FACE_SIZE``, from ``face_panel``."""
+    text = text.written(fonts.signs)
     canvas = Image.new("RGB", SIZE, PAPER)
     canvas.paste(face.convert("RGB").resize(FACE_SIZE), (0, 0))
     draw = ImageDraw.Draw(canvas)
@@ -272,5 +288,5 @@ def _ranges(
         middle = (left + right) // 2
         words = f"{100 * value:.0f} %" if value >= 0.005 else "<1 %"
         draw.text((middle, head - 3), words, fill=MUTED, font=fonts.text(18), anchor="mb")
-        words = label.replace("-", "–")
+        words = fonts.signs(label.replace("-", "–"))
         draw.text((middle, floor + 8), words, fill=MUTED, font=fonts.text(18), anchor="ma")

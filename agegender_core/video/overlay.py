@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw, ImageOps
 
-from agegender_core.output.drawing import draw_box, draw_tag, label_font, visible_box
+from agegender_core.output.drawing import draw_box, draw_tag, drawable, label_font, visible_box
+from agegender_core.output.gender import UNDECIDED
 from agegender_core.types import Face
 from agegender_core.video.types import LiveFrame, LiveTrack
 
 WAITING = "estimating ..."
-UNDECIDED = "undecided"
 
 
 def draw(frame: LiveFrame, mirror: bool = False) -> Image.Image:
@@ -71,7 +71,7 @@ def _mark(pen: ImageDraw.ImageDraw, track: LiveTrack, size: tuple[int, int]) -> 
         return
     x0, y0, _, y1 = box
     draw_box(pen, box, track.number, line)
-    text, font = words(track), label_font(max(12, round(max(size) / 36)))
+    text, font = drawable(words(track)), label_font(max(12, round(max(size) / 36)))
     width, height = pen.textlength(text, font=font) + 4 * line, font.size + 3 * line
     left = max(0.0, min(x0 - 1, size[0] - width))
     above = y0 - height - 1 >= 0

@@ -15,6 +15,7 @@ from typing import overload
 import numpy as np
 
 from agegender_core.inference.decoding import age_quantile
+from agegender_core.output.gender import LIVE_DECIDED, LIVE_UNDECIDED
 from agegender_core.types import AgeEstimate, Categorical, Face, Prediction
 from agegender_core.video.types import Answer
 from agegender_core.vision.alignment import TEMPLATE
@@ -33,8 +34,6 @@ STILL = 0.8
 """Years the answer must move before the number shown does."""
 MORE = 0.05
 """How much likelier another range of ages must be before it is named instead."""
-UNDECIDED, DECIDED = 0.65, 0.72
-"""Probability of a gender below which it is no longer named, and above which it is again."""
 
 
 def observation_weight(face: Face) -> float:
@@ -104,7 +103,9 @@ class Smoother:
             self._choice("race", self._last.race),
         )
         if gender is not None and gender.confidence is not None:
-            self._undecided = gender.confidence < (DECIDED if self._undecided else UNDECIDED)
+            self._undecided = gender.confidence < (
+                LIVE_DECIDED if self._undecided else LIVE_UNDECIDED
+            )
         else:
             self._undecided = False
         years, low, high = self._whole_years(age)

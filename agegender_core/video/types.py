@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from agegender_core.output.gender import too_close
 from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction, Timing
 
 
@@ -30,13 +31,14 @@ class Answer:
     observations: int
 
     def settled(self) -> Answer:
-        """The same with the whole years that ``age`` rounds to, for a frame that is shown for
-        long.
+        """The same with the whole years that ``age`` rounds to, and a gender named by the rule for
+        a single image: for a frame that is shown for long.
         """
         low, high = (
             (None, None) if self.age.interval is None else (round(end) for end in self.age.interval)
         )
-        return replace(self, years=round(self.age.years), low=low, high=high)
+        undecided = self.gender is not None and too_close(self.gender.confidence)
+        return replace(self, years=round(self.age.years), low=low, high=high, undecided=undecided)
 
 
 @dataclass(frozen=True, eq=False)

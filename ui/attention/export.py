@@ -9,16 +9,17 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
+from agegender_core.output.drawing import drawable
+from agegender_core.output.gender import gender_words, too_close
 from agegender_core.types import AgeEstimate, Categorical
 from ui.attention import query_params as link
 from ui.attention.figures import coloured, limits, table
 from ui.attention.layers import SALIENCY, Layer, around, range_words, resolution_words, span_words
 from ui.attention.session import Subject
+from ui.common.charts import with_en_dash
 from ui.common.images import encoded
 
 SIDE, SMALL, EDGE = 512, 170, 24
-PLAIN = str.maketrans({"×": "x", "–": "-", "«": '"', "»": '"', "’": "'"})
-"""Pillow's own font has no signs for these."""
 INK, PAPER = (29, 43, 46), (255, 255, 255)
 
 
@@ -101,7 +102,7 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
             canvas.paste(image, (2 * EDGE + SIDE, top + 22))
             draw.text(
                 (2 * EDGE + SIDE, top),
-                f"{name} {span_words(values)}".translate(PLAIN),
+                drawable(f"{name} {span_words(values)}"),
                 fill=INK,
                 font=_font(14),
             )
@@ -116,7 +117,7 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
         f" {answer_words(subject.prediction.age, subject.prediction.gender)}"
     ]
     top = 2 * EDGE + SIDE + 40
-    for number, line in enumerate(line.translate(PLAIN) for line in text):
+    for number, line in enumerate(map(drawable, text)):
         for part in _wrapped(line, draw, canvas.width - 2 * EDGE, _font(20 if number == 0 else 15)):
             draw.text((EDGE, top), part, fill=INK, font=_font(20 if number == 0 else 15))
             top += 28 if number == 0 else 20
@@ -124,12 +125,18 @@ def png(subject: Subject, shown: Layer, settings: dict) -> bytes:
 
 
 def answer_words(age: AgeEstimate, gender: Categorical | None) -> str:
-    """«Estimate: 38.9 years, Female 43 %.»"""
-    words = f"{age.years:.1f} years" if age.ranges is None else f"{age.ranges.label} years"
+    """«Estimate: 38.9 years, Female 93 %.», «Estimate: 38.9 years, gender too close to call (Female
+    62 %).»
+    """
+    words = (
+        f"{age.years:.1f} years"
+        if age.ranges is None
+        else f"{with_en_dash(age.ranges.label)} years"
+    )
     if gender is not None:
-        words += f", {gender.label}" + (
-            "" if gender.confidence is None else f" {100 * gender.confidence:.0f} %"
-        )
+        named = gender_words(gender.label, gender.confidence)
+        unsure = too_close(gender.confidence)
+        words += f", gender {named[0].lower()}{named[1:]}" if unsure else f", {named}"
     return f"Estimate: {words}."
 
 

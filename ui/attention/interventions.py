@@ -15,7 +15,7 @@ from ui.attention.layers import blocks, title
 from ui.attention.mask_changes import all_changed, set_all
 from ui.attention.session import Estimate, Subject
 from ui.common.charts import CONFIG, with_en_dash
-from ui.common.result_card import choice, interval_words, range_words
+from ui.common.result_card import choice, interval_words, range_words, undecided
 from ui.common.state import count_up
 
 WORDS = {"own": "Its own", "off": "Off", "mean": "Mean", "shuffled": "Shuffled"}
@@ -131,7 +131,7 @@ def _card(head: str, age: AgeEstimate, gender: Categorical | None, measured: boo
         f'<div><span class="ag-quiet">{head}</span>'
         f'<div class="ag-age"><b>{escape(age_text)}</b><span>years</span></div>'
         f'<div class="ag-interval">{escape(words)}</div>'
-        f"{'' if gender is None else choice(gender)}</div>"
+        f"{'' if gender is None else choice(gender) + undecided(gender)}</div>"
     )
 
 

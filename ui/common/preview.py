@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from agegender_core.output.drawing import Corners, draw_box, draw_tag, label_font, visible_box
+from agegender_core.output.drawing import (
+    Corners,
+    draw_box,
+    draw_tag,
+    drawable,
+    label_font,
+    visible_box,
+)
 from agegender_core.types import AgeEstimate, Analysis, Face
-from ui.common.charts import with_en_dash
 from ui.common.images import encoded
 
 PREVIEW_SIDE = 1280
@@ -57,8 +63,8 @@ def places(analysis: Analysis) -> tuple[Place | None, ...]:
 
 
 def age_words(age: AgeEstimate) -> str:
-    """«27», or «30–39» where the model answers with a range."""
-    return with_en_dash(age.ranges.label) if age.ranges is not None else str(round(age.years))
+    """«27», or «30-39» where the model answers with a range."""
+    return drawable(age.ranges.label) if age.ranges is not None else str(round(age.years))
 
 
 def _line(size: Size) -> int:

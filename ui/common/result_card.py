@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from agegender_core.output.drawing import colour_of, text_colour
+from agegender_core.output.gender import TOO_CLOSE, too_close
 from agegender_core.types import AgeEstimate, Categorical, Prediction
 from ui.common.charts import (
     CONFIG,
@@ -25,10 +26,9 @@ from ui.common.session_results import Answer
 
 LOW_SCORE = 0.95
 SMALL_FACE = 40
-EVEN = 0.70
-"""Below these the card asks for caution: detector's score; shorter side of the face in pixels;
-probability of the chosen gender.
-"""
+"""Below these the card asks for caution: detector's score; shorter side of the face in pixels."""
+UNDECIDED = f"Gender: {TOO_CLOSE}."
+"""The caution about a gender that is not probable enough."""
 
 
 def show(
@@ -175,6 +175,15 @@ def choice(categorical: Categorical) -> str:
     return f'<div class="ag-rows">{"".join(cells)}</div>'
 
 
+def undecided(gender: Categorical) -> str:
+    """The caution about a gender that is too close to call, where there are no ``notes``; else
+    empty.
+    """
+    if not too_close(gender.confidence):
+        return ""
+    return f'<div class="ag-notes"><p class="ag-caution">{UNDECIDED}</p></div>'
+
+
 def notes(prediction: Prediction) -> str:
     """Cautions first, then how the face was found."""
     items = [f'<p class="ag-caution">{escape(line)}</p>' for line in cautions(prediction)]
@@ -202,6 +211,6 @@ def cautions(prediction: Prediction) -> list[str]:
         lines.append("The detector is not sure that this is a face.")
     if min(face.width, face.height) < SMALL_FACE:
         lines.append("The face is small; a closer image would be answered better.")
-    if gender is not None and gender.confidence is not None and gender.confidence < EVEN:
-        lines.append("Gender: too close to call.")
+    if gender is not None and too_close(gender.confidence):
+        lines.append(UNDECIDED)
     return lines

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from agegender_core.output.csv_tables import safe_frame
+from agegender_core.output.gender import gender_words
 from ui.common import model_card
 from ui.common.messages import plain
 from ui.common.session_results import Answer
@@ -61,7 +62,12 @@ def overview(answers: Sequence[Answer], unread: int) -> None:
     """One line on all images and a table of all their faces. ``unread``: how many more images had
     no answer.
     """
-    rows = [row for answer in answers for row in answer.rows if row["face"] is not None]
+    rows = [
+        row | {"gender": gender_words(row["gender"], row["gender_probability"])}
+        for answer in answers
+        for row in answer.rows
+        if row["face"] is not None
+    ]
     total = f"{len(answers) + unread} images, {count_words(len(rows))}"
     st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
     spread = (

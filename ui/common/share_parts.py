@@ -40,7 +40,7 @@ def typefaces() -> Typefaces:
     if sans is None or serif is None:
         return PILLOW_FONTS
     try:
-        fonts = Typefaces(_font(sans, 400), _font(sans, 600), _font(serif, 600, 60))
+        fonts = Typefaces(_font(sans, 400), _font(sans, 600), _font(serif, 600, 60), str)
         fonts.text(20), fonts.display(20)
     except OSError:  # a FreeType without the decoder of web fonts
         return PILLOW_FONTS

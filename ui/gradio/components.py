@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from agegender_core.errors import AgeGenderError, InvalidImageError
+from agegender_core.output.gender import gender_words
 from agegender_core.output.tables import describe_attributes
 from agegender_core.serving import runtime, service
 from agegender_core.serving.api_schema import json_schema
@@ -52,7 +53,6 @@ COLUMNS = {
     "age_high": "To",
     "age_group": "Range",
     "gender": "Gender",
-    "gender_probability": "Probability",
     "race": "Race",
     "error": "Error",
 }
@@ -518,7 +518,10 @@ def table(answers: Sequence[tuple[str, Analysis | Exception]]) -> pd.DataFrame:
     """A row a face, an image without one, or a failure."""
     import pandas as pd
 
-    rows = _rows(answers)
+    rows = [
+        row | {"gender": gender_words(row["gender"], row["gender_probability"]) or None}
+        for row in _rows(answers)
+    ]
     columns = [
         name for name in COLUMNS if name == "file" or any(row.get(name) is not None for row in rows)
     ]

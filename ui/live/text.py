@@ -7,6 +7,7 @@ from html import escape
 import streamlit as st
 
 from agegender_core.output.drawing import colour_of, text_colour
+from agegender_core.output.gender import TOO_CLOSE
 from agegender_core.output.tables import describe_attributes
 from agegender_core.video.types import LiveFrame, LiveTrack
 from ui.common import services
@@ -94,7 +95,7 @@ def face_words(track: LiveTrack) -> str:
     if gender is None:
         return age
     if answer.undecided:
-        return f"{age}; gender too close to call"
+        return f"{age}; gender {TOO_CLOSE}"
     sure = "" if gender.confidence is None else f" {percent_words(100 * gender.confidence)}"
     return f"{age}; {gender.label}{sure}"
 

@@ -13,6 +13,7 @@ import streamlit as st
 from PIL import Image
 
 from agegender_core.output.drawing import colour_of
+from agegender_core.output.gender import gender_words
 from agegender_core.types import AgeEstimate, Prediction
 from ui.common.images import image_url
 from ui.common.session_results import Answer
@@ -111,10 +112,7 @@ def interval_bar(age: AgeEstimate, colour: str) -> str | None:
 
 
 def _gender(one: Prediction) -> str:
-    if one.gender is None:
-        return ""
-    sure = one.gender.confidence
-    return one.gender.label if sure is None else f"{one.gender.label} {100 * sure:.0f} %"
+    return "" if one.gender is None else gender_words(one.gender.label, one.gender.confidence)
 
 
 def _small(crop: Image.Image) -> str:

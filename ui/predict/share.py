@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from agegender_core.errors import BusyError
+from agegender_core.output.gender import TOO_CLOSE, too_close
 from agegender_core.output.share_image import (
     SIZE,
     ShareText,
@@ -24,9 +25,6 @@ from ui.predict import state
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
-
-UNDECIDED = "Gender: too close to call."
-"""A caution of the card that the line on gender says already."""
 
 
 def control(answer: Answer, number: int) -> None:
@@ -96,7 +94,7 @@ def share_text(prediction: Prediction, model: ModelInfo | None) -> ShareText:
     """The words on the image."""
     age = prediction.age
     headline = str(round(age.years)) if age.ranges is None else with_en_dash(age.ranges.label)
-    cautions = [line for line in result_card.cautions(prediction) if line != UNDECIDED]
+    cautions = [line for line in result_card.cautions(prediction) if line != result_card.UNDECIDED]
     return ShareText(
         age=headline,
         unit="year" if headline == "1" else "years",
@@ -129,8 +127,8 @@ def _gender(prediction: Prediction) -> str:
     if gender.confidence is None:
         return f"Gender: {gender.label}"
     sure = percent_words(100 * gender.confidence)
-    if gender.confidence < result_card.EVEN:
-        return f"Gender: too close to call ({gender.label} {sure})"
+    if too_close(gender.confidence):
+        return f"Gender: {TOO_CLOSE} ({gender.label} {sure})"
     return f"Gender: {gender.label}, {sure}"
 
 

@@ -54,6 +54,11 @@ def test_a_network_of_ranges_gives_the_likeliest() -> None:
     assert "  30–39   –" in lines([row], False, ranges=True)
 
 
+def test_a_gender_too_close_to_call_says_so() -> None:
+    row = {**FACE, "gender": "Female", "gender_probability": 0.62}
+    assert lines([row], False).endswith("Female 62%, too close to call\n")
+
+
 def test_race_only_where_asked_for() -> None:
     row = {**FACE, **GENDER, "race": "East Asian", "race_probability": 0.5}
     assert "East Asian 50%" in lines([row], True) and header(True).endswith("Race\n")

@@ -16,6 +16,8 @@ from agegender_core.errors import ConfigError, InvalidImageError, WeightsMissing
 from agegender_core.output.drawing import (
     PALETTE,
     annotate,
+    drawable,
+    label_font,
     label_texts,
     relative_luminance,
     text_colour,
@@ -30,7 +32,7 @@ from agegender_core.output.tables import (
     table_csv,
     write_table,
 )
-from agegender_core.types import AgeEstimate, Analysis, Face
+from agegender_core.types import AgeEstimate, Analysis, Categorical, Face
 from tests.support.fakes import FakePredictor, fake_prediction
 from ui.common.preview import preview
 
@@ -336,6 +338,27 @@ class TestLabels:
             label_texts(2, dataclasses.replace(prediction, age=AgeEstimate(29.0, group="25-32")))[0]
             == "2  29 (25-32)  Female 97%"
         )
+
+    def test_a_network_of_ranges_shows_its_range_and_no_year(self):
+        prediction = fake_prediction(Image.new("RGB", (200, 200)), 0, 1)
+        ranges = Categorical(("10-19", "20–29", "70+"), 1, (0.1, 0.6, 0.3))
+        age = AgeEstimate(30.4, group="20–29", ranges=ranges)
+        texts = label_texts(1, dataclasses.replace(prediction, age=age))
+        assert texts == ["1  20-29  Female 97%", "1  20-29  Female", "1  20-29", "1"]
+
+    def test_a_gender_that_is_too_close_to_call_is_not_named(self):
+        prediction = fake_prediction(Image.new("RGB", (200, 200)), 0, 1)
+        gender = Categorical(("Female", "Male"), 0, (0.62, 0.38))
+        texts = label_texts(1, dataclasses.replace(prediction, gender=gender))
+        assert texts[0].endswith(")  gender undecided") and "Female" not in "".join(texts)
+        assert texts[1:] == ["1  34  gender undecided", "1  34", "1"]
+
+    def test_labels_have_signs_the_font_has(self):
+        """A sign without a glyph is drawn as the same box as any other such sign."""
+        font = label_font(20)
+        missing = font.getmask("\ue000").getbbox(), bytes(font.getmask("\ue000"))
+        for sign in drawable("0–9—1−2×«3»’4\u00a05 %·…°"):
+            assert (font.getmask(sign).getbbox(), bytes(font.getmask(sign))) != missing, sign
 
     @pytest.mark.parametrize("colour", PALETTE)
     def test_contrast(self, colour):

@@ -15,13 +15,16 @@ from PIL import Image
 
 from agegender_core.errors import InvalidImageError
 from agegender_core.output.drawing import relative_luminance
+from agegender_core.output.gender import EVEN, LIVE_DECIDED, LIVE_UNDECIDED, gender_words
 from agegender_core.output.tables import analysis_json, face_rows
 from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_age
+from ui.attention.export import answer_words
 from ui.common import charts, downloads, messages, result_card
-from ui.common.preview import PREVIEW_SIDE, preview
+from ui.common.preview import PREVIEW_SIDE, age_words, preview
 from ui.common.session_results import Answer, Failure, InputImage
+from ui.predict import face_grid
 
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "ui").glob("*.py")])
 CROP = Image.new("RGB", (48, 48))
@@ -84,6 +87,28 @@ def test_cautions_name_their_reasons() -> None:
         and "face is small" in small
         and even == "Gender: too close to call."
     )
+
+
+def test_genders_are_named_by_one_rule() -> None:
+    assert gender_words("Female", 0.97) == "Female 97 %"
+    assert gender_words("Female", 0.62) == "Too close to call (Female 62 %)"
+    assert gender_words("Male", EVEN) == "Male 70 %" and gender_words("Male", None) == "Male"
+    assert gender_words(None, None) == ""
+    assert LIVE_UNDECIDED < EVEN < LIVE_DECIDED
+    assert f"less than {100 * EVEN:.0f} % too close to call" in (ROOT / "docs/api.md").read_text()
+    close = Categorical(("Female", "Male"), 0, (0.62, 0.38))
+    words = answer_words(AgeEstimate(38.9), close)
+    assert words == "Estimate: 38.9 years, gender too close to call (Female 62 %)."
+    sure = Categorical(("Female", "Male"), 0, (0.93, 0.07))
+    assert answer_words(AgeEstimate(38.9), sure) == "Estimate: 38.9 years, Female 93 %."
+    table = face_grid.face_table([prediction(gender=close), prediction(gender=sure)])
+    assert list(table["Gender"]) == ["Too close to call (Female 62 %)", "Female 93 %"]
+    assert "too close to call" in result_card.undecided(close) and not result_card.undecided(sure)
+
+
+def test_a_range_is_drawn_in_signs_the_font_has() -> None:
+    ranges = Categorical(("10-19", "20-29"), 1, (0.1, 0.9))
+    assert age_words(AgeEstimate(30.4, ranges=ranges)) == "20-29"
 
 
 def test_labels_are_escaped_and_may_lack_probabilities() -> None:

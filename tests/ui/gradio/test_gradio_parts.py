@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from agegender_core.types import AgeEstimate, Analysis, Timing
+from agegender_core.types import AgeEstimate, Analysis, Categorical, Timing
 from tests.support import ROOT
 from tests.support.fakes import FAKE_WEIGHTS, fake_prediction
 from ui.gradio import figures
@@ -28,6 +29,15 @@ def test_every_face_has_a_curve_of_its_own(gradio_parts: ModuleType) -> None:
     text = gradio_parts.cards(analysis(3))
     assert text.count('<svg class="ag-curve"') == 3 and text.count("ag-number") == 3
     assert len({part.split("</svg>")[0] for part in text.split("<svg")[1:]}) == 3
+
+
+def test_the_table_names_a_gender_by_the_rule(gradio_parts: ModuleType) -> None:
+    found = analysis(1)
+    close = Categorical(("Female", "Male"), 0, (0.62, 0.38))
+    predictions = (dataclasses.replace(found.predictions[0], gender=close),)
+    table = gradio_parts.table([("a.jpg", dataclasses.replace(found, predictions=predictions))])
+    assert list(table["Gender"]) == ["Too close to call (Female 62 %)"]
+    assert "Gender" not in gradio_parts.table([("a.jpg", analysis(0))])
 
 
 def test_a_curve_shows_the_interval_and_needs_a_distribution() -> None:
