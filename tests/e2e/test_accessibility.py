@@ -18,6 +18,19 @@ RULES = {
     "resultTypes": ["violations"],
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
 }
+PRIMARY_CONTRASTS = """() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(value => value / 255)
+      .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  return [...document.querySelectorAll("[data-testid=stBaseButton-primary]")].map(button => {
+    const words = light(getComputedStyle(button.querySelector("p") ?? button).color);
+    const below = light(getComputedStyle(button).backgroundColor);
+    return Math.max(words, below) / Math.min(words, below);
+  });
+}"""
+"""WCAG's contrast of every primary button's words."""
 BAD = ("serious", "critical")
 
 
@@ -97,6 +110,30 @@ def test_nothing_serious_behind_tabs(path: str, heading: str, page: Any, server_
     for tab in tabs:
         tab.click()
         assert findings(page) == [], tab.inner_text()
+
+
+def test_primary_buttons_are_legible_in_dialogs_too(page: Any, server_url: str) -> None:
+    """Dialogs lie outside of what has Streamlit's color-scheme, and axe does not judge them."""
+    screenshots.share(page, server_url)
+    page.wait_for_timeout(400)
+    ratios = page.evaluate(PRIMARY_CONTRASTS)
+    assert len(ratios) >= 2 and min(ratios) >= 4.5, ratios
+
+
+def test_the_navigation_shows_where_the_keyboard_is(page: Any, server_url: str) -> None:
+    plain("about", "About", page, server_url)
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText").endswith("Live"):
+            break
+    else:
+        pytest.fail("the navigation is not within reach of the tab key")
+    style, width, colour = page.evaluate(
+        "(({outlineStyle, outlineWidth, outlineColor}) => [outlineStyle, outlineWidth,"
+        " outlineColor])(getComputedStyle(document.activeElement))"
+    )
+    assert (style, width) == ("solid", "3px")
+    assert colour in ("rgb(11, 93, 102)", "rgb(138, 218, 215)"), "the theme's primary colour"
 
 
 def test_axe_sees_what_it_should(page: Any) -> None:

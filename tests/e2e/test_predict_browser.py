@@ -79,6 +79,20 @@ def test_upload_shows_one_card_and_downloads(visit: Any, portrait_file: Path) ->
     assert Image.open(io.BytesIO(saved(page, "Image"))).size == (512, 512)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_file_that_is_too_large_says_so(visit: Any, tmp_path: Path, width: int) -> None:
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(30 * 2**20)
+    page = visit(width)
+    page.locator("input[type=file]").first.set_input_files(huge)
+    reason = page.get_by_role("alert").filter(has_text="25.0MB or smaller")
+    reason.wait_for()
+    box = reason.bounding_box()
+    assert box["width"] > 100 and box["height"] >= 15 and box["y"] < 500, "Streamlit's is 1x1 px"
+    assert overflow(page) <= 0
+
+
 def test_webcam_is_asked_for_only_after_the_button(visit: Any) -> None:
     page = visit()
     page.get_by_role("button", name="Camera", exact=True).click()

@@ -152,12 +152,18 @@ def _uploader(on_change: object, label: str = "visible") -> Sequence:
         "Images with faces",
         type=sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES),
         accept_multiple_files=True,
+        max_upload_size=_most_mb(),
         key=state.UPLOADER.key,
         on_change=on_change,
         label_visibility=label,
     )
     uploads.mark_in_use(files)
     return files
+
+
+def _most_mb() -> int:
+    """Megabytes of one file: browsers refuse a larger one at once and say so in its place."""
+    return min(services.settings().max_mb, int(st.get_option("server.maxUploadSize")))
 
 
 def _at_hand(files: Sequence) -> list[InputImage]:

@@ -166,6 +166,16 @@ def test_too_large_a_file_is_told_its_limit(backend: Backend, open_app: Any) -> 
     assert "larger than 25 MB" in alerts(app)
 
 
+@pytest.mark.parametrize(("mb", "shown"), [("10", 10), ("200", 60)])
+def test_the_uploader_has_the_limit_of_an_image(
+    backend: Backend, open_app: Any, monkeypatch: pytest.MonkeyPatch, mb: str, shown: int
+) -> None:
+    """Nothing above what the server takes of one file."""
+    monkeypatch.setenv("AGEGENDER_MAX_MB", mb)
+    monkeypatch.setattr("ui.common.image_input.st.get_option", lambda name: 60)
+    assert open_app().file_uploader[0].proto.max_upload_size_mb == shown
+
+
 def test_a_turned_picture_is_noted(backend: Backend, open_app: Any, photo: bytes) -> None:
     backend.predictor = FakePredictor(turned=90)
     assert "The image is shown turned by 90°" in html(upload(open_app(), png("side.png", photo)))
