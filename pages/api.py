@@ -24,7 +24,8 @@ for tab, language in zip(st.tabs(list(LANGUAGES)), LANGUAGES, strict=True):
 st.markdown(
     "`/predict` takes one image, `/predict_batch` many, `/attention` gives a model's masks over one"
     " face. The second value names the model; `null` is the default one. Uploads stay in memory"
-    " and are deleted once they are answered. Bad input gets status 422 and a sentence."
+    " and are deleted once they are answered. Bad input gets status 422 and a sentence, which"
+    " these programs print."
 )
 if path:
     st.markdown(f"[All endpoints with the JSON schema of their answers]({path}gradio_api/info)")
