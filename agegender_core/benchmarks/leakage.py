@@ -3,7 +3,9 @@ ignores duplicates, and the third paper's.
 
 The same recipe and budget on each. Where duplicates are ignored, some test images have a
 near-duplicate among the training images: their error is reported separately. Near-duplicates are
-images whose grey 24x24 thumbnails correlate above 0.96, as in the leak-free split.
+images whose grey 24x24 thumbnails correlate above 0.96. The thumbnails here are of aligned faces;
+those that the leak-free split was made by are of the whole chips. So a few of its test images have
+a near-duplicate in training all the same: the same photo, cropped or turned differently.
 """
 
 from __future__ import annotations

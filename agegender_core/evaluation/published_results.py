@@ -13,7 +13,8 @@ class System:
     built after it. ``paper``: for people.
 
     ``verdict``: why its claims are out of reach or not comparable, in a sentence or two, as far as
-    we know; no measured numbers in it.
+    we know; no measured numbers in it. It stands on the Models page and in ``docs/results.md``:
+    what it points to in «» is named so in both.
     """
 
     key: str
@@ -57,17 +58,17 @@ SYSTEMS: dict[str, System] = {
             " than UTKFace's labels are worth (ages estimated by a program and checked by people),"
             " and as one wrong decade costs about ten years, it would need nearly every decade"
             " right. Near-duplicates on both sides of a random split help only as far as a network"
-            " memorises: see the leakage below. By the paper's account of its Figures 12 to 16,"
+            " memorises: see «Near-duplicates». By the paper's account of its Figures 12 to 16,"
             " errors in training and validation fall as epochs go on (UTKFace's with many"
             " fluctuations), and those in training never level off, as where images are learned by"
             " heart; but it also writes that its training error never gets lower than its"
             " validation error, and a network that learns by heart shows the opposite wherever"
-            " validation images are held out (see the memorisation experiment). Tried here, on"
+            " validation images are held out (see «Memorisation experiment»). Tried here, on"
             " budgets of minutes to hours: its three networks, one network with an age"
             " distribution, and, at a quarter of the width with one seed each, no gates, three mask"
             " kinds and a mask branch that saturates (see «Gates and mask kinds»). Trained again"
             " over several seeds, with masks, with every mask held at 1 and without gates, networks"
-            " differ by no more than the seeds do (see «over seeds»): at that width and length no"
+            " differ by no more than the seeds do (see «Over seeds»): at that width and length no"
             " gain was seen. What it is worth at full width and after long training was not"
             " measured.",
         ),
@@ -87,8 +88,8 @@ SYSTEMS: dict[str, System] = {
             "Age Estimation & Gender Classification With Convolutional Neural Networks, student"
             " report of group A, 2022",
             "Claimed on 250 test images of 5,000, drawn at random: the interval of such a number is"
-            " a year wide and more (our own run of that protocol is below), its own validation said"
-            " 5.65, and the training images' near-duplicates may be among them.",
+            " a year wide and more (our own run of that protocol: see «Near-duplicates»), its own"
+            " validation said 5.65, and the training images' near-duplicates may be among them.",
         ),
         System(
             "xception",

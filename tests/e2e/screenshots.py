@@ -52,7 +52,7 @@ ERRORS = (
     "own",
 )
 """Parts of the Errors page."""
-EXPERIMENTS = ("Gates and masks", "Over seeds", "Worse photos", "Do masks matter?")
+EXPERIMENTS = ("Gates and mask kinds", "Over seeds", "Worse photos", "Do masks matter?")
 """Experiments of the Models page with tables of their own."""
 View = Callable[[Any, str], None]
 

@@ -107,6 +107,15 @@ def test_passes_in_the_documents_are_those_of_the_manifest() -> None:
         assert f"| {passes} |" in row, page
 
 
+def test_what_verdicts_point_to_is_in_the_results() -> None:
+    results = (ROOT / "docs" / "results.md").read_text()
+    named = re.findall(r"^(?:#+ (.+)|(\w[\w -]+): )", results, re.MULTILINE)
+    here = " | ".join(heading or opening for heading, opening in named).lower()
+    for system in SYSTEMS.values():
+        for name in re.findall("«(.+?)»", system.verdict):
+            assert name.lower() in here, f"{system.title}: nothing is called «{name}»"
+
+
 def test_the_verdict_on_gates_is_what_was_measured_over_seeds() -> None:
     assert "differ by no more than the seeds do" in SYSTEMS["gra_net"].verdict
     report = read_ablation(ROOT / "reports", "controls")

@@ -52,7 +52,7 @@ try {{
   const complete = events.split("event: complete")[1];
   if (!complete) throw new Error(events);
   const [answer] = JSON.parse(complete.split("data: ")[1].split("\\n")[0]);
-  for (const face of answer.faces) console.log(face.age.years, face.age.interval, face.gender.label);
+  for (const {{ age, gender }} of answer.faces) console.log(age.years, age.interval, gender.label);
 }} catch (error) {{
   console.error(error.message);
   process.exitCode = 1;

@@ -146,10 +146,15 @@ def headline(found: Sequence[Pair]) -> str:
         dataset = pair.dataset.removesuffix(f", {REFITTED}")
         nearest.setdefault((pair.system, dataset, pair.metric), pair)
     reached = sum(pair.reached for pair in nearest.values())
+    how = (
+        f" (of {len(found)} comparisons below, each claim counts once, by the model nearest to it)"
+        if len(found) > len(nearest)
+        else ""
+    )
     first = (
-        f"{reached} of {len(nearest)} claims are reached here."
+        f"{reached} of {len(nearest)} claims are reached here{how}."
         if reached
-        else f"None of {len(nearest)} claims is reached here."
+        else f"None of {len(nearest)} claims is reached here{how}."
     )
     missed = [pair for pair in nearest.values() if pair.in_years and not pair.reached]
     if not missed:

@@ -21,9 +21,12 @@ NOTES = {
     "Near-duplicates": (
         "UTKFace split in different ways (compare rows of one recipe and budget): near-duplicates"
         " on both sides of a split let a model recognise what it has seen. A near-duplicate: grey"
-        " thumbnails that correlate above 0.96."
+        " thumbnails of the aligned faces that correlate above 0.96. Our split keeps"
+        " near-duplicates together by thumbnails of the whole images, so a few of its test images"
+        " are in training all the same: the same photo, cropped or turned differently, which only"
+        " aligning shows."
     ),
-    "Gates and masks": (
+    "Gates and mask kinds": (
         "GRA_Net with the three mask kinds of its equations 4 to 6, without gates, and with the"
         " mask branch as the annex has it. The others here have their mask branch normalised, which"
         " did not keep every mask from saturating (values within 0.02 of 0 or 1): see the column."
@@ -197,7 +200,7 @@ def show_experiments(entries: list, reports: list) -> None:
     """What else was measured, a tab each; only the open one is made."""
     made: dict[str, Callable[[], DataFrame]] = {
         "Near-duplicates": tables.leakage,
-        "Gates and masks": partial(tables.ablation, entries, reports),
+        "Gates and mask kinds": partial(tables.ablation, entries, reports),
         "Over seeds": DataFrame,  # with tables of its own, as the next
         "Worse photos": DataFrame,
         "Decade and digit": partial(experiments.decade_digit, entries, reports),

@@ -25,10 +25,12 @@ from agegender_core.evaluation.report_store import (
 )
 from agegender_core.evaluation.report_types import EvaluationReport
 from agegender_core.inference.model_zoo import ModelInfo, is_current
-from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate
+from agegender_core.output.metric_formats import METRIC_FORMATS, shown_estimate, shown_with_n
 from agegender_core.publishing.attention_tables import FAITHFUL, faithful_rows
 from agegender_core.publishing.comparison_tables import (
+    HEADLINES,
     SPLITS,
+    ComparisonRow,
     ablation_rows,
     comparison_rows,
     flattened_words,
@@ -80,6 +82,12 @@ POINT = "#3C8C94"
 """One colour that can be seen on the light and the dark theme."""
 COSTS = ("gender_accuracy", "fairface9_accuracy")
 """Shares whose loss by storing is shown."""
+_METRICS = {
+    f"{metric.label}, {metric.unit}": name
+    for name, metric in METRIC_FORMATS.items()
+    if name in HEADLINES
+}
+"""Metrics by the words of ``long_rows`` for them."""
 Report = dict[str, Any]
 
 
@@ -174,7 +182,9 @@ def _panel_title(name: str, rows: Sequence[EvaluationReport], metric: str) -> st
 
 
 def table(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd.DataFrame:
-    """A row for each model and dataset; numbers with their interval as text, as in the README."""
+    """A row for each model and dataset; numbers with their interval as text, as in the README, and
+    with their own n where that is not the row's.
+    """
     rows = []
     for info in entries:
         for report in (item for item in found if item.weights == info.name):
@@ -188,7 +198,9 @@ def table(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) -> pd
             rows.append(
                 row
                 | {
-                    METRIC_FORMATS[name].column: shown_estimate(report.metrics.get(name), name)
+                    METRIC_FORMATS[name].column: shown_with_n(
+                        report.metrics.get(name), name, report.answered
+                    )
                     for name in MEASURES
                 }
             )
@@ -202,19 +214,26 @@ def comparison(entries: Sequence[ModelInfo], found: Sequence[EvaluationReport]) 
     folder = reports_dir()
     compared = comparison_rows(entries, found, read_protocols(folder), read_bench(folder))
     titles = {info.name: info.title for info in entries}
-    return pd.DataFrame([_compared(row, titles) for row in long_rows(compared)])
+    return pd.DataFrame(
+        _compared(long, row, titles) for row in compared for long in long_rows([row])
+    )
 
 
-def _compared(row: Report, titles: dict[str, str]) -> Report:
-    digits = 2 if row["measure"].endswith("years") else 1
-    measured = row["measured"] is not None
+def _compared(row: Report, source: ComparisonRow, titles: dict[str, str]) -> Report:
+    """``row``: of ``long_rows``. Its numbers are rounded for spreadsheets; those shown are rounded
+    once, from ``source``.
+    """
+    metric = _METRICS[row["measure"]]
+    item = source.measured.get(metric)
     return {
         "system": row["system"],
         "dataset": row["set"],
         "measure": row["measure"],
         "claimed": row["claimed"],
-        "measured": round(row["measured"], digits) if measured else None,
-        "95 % interval": f"{row['from']:.{digits}f}–{row['to']:.{digits}f}" if measured else None,
+        "measured": None if item is None else float(METRIC_FORMATS[metric].number(item.value)),
+        "95 % interval": (
+            None if item is None else shown_estimate(item, metric).split(" ", 1)[1].strip("()")
+        ),
         "model": titles.get(row["weights"], row["weights"]) or row["not run"],
         "split or protocol": row["split"],
         "n": row["n"],

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agegender_core.benchmarks.corruptions import CORRUPTIONS
+from agegender_core.evaluation.report_store import read_curves
 from agegender_core.evaluation.report_types import DecadeDigit, Estimate, EvaluationReport
 from agegender_core.inference.decoding import decoding_dict
 from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.output.metric_formats import METRIC_FORMATS
+from tests.support import ROOT
 from tests.support.pages import Backend
 from ui.models import claims, tables
 
@@ -73,7 +76,7 @@ def two(backend: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ba
 FOLDED = ("comparison", "measured", "curves", "experiments", "cards-used", "cards-compared")
 EXPERIMENTS = (
     "Near-duplicates",
-    "Gates and masks",
+    "Gates and mask kinds",
     "Over seeds",
     "Worse photos",
     "Decade and digit",
@@ -158,6 +161,34 @@ def test_claims_and_measurements_have_columns_of_their_own(two: Backend, open_mo
     assert any("nearly every decade right" in item.value for item in app.markdown)
 
 
+def test_a_number_is_rounded_once_and_has_its_own_n(
+    two: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = {
+        "mae": Estimate(4.75812, 4.58301, 4.94496, 3134),
+        "adience8_accuracy": Estimate(0.76, 0.74, 0.78, 2192),
+    }
+    found = [report("beta", 0.0, metrics=metrics)]
+    (pair,) = claims.pairs(two.installed, claims.rows(two.installed, found))
+    compared = tables.comparison(two.installed, found)
+    (row,) = compared[compared["measured"].notna() & (compared["measure"] == "age, MAE, years")][
+        "95 % interval"
+    ]
+    assert row == "4.58–4.94" and f"({row}, n 3,134)" in claims.headline([pair])
+    (numbers,) = tables.table(two.installed, found).to_dict("records")
+    assert numbers["MAE, years"] == "4.76 (4.58–4.94)" and numbers["n"] == 3134
+    assert numbers["8 groups, %"] == "76.0 (74.0–78.0), n 2,192"
+
+
+def test_what_verdicts_point_to_is_on_the_page(two: Backend, open_models: Any) -> None:
+    app = open_models()
+    curves = {curve.experiment for curve in read_curves(ROOT / "reports").values()}
+    here = {tab.label for tab in app.tabs} | {name for name in curves if name}
+    pointed = {name for _, words in tables.verdicts() for name in re.findall("«(.+?)»", words)}
+    assert pointed and pointed <= here
+    assert not any("below" in words for _, words in tables.verdicts())
+
+
 def test_the_table_can_be_narrowed_to_a_system(two: Backend, open_models: Any) -> None:
     app = open_models()
     assert frames(app)["comparison"]["system"].nunique() == 5
@@ -201,7 +232,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
     tables.reports = lambda: [made]  # the fixture's monkeypatch puts the real one back
     shown = frames(experiment(app, "Near-duplicates"))
     assert shown["near-duplicates"]["MAE, years"].tolist() == ["5.50 (5.30–5.70)"]
-    masks = frames(experiment(app, "Gates and masks"))["masks"]
+    masks = frames(experiment(app, "Gates and mask kinds"))["masks"]
     assert (
         masks["mask"].tolist() == ["channel"]
         and masks["MAE, years"].tolist() == ["7.00 (6.90–7.10)"]
@@ -527,8 +558,9 @@ def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
     refitted = dataclasses.replace(nearer, dataset=f"{age.dataset}, {claims.REFITTED}")
     said = claims.headline([age, nearer, dataclasses.replace(refitted, measured=3.5)])
     assert said == (
-        "None of 1 claims is reached here. The widest gap in age: GRA_Net claims 1.07 years on"
-        " UTKFace; the nearest model here, Nearer, has 3.00 (2.90–3.10, n 3,134)."
+        "None of 1 claims is reached here (of 3 comparisons below, each claim counts once, by the"
+        " model nearest to it). The widest gap in age: GRA_Net claims 1.07 years on UTKFace; the"
+        " nearest model here, Nearer, has 3.00 (2.90–3.10, n 3,134)."
     ), "a claim counts once"
 
 
