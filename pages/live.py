@@ -109,7 +109,7 @@ if not state.AGREED.get():
     )
     st.stop()
 above = st.container()  # the video first, though what is chosen below it decides who answers
-weights, info = selectors.answered_by(installed, settings.weights)
+weights, info, _ = selectors.answered_by(installed, settings.weights)
 text.show_reminder()
 try:
     with above:

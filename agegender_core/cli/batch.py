@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agegender_core.cli.predict import FAILED, INTERRUPTED, MinFaceOption, RaceOption, WeightsOption
+from agegender_core.output.counts import counted
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -200,7 +201,7 @@ def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
     from tqdm import tqdm
 
     if not quiet and len(parts.done):
-        typer.echo(f"continuing after {len(parts.done):,} images", err=True)
+        typer.echo(f"continuing after {counted(len(parts.done), 'image')}", err=True)
     watched = sys.stderr.isatty()
     wait = 0.2 if watched else 30.0
     with tqdm(
@@ -216,7 +217,9 @@ def _progress(sources: Sources, parts: Parts, quiet: bool) -> Iterator[Tick]:
 
         def tick(share: Tally) -> None:
             total = parts.before + parts.tally
-            bar.set_postfix_str(f"{total.faces:,} faces, {total.failed:,} failed", refresh=False)
+            bar.set_postfix_str(
+                f"{counted(total.faces, 'face')}, {total.failed:,} failed", refresh=False
+            )
             bar.update(share.images)
 
         yield tick
@@ -238,10 +241,11 @@ def _summary(parts: Parts, seconds: float, stopped: bool) -> str:
     earlier = f" ({parts.before.images:,} of them before)" if parts.before.images else ""
     rate = f"{now.images / seconds:.1f} images a second" if now.images else "nothing new"
     done = (
-        f"{total.images:,} images{earlier}, {total.faces:,} faces, {total.failed:,} failed,"
+        f"{counted(total.images, 'image')}{earlier}, {counted(total.faces, 'face')},"
+        f" {total.failed:,} failed,"
         f" {seconds:.0f} s, {rate}"
     )
     return (
-        f"{'stopped; the same command continues: ' if stopped else ''}{done}, {parts.count:,} parts"
-        f" in {parts.folder}"
+        f"{'stopped; the same command continues: ' if stopped else ''}{done},"
+        f" {counted(parts.count, 'part')} in {parts.folder}"
     )

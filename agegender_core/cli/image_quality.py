@@ -11,6 +11,7 @@ import typer
 
 from agegender_core.cli.errors import fail
 from agegender_core.errors import AgeGenderError, ConfigError
+from agegender_core.output.counts import counted
 from agegender_core.settings import reports_dir
 
 
@@ -63,7 +64,8 @@ def conditions(
         for name in sets or installed_datasets(TEST_SPLITS):
             if twins:
                 pairs = write_conflicting_duplicates(name, reports)
-                typer.echo(f"{name}: {len(pairs)} pairs of near-duplicates have different labels")
+                found = counted(len(pairs), "pair")
+                typer.echo(f"{name}: {found} of near-duplicates with different labels")
                 continue
             with tqdm(desc=name, unit="image") as bar:
 

@@ -28,6 +28,7 @@ from agegender_core.cli.predict_output import (
     opened_output,
     save_annotated,
 )
+from agegender_core.output.counts import counted
 
 if TYPE_CHECKING:
     from agegender_core.settings import Settings
@@ -327,11 +328,7 @@ def _printable(file: str) -> str:
 def _summary(tally: Tally, count: int, seconds: float, interrupted: bool) -> None:
     stopped = f"stopped before {count - tally.images} of {count} files: " if interrupted else ""
     done = (
-        f"{_count(tally.images, 'image')}, {_count(tally.faces, 'face')}, {tally.failed} failed,"
+        f"{counted(tally.images, 'image')}, {counted(tally.faces, 'face')}, {tally.failed} failed,"
         f" {seconds:.1f} s"
     )
     typer.echo(stopped + done, err=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

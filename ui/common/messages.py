@@ -27,9 +27,14 @@ FOUND_LATER = (
 where a joiner parts it.
 """
 LOG = logging.getLogger(__name__)
+SMALLEST_FACE = (
+    "24 pixels wide or more, in an image of over 1,024 pixels at least 1/40 of its longer side;"
+    " answers are better from 40 pixels on"
+)
+"""What the detector finds, as ``DetectorConfig`` has it, and below what a card asks for caution."""
 NO_FACE_TIPS = (
     "Turn the face towards the camera, so that both eyes can be seen.",
-    "Crop or move closer: a face should be 40 pixels wide or more.",
+    f"Crop or move closer: a face should be {SMALLEST_FACE}.",
     "Take off masks and sunglasses; avoid strong light from behind.",
     "Sideways and upside-down images are tried too; slanted ones may be missed.",
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from agegender_core.output.counts import counted
 from agegender_core.output.drawing import colour_of, text_colour
 from agegender_core.output.gender import TOO_CLOSE, too_close
 from agegender_core.types import AgeEstimate, Categorical, Prediction
@@ -85,17 +86,31 @@ def timing_words(answer: Answer) -> str:
     count = len(answer.predictions)
     faces = "No face" if not count else f"{count} face{'' if count == 1 else 's'}"
     left = (
-        f" · {answer.left_out} smaller faces were left out: an image's largest {count} are answered"
-        " here"
+        f" · {left_out_words(answer.left_out)}: an image's largest {count} are answered here"
         if answer.left_out
         else ""
     )
     return f"{faces} · {_seconds(answer)} s{left}"
 
 
+def left_out_words(faces: int) -> str:
+    """«1 smaller face was left out»."""
+    return f"{counted(faces, 'smaller face')} {'was' if faces == 1 else 'were'} left out"
+
+
+def turned_words(degrees: int) -> str:
+    """By how much, and in which direction, an image is shown turned. ``degrees``: counter-clockwise
+    as in ``Face.turned``; 90, 180 or 270.
+    """
+    turn = {90: "90° counter-clockwise", 180: "upside down", 270: "90° clockwise"}[degrees]
+    return f"The image is shown turned {turn}: its faces stand upright that way."
+
+
 def _seconds(answer: Answer) -> str:
     time = answer.timing
     total = time.align_ms + time.network_ms + (0 if answer.reused else time.detect_ms)
+    if total < 5:
+        return "under 0.01"
     return f"{total / 1000:.1f}" if total >= 100 else f"{total / 1000:.2f}"
 
 
@@ -198,9 +213,7 @@ def facts(prediction: Prediction) -> list[str]:
         f"Detection score {face.score:.2f}; face of {face.width:.0f} × {face.height:.0f} pixels."
     ]
     if face.turned:
-        lines.append(
-            f"The image is shown turned by {face.turned}°: its faces stand upright that way."
-        )
+        lines.append(turned_words(face.turned))
     return lines
 
 

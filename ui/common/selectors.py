@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -68,20 +68,22 @@ def overview(answers: Sequence[Answer], unread: int) -> None:
         for row in answer.rows
         if row["face"] is not None
     ]
+    ranges = any(one.age.ranges is not None for answer in answers for one in answer.predictions)
     total = f"{len(answers) + unread} images, {count_words(len(rows))}"
     st.markdown(f"**{total}{f', {unread} not read' if unread else ''}**")
-    spread = (
-        {"age_low": "From", "age_high": "To"}
-        if any(row["age_low"] is not None for row in rows)
-        else {"age_group": "Range"}
-    )
-    columns = {"file": "Image", "face": "Face", "age": "Age", **spread, "gender": "Gender"}
+    if ranges:  # no year is known, only a range
+        age = {"age_group": "Age"}
+    elif any(row["age_low"] is not None for row in rows):
+        age = {"age": "Age", "age_low": "From", "age_high": "To"}
+    else:
+        age = {"age": "Age", "age_group": "Range"}
+    columns = {"file": "Image", "face": "Face", **age, "gender": "Gender"}
     table = pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)
     with st.expander("All faces in one table", icon=":material/table_rows:"):
         whole = {
             name: st.column_config.NumberColumn(format="%.0f", width="small")
             for name in ("Age", "From", "To")
-            if name in table
+            if name in table and not ranges
         }
         st.dataframe(
             safe_frame(table),
@@ -99,9 +101,10 @@ def count_words(faces: int) -> str:
 
 def answered_by(
     installed: Sequence[ModelInfo], preferred: str | None
-) -> tuple[str, ModelInfo | None]:
+) -> tuple[str, ModelInfo | None, Callable[[], object]]:
     """«Answered by … · change»: the model's name, and what is known of it; others are behind
-    «change», with its card.
+    «change», with its card. Last, what to call where nothing was answered: the line says «Model …»
+    then.
     """
     known = {info.name: info for info in installed}
     offered = [info for info in installed if not info.for_comparison] or list(installed)
@@ -113,5 +116,6 @@ def answered_by(
             if info is not None:
                 st.caption(plain(model_card.summary_line(info)))
                 model_card.show(info)
-        line.caption(f"Answered by **{plain(info.title if info else name)}** ·", width="content")
-    return name, info
+        title = plain(info.title if info else name)
+        line.caption(f"Answered by **{title}** ·", width="content")
+    return name, info, lambda: line.caption(f"Model: **{title}** ·", width="content")

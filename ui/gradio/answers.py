@@ -25,7 +25,7 @@ def photo_answer(
     if image is None:
         return parts.EMPTY, "", parts.hidden(), None
     analysis = service.predict(image.data, weights, already_admitted=True)
-    table = gr.update(value=parts.table([(image.name, analysis)]), visible=True)
+    table = parts.shown(parts.table([(image.name, analysis)]))
     return (
         parts.marked(analysis, image.name),
         parts.cards(analysis),
@@ -60,7 +60,7 @@ def batch_answer(
         progress((len(answers), len(images)), unit="images")
     return (
         parts.batch_words(answers),
-        gr.update(value=parts.table(answers), visible=True),
+        parts.shown(parts.table(answers)),
         parts.table_links(answers),
     )
 

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from agegender_core.errors import AgeGenderError, InvalidImageError
+from agegender_core.output.counts import counted
 from agegender_core.output.gender import gender_words
 from agegender_core.output.tables import describe_attributes
 from agegender_core.serving import runtime, service
 from agegender_core.serving.api_schema import json_schema
 from agegender_core.settings import ROOT
 from ui.common.images import data_url, image_url
+from ui.common.messages import SMALLEST_FACE
 from ui.common.upload_limits import UploadLimits
 from ui.compat import gradio_private
 from ui.gradio import preparation
@@ -54,8 +56,10 @@ COLUMNS = {
     "age_group": "Range",
     "gender": "Gender",
     "race": "Race",
-    "error": "Error",
+    "error": "Note",
 }
+WIDTHS = {"Image": 180, "Face": 70, "Age": 80, "Gender": 150, "Note": 320}
+"""Of the table's columns, in pixels; Gradio's own break «Face» in two."""
 TEAL = gr.themes.Color(
     "#F1F7F7",
     "#E2EDED",
@@ -96,13 +100,20 @@ API = {
     ),
 }
 CSS = Path(__file__).with_name("style.css").read_text()
-NAME_EXAMPLES = """() => {
+ON_LOAD = """() => {
   const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])")
     .forEach((button, index) => button.setAttribute("aria-label", `Example ${index + 1}`));
   new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
   name();
+  for (const [event, broken] of [["error", true], ["load", false]]) {
+    document.addEventListener(event, ({target}) => {
+      if (target.tagName === "IMG") target.classList.toggle("ag-broken", broken);
+    }, true);
+  }
 }"""
-"""Gradio's examples are images without a name: buttons that a screen reader cannot tell apart."""
+"""Gradio's examples are images without a name: buttons that a screen reader cannot tell apart. And
+what a browser cannot show, be it damaged or HEIC, is marked: the style has words for it.
+"""
 
 
 @cache
@@ -479,15 +490,11 @@ def cards(analysis: Analysis) -> str:
     if not analysis.predictions:
         return (
             "<p><b>No face was found.</b> A face needs to be seen from the front or nearly so, and"
-            " be 24 pixels wide at least.</p>"
+            f" be {SMALLEST_FACE}.</p>"
         )
-    turned = (
-        f"<p>The image is shown turned by {analysis.turned}°: its faces stand upright that way.</p>"
-        if analysis.turned
-        else ""
-    )
+    turned = f"<p>{result_card.turned_words(analysis.turned)}</p>" if analysis.turned else ""
     left_out = (
-        f"<p>{analysis.left_out} smaller faces were left out.</p>" if analysis.left_out else ""
+        f"<p>{result_card.left_out_words(analysis.left_out)}.</p>" if analysis.left_out else ""
     )
     drawn = []
     for number, prediction in enumerate(analysis.predictions, 1):
@@ -518,10 +525,14 @@ def table(answers: Sequence[tuple[str, Analysis | Exception]]) -> pd.DataFrame:
     """A row a face, an image without one, or a failure."""
     import pandas as pd
 
-    rows = [
-        row | {"gender": gender_words(row["gender"], row["gender_probability"]) or None}
-        for row in _rows(answers)
-    ]
+    rows = [row | _for_people(row) for row in _rows(answers)]
+    if any(
+        prediction.age.ranges is not None
+        for _, outcome in answers
+        if not isinstance(outcome, Exception)
+        for prediction in outcome.predictions
+    ):  # no year is known, only a range
+        rows = [row | {"age": None} for row in rows]
     columns = [
         name for name in COLUMNS if name == "file" or any(row.get(name) is not None for row in rows)
     ]
@@ -529,6 +540,22 @@ def table(answers: Sequence[tuple[str, Analysis | Exception]]) -> pd.DataFrame:
         [{COLUMNS[name]: _cell(row.get(name)) for name in columns} for row in rows]
     )
     return found.astype(object)
+
+
+def shown(table: pd.DataFrame) -> dict[str, Any]:
+    """The table on the page, its columns wide enough for their headings."""
+    return gr.update(
+        value=table, visible=True, column_widths=[WIDTHS.get(name, 90) for name in table.columns]
+    )
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """What of a row is written otherwise than in a download."""
+    found = row["face"] is not None
+    return {
+        "gender": gender_words(row["gender"], row["gender_probability"]) or None,
+        "error": row["error"] if found or row["error"] else "No face found.",
+    }
 
 
 def _cell(value: Any) -> Any:
@@ -560,7 +587,8 @@ def batch_words(answers: Sequence[tuple[str, Analysis | Exception]]) -> str:
     faces = sum(
         len(outcome.predictions) for _, outcome in answers if not isinstance(outcome, Exception)
     )
-    return f"<p><b>{len(answers)} images, {faces} faces, {failed} failed.</b></p>"
+    images = counted(len(answers), "image")
+    return f"<p><b>{images}, {counted(faces, 'face')}, {failed} failed.</b></p>"
 
 
 def masks(maps: AttentionMaps) -> str:
@@ -618,7 +646,9 @@ def as_json(name: str, outcome: Analysis | Exception) -> dict[str, Any]:
     )
 
 
-def _rows(answers: Sequence[tuple[str, Analysis | Exception]]) -> list[dict[str, Any]]:
+def _rows(
+    answers: Sequence[tuple[str, Analysis | Exception]],
+) -> list[dict[str, Any]]:
     from agegender_core.output.tables import error_row, face_rows
 
     rows: list[dict[str, Any]] = []

@@ -239,7 +239,7 @@ def _served() -> dict[str, Any]:
     return {
         "theme": parts.theme(),
         "css": parts.CSS,
-        "js": parts.NAME_EXAMPLES,
+        "js": parts.ON_LOAD,
         "footer_links": ["api"],
         "run_history": False,
         "ssr_mode": False,

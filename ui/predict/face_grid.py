@@ -15,6 +15,7 @@ from PIL import Image
 from agegender_core.output.drawing import colour_of
 from agegender_core.output.gender import gender_words
 from agegender_core.types import AgeEstimate, Prediction
+from ui.common.charts import with_en_dash
 from ui.common.images import image_url
 from ui.common.session_results import Answer
 from ui.predict import state
@@ -48,7 +49,9 @@ def grid(answer: Answer) -> int:
                 width=44, help="Number of the face in the image, from left to right"
             ),
             "Face": st.column_config.ImageColumn(width=60),
-            "Age": st.column_config.NumberColumn(width=60, format="%.0f"),
+            "Age": st.column_config.Column(width=70)
+            if any(one.age.ranges is not None for one in predictions)
+            else st.column_config.NumberColumn(width=60, format="%.0f"),
             "Interval": st.column_config.ImageColumn(
                 width=180, help=f"Likely range of ages on a scale from 0 to {OLDEST}"
             ),
@@ -81,7 +84,7 @@ def face_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
         {
             "": number,
             "Face": _small(one.crop),
-            "Age": one.age.years,
+            "Age": one.age.years if one.age.ranges is None else with_en_dash(one.age.ranges.label),
             "Interval": interval_bar(one.age, colour_of(number)),
             "Gender": _gender(one),
         }

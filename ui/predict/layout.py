@@ -42,7 +42,7 @@ def show(
         image_area = st.container(key="picture")
     with right:
         answer_area = st.container()
-        weights, info = selectors.answered_by(installed, settings.weights)
+        weights, info, unanswered = selectors.answered_by(installed, settings.weights)
         download_area = st.container()
         image_input.formats_and_privacy()
     with answer_area:
@@ -51,6 +51,7 @@ def show(
                 "Open the camera and take a photo: the answer appears here.",
                 icon=":material/photo_camera:",
             )
+            unanswered()
             return None
         if len(images) > settings.max_pictures:
             messages.too_many(settings.max_pictures, len(images))
@@ -61,15 +62,20 @@ def show(
             )
         except AgeGenderError as error:
             messages.cannot_start(error)
+            unanswered()
             return None
         answer = several(results)
         if answer is None:
+            unanswered()
             return None
         strips = faces(answer, partial(explain, answer))
     with image_area:
         marked_image(answer)
-    with download_area:
-        downloads.buttons([answer])
+    if answer.predictions:
+        with download_area:
+            downloads.buttons([answer])
+    else:
+        unanswered()
     return answer, strips
 
 

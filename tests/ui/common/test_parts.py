@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import io
 import json
 import tomllib
@@ -14,10 +15,12 @@ import pytest
 from PIL import Image
 
 from agegender_core.errors import InvalidImageError
+from agegender_core.output.counts import counted
 from agegender_core.output.drawing import relative_luminance
 from agegender_core.output.gender import EVEN, LIVE_DECIDED, LIVE_UNDECIDED, gender_words
 from agegender_core.output.tables import analysis_json, face_rows
-from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction
+from agegender_core.types import AgeEstimate, Analysis, Categorical, Face, Prediction, Timing
+from agegender_core.vision.face_detector import DetectorConfig
 from tests.support import ROOT
 from tests.support.fakes import FakePredictor, fake_age
 from ui.attention.export import answer_words
@@ -109,6 +112,46 @@ def test_genders_are_named_by_one_rule() -> None:
 def test_a_range_is_drawn_in_signs_the_font_has() -> None:
     ranges = Categorical(("10-19", "20-29"), 1, (0.1, 0.9))
     assert age_words(AgeEstimate(30.4, ranges=ranges)) == "20-29"
+
+
+def test_counts_and_turns_in_words() -> None:
+    assert [counted(n, "part") for n in (0, 1, 2, 1234)] == [
+        "0 parts",
+        "1 part",
+        "2 parts",
+        "1,234 parts",
+    ]
+    assert result_card.left_out_words(1) == "1 smaller face was left out"
+    assert result_card.left_out_words(7) == "7 smaller faces were left out"
+    assert "turned 90° clockwise" in result_card.turned_words(270)
+    assert "turned upside down" in result_card.turned_words(180)
+
+
+def test_a_fast_answer_took_some_time(photo: bytes) -> None:
+    answer = make_answer("a.png", photo)
+    fast = dataclasses.replace(answer, timing=Timing(0, 1.2, 2.9))
+    assert result_card.timing_words(fast).startswith("1 face · under 0.01 s")
+    slower = dataclasses.replace(answer, timing=Timing(0, 3, 3))
+    assert result_card.timing_words(slower).startswith("1 face · 0.01 s")
+
+
+def test_the_smallest_face_is_the_detectors_and_the_same_everywhere() -> None:
+    config = DetectorConfig()
+    assert f"{config.min_face} pixels wide or more" in messages.SMALLEST_FACE
+    assert f"over {config.longest_side:,} pixels" in messages.SMALLEST_FACE
+    assert config.longest_side / config.min_face > 40, "1/40 of the longer side is large enough"
+    assert f"better from {result_card.SMALL_FACE} pixels on" in messages.SMALLEST_FACE
+    assert messages.SMALLEST_FACE in " ".join(messages.NO_FACE_TIPS)
+    short = messages.SMALLEST_FACE.replace("pixels", "px").replace("; ", ", ")
+    written = " ".join((ROOT / "docs/api.md").read_text().split())
+    for part in short.split(", "):
+        assert part.removeprefix("in an image of ") in written, part
+
+
+def test_tables_of_a_network_of_ranges_name_the_range() -> None:
+    ranges = Categorical(("10-19", "20-29"), 1, (0.1, 0.9))
+    table = face_grid.face_table([prediction(age=AgeEstimate(30.4, ranges=ranges))])
+    assert list(table["Age"]) == ["20–29"]
 
 
 def test_labels_are_escaped_and_may_lack_probabilities() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from agegender_core.types import AgeEstimate, Analysis, Categorical, Timing
 from tests.support import ROOT
 from tests.support.fakes import FAKE_WEIGHTS, fake_prediction
+from ui.common.messages import SMALLEST_FACE
 from ui.gradio import figures
 
 
@@ -37,7 +38,31 @@ def test_the_table_names_a_gender_by_the_rule(gradio_parts: ModuleType) -> None:
     predictions = (dataclasses.replace(found.predictions[0], gender=close),)
     table = gradio_parts.table([("a.jpg", dataclasses.replace(found, predictions=predictions))])
     assert list(table["Gender"]) == ["Too close to call (Female 62 %)"]
-    assert "Gender" not in gradio_parts.table([("a.jpg", analysis(0))])
+    empty = gradio_parts.table([("a.jpg", analysis(0))])
+    assert "Gender" not in empty and list(empty["Note"]) == ["No face found."]
+
+
+def test_a_network_of_ranges_has_no_year_in_the_table(gradio_parts: ModuleType) -> None:
+    found = analysis(1)
+    ranges = Categorical(("10-19", "20-29"), 1, (0.1, 0.9))
+    age = AgeEstimate(30.4, group="20-29", ranges=ranges)
+    predictions = (dataclasses.replace(found.predictions[0], age=age),)
+    table = gradio_parts.table([("a.jpg", dataclasses.replace(found, predictions=predictions))])
+    assert "Age" not in table and list(table["Range"]) == ["20-29"]
+
+
+def test_words_of_a_batch(gradio_parts: ModuleType) -> None:
+    answers = [("a.jpg", analysis(1)), ("b.jpg", ValueError("no")), ("c.jpg", analysis(0))]
+    assert "3 images, 1 face, 1 failed." in gradio_parts.batch_words(answers)
+    assert "1 image, 2 faces, 0 failed." in gradio_parts.batch_words([("a.jpg", analysis(2))])
+    words = gradio_parts.cards(analysis(0))
+    assert SMALLEST_FACE in words
+
+
+def test_columns_are_wide_enough_for_their_headings(gradio_parts: ModuleType) -> None:
+    table = gradio_parts.table([("a.jpg", analysis(1))])
+    widths = gradio_parts.shown(table)["column_widths"]
+    assert len(widths) == len(table.columns) and min(widths) >= 70
 
 
 def test_a_curve_shows_the_interval_and_needs_a_distribution() -> None:

@@ -159,6 +159,15 @@ def test_no_face_comes_with_advice(backend: Backend, open_app: Any, photo: bytes
     app = upload(open_app(), png("wall.png", photo))
     assert "No face found in wall.png" in alerts(app) and "both eyes" in alerts(app)
     assert cards(app) == 0 and not app.error
+    assert "Answered by" not in captions(app) and "Model: **Fake network**" in captions(app)
+    assert not app.get("download_button"), "there is nothing to save"
+
+
+def test_nothing_is_said_to_be_answered_where_no_image_was(backend: Backend, open_app: Any) -> None:
+    app = upload(open_app(), ("notes.jpg", b"not an image", "image/jpeg"))
+    assert "No answer for notes.jpg" in alerts(app)
+    assert "Answered by" not in captions(app) and "Model: **Fake network**" in captions(app)
+    assert not app.get("download_button")
 
 
 def test_too_large_a_file_is_told_its_limit(backend: Backend, open_app: Any) -> None:
@@ -178,7 +187,9 @@ def test_the_uploader_has_the_limit_of_an_image(
 
 def test_a_turned_picture_is_noted(backend: Backend, open_app: Any, photo: bytes) -> None:
     backend.predictor = FakePredictor(turned=90)
-    assert "The image is shown turned by 90°" in html(upload(open_app(), png("side.png", photo)))
+    assert "The image is shown turned 90° counter-clockwise" in html(
+        upload(open_app(), png("side.png", photo))
+    )
 
 
 def test_another_network_says_as_well_how_many_faces_were_left_out(
