@@ -27,7 +27,8 @@ seconds, or with the video.
   worse. The Models page says how often it held on each dataset.
 - **The curve** shows which ages the model considers possible. One narrow hill is a firm answer; a
   wide one, or two hills, is not. A model trained on age ranges shows a bar for each range and
-  names the likeliest. Some give one number; then there is no curve.
+  names the likeliest. Some give one number; then there is no curve. Small steps at 30, 40 and 50
+  come from one of the training datasets, whose labels are age ranges that end there.
 - **The model** can be changed below the answer. The image stays and its faces are not detected
   again.
 - **The gender** is one of two labels, because the training data has two. It is what annotators

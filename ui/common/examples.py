@@ -23,7 +23,10 @@ from ui.common.images import encoded, image_url
 from ui.common.session_results import InputImage
 
 COLLINS = "Eileen Collins, astronaut, by NASA (public domain)"
-HOPPER = "Grace Hopper at 77, computer pioneer, by the US Navy (public domain)"
+HOPPER = (
+    "Grace Hopper at 77, computer pioneer, by the US Navy (public domain). The default model takes"
+    " her for a man: sure of it, and wrong."
+)
 BACKGROUND = (38, 48, 52)
 THUMB = 112
 """Side of a thumbnail in pixels: twice its size on the page."""

@@ -47,3 +47,10 @@ def test_the_sample_on_its_side_is_answered_nearly_the_same(gradio_parts: Module
     assert on_its_side.predictions[0].age.years == pytest.approx(
         upright.predictions[0].age.years, abs=1
     )
+
+
+def test_the_caption_of_the_second_portrait_is_true_of_the_default_model() -> None:
+    assert "The default model takes her for a man: sure of it" in examples.HOPPER
+    (answer,) = load_predictor().predict(examples.image("hopper").data)
+    assert answer.gender is not None and answer.gender.label == "Male"
+    assert answer.gender.probs is not None and max(answer.gender.probs) > 0.9
