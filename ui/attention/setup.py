@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import streamlit as st
 from agegender_core.datasets import FaceRecord, read_row
 from agegender_core.datasets.crop_cache import chip_face
 from agegender_core.datasets.registry import TERMS, TEST_SPLITS
-from agegender_core.errors import AgeGenderError, DatasetError
+from agegender_core.errors import AgeGenderError, ConfigError
 from agegender_core.labels import FAIRFACE_GROUPS
 from ui.attention import query_params as link
 from ui.attention import state
@@ -26,6 +27,7 @@ from ui.common.state import ANSWERS, FACES
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
 
+LOG = logging.getLogger(__name__)
 ROOM = 4
 """Faces that have a button each, on a phone as well; more are in a list."""
 
@@ -41,10 +43,16 @@ def row_of_a_set() -> list[InputImage]:
     try:
         record, image = _row(name, number)
     except AgeGenderError as error:
+        LOG.error("%s: %s", type(error).__name__, error)  # it names the server's files
+        why = (
+            f"{_sentence(str(error))}."
+            if isinstance(error, ConfigError)
+            else f"{TERMS[name].title} is not here, has no such row or cannot be read: face"
+            " datasets are not part of this app. If this is your installation: set AGEGENDER_DATA"
+            " to the folder they are in."
+        )
         st.warning(
-            f"{plain(_sentence(str(error)))}. Face datasets are not part of this app; whoever runs"
-            " it sets AGEGENDER_DATA to the folder they are in. Meanwhile, upload an image of your"
-            " own, or use the sample.",
+            f"{plain(why)} Meanwhile, upload an image of your own, or use the sample.",
             title=f"Row {plain(number)} of the dataset «{plain(name)}» cannot be opened",
             icon=":material/link_off:",
         )
@@ -80,10 +88,11 @@ def _sentence(text: str) -> str:
 
 def _row(name: str, number: str) -> tuple[FaceRecord, InputImage]:
     """Row ``number`` of the dataset ``name``, stored while it is shown; its face is where the
-    dataset marks it, so that answers are those of the reports. Raises ``DatasetError``.
+    dataset marks it, so that answers are those of the reports. Raises ``DatasetError``, and
+    ``ConfigError`` for words that name no row.
     """
     if name not in TEST_SPLITS or not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise DatasetError(
+        raise ConfigError(
             f"there is no row {number!r} of a dataset {name!r}: datasets are"
             f" {', '.join(TEST_SPLITS)}, rows are whole numbers"
         )

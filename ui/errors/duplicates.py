@@ -120,11 +120,11 @@ def _pairs(found: pd.DataFrame, image_source: ImageSource, set_name: str) -> Non
         chosen = found[differing(found, task)] if task else found
         pages = page(chosen.index.to_numpy(), 1, PAIRS)[1]
         number = pager(pages, f"errors-duplicates-page-{set_name}-{task}")
+    if image_source.missing:
+        st.caption(f":material/image_not_supported: {plain(image_source.missing)}")
     visible, _ = page(chosen.index.to_numpy(), number, PAIRS)
     st.html(f'<div class="ag-duplicates">{"".join(_cards(found.loc[visible], image_source))}</div>')
-    st.caption(
-        f"{len(chosen):,} pairs. " + (plain(image_source.missing) if image_source.missing else "")
-    )
+    st.caption(f"{len(chosen):,} pairs.")
 
 
 def _cards(rows: pd.DataFrame, image_source: ImageSource) -> list[str]:
@@ -133,8 +133,8 @@ def _cards(rows: pd.DataFrame, image_source: ImageSource) -> list[str]:
         for side in ("", "other_")
     ]
     return [
-        f'<section class="ag-duplicate">{_side(row, "", one)}'
-        f"{_side(row, 'other_', other)}</section>"
+        f'<section class="ag-duplicate">{_side(row, "", one, image_source.missing)}'
+        f"{_side(row, 'other_', other, image_source.missing)}</section>"
         for (_, row), one, other in zip(rows.iterrows(), *sides, strict=True)
     ]
 
@@ -151,7 +151,8 @@ def _addresses(files: pd.Series, splits: pd.Series, image_source: ImageSource) -
     return [found[split, file] for split, file in zip(splits, files, strict=True)]
 
 
-def _side(row: pd.Series, side: str, address: str | None) -> str:
+def _side(row: pd.Series, side: str, address: str | None, missing: str) -> str:
+    """One image with its labels; labels alone where all images are ``missing``."""
     file, differs = (
         escape(str(row[f"{side}file"]), quote=True),
         {name: differing(row.to_frame().T, name).iloc[0] for name in TASKS},
@@ -162,7 +163,8 @@ def _side(row: pd.Series, side: str, address: str | None) -> str:
             words = escape(with_en_dash(value) + (" years" if name == "age" else ""))
             labels.append(f"<u>{words}</u>" if differs[name] else words)
     split = escape(SPLITS.get(row[f"{side}split"], ""))
+    image = f'<img src="{address or placeholder()}" alt="{file}" title="{file}">'
     return (
-        f'<figure><img src="{address or placeholder()}" alt="{file}" title="{file}">'
+        f"<figure>{'' if missing else image}"
         f"<figcaption>{', '.join(labels) or 'no label'}<small>{split}</small></figcaption></figure>"
     )

@@ -25,6 +25,8 @@ from ui.errors.text import tile_words
 TileWords = Callable[[int], tuple[str, str]]
 """Row of the table to the two lines under its image."""
 UNDER = "the label → the answer, and by how much it is off"
+TEXT_TILES = "errors-tiles-text"
+"""Begins the keys of tiles of a source without any images: numbers alone."""
 
 CSS = Path(__file__).with_name("gallery.css")
 
@@ -104,8 +106,9 @@ def show(
             label_visibility="collapsed",
         )
     first = (link.get("page") - 1) * link.get("tiles") + 1
+    where = "On each tile" if image_source.missing else "Under each image"
     st.caption(
-        f"{first:,} to {first + len(shown) - 1:,} of {len(rows):,}. Under each image:"
+        f"{first:,} to {first + len(shown) - 1:,} of {len(rows):,}. {where}:"
         f" {under}.{_badge_words(scope, shown)}"
     )
 
@@ -132,7 +135,8 @@ def tile_row(
 ) -> None:
     """Tiles of ``rows``, in that order."""
     disputed = label_disputes(scope)
-    with st.container(horizontal=True, gap="small", key=f"errors-tiles-{name}"):
+    kind = TEXT_TILES if image_source.missing else "errors-tiles"
+    with st.container(horizontal=True, gap="small", key=f"{kind}-{name}"):
         for row, address in zip(rows, tiles(scope, image_source, rows), strict=True):
             lines = words(int(row)) if words else tile_words(scope.table, scope.weights, int(row))
             _tile(scope, image_source, int(row), address, name, lines, disputed[int(row)])
@@ -152,19 +156,17 @@ def _tile(
     lines: tuple[str, str],
     disputed: str,
 ) -> None:
-    """One tile: a button with the image, or with what is missing; ``disputed``: the labels that
-    most models contradict.
+    """One tile: a button with the image, with what stands for one that is missing, or with numbers
+    alone where all are; ``disputed``: the labels that most models contradict.
     """
     file = str(scope.table.labels["file"].iloc[row])
-    gone = (
-        image_source.missing
-        or f"The image {file} is not where the others are, or it cannot be read."
-    )
+    gone = f"The image {file} is not where the others are, or it cannot be read."
+    image = "" if image_source.missing else f"![{plain(file)}]({address or placeholder()}) "
     st.button(
-        f"![{plain(file)}]({address or placeholder()}) {plain(lines[0])} *{plain(lines[1] or '–')}*"
+        f"{image}{plain(lines[0])} *{plain(lines[1] or '–')}*"
         + (f" :orange-badge[:material/flag: {disputed}?]" if disputed else ""),
         key=f"errors-tile-{name}-{row}",
-        help=None if address else plain(gone),
+        help=None if address or image_source.missing else plain(gone),
         on_click=link.put,
         args=("sample", file),
     )

@@ -10,7 +10,7 @@ is the client's own word.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import streamlit as st
@@ -172,6 +172,8 @@ def choose(set_name: str, files: Sequence[str]) -> ImageSource:
             found = NoImages(problem) if own.missing else own
     if may_type():
         _ask(set_name, where, typed, problem)
+        if isinstance(found, NoImages):
+            found = replace(found, missing=f"{found.missing} Or choose a folder under «Images».")
     return found
 
 

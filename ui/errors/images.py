@@ -21,7 +21,7 @@ from agegender_core.errors import AgeGenderError, DatasetError
 from ui.common import gated
 from ui.common.images import data_url, image_url
 from ui.errors import state
-from ui.errors.data import Scope
+from ui.errors.data import Scope, set_title
 
 SIDE = 112
 """Longest side of a tile's image in pixels."""
@@ -106,9 +106,9 @@ def local(set_name: str) -> ImageSource:
         path = dataset_path(set_name)
     except DatasetError:
         return NoImages(
-            f"The images of {set_name} are not here: face datasets are not part of this app. Get"
-            f" the dataset from its owners, put {set_name}.parquet into a folder and set"
-            " AGEGENDER_DATA to it, or choose a folder under «Images»."
+            f"The images of {set_title(set_name)} are not here, as face datasets are not part of"
+            " this app; all numbers work without them. If this is your installation: set"
+            f" AGEGENDER_DATA to the folder with {set_name}.parquet."
         )
     return _local(set_name, str(path), path.stat().st_mtime_ns)
 

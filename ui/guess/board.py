@@ -8,12 +8,18 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from agegender_core.errors import AgeGenderError
+from agegender_core.errors import (
+    AgeGenderError,
+    ConfigError,
+    DatasetError,
+    DetectorError,
+    WeightsError,
+)
 from agegender_core.labels import MAX_AGE
 from ui.common import gated, messages
 from ui.common.images import image_url
 from ui.common.messages import plain
-from ui.guess import faces, figures, game, session
+from ui.guess import faces, figures, game, session, setup
 from ui.guess import query_params as link
 from ui.guess.faces import SAMPLES, Pool
 from ui.guess.game import Played
@@ -63,7 +69,7 @@ def _face(pool: Pool, number: int) -> bool:
     try:
         image = gated.image(faces.image(pool, record))
     except AgeGenderError as error:
-        messages.failed([(f"face {number}", error)])
+        _failed(f"face {number}", error)
         return False
     image.thumbnail((SHOWN, SHOWN))
     st.image(image, width="stretch", alt=ALT)
@@ -71,6 +77,16 @@ def _face(pool: Pool, number: int) -> bool:
     which = f"Face {number:,} of {count:,}" if count > 1 else "One face"
     st.caption(f"{which} · {plain(pool.origin)}")
     return True
+
+
+def _failed(name: str, error: AgeGenderError) -> None:
+    """A face without an image or an answer; what names the server's files goes to its log."""
+    if isinstance(error, DatasetError):
+        setup.cannot_read(error)
+    elif isinstance(error, (WeightsError, DetectorError, ConfigError)):
+        messages.cannot_start(error)
+    else:
+        messages.failed([(name, error)])
 
 
 def _question(number: int, slider: str) -> None:
@@ -95,7 +111,7 @@ def _reveal(pool: Pool, model: str, number: int) -> None:
     try:
         answer = session.answer(pool, record, model)
     except AgeGenderError as error:
-        messages.failed([("this face", error)])
+        _failed("this face", error)
         _next(pool, number)
         return
     guess = session.guesses()[number]

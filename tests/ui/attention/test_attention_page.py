@@ -500,10 +500,10 @@ def test_a_row_of_a_set_is_opened_by_address_with_its_label(
 @pytest.mark.parametrize(
     "name,row,complaint",
     [
-        ("utkface", "5000", "there is no row 5,000"),
+        ("utkface", "5000", "has no such row"),
         ("utkface", "-1", "rows are whole numbers"),
         ("../utkface", "1", "sets are utkface"),
-        ("fgnet", "3", "is not installed"),
+        ("fgnet", "3", "FG-NET is not here"),
     ],
 )
 def test_a_row_that_is_not_here_is_named(
@@ -513,6 +513,7 @@ def test_a_row_that_is_not_here_is_named(
     assert (
         not app.exception
         and complaint in alerts(app)
+        and str(drawn_sets) not in alerts(app)
         and "cannot be opened" in " ".join(item.proto.title for item in app.warning)
     )
     assert any(item.key == "uploads" for item in app.file_uploader)
@@ -524,6 +525,7 @@ def test_a_row_without_any_set_here(
     monkeypatch.setenv("AGEGENDER_DATA", str(tmp_path / "nowhere"))
     app = opened(set="utkface", row="1")
     assert not app.exception and "AGEGENDER_DATA" in alerts(app)
+    assert str(tmp_path) not in alerts(app), "the server's folders are not for visitors"
 
 
 def test_masks_switched_off_move_the_answer(

@@ -59,7 +59,11 @@ def test_gallery_without_pictures_tells_what_is_missing_and_keeps_its_numbers(
     assert tile_keys(app)[0] == "errors-tile-all-7"
     tile = app.button(key="errors-tile-all-7")
     assert "20 → 80, +60" in tile.label.replace("\\", "")
-    assert "AGEGENDER_DATA" in tile.help.replace("\\", "")
+    assert "![" not in tile.label and not tile.help, "numbers alone, no grey squares"
+    said = texts(app).replace("\\", "")
+    assert "images of UTKFace are not here" in said and "AGEGENDER_DATA" in said
+    assert "«Images»" not in said, "a control that is not on the page"
+    assert "On each tile: the label → the answer" in said
     assert str(reports) not in texts(app)
     assert f"{ROWS}** images" in texts(app)
 

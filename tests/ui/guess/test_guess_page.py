@@ -359,6 +359,17 @@ def test_an_unreadable_dataset_is_said_and_its_path_is_not(
     assert "The faces cannot be read" in words(app) and "/secret" not in words(app)
 
 
+def test_an_unreadable_face_is_said_and_its_path_is_not(
+    guess: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise DatasetError("/secret/place is broken")
+
+    monkeypatch.setattr("ui.guess.faces.image", broken)
+    app = guess(dataset="utkface")
+    assert "The faces cannot be read" in words(app) and "/secret" not in words(app)
+
+
 def played(*errors: tuple[float, float], person: str | None = None) -> list[Played]:
     """Faces with these errors of visitor and model."""
     return [Played(50, 50 + int(you), AgeEstimate(50 + model), person) for you, model in errors]
