@@ -98,10 +98,14 @@ def predict(
 ) -> None:
     """Estimate age and gender of every face in images.
 
-    Exit code 0: all fine; 1: some file failed, see its error; 2: wrong usage; 130: interrupted.
+    Exit code 0: all fine; 1: some file failed, see its error, or a folder had no images; 2: wrong
+    usage, such as a glob that matches nothing; 130: interrupted.
     """
     started = time.monotonic()
     files, empty = expand_inputs(inputs)
+    if not files:
+        _name_empty(empty)
+        raise typer.Exit(FAILED)
     chosen = choose_format(table_format, output)
     _check_output(output, files)
     if annotate is not None:
@@ -118,12 +122,16 @@ def predict(
     except OutputError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(FAILED) from error
-    for folder in empty:
-        typer.echo(f"there are no images in {_printable(folder)}", err=True)
+    _name_empty(empty)
     if not quiet:
         _summary(tally, len(files), time.monotonic() - started, interrupted)
     if interrupted or tally.failed or empty:
         raise typer.Exit(INTERRUPTED if interrupted else FAILED)
+
+
+def _name_empty(folders: Sequence[str]) -> None:
+    for folder in folders:
+        typer.echo(f"there are no images in {_printable(folder)}", err=True)
 
 
 @dataclass
@@ -147,7 +155,7 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
     hidden ones left out, and globs the files they match; both sorted.
 
     A path that does not exist stays in the list, to become a row with its error. Raises
-    ``typer.BadParameter`` where a glob or all inputs together match nothing.
+    ``typer.BadParameter`` where a glob matches nothing.
     """
     files: dict[str, str] = {}
     empty: list[str] = []
@@ -157,8 +165,6 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
         for file in found:
             folder, name = os.path.split(file)
             files.setdefault(os.path.join(os.path.realpath(folder), name), file)
-    if not files:
-        raise typer.BadParameter("there are no images in " + ", ".join(inputs), param_hint="INPUTS")
     return list(files.values()), empty
 
 

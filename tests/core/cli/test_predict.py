@@ -174,12 +174,19 @@ class TestInputs:
         }
         assert "faces" in second
 
-    @pytest.mark.parametrize("arguments", [["nothing/*.png"], ["empty"], ["a.png", "*.gif"], []])
+    @pytest.mark.parametrize("arguments", [["nothing/*.png"], ["a.png", "*.gif"], []])
     def test_no_match_is_a_usage_error(self, run, arguments):
         draw("a.png")
         Path("empty").mkdir()
         result = run(*arguments)
         assert (result.exit_code, result.stdout) == (2, "")
+
+    @pytest.mark.parametrize("more", [[], ["-o", "faces.csv"], ["--quiet"]])
+    def test_an_empty_folder_alone_is_named_and_fails(self, run, more):
+        Path("empty").mkdir()
+        result = run("empty", *more)
+        assert (result.exit_code, result.stdout) == (1, "") and not Path("faces.csv").exists()
+        assert "there are no images in empty" in result.stderr
 
     def test_an_empty_folder_beside_others_is_named(self, run):
         draw("in/a.png")
