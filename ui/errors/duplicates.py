@@ -163,8 +163,8 @@ def _side(row: pd.Series, side: str, address: str | None, missing: str) -> str:
             words = escape(with_en_dash(value) + (" years" if name == "age" else ""))
             labels.append(f"<u>{words}</u>" if differs[name] else words)
     split = escape(SPLITS.get(row[f"{side}split"], ""))
-    image = f'<img src="{address or placeholder()}" alt="{file}" title="{file}">'
+    image = "" if missing else f'<img src="{address or placeholder()}" alt="{file}">'
     return (
-        f"<figure>{'' if missing else image}"
+        f'<figure title="{file}">{image}'
         f"<figcaption>{', '.join(labels) or 'no label'}<small>{split}</small></figcaption></figure>"
     )

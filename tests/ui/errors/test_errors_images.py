@@ -221,7 +221,7 @@ def test_near_duplicates_stand_side_by_side(
     app = open_page(set="utkface", view="duplicates")
     names = [cell for table in app.dataframe for cell in table.value.to_numpy().ravel().tolist()]
     assert "'=gone<b>.jpg" in names and "=gone<b>.jpg" not in names, "no formula in its CSV"
-    assert html(app).count("<figure>") == 4 and "<figure><img" not in html(app)
+    assert html(app).count("<figure ") == 4 and '"><img' not in html(app)
     assert "<u>20 years</u>, Male, White" in html(
         app
     ) and "33 years, <u>Female</u>, <u>Black</u>" in html(app)
@@ -246,7 +246,7 @@ def test_near_duplicates_stand_side_by_side(
         120,
     )
     app.segmented_control(key="errors_differ").set_value("gender").run()
-    assert html(app).count("<figure>") == 2 and "33 years" in html(app)
+    assert html(app).count("<figure ") == 2 and "33 years" in html(app)
 
 
 def test_damaged_tables_of_reports_are_told_and_the_page_stands(
