@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import PATIENCE, rest, visiting
+from agegender_core.inference.model_zoo import list_weights
+from tests.e2e.harness import PATIENCE, answered_by, choose_network, rest, visiting
 
 pytestmark = pytest.mark.e2e
 MINE = "portrait.jpg, 1 face marked"
+OTHER = "multitask_cnn_dist"
 SAMPLE = "eileen_collins.png, 1 face marked"
 
 
@@ -58,6 +60,17 @@ def test_a_refresh_keeps_them_until_they_are_removed(page: Any) -> None:
     page.get_by_role("img", name=SAMPLE).wait_for()
     page.reload()
     assert shown(page) == SAMPLE
+
+
+def test_a_refresh_keeps_the_chosen_network(page: Any) -> None:
+    title = next(info.title for info in list_weights() if info.name == OTHER)
+    choose_network(page, title)
+    answered_by(page, title)
+    assert page.url.endswith(f"?weights={OTHER}")
+    page.reload()
+    page.get_by_text("Still here: portrait.jpg").wait_for()
+    answered_by(page, title)
+    assert shown(page) == MINE
 
 
 def test_the_way_back_from_elsewhere_keeps_them(page: Any) -> None:

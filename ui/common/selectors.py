@@ -11,8 +11,10 @@ import streamlit as st
 from agegender_core.output.csv_tables import safe_frame
 from agegender_core.output.gender import gender_words
 from ui.common import model_card
+from ui.common.charts import with_en_dash
 from ui.common.messages import plain
 from ui.common.session_results import Answer
+from ui.common.state import WEIGHTS
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -30,14 +32,22 @@ def pick_weights(installed: Sequence[ModelInfo], preferred: str | None) -> str:
     if len(names) < 2:
         st.markdown(f"Model: **{plain(titles[first])}**")
         return first
+    if WEIGHTS.get() not in names:
+        WEIGHTS.set(first)
     return st.selectbox(
         "Model",
         names,
-        names.index(first),
         format_func=titles.__getitem__,
-        key="weights",
+        key=WEIGHTS.key,
         persist_state="session",  # stays while another page is open
     )
+
+
+def offered(installed: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Those that a visitor may choose: not the ones that are here for comparison, unless there is
+    nothing else.
+    """
+    return [info for info in installed if not info.for_comparison] or list(installed)
 
 
 def pick_answer(answers: Sequence[Answer]) -> Answer:
@@ -63,7 +73,11 @@ def overview(answers: Sequence[Answer], unread: int) -> None:
     no answer.
     """
     rows = [
-        row | {"gender": gender_words(row["gender"], row["gender_probability"])}
+        row
+        | {
+            "age_group": with_en_dash(row["age_group"] or ""),
+            "gender": gender_words(row["gender"], row["gender_probability"]),
+        }
         for answer in answers
         for row in answer.rows
         if row["face"] is not None
@@ -107,11 +121,10 @@ def answered_by(
     then.
     """
     known = {info.name: info for info in installed}
-    offered = [info for info in installed if not info.for_comparison] or list(installed)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="answered-by"):
         line = st.empty()
         with st.popover("change", type="tertiary", width="content", key="change-model"):
-            name = pick_weights(offered, preferred)
+            name = pick_weights(offered(installed), preferred)
             info = known.get(name)
             if info is not None:
                 st.caption(plain(model_card.summary_line(info)))

@@ -80,6 +80,9 @@ UPLOADER: Slot[list | None] = Slot("uploads")
 """The uploader's files."""
 SAVED_UPLOADS: Slot[dict[str, list[InputImage]]] = Slot("kept-uploads", dict)
 """By page, images that outlive a visit to another page."""
+WEIGHTS: Slot[str | None] = Slot("weights")
+"""Name of the model that answers on Predict and Live, where the visitor has chosen among several.
+"""
 CAMERA_OPEN = Slot[bool]("camera_open", bool)
 ANSWERS: Slot[dict[Key, Answer | Failure]] = Slot("answers", dict)
 FACES: Slot[Known] = Slot("faces", dict)

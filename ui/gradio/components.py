@@ -24,6 +24,7 @@ from agegender_core.output.tables import describe_attributes
 from agegender_core.serving import runtime, service
 from agegender_core.serving.api_schema import json_schema
 from agegender_core.settings import ROOT
+from ui.common.charts import with_en_dash
 from ui.common.images import data_url, image_url
 from ui.common.messages import SMALLEST_FACE
 from ui.common.upload_limits import UploadLimits
@@ -553,6 +554,7 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
     """What of a row is written otherwise than in a download."""
     found = row["face"] is not None
     return {
+        "age_group": None if row["age_group"] is None else with_en_dash(row["age_group"]),
         "gender": gender_words(row["gender"], row["gender_probability"]) or None,
         "error": row["error"] if found or row["error"] else "No face found.",
     }

@@ -20,7 +20,7 @@ from ui.common import (
     session_results,
 )
 from ui.common.session_results import Answer, Failure
-from ui.predict import face_grid, photo, share
+from ui.predict import face_grid, photo, query_params, share
 
 if TYPE_CHECKING:
     from agegender_core.inference.model_zoo import ModelInfo
@@ -42,7 +42,12 @@ def show(
         image_area = st.container(key="picture")
     with right:
         answer_area = st.container()
+        names = [info.name for info in selectors.offered(installed)]
+        default = settings.weights or names[0]
+        with answer_area:
+            query_params.read(names if default in names else [])
         weights, info, unanswered = selectors.answered_by(installed, settings.weights)
+        query_params.write(weights, default)
         download_area = st.container()
         image_input.formats_and_privacy()
     with answer_area:

@@ -48,7 +48,7 @@ def test_a_network_of_ranges_has_no_year_in_the_table(gradio_parts: ModuleType) 
     age = AgeEstimate(30.4, group="20-29", ranges=ranges)
     predictions = (dataclasses.replace(found.predictions[0], age=age),)
     table = gradio_parts.table([("a.jpg", dataclasses.replace(found, predictions=predictions))])
-    assert "Age" not in table and list(table["Range"]) == ["20-29"]
+    assert "Age" not in table and list(table["Range"]) == ["20–29"]
 
 
 def test_words_of_a_batch(gradio_parts: ModuleType) -> None:

@@ -20,9 +20,19 @@ from agegender_core.inference.model_zoo import ModelInfo
 from agegender_core.settings import Settings
 from agegender_core.types import AgeEstimate, Categorical, Face
 from agegender_core.vision.face_detector import MTCNNDetector
-from tests.support.fakes import FakePredictor
+from tests.support.fakes import FAKE_WEIGHTS, FakePredictor
 from tests.support.networks import HEADS, RANGE_PROBS, TRAINING, write_networks
-from tests.support.pages import Backend, cards, html, model_info, open_tab, png, upload
+from tests.support.pages import (
+    APP,
+    Backend,
+    alerts,
+    cards,
+    html,
+    model_info,
+    open_tab,
+    png,
+    upload,
+)
 from ui.common import charts, model_card, result_card, services
 from ui.common.image_input import SAMPLE
 
@@ -221,6 +231,46 @@ def test_the_chosen_network_outlives_a_look_at_another_page(
     assert app.selectbox(key="weights").value == "other"
 
 
+def at(**params: str) -> AppTest:
+    """Predict at an address, run once."""
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in params.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_the_address_names_the_chosen_network_and_a_reload_keeps_it(
+    backend: Backend, open_app: Any
+) -> None:
+    backend.installed = [model_info(), model_info("other", "Other network", default=False)]
+    app = open_app()
+    assert dict(app.query_params) == {}, "the default needs no name"
+    choose(app, "other")
+    assert dict(app.query_params) == {"weights": "other"}
+    again = at(weights="other")
+    assert again.selectbox(key="weights").value == "other" and backend.asked[-1][0] == "other"
+    assert not alerts(again)
+    choose(again, FAKE_WEIGHTS)
+    assert dict(again.query_params) == {}
+
+
+@pytest.mark.parametrize("name", ["nobody", "compared", "x" * 9000])
+def test_a_network_that_does_not_answer_here_is_reported(
+    backend: Backend, open_app: Any, name: str
+) -> None:
+    backend.installed = [
+        model_info(),
+        model_info("compared", default=False, for_comparison=True),
+    ]
+    app = at(weights=name)
+    assert "A part of this address cannot be used" in alerts(app)
+    assert f"«{name[:300]}» is no model that answers here" in alerts(app)
+    assert "Answered by **Fake network**" in " ".join(one.value for one in app.caption)
+    assert dict(app.query_params) == {}
+
+
 def test_the_card_says_what_the_network_is(
     installed: list[ModelInfo], open_app: Callable[[], AppTest]
 ) -> None:
@@ -343,7 +393,8 @@ def test_the_table_of_faces_shows_ranges_where_there_are_no_intervals(
         "groups",
     )
     table = app.dataframe[0].value
-    assert table["Range"].tolist() == ["30-39", "30-39"] and "From" not in table
+    assert table["Age"].tolist() == ["30–39", "30–39"], "a range and no year"
+    assert "From" not in table and "Range" not in table
     assert "From" in choose(app, "regression").dataframe[0].value
 
 
