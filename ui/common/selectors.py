@@ -116,7 +116,7 @@ def count_words(faces: int) -> str:
 def answered_by(
     installed: Sequence[ModelInfo], preferred: str | None
 ) -> tuple[str, ModelInfo | None, Callable[[], object]]:
-    """«Answered by … · change»: the model's name, and what is known of it; others are behind
+    """«Answered by …» and «change»: the model's name, and what is known of it; others are behind
     «change», with its card. Last, what to call where nothing was answered: the line says «Model …»
     then.
     """
@@ -130,5 +130,5 @@ def answered_by(
                 st.caption(plain(model_card.summary_line(info)))
                 model_card.show(info)
         title = plain(info.title if info else name)
-        line.caption(f"Answered by **{title}** ·", width="content")
-    return name, info, lambda: line.caption(f"Model: **{title}** ·", width="content")
+        line.caption(f"Answered by **{title}**", width="content")
+    return name, info, lambda: line.caption(f"Model: **{title}**", width="content")

@@ -176,7 +176,7 @@ def _table(pool: Pool, played: dict[int, Played]) -> None:
             "Face": _thumbnail(pool, number),
             "Label": one.label,
             "You": one.guess,
-            "Model": one.age.years,
+            "Model": one.answer,
             "Closer": {"You were closer.": "You", "A draw.": "draw"}.get(
                 game.verdict(one), "Model"
             ),

@@ -22,8 +22,8 @@ def comparison(one: Played) -> str:
         _row(
             "Model",
             _bar(one) + _mark("model", one.age.years),
-            f"<b>{_years(one)}</b>",
-            off_words(one.age.years - one.label),
+            f"<b>{one.answer:.1f}</b>",
+            off_words(one.answer - one.label),
         ),
     ]
     line = f'<i class="ag-guess-line" style="left:{_share(one.label)}"></i>'
@@ -47,10 +47,6 @@ def model_words(one: Played) -> str:
     words = words.removesuffix(".")
     inside = low <= one.label <= high
     return f"{words}. The label lies {'inside' if inside else 'outside'}."
-
-
-def _years(one: Played) -> str:
-    return f"{one.age.years:.0f}"
 
 
 def _row(name: str, marks: str, value: str, note: str) -> str:

@@ -32,9 +32,16 @@ class Played:
         return float(abs(self.guess - self.label))
 
     @property
+    def answer(self) -> float:
+        """The model's age as it is shown, to a tenth of a year: all that is said of it counts from
+        here, so that a visitor who calculates gets the same.
+        """
+        return round(self.age.years, 1)
+
+    @property
     def models(self) -> float:
         """By how many years the model is off."""
-        return abs(self.age.years - self.label)
+        return abs(self.answer - self.label)
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,9 @@ def interval_words(found: Score) -> str:
     if found.interval is None:
         return ""
     low, high = map(signed, found.interval)
+    difference = round(found.yours, 1) - round(found.models, 1)  # of the means as they are shown
     return (
-        f"Your error less the model's: {signed(found.yours - found.models)} years a face"
+        f"Your error less the model's: {signed(difference)} years a face"
         f" (95 % interval {low} to {high})."
     )
 

@@ -54,7 +54,7 @@ def candidates(offered: list[ModelInfo], name: str) -> list[ModelInfo]:
 def choose(
     datasets: list[str], offered: list[ModelInfo], preferred: str | None
 ) -> ModelInfo | None:
-    """«UTKFace against Multi-task CNN · change»: the model to play against; the dataset is in the
+    """«Faces of UTKFace against Multi-task CNN», and «change»: the model to play against; the dataset is in the
     page's settings. None where no model qualifies.
     """
     name = link.coerce_to_options("dataset", datasets)
@@ -91,7 +91,7 @@ def choose(
             )
         chosen = models.get(link.get("model"))
         against = f" against **{plain(chosen.title)}**" if chosen else ""
-        line.caption(f"Faces of **{plain(dataset_title(name))}**{against} ·", width="content")
+        line.caption(f"Faces of **{plain(dataset_title(name))}**{against}", width="content")
     return chosen
 
 

@@ -92,7 +92,7 @@ def test_the_answer_comes_with_label_guess_interval_and_errors(guess: Open) -> N
     app = play(guess(dataset="utkface", seed=11), 50)
     label = face_at(11, 1).age
     text = html(app)
-    assert f"The label says {label}." in text and ">50</b>" in text and ">34</b>" in text
+    assert f"The label says {label}." in text and ">50</b>" in text and ">34.0</b>" in text
     assert "(80 % interval). The label lies " in text
     model = abs(fake_age(34).years - label)
     assert f"You are {abs(50 - label):.1f} years off on average, the model {model:.1f}" in text
@@ -408,6 +408,15 @@ def test_faces_of_one_person_are_one_draw() -> None:
 
 
 def test_words_of_one_face() -> None:
+    for years, label, shown, off in (
+        (51.4, 52, "51.4", "0.6 years too young"),
+        (78.46, 77, "78.5", "1.5 years too old"),
+        (50.95, 52, "51.0", "1 year too young"),
+    ):
+        drawn = figures.comparison(Played(label, label, AgeEstimate(years)))
+        assert f"<b>{shown}</b> <small>{off}</small>" in drawn, "label, age and error add up"
+    found = game.Score(5, 4.25, 3.94, (-1.0, 1.0))
+    assert "4.2 years off" in game.score_words(found) and "+0.3" in game.interval_words(found)
     assert game.off_words(0.04) == "spot on" and game.off_words(1.0) == "1 year too old"
     assert game.off_words(-2.12) == "2.1 years too young"
     assert [game.signed(value) for value in (0.3, -1.24, 0.04, -0.04)] == [
