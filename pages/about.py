@@ -30,7 +30,7 @@ seconds, or with the video.
   names the likeliest. Some give one number; then there is no curve. Small steps at 30, 40 and 50
   come from one of the training datasets, whose labels are age ranges that end there.
 - **The model** can be changed below the answer. The image stays and its faces are not detected
-  again.
+  again. The page's address names the model, so that a reload keeps it.
 - **The gender** is one of two labels, because the training data has two. It is what annotators
   saw in an image, not who a person is. Below {even} %, it is too close to call. On Live, where
   answers waver, a named gender stays down to {stays} % and is named again from {again} %.

@@ -76,6 +76,11 @@ def watch(stream: Stream, attempt: live_camera.Attempt, running: bool) -> None:
         st.caption("Waiting for the camera's first image …")
     else:
         st.caption(text.CAMERA_HELP)
+        st.page_link(
+            "pages/predict.py",
+            label="No camera? Use a photo on Predict",
+            icon=":material/add_photo_alternate:",
+        )
 
 
 def video(settings: Settings, stream: Stream) -> None:

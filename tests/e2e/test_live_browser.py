@@ -212,5 +212,15 @@ def test_a_camera_that_is_refused_is_said(cinema: Any, server_url: str) -> None:
     with visiting(cinema, server_url) as go:
         page = agreed(go(before=REFUSED))
         camera(page).get_by_role("button", name="Start the camera").click()
-        camera(page).get_by_text("NotAllowedError").wait_for()
+        camera(page).get_by_text("The browser refuses to open the camera.", exact=True).wait_for()
         page.get_by_text("Allow it by the small camera in the address bar").wait_for()
+
+
+def test_where_there_is_no_camera_a_photo_is_named(cinema: Any, server_url: str) -> None:
+    with visiting(cinema, server_url) as go:
+        page = agreed(go(before=REFUSED.replace("NotAllowedError", "NotFoundError")))
+        camera(page).get_by_role("button", name="Start the camera").click()
+        camera(page).get_by_text("No camera was found.", exact=True).wait_for()
+        assert camera(page).get_by_text("NotFoundError").count() == 0
+        page.get_by_role("link", name="No camera? Use a photo on Predict").click()
+        page.get_by_role("heading", name="Age and gender from faces").wait_for()

@@ -11,7 +11,9 @@ Why each is needed:
   name a rate to start at in its answer, and neither library has an option for it.
 * ``style_frame``: the component's buttons are in capitals, and a button with the keyboard's focus
   pulses until its label is hard to read; streamlit-webrtc takes words for them, but no style. Its
-  frame is of the same origin, so a component of ours adds a style sheet to it.
+  frame is of the same origin, so a component of ours adds a style sheet to it. Why a camera does
+  not open, it shows in the browser's words («NotFoundError: …»), which it has no translation for:
+  the same component puts ours in their place.
 """
 
 from __future__ import annotations
@@ -49,6 +51,15 @@ export default function ({ data }) {
     sheet.dataset.agegender = "";
     sheet.textContent = data.css;
     page.head.append(sheet);
+    const explain = () => page.querySelectorAll(".MuiAlert-message").forEach((message) => {
+      const words = data.errors[message.textContent.split(":")[0]];
+      if (!words) return;
+      const texts = [...message.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+      texts.forEach((text, index) => { text.data = index ? "" : words; });
+    });
+    const heed = { childList: true, characterData: true, subtree: true };
+    new frame.contentWindow.MutationObserver(explain).observe(page.body, heed);
+    explain();
   };
   const heard = new WeakSet();
   const look = () => document.querySelectorAll(data.frame).forEach((frame) => {
@@ -63,14 +74,21 @@ export default function ({ data }) {
   return () => watch.disconnect();
 }
 """
+ERRORS = {
+    "NotFoundError": "No camera was found.",
+    "OverconstrainedError": "No camera was found.",
+    "NotAllowedError": "The browser refuses to open the camera.",
+    "NotReadableError": "The camera is in use by another program, or cannot be opened.",
+}
+"""By the browser's names, why a camera does not open."""
 _STYLE = st.components.v2.component("agegender-webrtc-style", html="", js=STYLE_JS)
 
 
 def style_frame() -> None:
     """Have the buttons of streamlit-webrtc's component, wherever they are on the page, in our
-    style.
+    style, and its errors in our words.
     """
-    _STYLE(key="webrtc-style", data={"css": FRAME_CSS, "frame": FRAME})
+    _STYLE(key="webrtc-style", data={"css": FRAME_CSS, "frame": FRAME, "errors": ERRORS})
 
 
 def global_relay() -> MediaRelay:
