@@ -56,6 +56,11 @@ def test_a_game_by_keyboard_and_the_same_faces_for_a_friend(
         face, button = (page.locator(PARTS[name]).first.bounding_box() for name in ("face", "now"))
         assert face["y"] >= 0 and button["y"] + button["height"] <= 844, "played without scrolling"
         assert page.locator(PARTS["score"]).count() == 0
+        image = page.locator(f"{PARTS['face']} img").first
+        shape = image.evaluate(
+            "one => one.width / one.height / one.naturalWidth * one.naturalHeight"
+        )
+        assert abs(shape - 1) < 0.02, "a box wider than its image has square corners on one side"
         labels = []
         for number in range(LEAST):
             labels.append(guess_by_keys(page, 3 - 2 * number))

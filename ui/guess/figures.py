@@ -38,7 +38,12 @@ def comparison(one: Played) -> str:
 def model_words(one: Played) -> str:
     """What the model says of its own answer, and whether the label lies in it."""
     age = one.age
-    words = f"The model: {interval_words(age)}" if age.interval else "The model gives no interval."
+    said = interval_words(age)
+    words = (
+        f"The model: {said[0].lower()}{said[1:]}"
+        if age.interval
+        else "The model gives no interval."
+    )
     if age.ranges is not None:
         words = f"The model says {with_en_dash(age.ranges.label)}. {words}"
     if age.interval is None:

@@ -147,7 +147,7 @@ def headline(found: Sequence[Pair]) -> str:
         nearest.setdefault((pair.system, dataset, pair.metric), pair)
     reached = sum(pair.reached for pair in nearest.values())
     how = (
-        f" (of {len(found)} comparisons below, each claim counts once, by the model nearest to it)"
+        f" ({len(found)} comparisons: some claims with several models; the nearest counts)"
         if len(found) > len(nearest)
         else ""
     )

@@ -558,8 +558,8 @@ def test_a_claim_stays_beside_the_measurement_and_is_never_mixed_with_it(
     refitted = dataclasses.replace(nearer, dataset=f"{age.dataset}, {claims.REFITTED}")
     said = claims.headline([age, nearer, dataclasses.replace(refitted, measured=3.5)])
     assert said == (
-        "None of 1 claims is reached here (of 3 comparisons below, each claim counts once, by the"
-        " model nearest to it). The widest gap in age: GRA_Net claims 1.07 years on UTKFace; the"
+        "None of 1 claims is reached here (3 comparisons: some claims with several models; the"
+        " nearest counts). The widest gap in age: GRA_Net claims 1.07 years on UTKFace; the"
         " nearest model here, Nearer, has 3.00 (2.90–3.10, n 3,134)."
     ), "a claim counts once"
 
