@@ -44,7 +44,7 @@ def show(subject: Subject) -> None:
         cover = _search(subject, cover)
         with answer:
             _answer(subject, cover)
-        st.caption("This link saves your settings, not your photo.")
+        st.caption("This page's address saves these settings, not your photo.")
     with left:
         version = f"{subject.key[1][:12]}-{size}-{state.PAD_VERSION.get()}"
         face = data_url(subject.sharp(), "image/jpeg")

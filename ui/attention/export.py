@@ -48,7 +48,7 @@ def buttons(subject: Subject, shown: Layer) -> None:
             key="attention-npz",
             help="All raw values, by name, for NumPy",
         )
-    st.caption("This link saves your settings, not your photo.")
+    st.caption("This page's address saves these settings, not your photo.")
 
 
 def npz(subject: Subject) -> bytes:
