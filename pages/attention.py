@@ -38,7 +38,7 @@ theme.page(
     "Attention",
     "Cover the face and watch the age move; see where a model looks, and whether that matters.",
 )
-link.read()
+messages.address_problems(link.read())
 chosen = start.row_of_a_set()
 settings, installed = ready()
 own, others = networks(installed)

@@ -275,7 +275,7 @@ def test_the_doors_lead_to_the_images_their_numbers_count(
         f"{100 * wrong.sum() / child.sum():.0f} %" in card.inner_text()
         and f"{child.sum():,} children" in card.inner_text()
     )
-    card.get_by_role("button", name="Show me").click()
+    card.get_by_role("button").click()
     page.locator(".st-key-errors-doors-line").wait_for()
     rest(page)
     assert rows_of(page, "all") == order(table, "against_label", weights, mask=wrong)[:24].tolist()

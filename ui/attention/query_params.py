@@ -9,8 +9,18 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.attention.covers import read_word
 from ui.common.image_input import SAMPLE
-from ui.common.query_state import LONGEST, Address, Setting, bring_up_to_date, choice, number, text
+from ui.common.query_state import (
+    LONGEST,
+    Address,
+    Setting,
+    address_params,
+    bring_up_to_date,
+    choice,
+    number,
+    text,
+)
 from ui.common.state import SOURCE
 
 TABS = {
@@ -65,18 +75,24 @@ RESERVED = ("set", "row")
 """Names reserved for images of a test set."""
 
 
-def read() -> None:
+def read() -> list[str]:
     """Take what the session does not know yet from the address; what cannot be read there stays at
-    its default.
+    its default and is returned.
     """
-    if st.query_params.get("picture") == "sample" and not SOURCE.is_set():
+    picture = address_params().get("picture")
+    if picture == "sample" and not SOURCE.is_set():
         SOURCE.set(SAMPLE)
     first = not ADDRESS.knows("tab")
-    ADDRESS.read()
+    wrong = ADDRESS.read((*RESERVED, "picture"))
+    if picture not in (None, "sample"):
+        wrong.append(f"picture={picture}: an address holds no image but the sample")
+    if first and get("cover") and read_word(get("cover"), 1) is None:
+        wrong.append(f"cover={get('cover')}")
     if first and any(name in st.query_params for name in VIEWER):
         put("details", 1)
         if "tab" not in st.query_params:
             put("tab", "look")
+    return wrong
 
 
 def write() -> None:

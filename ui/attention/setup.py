@@ -163,6 +163,11 @@ def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> Model
     """
     entries = {info.name: info for info in (*own, *others)}
     masked = {info.name for info in own}
+    if link.get("weights") not in (None, *entries):
+        st.warning(
+            f"«{plain(str(link.get('weights')))}» is no model here: another is shown.",
+            icon=":material/link_off:",
+        )
     link.coerce_to_options("weights", list(entries))
     with st.container(key="network", gap="small"):
         left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")

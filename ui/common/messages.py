@@ -106,6 +106,16 @@ def no_face(name: str) -> None:
     )
 
 
+def address_problems(lines: Sequence[str]) -> None:
+    """Parts of the page's address that mean nothing here; nothing where there are none."""
+    if lines:
+        st.warning(
+            "\n".join([*(f"- {plain(line)}" for line in lines), "", "The rest of it was used."]),
+            title="A part of this address cannot be used",
+            icon=":material/link_off:",
+        )
+
+
 def failed(failures: Sequence[tuple[str, AgeGenderError]]) -> None:
     """Images without an answer, by name: a card each, or one card for all where there are many. The
     others are not affected.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+_FOREIGN = re.compile(r"embed|utm_|[a-z]*clid$|__|st_")
+"""Begins names in addresses that other programs put there, such as Streamlit's own and those by
+which sites follow their visitors.
+"""
 LONGEST = 300
 """Characters of a word in an address: more than any filter has, or any file name of a labelled
 dataset.
@@ -80,11 +85,17 @@ class Address:
             self.put(name, options[0] if options else None)
         return self.get(name)
 
-    def read(self) -> list[str]:
+    def read(self, also: Collection[str] = ()) -> list[str]:
         """Take what the session does not know yet from the address. What cannot be read stays at
-        its default and is returned.
+        its default and is returned, with names that mean nothing. ``also``: names that the page
+        reads by itself.
         """
-        params, wrong = address_params(), []
+        params = address_params()
+        wrong = [
+            f"{name}: not a setting of this page"
+            for name in params
+            if name not in self.settings and name not in also and not _FOREIGN.match(name)
+        ]
         for name, setting in self.settings.items():
             if not self.knows(name):
                 found = setting.read(params[name]) if name in params else None

@@ -41,10 +41,13 @@ START = {"view": "gallery", "page": 1, "pick": None, "sample": None}
 
 @dataclass(frozen=True)
 class Door:
-    """A finding. ``number``: what stands large. ``filter`` and ``settings``: what it opens."""
+    """A finding. ``number``: what stands large. ``filter`` and ``settings``: what it opens.
+    ``action``: on its button, another on each, as a list of buttons is read without the cards.
+    """
 
     name: str
     title: str
+    action: str
     number: str
     words: str
     icon: str
@@ -132,7 +135,7 @@ def _card(door: Door) -> None:
         st.markdown(f"### {plain(door.number)}")
         st.markdown(plain(door.words))
         st.button(
-            "Show me",
+            door.action,
             icon=":material/arrow_forward:",
             key=f"errors-door-{door.name}",
             on_click=enter,
@@ -199,6 +202,7 @@ def worst_off(scope: Scope) -> Door | None:
     return Door(
         "worst",
         "Who is worst off?",
+        "Show this group",
         number,
         f"{who}: {tail}.",
         ":material/trending_down:",
@@ -231,6 +235,7 @@ def children(scope: Scope) -> Door | None:
     return Door(
         "children",
         "Children's gender",
+        "Show the children",
         f"{100 * means.value[0]:.0f} %",
         words,
         ":material/child_care:",
@@ -258,6 +263,7 @@ def two_labels(scope: Scope) -> Door | None:
     return Door(
         "duplicates",
         "Same photo, two labels",
+        "Show the pairs",
         f"{len(found):,} pairs",
         words,
         ":material/content_copy:",
@@ -293,6 +299,7 @@ def paper_guesses(scope: Scope) -> Door | None:
     return Door(
         "guesses",
         "The paper's own guesses",
+        "Show the test",
         f"{len(sure)} of {len(found)}",
         words,
         ":material/science:",

@@ -114,7 +114,7 @@ def read() -> None:
     """Take what the session does not know yet from the address; what cannot be read there is left
     out and named by ``problems``.
     """
-    params, wrong = address_params(), ADDRESS.read()
+    params, wrong = address_params(), ADDRESS.read(FILTERS)
     if not ADDRESS.knows("filter"):
         words = {name: params[name] for name in FILTERS if name in params}
         try:

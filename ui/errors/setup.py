@@ -32,13 +32,7 @@ SHORT = {
 
 def address_problems() -> None:
     """Parts of the address that mean nothing here."""
-    if wrong := link.problems():
-        lines = "\n".join(f"- {plain(line)}" for line in wrong)
-        st.warning(
-            f"{lines}\n\nThe rest of the address was used.",
-            title="A part of this address cannot be read",
-            icon=":material/link_off:",
-        )
+    messages.address_problems(link.problems())
 
 
 def no_reports() -> None:
@@ -147,6 +141,12 @@ def _second(read_weights: Sequence[str], weights: str, names: Sequence[str]) -> 
     where it is used.
     """
     others = [other for other in names if other != weights and other in read_weights]
+    asked = link.get("other")
+    if asked not in (None, weights, *others, *data.titles()):
+        st.warning(
+            f"«{plain(str(asked))}» cannot be compared with here: another model is.",
+            icon=":material/link_off:",
+        )
     other = link.coerce_to_options("other", others or [None])
     if link.compares():
         st.selectbox(

@@ -128,7 +128,7 @@ def _worst(scope: Scope, metric: str, least: int) -> None:
 
 def _opens(scope: Scope, row: pd.Series, name: str) -> None:
     st.button(
-        "Show these images",
+        f"Show {plain(slice_words(row))}",
         icon=":material/photo_library:",
         key=name,
         on_click=open_slice,
@@ -173,8 +173,10 @@ def _dots(scope: Scope, found: pd.DataFrame, metric: str, depth: int) -> None:
         "" if len(shown) == len(found) else f" The {len(shown)} worst of {len(found):,} are drawn."
     )
     st.caption(
-        "Dots: the slice; whiskers: 95 % intervals; dashed: all images. Filled: clearly worse or"
-        f" better than the rest; hollow: not sure.{fewer} Press a dot to see its images."
+        "Dots: the slice; whiskers: its own 95 % interval; dashed: all images. Filled: worse or"
+        " better than all other images, beyond chance even though so many slices are compared"
+        " (Holm's correction); hollow: that is not sure. So the whiskers and the dashed line do not"
+        f" decide which dots are filled.{fewer} Press a dot to see its images."
     )
     rows = [point["customdata"][0] for point in picked.selection.points if point.get("customdata")]
     if rows and rows[0] in shown.index:

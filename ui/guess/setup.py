@@ -9,7 +9,7 @@ import streamlit as st
 
 from agegender_core.datasets.registry import TERMS
 from agegender_core.errors import AgeGenderError
-from ui.common import services
+from ui.common import messages, services
 from ui.common.messages import plain
 from ui.guess import faces
 from ui.guess import query_params as link
@@ -29,16 +29,11 @@ def dataset_title(name: str) -> str:
 def address_problems(wrong: list[str], datasets: list[str]) -> None:
     """Parts of the address that mean nothing here."""
     asked = link.get("dataset")
-    lines = [f"- {plain(line)}" for line in wrong]
+    lines = list(wrong)
     if asked is not None and asked not in datasets:
         here = ", ".join(map(dataset_title, datasets))
-        lines.append(f"- The faces of {dataset_title(asked)} are not here. Here is: {here}.")
-    if lines:
-        st.warning(
-            "\n".join([*lines, "", "The rest of the address was used."]),
-            title="A part of this address cannot be used",
-            icon=":material/link_off:",
-        )
+        lines.append(f"The faces of {dataset_title(asked)} are not here. Here is: {here}.")
+    messages.address_problems(lines)
 
 
 def candidates(offered: list[ModelInfo], name: str) -> list[ModelInfo]:
@@ -54,8 +49,8 @@ def candidates(offered: list[ModelInfo], name: str) -> list[ModelInfo]:
 def choose(
     datasets: list[str], offered: list[ModelInfo], preferred: str | None
 ) -> ModelInfo | None:
-    """«Faces of UTKFace against Multi-task CNN», and «change»: the model to play against; the dataset is in the
-    page's settings. None where no model qualifies.
+    """«Faces of UTKFace against Multi-task CNN», and «change»: the model to play against; the
+    dataset is in the page's settings. None where no model qualifies.
     """
     name = link.coerce_to_options("dataset", datasets)
     models = {model.name: model for model in candidates(offered, name)}

@@ -474,6 +474,27 @@ def test_a_wrong_address_does_no_harm(
     assert cells(heatmap(app)) == 16 and app.session_state["attention_face"] == 1
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tab": "nosuch"},
+        {"picture": "mine.jpg"},
+        {"weights": "nosuch"},
+        {"opacity": "900"},
+        {"cover": "1.2"},
+        {"wieghts": "gated"},
+    ],
+)
+def test_what_an_address_says_wrong_is_said(
+    installed: dict[str, ModelInfo], params: dict[str, str]
+) -> None:
+    app = opened(**params)
+    ((name, word),) = params.items()
+    known = name in query_params.ADDRESS.settings or name == "picture"
+    assert not app.exception and (word if known else name) in alerts(app)
+    assert not alerts(opened(picture="sample", tab="look", utm_source="a", fbclid="b"))
+
+
 def test_a_row_of_a_set_is_opened_by_address_with_its_label(
     installed: dict[str, ModelInfo], work: dict[str, list], drawn_sets: Path
 ) -> None:

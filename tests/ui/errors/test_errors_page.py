@@ -114,6 +114,26 @@ def test_filters_sorts_and_paging(reports: Path, open_page: Any, scope: Scope) -
     assert "no error is in between" in alerts(app)
 
 
+@pytest.mark.parametrize(
+    "params", [{"nosuch": "1"}, {"other": "nosuch"}, {"weights": "nosuch"}, {"view": "nosuch"}]
+)
+def test_what_an_address_says_wrong_is_said(
+    reports: Path, open_page: Any, params: dict[str, str]
+) -> None:
+    app = open_page(**params)
+    assert not app.exception and "nosuch" in alerts(app) and tile_keys(app)
+
+
+def test_buttons_have_names_of_their_own(reports: Path, open_page: Any) -> None:
+    for view in ("gallery", "slices"):
+        names = [
+            button.label
+            for button in open_page(view=view).button
+            if button.key and button.key.startswith(("errors-door-", "errors-open-"))
+        ]
+        assert names and len(set(names)) == len(names), names
+
+
 def test_a_choice_that_keeps_nothing(reports: Path, open_page: Any) -> None:
     app = open_page(file="nosuchfile")
     assert "No image is left" in "".join(str(item.proto) for item in app.info)

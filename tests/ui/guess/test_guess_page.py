@@ -149,6 +149,7 @@ def test_an_address_may_open_in_the_middle(guess: Open) -> None:
         {"dataset": "../../etc"},
         {"dataset": "fairface7"},
         {"seed": "<script>alert(1)</script>"},
+        {"sead": "11"},
     ],
 )
 def test_what_an_address_says_is_checked(guess: Open, wrong: dict[str, str]) -> None:
