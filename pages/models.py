@@ -44,7 +44,7 @@ used = [info for info in models if not info.for_comparison]
 compared = [info for info in models if info.for_comparison]
 for title, name, part in (
     (f"The models: {len(used)} cards", "used", used),
-    (f"Made for comparisons, not for use: {len(compared)}", "compared", compared),
+    (f"Trained only for comparison, not offered elsewhere: {len(compared)}", "compared", compared),
 ):
     if part:
         fold_out(title, f"models-cards-{name}", ":material/badge:", sections.show_cards, part)

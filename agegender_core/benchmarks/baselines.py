@@ -156,7 +156,7 @@ class Rival:
 
 
 ONE_PASS = f"one pass with {AGES} + {GENDERS} outputs; one network a task would take twice as long"
-NO_LAYOUT = "not run: nothing at hand says how it is laid out"
+NO_LAYOUT = "not run: we have no description of its layers"
 
 RIVALS = (
     Rival(

@@ -1,5 +1,5 @@
-"""EfficientNet-Lite's trunk through ONNX Runtime, alone or in an ensemble: the same sums as torch's,
-in half the time (docs/network-speed.md).
+"""EfficientNet-Lite's trunk through ONNX Runtime, alone or in an ensemble: the same sums as
+torch's, in half the time (docs/network-speed.md).
 
 The graph is built in memory from the weights that are loaded anyway, in a few hundredths of a
 second; nothing is exported or stored. ONNX Runtime has no gradient and is used for float32 on CPUs

@@ -178,7 +178,7 @@ BAD: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("text", lambda _: b"hello there, this is text", "This is a text file, not an image"),
     ("cut", lambda good: good[:5000], "incomplete or damaged"),
     ("empty", lambda _: b"", "The file is empty"),
-    ("small", lambda _: png((10, 10)), "both sides need 20"),
+    ("small", lambda _: png((10, 10)), "each side needs at least 20"),
     ("pixels", lambda _: png((9000, 8000)), "more than 65 megapixels"),
 ]
 

@@ -133,14 +133,14 @@ def trained_without(name: str) -> str:
         count = max(run.mae.n for run in report.runs if run.mae is not None)
         own, without = (mean(each[seed] for seed in seeds) for each in errors.values())
         if abs(without - own) < LITTLE:
-            lesson = "it relies on its masks once it has them, but learns as well without"
+            lesson = "they come to rely on their masks, but learn as well without"
         else:
-            lesson = f"it learns {'better with' if without > own else 'worse with'} masks"
+            lesson = f"they learn {'better' if without > own else 'worse'} with masks"
         return (
             f"Trained from scratch in {len(seeds)} pairs of short runs on"
-            f" {TERMS[report.set].title}, such a network errs on its {report.split} split (n"
-            f" {count:,}) by {own:.2f} years with masks and by {without:.2f} with every mask held"
-            f" at 1: {lesson}."
+            f" {TERMS[report.set].title}, networks of this kind are off by {own:.2f} years with"
+            f" masks and by {without:.2f} with every mask held at 1 ({report.split} split, n"
+            f" {count:,}): {lesson}."
         )
     return ""
 

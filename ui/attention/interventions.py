@@ -153,7 +153,7 @@ def moved_words(before: Estimate, after: Estimate) -> str:
         parts += _gender_moved(old_gender, new_gender)
     if not parts:
         return (
-            "Next to nothing moves: for this face, what was changed does not matter to the answer."
+            "Almost nothing changes: for this face, what was changed does not matter to the answer."
         )
     return " ".join(parts)
 

@@ -103,7 +103,7 @@ class Subject:
         from agegender_core.explain.saliency import normalised, saliency_map
 
         def make() -> np.ndarray:
-            with st.spinner("Computing saliency. Once for each face …"):
+            with st.spinner("Computing saliency, once for each face …"):
                 return normalised(
                     saliency_map(
                         self.predictor.network, self.info, self.prediction.crop, method, target

@@ -300,7 +300,7 @@ def areas(maps: Mapping[str, MapCurves]) -> pd.DataFrame:
             row[f"{kind}, against random"] = (
                 _estimate(found.difference, sign="+") if found.difference else "–"
             )
-            row[f"{kind}, so"] = found.verdict or "the map to beat"
+            row[f"{kind}, verdict"] = found.verdict or "the map to beat"
         rows.append(row)
     return pd.DataFrame(rows)
 

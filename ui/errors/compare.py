@@ -65,7 +65,7 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     found = scope.result("compare", lambda: _compared(scope), scope.other)
     if not found:
         st.info(
-            "No image is left that both have a label and an answer for.",
+            "No image is left with a label and an answer by both models.",
             icon=":material/filter_alt_off:",
         )
         return
@@ -288,7 +288,7 @@ def wins_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "difference": factor * found["difference"].to_numpy(),
             "95 %": spans(metric, found["low"], found["high"], "+"),
             "p, corrected": found["p_holm"].to_numpy(),
-            "so": [
+            "verdict": [
                 verdict(f"the {side} is better" if side else "", small)
                 for side, small in zip(found["wins"], found["small"], strict=True)
             ],

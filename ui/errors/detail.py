@@ -74,8 +74,8 @@ def show(scope: Scope, image_source: ImageSource) -> None:
     _conditions(scope, row)
     st.markdown("**Similar mistakes**")
     st.caption(
-        "The models err here by as much, with the same confidence, at a similar age. The faces need"
-        " not look alike."
+        "Images on which the models err by about as much, with the same confidence, at a similar"
+        " age. The faces need not look alike."
     )
     near, _ = nearest_errors(scope.space(), row, NEAR)
     errors_gallery.tile_row(scope, image_source, near, "near")

@@ -228,7 +228,7 @@ def children(scope: Scope) -> Door | None:
         return None
     row = pd.Series({"value": means.value[0], "low": means.low[0], "high": means.high[0]})
     words = (
-        f"of {means.n[0]:,} children of {_years(bands)} get the other gender than labelled"
+        f"of {means.n[0]:,} children aged {_years(bands)} are given another gender than the label's"
         f" ({_bounds('gender_accuracy', row)}). From {CHILD} years on:"
         f" {amount('gender_accuracy', means.value[1])}."
     )
@@ -251,7 +251,7 @@ def two_labels(scope: Scope) -> Door | None:
         return None
     apart = found["years_apart"]
     far = (
-        f" The ages of one image are up to {apart.max():.0f} years apart."
+        f" The two ages of one image differ by up to {apart.max():.0f} years."
         if apart.max() > 0
         else ""
     )

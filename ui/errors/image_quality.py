@@ -114,7 +114,7 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
             "at the same age": factor * found["within"].to_numpy(),
             "95 % of that": spans(metric, found["within_low"], found["within_high"], "+"),
             "p, corrected": found["p_holm"].to_numpy(),
-            "so": [
+            "verdict": [
                 _so(mark, p, small)
                 for mark, p, small in zip(
                     found["mark"], found["p_holm"], found["small"], strict=True

@@ -237,7 +237,7 @@ def words_table(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     part["from the rest"] = factor * found["difference"].to_numpy()
     part["95 % of that"] = spans(metric, found["difference_low"], found["difference_high"], "+")
     part["p, corrected"] = found["p_holm"].to_numpy()
-    part["so"] = [
+    part["verdict"] = [
         verdict(mark, small) for mark, small in zip(found["mark"], found["small"], strict=True)
     ]
     return part

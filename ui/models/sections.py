@@ -36,8 +36,8 @@ NOTES = {
         " channel's mask replaced by its mean over the face, so that it no longer says where."
     ),
     "Over seeds": (
-        "Networks trained only to be compared, from different random starts (how many: «seeds»):"
-        " what differs by less than the seeds do is not a difference."
+        "Networks trained only for these comparisons, each from several random starts (their number"
+        " is under «seeds»). A difference smaller than that between seeds does not count as one."
     ),
     "Worse photos": "What a dark room, strong compression or a camera out of focus cost.",
     "Decade and digit": (
@@ -165,7 +165,7 @@ def show_curves(entries: list) -> None:
     curves = tables.curves(entries)
     if not curves:
         st.info(
-            "No learning curves were kept: they are kept from the next model that is published."
+            "There are no learning curves yet: every model published from now on stores its own."
         )
         return
     left, right = st.columns(2)
@@ -183,15 +183,15 @@ def show_curves(entries: list) -> None:
         )
     st.caption(
         f"{learning.caption(curves[chosen])} GRA_Net's paper shows such curves in its Figures"
-        " 12 to 16 (which we have as captions and words only): there errors in"
+        " 12 to 16 (we have what it says of them, not the figures themselves): there errors in"
         " training and validation fall as epochs go on, UTKFace's with many fluctuations; those in"
         " training never level off, nor get below those of validation."
     )
     if without := [info.title for info in entries if info.title not in curves]:
         st.caption(
             messages.plain(
-                f"No learning curve of these weights: {'; '.join(without)}. They were trained"
-                " before curves were kept, and the next training of each keeps its own."
+                f"No learning curve: {'; '.join(without)}. They were trained before curves were"
+                " stored."
             )
         )
 

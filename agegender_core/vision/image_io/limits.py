@@ -48,7 +48,7 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
     """Raises ``InvalidImageError`` where the size in pixels is beyond the limits."""
     check_pixels(width, height, limits)
     if min(width, height) < limits.min_side:
-        need = f"both sides need {limits.min_side} at least. Give a larger image."
+        need = f"each side needs at least {limits.min_side}. Use a larger image."
         raise InvalidImageError(f"The image is only {width} x {height} pixels; {need}", "too_small")
 
 

@@ -425,7 +425,7 @@ def test_flat_masks_are_called_flat(installed: dict[str, ModelInfo]) -> None:
     assert (heatmap(app)["zmin"], heatmap(app)["zmax"]) == (0, 1)
     app = sample(weights="flat", tab="matter")
     press(app, "attention-all-shuffled")
-    assert "Next to nothing moves" in html(app)
+    assert "Almost nothing changes" in html(app)
 
 
 def test_an_address_is_read_and_kept_up_to_date(installed: dict[str, ModelInfo]) -> None:
@@ -919,7 +919,7 @@ def test_averages_over_a_test_set(installed: dict[str, ModelInfo], tmp_path: Pat
     table = next(frame.value for frame in app.dataframe if "map" in frame.value.columns)
     assert (
         table["deletion, area"].iloc[0] == "0.400 (0.350 to 0.450)"
-        and table["deletion, so"].iloc[2] == "the map to beat"
+        and table["deletion, verdict"].iloc[2] == "the map to beat"
     )
     assert not app.warning
     assert (

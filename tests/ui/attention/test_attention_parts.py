@@ -284,7 +284,7 @@ def test_the_covered_face_is_shared_with_both_ages(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("without", "lesson"),
-    [((6.6, 6.7), "learns as well without"), ((7.3, 7.5), "learns better with masks")],
+    [((6.6, 6.7), "learn as well without"), ((7.3, 7.5), "learn better with masks")],
 )
 def test_masks_are_compared_with_none_over_seeds(
     without: tuple[float, float],

@@ -289,7 +289,9 @@ def test_slices_open_in_the_gallery(reports: Path, open_page: Any) -> None:
     assert "slices of 30 images or more" in texts(app)
     assert app.get("plotly_chart")
     table = app.dataframe(key="errors-slices-mae-1").value
-    assert {"slice", "n", "value", "95 %", "from the whole", "p, corrected", "so"} <= set(table)
+    assert {"slice", "n", "value", "95 %", "from the whole", "p, corrected", "verdict"} <= set(
+        table
+    )
     for metric in app.selectbox(key="errors_metric").options:
         assert metric
     for name in ("bias", "gender_accuracy", "interval_coverage"):
@@ -300,7 +302,9 @@ def test_slices_open_in_the_gallery(reports: Path, open_page: Any) -> None:
     app.selectbox(key="errors_metric").set_value("mae").run()
     conditions = app.dataframe(key="errors-conditions-mae").value
     assert "presence of a hat" in texts(app) and conditions["condition"].tolist()[0] == "blurred"
-    assert conditions["blamed in"].tolist()[0] == "Fig. 24, 25, 26" and set(conditions["so"]) <= {
+    assert conditions["blamed in"].tolist()[0] == "Fig. 24, 25, 26" and set(
+        conditions["verdict"]
+    ) <= {
         "worse",
         "better",
         "not sure",
@@ -474,16 +478,16 @@ def test_four_doors_open_what_their_numbers_count(reports: Path, open_page: Any)
     table = read_table(reports, "utkface", ("first", "second", "third"))
     ages, genders = table.labels["age_true"], table.predictions_for("first")["gender_right"]
     children, old = (ages < 10).to_numpy(), (ages >= 70).to_numpy()
-    assert "### 100 %" in texts(app) and f"of {children.sum():,} children of 0–9 years" in texts(
+    assert "### 100 %" in texts(app) and f"of {children.sum():,} children aged 0–9 years" in texts(
         app
     )
     error = table.predictions_for("first")["error"].abs()
     assert f"### {error[old].mean() / error[~old].mean():.1f} × the error" in texts(app)
     assert f"70+ years: off by {error[old].mean():.2f} years" in texts(app)
-    assert "### 2 pairs" in texts(
-        app
-    ) and "1 of them different genders. The ages of one image are up to 30 years apart" in texts(
-        app
+    assert (
+        "### 2 pairs" in texts(app)
+        and "1 of them different genders. The two ages of one image differ by up to 30 years"
+        in texts(app)
     )
 
     app.button(key="errors-door-worst").click().run()
@@ -519,7 +523,7 @@ def test_a_door_that_was_opened_is_a_link_like_any_other(reports: Path, open_pag
     assert app.button(key="errors-door-worst").label == "Who is worst off?"
     assert "of " in texts(
         app
-    ) and "children of 0–9 years get the other gender than labelled" in texts(app)
+    ) and "children aged 0–9 years are given another gender than the label's" in texts(app)
 
 
 def test_the_paper_is_wrong_or_right_by_the_numbers_and_not_by_us(scope: Scope) -> None:

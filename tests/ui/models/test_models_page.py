@@ -200,7 +200,9 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
     two: Backend, open_models: Any, tmp_path: Path
 ) -> None:
     app = open_models()
-    curves = "No learning curves were kept: they are kept from the next model that is published."
+    curves = (
+        "There are no learning curves yet: every model published from now on stores its own."
+    )
     assert [item.value for item in app.info if item.value == curves] == [curves]
     empty = [
         name
@@ -309,7 +311,7 @@ def test_learning_curves_are_drawn_where_they_were_kept(
     app = open_models()
     assert not app.exception and app.selectbox(key="curve-network").options == ["Alpha"]
     captions = " ".join(item.value for item in app.caption).replace("\\", "")
-    assert "No learning curve of these weights: Beta." in captions
+    assert "No learning curve: Beta." in captions
     assert app.selectbox(key="curve-measure").options == ["Age: mean absolute error, years", "Loss"]
     drawn = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
     (line,) = (
@@ -466,8 +468,8 @@ def test_networks_made_for_comparisons_are_left_out_of_the_chart_and_come_last(
     assert not any(info.for_comparison for info in two.installed)
     two.installed.append(made)
     app = open_models()
-    assert [item.label for item in app.expander if "comparisons" in item.label] == [
-        "Made for comparisons, not for use: 1"
+    assert [item.label for item in app.expander if "comparison," in item.label] == [
+        "Trained only for comparison, not offered elsewhere: 1"
     ]
     figure = tables.chart(
         two.installed, [*tables.reports(), report("gra_net_ablation_ran", 1.0)], "mae"
