@@ -38,9 +38,10 @@ theme.page(
     "Attention",
     "Cover the face and watch the age move; see where a model looks, and whether that matters.",
 )
-messages.address_problems(link.read())
+wrong = link.read()
 chosen = start.row_of_a_set()
 settings, installed = ready()
+start.address_problems(wrong, installed)
 own, others = networks(installed)
 if not own:
     start.no_masks()

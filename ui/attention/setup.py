@@ -18,7 +18,7 @@ from ui.attention import query_params as link
 from ui.attention import state
 from ui.attention.export import answer_words
 from ui.attention.query_params import key
-from ui.common import gated, model_card, selectors
+from ui.common import gated, messages, model_card, selectors
 from ui.common.messages import plain
 from ui.common.query_state import address_params
 from ui.common.session_results import Answer, DetectedFaces, InputImage
@@ -157,17 +157,20 @@ def previous_image() -> list[InputImage]:
     return [image]
 
 
+def address_problems(wrong: Sequence[str], installed: Sequence[ModelInfo]) -> None:
+    """Parts of the address that mean nothing here; ``wrong``: what ``query_params.read`` found."""
+    name = link.get("weights")
+    unknown = name is not None and name not in [info.name for info in installed]
+    more = [f"«{name}» is no model here: another is shown."] if unknown else []
+    messages.address_problems([*wrong, *more])
+
+
 def pick_network(own: Sequence[ModelInfo], others: Sequence[ModelInfo]) -> ModelInfo:
     """The model to explain: those with masks first, the others marked as without. Its card
     is folded away below.
     """
     entries = {info.name: info for info in (*own, *others)}
     masked = {info.name for info in own}
-    if link.get("weights") not in (None, *entries):
-        st.warning(
-            f"«{plain(str(link.get('weights')))}» is no model here: another is shown.",
-            icon=":material/link_off:",
-        )
     link.coerce_to_options("weights", list(entries))
     with st.container(key="network", gap="small"):
         left, right = st.columns([5, 6], gap="small", vertical_alignment="bottom")

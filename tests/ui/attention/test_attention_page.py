@@ -492,6 +492,7 @@ def test_what_an_address_says_wrong_is_said(
     ((name, word),) = params.items()
     known = name in query_params.ADDRESS.settings or name == "picture"
     assert not app.exception and (word if known else name) in alerts(app)
+    assert not app.expander[0].warning, "in sight, not folded away"
     assert not alerts(opened(picture="sample", tab="look", utm_source="a", fbclid="b"))
 
 
