@@ -130,7 +130,7 @@ def test_gradios_tabs(
     bad.write_text("no image")
     page.locator("input[type=file][multiple]").first.set_input_files([portrait_file, bad])
     page.get_by_role("button", name="Estimate all").click()
-    page.get_by_text("2 images, 1 faces, 1 failed.").wait_for(timeout=SLOW)
+    page.get_by_text("2 images, 1 face, 1 failed.").wait_for(timeout=SLOW)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download faces.json").click()
     rows = json.loads(Path(download.value.path()).read_text())
@@ -159,6 +159,26 @@ def test_a_bad_picture_is_said_and_the_page_goes_on(
         "[...document.querySelectorAll('img')].every(image => image.complete && image.naturalWidth"
         " > 0)"
     )
+    page.context.close()
+    assert errors == []
+
+
+def test_words_stand_where_a_browser_cannot_show_the_file(
+    browser: Any, server_url: str, tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    page = gradio(browser, server_url, errors)
+    garbage = tmp_path / "garbage.jpg"
+    garbage.write_bytes(b"\xff\xd8\xff\xe0" + b"x" * 4000)
+    page.locator("input[type=file]").first.set_input_files(garbage)
+    broken = page.locator("img.ag-broken")
+    broken.wait_for(state="attached", timeout=SLOW)
+    assert not broken.is_visible(), "the browser's own icon"
+    words = "image => getComputedStyle(image.parentElement, '::after').content"
+    assert "No preview" in broken.evaluate(words)
+    page.locator("button.gallery-item").first.click()
+    page.locator(".ag-card").first.wait_for(timeout=SLOW)
+    assert broken.count() == 0
     page.context.close()
     assert errors == []
 
