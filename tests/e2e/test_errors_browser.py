@@ -284,7 +284,7 @@ def test_the_doors_lead_to_the_images_their_numbers_count(
     page.locator(".st-key-errors-doors-line").get_by_role(
         "button", name="Same photo, two labels"
     ).click()
-    page.locator(".ag-duplicate img").first.wait_for()
+    page.locator(".ag-duplicate figure").first.wait_for()
     rest(page)
     assert "view=duplicates" in page.url and "age=" not in page.url
     page.get_by_role("button", name="All findings").click()
@@ -309,7 +309,7 @@ MAIN = {
     "conditions": ".st-key-errors-conditions-mae canvas",
     "compare": "[data-testid=stDataFrame] canvas",
     "suspects": "[class*='st-key-errors-tile-suspects-'] button:visible",
-    "duplicates": ".ag-duplicate img",
+    "duplicates": ".ag-duplicate figure",
     "take": ".st-key-errors-report button",
     "own": "[data-testid=stFileUploaderDropzone]",
 }
