@@ -200,9 +200,7 @@ def test_experiments_show_what_was_run_and_say_what_was_not(
     two: Backend, open_models: Any, tmp_path: Path
 ) -> None:
     app = open_models()
-    curves = (
-        "There are no learning curves yet: every model published from now on stores its own."
-    )
+    curves = "There are no learning curves yet: every model published from now on stores its own."
     assert [item.value for item in app.info if item.value == curves] == [curves]
     empty = [
         name
