@@ -17,7 +17,6 @@ from agegender_core.output.markdown import markdown_head, markdown_row, unmeasur
 PAPERS_RECIPE = "it follows its paper's recipe, which names no second view"
 EXCEPTIONS: dict[str, str] = {
     "gra_net_paper": PAPERS_RECIPE,
-    "multitask_cnn_paper": PAPERS_RECIPE,
 }
 """Networks whose number of views in the manifest is not what the rule asks for, and why."""
 WORDS = {1: "one", 2: "two"}
