@@ -12,6 +12,7 @@ the logarithm of the members' mean probabilities, no attention blocks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,4 +111,4 @@ class Ensemble(nn.Module):
 def log_mean(logits: Sequence[Tensor]) -> Tensor:
     """(N, K) logits each to the (N, K) logarithm of their mean probabilities."""
     logs = torch.stack([functional.log_softmax(one.float(), dim=1) for one in logits])
-    return logs.logsumexp(dim=0) - torch.tensor(float(len(logits)), device=logs.device).log()
+    return logs.logsumexp(dim=0) - math.log(len(logits))

@@ -25,6 +25,7 @@ from agegender_core.output.files import write_json
 from agegender_core.publishing.publish import publish
 from agegender_core.settings import weights_dir
 from agegender_core.training.config import Recipe, load_recipe
+from agegender_core.training.distil import head_size
 from agegender_core.training.trainer import git_commit
 from agegender_core.types import InputSpec
 
@@ -96,10 +97,9 @@ def _member(recipe: Recipe, name: str, folder: Path) -> ModelInfo:
         raise ConfigError(f"{recipe.name}: its member {name} is an ensemble: name its members")
     for head, size in recipe.heads.items():
         if info.heads.get(head) != size:
-            has = f"{head} = {info.heads[head]}" if head in info.heads else f"no head {head}"
             raise ConfigError(
-                f"{recipe.name}: its member {name} has {has}, the recipe {head} = {size}: choose"
-                " members with the same heads"
+                f"{recipe.name}: its member {name} has {head_size(info.heads, head)}, the recipe"
+                f" {head} = {size}: choose members with the same heads"
             )
     if trained_on(info) is None:
         raise ConfigError(

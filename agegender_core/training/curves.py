@@ -129,13 +129,15 @@ def save_curve(
         path.unlink(missing_ok=True)
         return None
     start = info.training.get("start", FROM_SCRATCH)
-    recipe = recipe_from_dict(read_run(run)["recipe"], str(run / "run.json"))
+    details = read_run(run)
+    recipe = recipe_from_dict(details["recipe"], str(run / "run.json"))
     stage = _stage(run, recipe, start, info.training.get("pictures"))
     earlier: tuple[LearningStage, ...] = ()
     if CONTINUED in start:
+        origin = (details.get("origin") or {}).get("sha256")
         shown = _stages(path, replaced)
         again = shown[-1:] == (stage,)  # a run that is published twice
-        earlier = shown[:-1] if again else _stages(path, _origin(run) or replaced)
+        earlier = shown[:-1] if again else _stages(path, origin or replaced)
     curve = LearningCurve(weights=info.name, weights_sha256=info.sha256, stages=(*earlier, stage))
     if not fits(curve, info):  # such as earlier stages of which the manifest knows nothing
         curve = dataclasses.replace(curve, stages=(stage,))
@@ -213,11 +215,6 @@ def read_run(run: Path) -> dict[str, Any]:
             f"{run / 'run.json'} is not that of a finished run: it has no recipe; train again"
         )
     return details
-
-
-def _origin(run: Path) -> str | None:
-    """Checksum of the published weights that ``run`` went on from, where it noted them."""
-    return (read_run(run).get("origin") or {}).get("sha256")
 
 
 def _stage(run: Path, recipe: Recipe, start: str, pictures: int | None) -> LearningStage:

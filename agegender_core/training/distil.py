@@ -5,7 +5,6 @@ that follows them.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch.nn import functional
 from agegender_core.errors import ConfigError, WeightsError
 from agegender_core.inference.forward import run_network
 from agegender_core.inference.model_zoo import ModelInfo, find_weights, load_network
+from agegender_core.models.ensemble import log_mean
 from agegender_core.training.augmentation import centre
 from agegender_core.training.config import DistilConfig, Recipe
 from agegender_core.training.crop_dataset import CropDataset
@@ -58,13 +58,13 @@ def _find_teacher(recipe: Recipe, name: str) -> ModelInfo:
         if recipe.heads.get(head, 0) < 2 and info.heads.get(head) == recipe.heads.get(head):
             raise ConfigError(
                 f"{recipe.name}: it and its teacher {name} both have"
-                f" {_head_size(info.heads, head)}, so that there is no distribution to learn: write"
+                f" {head_size(info.heads, head)}, so that there is no distribution to learn: write"
                 f" 0 under distil.{head}, or use heads of two or more classes"
             )
         if info.heads.get(head) != recipe.heads.get(head):
             raise ConfigError(
-                f"{recipe.name}: its teacher {name} has {_head_size(info.heads, head)}, the"
-                f" recipe has {_head_size(recipe.heads, head)}: name a teacher with the same heads"
+                f"{recipe.name}: its teacher {name} has {head_size(info.heads, head)}, the"
+                f" recipe has {head_size(recipe.heads, head)}: name a teacher with the same heads"
                 " under distil.teacher"
             )
     if abs(info.input.margin - recipe.input.margin) > 1e-6:
@@ -75,7 +75,8 @@ def _find_teacher(recipe: Recipe, name: str) -> ModelInfo:
     return info
 
 
-def _head_size(heads: Mapping[str, int], head: str) -> str:
+def head_size(heads: Mapping[str, int], head: str) -> str:
+    """«age = 101», or «no head age»."""
     return f"{head} = {heads[head]}" if head in heads else f"no head {head}"
 
 
@@ -110,13 +111,7 @@ def _mean(found: Sequence[Mapping[str, Tensor]], heads: Sequence[str]) -> dict[s
     """
     if len(found) == 1:
         return dict(found[0])
-    return {
-        name: torch.stack([functional.log_softmax(one[name].float(), dim=1) for one in found])
-        .logsumexp(dim=0)
-        .sub(math.log(len(found)))
-        .half()
-        for name in heads
-    }
+    return {name: log_mean([one[name] for one in found]).half() for name in heads}
 
 
 def _key(info: ModelInfo, crops: CropDataset) -> Tensor:

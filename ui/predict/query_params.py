@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import streamlit as st
-
-from ui.common.messages import plain
+from ui.common import messages
 from ui.common.query_state import address_params, bring_up_to_date
 from ui.common.state import WEIGHTS
 
@@ -25,11 +23,7 @@ def read(offered: Sequence[str]) -> None:
     if name in offered:
         WEIGHTS.set(name)
     else:
-        st.warning(
-            f"«{plain(name)}» is no model that answers here: the default does.",
-            title="A part of this address cannot be used",
-            icon=":material/link_off:",
-        )
+        messages.address_problems([f"«{name}» is no model that answers here: the default does."])
 
 
 def write(weights: str, default: str) -> None:
